@@ -1,0 +1,1 @@
+"""tlapp: transfer learning made practical."""

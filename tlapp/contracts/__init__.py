@@ -1,0 +1,28 @@
+"""All that a plugin may import. Nothing here imports TensorFlow."""
+
+from pydantic import Field
+
+from tlapp.contracts.backbone import Backbone, BackboneProvider, ImageInput, LoadedBackbone, Rates, Stage
+from tlapp.contracts.options import Options
+from tlapp.contracts.plan import (
+    Augment,
+    Batch,
+    Fit,
+    Graft,
+    Loss,
+    Net,
+    PartFactory,
+    Phase,
+    Plan,
+    Sampler,
+    Solve,
+    Solver,
+)
+from tlapp.contracts.strategy import Head, Strategy, Task
+from tlapp.errors import PluginError, UserError
+
+__all__ = [
+    "Augment", "Backbone", "BackboneProvider", "Batch", "Field", "Fit", "Graft", "Head", "ImageInput", "LoadedBackbone",
+    "Loss", "Net", "Options", "PartFactory", "Phase", "Plan", "PluginError", "Rates", "Sampler", "Solve", "Solver", "Stage",
+    "Strategy", "Task", "UserError",
+]  # fmt: skip

@@ -1,0 +1,97 @@
+"""Backbones: the facts that a strategy plans with, and the live network that the engine runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from tlapp.errors import UserError
+
+Rates = Mapping[str, float]
+"""Stage name -> learning-rate factor; 0.0 = frozen."""
+
+
+class Stage(NamedTuple):
+    """A named stretch of a backbone. `shape` is its output's, without the batch; `layers` those with weights, in order."""
+
+    name: str
+    params: int
+    shape: tuple[int | None, ...] = ()
+    layers: tuple[str, ...] = ()
+
+
+class ImageInput(NamedTuple):
+    """Square RGB pictures of `size` pixels a side, values 0 to 255."""
+
+    size: int
+    channels: int = 3
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """Facts about a backbone: all that `Strategy.plan` gets to see, never a live model."""
+
+    name: str
+    input: ImageInput
+    stages: tuple[Stage, ...]
+
+    def frozen(self) -> Rates:
+        """Rates that freeze every stage."""
+        return {stage.name: 0.0 for stage in self.stages}
+
+    def last(self, n: int, decay: float = 1.0) -> Rates:
+        """Rates that train the last `n` stages; each stage towards the input learns `decay` times as fast as the one after it.
+
+        Raises:
+            UserError: there are fewer than `n` stages; the sentence names them.
+        """
+        count = len(self.stages)
+        if n > count:
+            names = self.stages[0].name if count == 1 else f"{self.stages[0].name} ... {self.stages[-1].name}"
+            raise UserError(f"{self.name} has {count} stage{'s' * (count > 1)} ({names}). Received: {n}", received=n)
+        return {stage.name: decay ** (count - 1 - i) if i >= count - n else 0.0 for i, stage in enumerate(self.stages)}
+
+    def all(self, decay: float = 1.0) -> Rates:
+        """Rates that train every stage, `decay` as in `last`."""
+        return self.last(len(self.stages), decay)
+
+
+@dataclass(frozen=True)
+class LoadedBackbone:
+    """A live backbone.
+
+    Attributes:
+        facts: its name, input and stages.
+        graph: a flat functional `keras.Model`: (batch, size, size, 3) raw RGB 0-255 -> (batch, features).
+        stage_of: layer name -> stage name, for every layer of the graph that has weights.
+        licence: of the weights, and of the data that they were trained on, in words; "" where unknown.
+        weights: where the weights came from, in words ("ImageNet, from ...", "random", a file's name).
+    """
+
+    facts: Backbone
+    graph: Any
+    stage_of: Mapping[str, str]
+    licence: str = ""
+    weights: str = ""
+
+
+class BackboneProvider(Protocol):
+    """A source of backbones, registered in the entry-point group `tlapp.backbones` under the prefix of its IDs."""
+
+    def names(self) -> Iterable[str]:
+        """The names that `PREFIX:NAME` accepts and that can be listed; may import Keras."""
+        ...
+
+    def load(self, name: str, *, image_size: int | None = None, weights: str | None = None) -> LoadedBackbone:
+        """Build a backbone.
+
+        Args:
+            name: what follows the colon of the ID.
+            image_size: pixels a side; None for the backbone's own.
+            weights: None for the provider's best, "none" for random ones, else a weights file.
+
+        Raises:
+            UserError: an unknown name, a size that it cannot take, or weights that cannot be had; says which file to put where.
+        """
+        ...

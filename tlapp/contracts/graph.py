@@ -1,0 +1,91 @@
+"""Functional Keras graphs as a list of steps: to read, to run in parts, to change. For backbones and grafts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+
+class Step(NamedTuple):
+    """One call of one operation: `inputs` and `outputs` are symbolic tensors, `arguments` can be filled in with others."""
+
+    operation: Any
+    arguments: Any
+    inputs: tuple[Any, ...]
+    outputs: tuple[Any, ...]
+
+    def call(self, values: dict[int, Any], **overrides: Any) -> list[Any]:
+        """Run the operation on `values` (symbolic tensor's id -> tensor) and return its outputs, flat."""
+        import keras
+
+        args, kwargs = self.arguments.fill_in(values)
+        return keras.tree.flatten(self.operation(*args, **{**kwargs, **overrides}))
+
+
+def steps(model: Any) -> list[Step]:
+    """The steps of a functional model, inputs first, each after all that it needs."""
+    found = []
+    for depth in sorted(model._nodes_by_depth, reverse=True):
+        for node in model._nodes_by_depth[depth]:
+            if not node.is_input:
+                found.append(Step(node.operation, node.arguments, tuple(node.input_tensors), tuple(node.outputs)))
+    return found
+
+
+def replay(
+    todo: Iterable[Step],
+    values: dict[int, Any],
+    call: Callable[[Step, dict[int, Any]], Sequence[Any]] = lambda step, values: step.call(values),
+) -> dict[int, Any]:
+    """Run steps over `values` (symbolic tensor's id -> tensor, real or symbolic), adding each output to it.
+
+    `call` replaces how a step is run: return other tensors to leave a layer out, wrap it or follow it with something.
+    """
+    for step in todo:
+        for symbol, value in zip(step.outputs, call(step, values), strict=True):
+            values[id(symbol)] = value
+    return values
+
+
+def needed(todo: Sequence[Step], targets: Iterable[Any]) -> list[Step]:
+    """Those of the steps that the target tensors depend on."""
+    wanted = {id(tensor) for tensor in targets}
+    kept = []
+    for step in reversed(todo):
+        if any(id(tensor) in wanted for tensor in step.outputs):
+            wanted.update(id(tensor) for tensor in step.inputs)
+            kept.append(step)
+    return kept[::-1]
+
+
+def rebuild(model: Any, call: Callable[[Step, dict[int, Any]], Sequence[Any]], inputs: Any = None) -> Any:
+    """A new functional model from the same layers, each step run by `call`; on `inputs` instead of the model's own, if given."""
+    import keras
+
+    sources = keras.tree.flatten(model.inputs)
+    tensors = sources if inputs is None else keras.tree.flatten(inputs)
+    values = replay(steps(model), {id(s): t for s, t in zip(sources, tensors, strict=True)}, call)
+    outputs = [values[id(tensor)] for tensor in model.outputs]
+    return keras.Model(tensors if len(tensors) > 1 else tensors[0], outputs if len(outputs) > 1 else outputs[0])
+
+
+def is_nested(operation: Any) -> bool:
+    """Whether an operation is itself a functional or sequential model, with a graph inside."""
+    import keras
+
+    return isinstance(operation, keras.Sequential) or hasattr(operation, "_nodes_by_depth")
+
+
+def expand(step: Step, values: dict[int, Any]) -> list[Any]:
+    """A `call` for `replay` that runs nested models layer by layer, so that the result is flat."""
+    if not is_nested(step.operation):
+        return [*step.call(values)]
+    import keras
+
+    inner = step.operation
+    if isinstance(inner, keras.Sequential):
+        inner = inner._functional
+    given = keras.tree.flatten([values[id(tensor)] for tensor in step.inputs])
+    inside = {id(s): t for s, t in zip(keras.tree.flatten(inner.inputs), given, strict=True)}
+    replay(steps(inner), inside, expand)
+    return [inside[id(tensor)] for tensor in keras.tree.flatten(inner.outputs)]

@@ -1,0 +1,135 @@
+"""Plans: what a strategy asks the engine to do, as frozen facts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+
+from tlapp.contracts.backbone import LoadedBackbone, Rates
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Batch(NamedTuple):
+    """Examples of one stream as a loss sees them.
+
+    x is the activation at the cut (a tuple of tensors where several cross it); y is float (batch, classes), rows summing to 1,
+    or None for an unlabelled stream; weight is float (batch,).
+    """
+
+    x: Any
+    y: Any = None
+    weight: Any = None
+
+
+class Net(Protocol):
+    """All that a loss may touch."""
+
+    progress: Any
+    """Scalar tensor from 0 to 1 through the phase."""
+
+    def features(self, x: Any) -> Any:
+        """Features (batch, size) of activations at the cut."""
+        ...
+
+    def head(self, features: Any) -> Any:
+        """The head's outputs (batch, classes), before any softmax."""
+        ...
+
+    def part(self, name: str) -> Any:
+        """The part of that name, a Keras layer."""
+        ...
+
+    def task_loss(self, batch: Batch) -> Any:
+        """The head's own loss on a labelled batch, weighted and averaged: a scalar."""
+        ...
+
+
+Loss = Callable[[Net, Mapping[str, Batch]], Mapping[str, Any]]
+"""(net, {stream: batch}) -> {term: scalar}; the engine minimises their sum."""
+
+PartFactory = Callable[[], Any]
+"""() -> an unbuilt Keras layer, trained with the phase and never exported."""
+
+Solver = Callable[["np.ndarray", "np.ndarray", int], Any]
+"""(features (n, size) float32, labels (n,) int, number of classes) -> a built Keras layer from features to outputs."""
+
+Graft = Callable[[LoadedBackbone], Any]
+"""A loaded backbone -> a functional Keras model on the same input; layers without a stage are what was grafted."""
+
+
+class Sampler(Protocol):
+    """Chooses which examples of the pacing stream make a batch."""
+
+    def batches(self, labels: np.ndarray, rng: np.random.Generator, steps: int) -> Iterator[np.ndarray]:
+        """Yield `steps` arrays of row numbers, all of one length."""
+        ...
+
+
+@dataclass(frozen=True)
+class Augment:
+    """A random change of pictures, before the cut.
+
+    Attributes:
+        apply: ((batch, size, size, 3) float32 0-255 tensor, integer seed) -> the same shape and range.
+        views: None draws afresh each epoch (nothing is cached); K makes K seeded copies of each picture, which are.
+        name: part of the cache's key and of the printed plan.
+    """
+
+    apply: Callable[[Any, int], Any]
+    views: int | None = None
+    name: str = "augment"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """One stretch of training.
+
+    Attributes:
+        name: for the plan, the progress bar and history.csv.
+        rates: THE statement of what trains; covers every stage.
+        streams: named sets of examples; the first one paces the epoch.
+        augment: None leaves it to `--augment`.
+    """
+
+    name: str
+    rates: Rates
+    streams: tuple[str, ...] = ("train",)
+    augment: Augment | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit(Phase):
+    """A phase that trains by gradient.
+
+    Attributes:
+        epochs: at most so many; early stopping may end it before.
+        learning_rate: of stages at rate 1, of the head, of the parts and of what was grafted.
+        loss: None for the head's own.
+        parts: name -> factory of a layer that lives while the phase does.
+        sampler: None for shuffled batches.
+        batch_norm: "frozen" uses the stored statistics and trains neither scale nor shift; "update" does both.
+    """
+
+    epochs: int
+    learning_rate: float
+    loss: Loss | None = None
+    parts: Mapping[str, PartFactory] = field(default_factory=dict)
+    sampler: Sampler | None = None
+    batch_norm: Literal["frozen", "update"] = "frozen"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Solve(Phase):
+    """A phase that finds the head in closed form on features; every stage must be frozen."""
+
+    solver: Solver
+
+
+class Plan(NamedTuple):
+    """The phases, in order, and at most one graft, made before the first of them."""
+
+    phases: tuple[Phase, ...]
+    graft: Graft | None = None

@@ -1,0 +1,49 @@
+"""Strategies and heads: the two things that plugins mostly are."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from tlapp.contracts.backbone import Backbone
+from tlapp.contracts.options import Options
+from tlapp.contracts.plan import Plan
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be learnt: class names in label order, and how many examples each stream holds."""
+
+    classes: tuple[str, ...]
+    streams: Mapping[str, int]
+
+
+class Strategy(Options):
+    """Decides what trains, when and how fast. The first line of the docstring is its help."""
+
+    @abstractmethod
+    def plan(self, task: Task, backbone: Backbone) -> Plan:
+        """The phases for this task and backbone. Pure: equal inputs give an equal plan; imports no TensorFlow.
+
+        Raises:
+            UserError: the options do not fit the task or the backbone.
+        """
+
+
+class Head(Options):
+    """Turns features into outputs. The first line of the docstring is its help."""
+
+    activation: ClassVar[Literal["softmax", "sigmoid"]] = "softmax"
+    """Turns outputs into probabilities in the deployed model."""
+
+    @abstractmethod
+    def build(self, features: Any, task: Task) -> Any:
+        """A Keras layer from features (batch, size) to outputs (batch, classes). `features` is a symbolic tensor: read its shape."""
+
+    def loss(self, labels: Any, outputs: Any) -> Any:
+        """Loss of each example, (batch,). `labels` float (batch, classes), rows summing to 1. Default: cross-entropy."""
+        import keras
+
+        return keras.losses.categorical_crossentropy(labels, outputs, from_logits=True)

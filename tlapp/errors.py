@@ -1,0 +1,28 @@
+"""What can go wrong, told apart by who can mend it. Anything else that is raised is a bug in tlapp."""
+
+
+class TlappError(Exception):
+    """Base of the errors that end in a sentence instead of a traceback."""
+
+    exit_code = 1
+
+
+class UserError(TlappError):
+    """The person at the keyboard can mend it: a flag, a file, a setting.
+
+    Args:
+        message: one sentence: where it came from, what is wrong, what would be right.
+        received: the offending value; the engine names the option that holds it.
+    """
+
+    exit_code = 2
+
+    def __init__(self, message: str, received: object = None):
+        super().__init__(message)
+        self.received = received
+
+
+class PluginError(TlappError):
+    """A plugin broke the contract; the message names its distribution and version."""
+
+    exit_code = 3
