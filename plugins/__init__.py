@@ -1,0 +1,1 @@
+"""First-party plugins, registered exactly as a stranger's would be."""

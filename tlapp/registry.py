@@ -49,3 +49,15 @@ def load(kind: str, name: str) -> Any:
         raise PluginError(
             f"{kind} {name} of {origin(points[0])} does not import ({points[0].value}): {type(error).__name__}: {error}"
         ) from error
+
+
+def backbone(identity: str) -> tuple[Any, str]:
+    """The provider of a backbone's ID, and the name that it goes by there.
+
+    Raises:
+        UserError: the ID has no colon, or nothing provides its prefix.
+    """
+    prefix, colon, name = identity.partition(":")
+    if not colon or not name:
+        raise UserError(f"--backbone {identity}: must be SOURCE:NAME, such as keras-cv:efficientnet-lite0. Received: {identity}")
+    return load("backbones", prefix)(), name

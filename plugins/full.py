@@ -1,0 +1,15 @@
+"""Full."""
+
+from __future__ import annotations
+
+from tlapp.contracts import Backbone, Field, Rates
+from tlapp_plugins.fine_tune import FineTune
+
+
+class Full(FineTune):
+    """Train every stage, at a low rate."""
+
+    decay: float = Field(1.0, gt=0, le=1, description="learning-rate factor a stage towards the input")
+
+    def rates(self, backbone: Backbone) -> Rates:
+        return backbone.all(self.decay)

@@ -1,0 +1,26 @@
+"""Gradual."""
+
+from __future__ import annotations
+
+from tlapp.contracts import Backbone, Field, Fit, Plan, Rates, Task
+from tlapp_plugins.fine_tune import FineTune
+
+
+class Gradual(FineTune):
+    """Unfreeze stage by stage from the output, a phase each (Howard & Ruder 2018)."""
+
+    last: int = Field(3, ge=1, description="stages to unfreeze in all, counted from the output")
+    epochs: int = Field(4, ge=1, description="epochs a newly unfrozen stage, at most")
+    decay: float = Field(0.4, gt=0, le=1, description="learning-rate factor a stage towards the input")
+
+    def rates(self, backbone: Backbone) -> Rates:
+        return backbone.last(self.last, self.decay)
+
+    def plan(self, task: Task, backbone: Backbone) -> Plan:
+        self.rates(backbone)
+        return Plan((*self.warm_up(backbone), *(self.unfreeze(backbone, n) for n in range(1, self.last + 1))))
+
+    def unfreeze(self, backbone: Backbone, n: int) -> Fit:
+        """The phase that trains the last `n` stages."""
+        rates = backbone.last(n, self.decay)
+        return Fit(name=f"last-{n}", rates=rates, epochs=self.epochs, learning_rate=self.learning_rate)

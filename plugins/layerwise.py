@@ -1,0 +1,23 @@
+"""Layerwise."""
+
+from __future__ import annotations
+
+from tlapp.contracts import Backbone, Field, Rates
+from tlapp_plugins.fine_tune import FineTune
+
+
+class Layerwise(FineTune):
+    """Train every stage: early ones slowly, middle ones faster, late ones fastest."""
+
+    learning_rate: float = Field(1e-3, gt=0, description="learning rate of the late third of the stages and the head")
+    early: float = Field(0.01, gt=0, le=1, description="factor of the early third: 1e-5 where late is 1e-3")
+    middle: float = Field(0.1, gt=0, le=1, description="factor of the middle third: 1e-4 where late is 1e-3")
+    decay: float | None = Field(None, gt=0, le=1, description="a factor a stage towards the input, instead of thirds")
+
+    def rates(self, backbone: Backbone) -> Rates:
+        if self.decay is not None:
+            return backbone.all(self.decay)
+        count = len(backbone.stages)
+        thirds = (self.early, self.middle, 1.0)
+        # Counted from the output, so that a single stage is a late one.
+        return {stage.name: thirds[2 - (count - 1 - i) * 3 // count] for i, stage in enumerate(backbone.stages)}

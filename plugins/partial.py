@@ -1,0 +1,16 @@
+"""Partial."""
+
+from __future__ import annotations
+
+from tlapp.contracts import Backbone, Field, Rates
+from tlapp_plugins.fine_tune import FineTune
+
+
+class Partial(FineTune):
+    """Train the last stages of the backbone; keep the rest frozen."""
+
+    last: int = Field(2, ge=1, description="stages to train, counted from the output")
+    decay: float = Field(1.0, gt=0, le=1, description="learning-rate factor a stage towards the input")
+
+    def rates(self, backbone: Backbone) -> Rates:
+        return backbone.last(self.last, self.decay)

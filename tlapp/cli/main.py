@@ -1,0 +1,67 @@
+"""The `tlapp` command: the only place that turns an error into a message and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from importlib.metadata import version
+
+import click
+
+from tlapp.errors import TlappError
+
+COMMANDS = {
+    "train": "Train a model on your pictures.",
+    "evaluate": "Measure a run's model on other pictures.",
+    "predict": "Name pictures with a run's model.",
+    "export": "Write a run's model for a server or a phone.",
+    "plugins": "List the installed strategies and heads.",
+    "backbones": "List the pre-trained networks, or show one.",
+}
+
+
+class Commands(click.Group):
+    """A group that imports a command's file when the command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        return getattr(importlib.import_module(f"tlapp.cli.{cmd_name}"), cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("tlapp"), prog_name="tlapp")
+@click.option("--traceback", is_flag=True, help="Show where in the code an error was raised.")
+def tlapp(traceback: bool) -> None:
+    """Transfer learning: from a folder of pictures to a model on a server or a phone."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 a bug, 2 the user's to mend, 3 a plugin's, 130 interrupted."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line; return the exit code."""
+    try:
+        return tlapp.main(args=arguments, prog_name="tlapp", standalone_mode=False) or 0
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except TlappError as error:
+        if "--traceback" in arguments:
+            raise
+        click.echo(f"tlapp: {error}", err=True)
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("tlapp: interrupted", err=True)
+        return 130

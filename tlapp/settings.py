@@ -1,0 +1,133 @@
+"""Settings: defaults < YAML < command line, into one complete set that knows where each value came from."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from tlapp import registry
+from tlapp.contracts import Head, Options, Strategy
+from tlapp.engine.options import RunOptions
+from tlapp.errors import PluginError, UserError
+
+HEAD = "head_"
+"""Before the name of each of a head's options, so that a head and a strategy cannot claim the same one."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that a run depends on; `origins` maps a key to the flag or file that set it."""
+
+    options: RunOptions
+    strategy: Strategy
+    head: Head
+    origins: Mapping[str, str]
+
+    def flat(self) -> dict[str, Any]:
+        """Every value by its key, as settings.yaml holds them."""
+        own = {HEAD + key: value for key, value in self.head.model_dump(mode="json").items()}
+        return {**self.options.model_dump(mode="json"), **self.strategy.model_dump(mode="json"), **own}
+
+    def where(self, key: str) -> str:
+        """Where the value of a key came from, with the value, for the front of an error: "--last 19"."""
+        return f"{self.origins.get(key, flag(key))} {self.flat().get(key)}"
+
+
+def flag(key: str) -> str:
+    """The flag of a key."""
+    return "--" + key.replace("_", "-")
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """The mapping in a YAML file.
+
+    Raises:
+        UserError: no such file, not YAML, or not a mapping.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"--config {path}: cannot be read: {error.strerror or error}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"--config {path}: is not YAML: {' '.join(str(error).split())}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise UserError(f"--config {path}: must hold a mapping of settings, such as `plugin: partial`")
+    return content
+
+
+def plugin_options(kind: str, name: str) -> type[Any]:
+    """The class of a strategy or head, checked as far as that needs no call.
+
+    Raises:
+        UserError, PluginError: as `registry.load`; or it is no such class, or one of its options takes a name of the engine's.
+    """
+    found = registry.load(kind, name)
+    base = Strategy if kind == "strategy" else Head
+    label = f"{kind} {name} of {registry.origin(registry.found(kind)[name][0])}"
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise PluginError(f"{label} must be a subclass of tlapp.contracts.{base.__name__}. Received: {found!r}")
+    if missing := sorted(getattr(found, "__abstractmethods__", ())):
+        raise PluginError(f"{label} does not define {', '.join(missing)}()")
+    if kind == "strategy":
+        for key in found.model_fields:
+            if key in RunOptions.model_fields or key.startswith(HEAD):
+                raise PluginError(f"{label}: its option {key} is one of the engine's own; give it another name")
+    return found
+
+
+def resolve(flags: Mapping[str, Any], config: str | Path | None = None) -> Settings:
+    """Settings from flags (key -> value; text is parsed) over a YAML file over the defaults.
+
+    Raises:
+        UserError: a value or name that is wrong, with where it stands and what would be right.
+        PluginError: the chosen plugin is broken.
+    """
+    chosen = read_yaml(config) if config else {}
+    origins = {key: f"{config}: {key}:" for key in chosen}
+    given = {key: value for key, value in flags.items() if value is not None}
+    chosen |= given
+    origins |= {key: flag(key) for key in given}
+    options = {key: chosen.get(key, RunOptions.model_fields[key].default) for key in ("plugin", "head")}
+    strategy, head = plugin_options("strategy", str(options["plugin"])), plugin_options("head", str(options["head"]))
+    known = {**_keys(RunOptions), **_keys(strategy), **_keys(head, HEAD)}
+    if unknown := next((key for key in chosen if key not in known), None):
+        near = difflib.get_close_matches(unknown, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"strategy {options['plugin']} and head {options['head']} do not have it"
+        raise UserError(f"{origins[unknown]} no such setting; {hint}")
+    return Settings(
+        _build(RunOptions, chosen, origins), _build(strategy, chosen, origins), _build(head, chosen, origins, HEAD), origins
+    )
+
+
+def _keys(options: type[Options], prefix: str = "") -> dict[str, str]:
+    return {prefix + field: field for field in options.model_fields}
+
+
+def _build(options: type[Any], chosen: Mapping[str, Any], origins: Mapping[str, str], prefix: str = "") -> Any:
+    values = {field: _parsed(chosen[key]) for key, field in _keys(options, prefix).items() if key in chosen}
+    try:
+        return options(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = str(first["loc"][0]) if first["loc"] else ""
+        key = prefix + field
+        if key not in origins:
+            raise PluginError(f"{options.__name__}: its default for {field} is refused by its own check: {first['msg']}") from error
+        help = options.model_fields[field].description if field in options.model_fields else ""
+        wanted = first["msg"].removeprefix("Input ").removeprefix("Value error, ")
+        raise UserError(f"{origins[key]} {chosen[key]}: {help or field}; {wanted}. Received: {chosen[key]}") from error
+
+
+def _parsed(value: Any) -> Any:
+    """Text from the command line: "none" is None, "64,32" a tuple; everything else pydantic parses."""
+    if isinstance(value, str) and "," in value and not any(mark in value for mark in "/\\ "):
+        return tuple(value.split(","))
+    return value
