@@ -102,7 +102,7 @@ def _group(pieces: Sequence[Stretch], key: Callable[[Stretch], Any]) -> list[Str
 def _join_wide(groups: Sequence[Stretch]) -> list[Stretch]:
     joined: list[Stretch] = []
     for group in reversed(groups):
-        if joined and group.shape[-1] > EXPANSION * joined[0].shape[-1]:
+        if joined and (group.shape[-1] or 0) > EXPANSION * (joined[0].shape[-1] or 1):
             joined[0] = _join([group, joined[0]])
         else:
             joined.insert(0, group)

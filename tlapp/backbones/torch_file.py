@@ -64,7 +64,7 @@ def read(path: Path, sha256: str | None = None) -> dict[str, np.ndarray]:
     """
     try:
         if sha256 and hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
-            raise UserError(f"{path}: not the weights file that tlapp was tested with (its SHA-256 differs); reinstall its package")
+            raise UserError(f"{path}: its SHA-256 is not that of the published weights; reinstall the package that it came with")
         with path.open("rb") as file:
             return _arrays(file)
     except (pickle.UnpicklingError, ValueError, TypeError, AttributeError, KeyError, IndexError, EOFError, OSError) as error:

@@ -83,6 +83,13 @@ class BackboneProvider(Protocol):
         """The names that `PREFIX:NAME` accepts and that can be listed; may import Keras."""
         ...
 
+    def native_size(self, name: str) -> int | None:
+        """The backbone's own pixels a side, where that can be told without importing Keras; else None.
+
+        With it, pictures are read while Keras is imported.
+        """
+        ...
+
     def load(self, name: str, *, image_size: int | None = None, weights: str | None = None) -> LoadedBackbone:
         """Build a backbone.
 

@@ -76,16 +76,14 @@ def is_nested(operation: Any) -> bool:
     return isinstance(operation, keras.Sequential) or hasattr(operation, "_nodes_by_depth")
 
 
-def expand(step: Step, values: dict[int, Any]) -> list[Any]:
-    """A `call` for `replay` that runs nested models layer by layer, so that the result is flat."""
+def expand(step: Step, values: dict[int, Any], call: Callable[[Step, dict[int, Any]], Sequence[Any]] | None = None) -> list[Any]:
+    """A `call` for `replay` that runs nested models step by step (each by `call`), so that the result is flat."""
     if not is_nested(step.operation):
         return [*step.call(values)]
     import keras
 
-    inner = step.operation
-    if isinstance(inner, keras.Sequential):
-        inner = inner._functional
+    inner = step.operation._functional if isinstance(step.operation, keras.Sequential) else step.operation
     given = keras.tree.flatten([values[id(tensor)] for tensor in step.inputs])
     inside = {id(s): t for s, t in zip(keras.tree.flatten(inner.inputs), given, strict=True)}
-    replay(steps(inner), inside, expand)
+    replay(steps(inner), inside, call or expand)
     return [inside[id(tensor)] for tensor in keras.tree.flatten(inner.outputs)]

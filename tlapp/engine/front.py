@@ -56,20 +56,32 @@ class Front:
 
 def digest(graph: Any, boundary: Any) -> str:
     """What a boundary's activations depend on besides the pictures: the operations, their settings and their weights."""
-    todo: list[Step] = needed(steps(graph), [boundary])
     names = {id(graph.inputs[0]): 0}
     state = hashlib.blake2b(digest_size=16)
-    for step in todo:
+    for step in needed(steps(graph), [boundary]):
+        state.update(f"{type(step.operation).__name__} {_settings(step.operation)} {_arguments(step, names)}".encode())
         for tensor in step.outputs:
             names[id(tensor)] = len(names)
-        wiring = [names[id(tensor)] for tensor in step.inputs]
-        state.update(repr((type(step.operation).__name__, wiring, _settings(step.operation), tuple(step.outputs[0].shape))).encode())
-        for variable in step.operation.weights if hasattr(step.operation, "weights") else ():
+        for variable in getattr(step.operation, "weights", ()):
             state.update(np.ascontiguousarray(variable.numpy()).tobytes())
-    state.update(str(names[id(boundary)]).encode())
+    state.update(f"{names[id(boundary)]} {boundary.shape}".encode())
     return state.hexdigest()
 
 
-def _settings(operation: Any) -> Any:
-    config = operation.get_config()
+def _settings(operation: Any) -> list[tuple[str, str]]:
+    import keras
+
+    # Operations such as x / 128 have no settings but their arguments.
+    config = operation.get_config() if isinstance(operation, keras.Layer) else {}
     return sorted((key, repr(value)) for key, value in config.items() if key != "name")
+
+
+def _arguments(step: Step, names: dict[int, int]) -> str:
+    import keras
+
+    def word(value: Any) -> str:
+        if id(value) in names:
+            return f"tensor {names[id(value)]}"
+        return value.tobytes().hex() if isinstance(value, np.ndarray) else repr(value)
+
+    return repr(keras.tree.map_structure(word, (step.arguments.args, step.arguments.kwargs)))

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from tlapp.contracts import Batch, Fit, Head
+from tlapp.contracts import Batch, Fit, Head, Phase
 from tlapp.contracts.graph import Step, replay
 from tlapp.engine.cut import Cut, rate
+from tlapp.engine.fold import fold
 
 
 @cache
@@ -44,19 +45,26 @@ class PhaseNet:
     """
 
     def __init__(
-        self, cut: Cut, phase: Fit, stage_of: Mapping[str, str], head: Head, layer: Any, parts: Mapping[str, Any]
+        self, cut: Cut, phase: Phase, stage_of: Mapping[str, str], head: Head, layer: Any, parts: Mapping[str, Any]
     ):
         import keras
 
         self.cut, self.phase, self.layer, self.parts = cut, phase, layer, parts
         self._stage_of, self._head = stage_of, head
+        self._updates_norms = isinstance(phase, Fit) and phase.batch_norm == "update"
+        self._train = fold(cut.rest, [cut.output], lambda norm: not self._learns(norm), self._call)
+        self._infer = fold(cut.rest, [cut.output], lambda norm: True, infer)
         self.progress: Any = keras.ops.convert_to_tensor(0.0)
+
+    def _learns(self, operation: Any) -> bool:
+        """Whether an operation is in training mode: its stage lives and, being a batch norm, it is to be updated."""
+        live = rate(operation, self.phase.rates, self._stage_of) > 0
+        return live and (self._updates_norms or not is_batch_norm(operation))
 
     def _call(self, step: Step, values: dict[int, Any]) -> list[Any]:
         if not takes_training(type(step.operation)):
-            return step.call(values)
-        frozen_norm = self.phase.batch_norm == "frozen" and is_batch_norm(step.operation)
-        return step.call(values, training=rate(step.operation, self.phase.rates, self._stage_of) > 0 and not frozen_norm)
+            return [*step.call(values)]
+        return step.call(values, training=self._learns(step.operation))
 
     def _features(self, x: Any, call: Any) -> Any:
         import keras
@@ -66,7 +74,7 @@ class PhaseNet:
         return replay(self.cut.rest, values, call)[id(self.cut.output)]
 
     def features(self, x: Any) -> Any:
-        return self._features(x, self._call)
+        return self._features(x, self._train)
 
     def head(self, features: Any) -> Any:
         return self.layer(features, training=True)
@@ -82,22 +90,25 @@ class PhaseNet:
 
     def predict(self, x: Any) -> Any:
         """Outputs (batch, classes) in inference mode."""
-        return self.layer(self._features(x, infer), training=False)
+        return self.layer(self._features(x, self._infer), training=False)
 
     def trainable(self) -> dict[float, list[Any]]:
         """Rate -> the variables that learn at it; everything else is frozen."""
         groups: dict[float, list[Any]] = {}
-        for step in self.cut.rest:
-            if self.phase.batch_norm == "frozen" and is_batch_norm(step.operation):
-                continue
-            self._add(groups, rate(step.operation, self.phase.rates, self._stage_of), step.operation)
+        for operation in self._living():
+            known = groups.setdefault(rate(operation, self.phase.rates, self._stage_of), [])
+            known += [v for v in operation.trainable_variables if not any(v is other for other in known)]
+        known = groups.setdefault(1.0, [])
         for layer in (self.layer, *self.parts.values()):
-            self._add(groups, 1.0, layer)
+            known += layer.trainable_variables
         return groups
 
-    @staticmethod
-    def _add(groups: dict[float, list[Any]], factor: float, operation: Any) -> None:
-        known = groups.setdefault(factor, []) if factor > 0 else None
-        for variable in getattr(operation, "trainable_variables", ()):
-            if known is not None and not any(variable is other for other in known):
-                known.append(variable)
+    def state(self) -> list[Any]:
+        """Every variable that training may change, random states excepted."""
+        found = {id(v): v for layer in (*self._living(), self.layer, *self.parts.values()) for v in layer.weights}
+        return list(found.values())
+
+    def _living(self) -> list[Any]:
+        """The layers of the rest that are in training mode."""
+        found = {id(s.operation): s.operation for s in self.cut.rest if getattr(s.operation, "weights", ())}
+        return [operation for operation in found.values() if self._learns(operation)]

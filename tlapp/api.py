@@ -1,0 +1,55 @@
+"""The verbs for Python: train and load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tlapp import registry
+from tlapp.engine.report import Reporter, Silent
+from tlapp.settings import Settings, resolve
+
+
+def train(config: str | Path | None = None, *, reporter: Reporter | None = None, **settings: Any) -> Any:
+    """Train a model: `tlapp.train(plugin="partial", data="pictures", last=3)`.
+
+    Args:
+        config: a YAML file of settings.
+        reporter: told what happens; see `tlapp.engine.report.Reporter`.
+        settings: as on the command line, with underscores.
+
+    Returns:
+        The finished run, a `tlapp.engine.saved.SavedRun`.
+
+    Raises:
+        UserError: a setting, file or folder is wrong. PluginError: a plugin is.
+    """
+    folder = carry_out(resolve(settings, config), reporter or Silent())
+    assert folder is not None, "only a dry run has no folder"
+    return load(folder)
+
+
+def load(run: str | Path) -> Any:
+    """A finished run, by its folder: `tlapp.load("saved_models/pets").predict(["cat.jpg"])`.
+
+    Raises:
+        UserError: there is no finished run.
+    """
+    from tlapp.engine.saved import SavedRun
+
+    return SavedRun(run)
+
+
+def carry_out(settings: Settings, reporter: Reporter, dry: bool = False) -> Path | None:
+    """Run settings through the engine; the run's folder, or None for a dry run."""
+    from tlapp.engine.run import Job
+    from tlapp.engine.run import train as run
+
+    provider, name = registry.backbone(settings.options.backbone)
+    plugin = settings.options.plugin
+    label = f"strategy {plugin} of {registry.origin(registry.found('strategy')[plugin][0])}"
+    job = Job(
+        settings.options, settings.strategy, settings.head, provider, name,
+        settings.flat(), settings.origins.keys(), settings.where, label,
+    )  # fmt: skip
+    return run(job, reporter, dry)

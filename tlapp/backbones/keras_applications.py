@@ -1,0 +1,134 @@
+"""The networks of keras.applications, each with its preprocessing inside."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tlapp.backbones import assemble
+from tlapp.contracts import LoadedBackbone, UserError
+
+log = logging.getLogger("tlapp")
+
+Fetch = Callable[[str, str], str]
+"""(file name, URL) -> the path of the weights file."""
+
+SIZES = {
+    **dict(zip((f"EfficientNetB{i}" for i in range(8)), (224, 240, 260, 300, 380, 456, 528, 600), strict=True)),
+    **dict(zip((f"EfficientNetV2{i}" for i in ("B1", "B2", "B3", "S", "M", "L")), (240, 260, 300, 384, 480, 480), strict=True)),
+    **dict.fromkeys(("InceptionV3", "InceptionResNetV2", "Xception"), 299),
+    "NASNetLarge": 331,
+}
+"""Native sizes other than 224; a test asks the library for every network's."""
+
+
+class KerasApplications:
+    """Networks of keras.applications: ImageNet weights are downloaded once, or taken from a file."""
+
+    def names(self) -> Iterable[str]:
+        """Every network that the installed Keras has, as Keras spells it."""
+        return tuple(_networks())
+
+    def load(self, name: str, *, image_size: int | None = None, weights: str | None = None) -> LoadedBackbone:
+        """Build a backbone; see `BackboneProvider.load`."""
+        networks = _networks()
+        if name not in networks:
+            raise assemble.unknown("keras", name, networks)
+        size = image_size or SIZES.get(name, 224)
+        with assemble.fresh_names():
+            image = assemble.picture(size)
+            base, source = _build(name, networks[name], size, weights)
+            features = assemble.flat(base, _preprocess(image, sys.modules[networks[name].__module__]))
+            licence = assemble.IMAGENET if weights is None else ""
+            return assemble.assemble(f"keras:{name}", image, features, weights=source, licence=licence)
+
+
+def _networks() -> dict[str, Callable[..., Any]]:
+    """The functions of keras.applications that build a network."""
+    import keras
+
+    return {name: value for name, value in vars(keras.applications).items() if inspect.isfunction(value)}
+
+
+def _build(name: str, network: Callable[..., Any], size: int, weights: str | None) -> tuple[Any, str]:
+    """The network without its classifier, and where its weights are from.
+
+    A file goes the same way as a download: EfficientNet is another function without its ImageNet weights.
+    """
+    sources: list[str] = []
+
+    def fetch(file: str, url: str) -> str:
+        sources.append(f"ImageNet, from {url}" if weights is None else Path(weights).name)
+        return _download(name, file, url) if weights is None else str(Path(weights).expanduser())
+
+    if weights not in (None, "none"):
+        assemble.check_file(weights)
+    try:
+        with _weights_from(fetch), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # on sizes that the classifier, which is left out, was not trained for
+            kind = None if weights == "none" else "imagenet"
+            base = network(include_top=False, weights=kind, input_shape=(size, size, 3), pooling="avg")
+    except UserError:
+        raise
+    except Exception as error:  # Keras and h5py raise whatever they like for a file that does not fit
+        if sources:
+            raise assemble.bad_weights(sources[0], error) from error
+        raise assemble.bad_size(f"keras:{name}", size, error) from error
+    return base, sources[0] if sources else "random"
+
+
+@contextmanager
+def _weights_from(fetch: Fetch) -> Iterator[None]:
+    """Inside, keras.applications asks `fetch` for its weights instead of downloading them."""
+    from keras.src.utils import file_utils
+
+    original = file_utils.get_file
+    file_utils.get_file = lambda fname, origin, **_: fetch(fname, origin)
+    try:
+        yield
+    finally:
+        file_utils.get_file = original
+
+
+def _download(name: str, file: str, url: str) -> str:
+    """The path of a weights file in Keras' cache, fetched if it is not there.
+
+    Raises:
+        UserError: it cannot be had.
+    """
+    import keras
+
+    folder = Path(keras.config.keras_home()) / "models" if hasattr(keras.config, "keras_home") else Path("~/.keras/models")
+    if not (folder.expanduser() / file).is_file():
+        log.info("keras:%s: downloading its ImageNet weights from %s", name, url)
+    try:
+        return keras.utils.get_file(file, url, cache_subdir="models")
+    except Exception as error:  # urllib, sockets and Keras' own bare Exception
+        raise UserError(
+            f"--backbone keras:{name}: its ImageNet weights could not be downloaded; get {url} and give it as "
+            f"`--backbone-weights FILE`, or put it into {folder} as {file}"
+        ) from error
+
+
+def _preprocess(image: Any, module: Any) -> Any:
+    """What `module.preprocess_input` does to raw RGB, as layers: it may swap red and blue, then scales and shifts each channel."""
+    import keras
+    import numpy as np
+
+    probe = np.concatenate([np.zeros((1, 3)), 255 * np.eye(3)]).astype("float32")[:, None, None]
+    black, *pure = module.preprocess_input(probe).reshape(4, 3)
+    change = (np.array(pure) - black) / 255
+    if not np.allclose(change, np.diag(np.diag(change))):
+        image, change = keras.ops.flip(image, axis=-1), change[::-1]
+    if not np.allclose(change, np.diag(np.diag(change))):
+        raise NotImplementedError(f"{module.__name__} mixes channels in a way that tlapp does not know")
+    scale, offset = np.diag(change), black
+    if np.allclose(scale, 1) and np.allclose(offset, 0):
+        return image
+    return keras.layers.Rescaling(scale.tolist(), offset=offset.tolist(), name="rescale")(image)

@@ -1,0 +1,80 @@
+"""Backbones of KerasCV: EfficientNet-Lite with its ImageNet weights, the others from a file or at random."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from tlapp.backbones import assemble, efficientnet_lite, torch_file
+from tlapp.backbones.keras_cv_networks import NETWORKS, Network
+from tlapp.contracts import LoadedBackbone, UserError
+
+
+class KerasCV:
+    """Networks of KerasCV, built from their configurations: nothing is fetched."""
+
+    def names(self) -> Iterable[str]:
+        """Every network, EfficientNet-Lite first."""
+        return tuple(NETWORKS)
+
+    def native_size(self, name: str) -> int | None:
+        return {"efficientnet-lite0": 224, "efficientnet-lite1": 240, "efficientnet-lite2": 260}.get(name)
+
+    def load(self, name: str, *, image_size: int | None = None, weights: str | None = None) -> LoadedBackbone:
+        """Build a backbone; see `BackboneProvider.load`."""
+        if name not in NETWORKS:
+            raise assemble.unknown("keras-cv", name, NETWORKS)
+        network = NETWORKS[name]
+        lite = network.family == "EfficientNetLiteBackbone"
+        with assemble.fresh_names():
+            image = assemble.picture(image_size or network.size)
+            base = _build(name, network, image.shape[1], rescaling=not lite)
+            source, licence = _weigh(base, name, weights)
+            features = assemble.flat(base, efficientnet_lite.rescale(image) if lite else image)
+            return assemble.assemble(f"keras-cv:{name}", image, features, weights=source, licence=licence)
+
+
+def _build(name: str, network: Network, size: int, *, rescaling: bool) -> Any:
+    """The network without its top, from its base class: the aliases go online even for random weights."""
+    import keras_cv
+
+    family = getattr(keras_cv.models, network.family)
+    try:
+        return family(**network.config, include_rescaling=rescaling, input_shape=(size, size, 3))
+    except ValueError as error:
+        raise assemble.bad_size(f"keras-cv:{name}", size, error) from error
+
+
+def _weigh(base: Any, name: str, weights: str | None) -> tuple[str, str]:
+    """Give a network its weights; where they are from, and their licence."""
+    if weights == "none":
+        return "random", ""
+    if weights is None and name in efficientnet_lite.RELEASES:
+        efficientnet_lite.fill(base, efficientnet_lite.read(name))
+        package = efficientnet_lite.RELEASES[name].distribution
+        return f"ImageNet, from {package} {metadata.version(package)}", efficientnet_lite.LICENCE
+    if weights is None:
+        raise UserError(_where(name))
+    if not weights.endswith((".pth", ".pt")):
+        return assemble.read_weights(base, weights), ""
+    try:
+        efficientnet_lite.fill(base, torch_file.read(Path(weights).expanduser()))
+    except ValueError as error:
+        raise UserError(f"--backbone-weights {weights}: not the weights of keras-cv:{name}: {error}") from error
+    return Path(weights).name, ""
+
+
+def _where(name: str) -> str:
+    """The sentence that says which weights to get, and from where."""
+    import keras_cv
+
+    network = NETWORKS[name]
+    presets = getattr(keras_cv.models, network.family).presets
+    handle = presets.get(f"{network.preset}_imagenet", {}).get("kaggle_handle", "").removeprefix("kaggle://")
+    file = f"model.weights.h5 of kaggle.com/models/{handle}" if handle else "a .weights.h5 file saved from it"
+    return (
+        f"--backbone keras-cv:{name}: no weights of it install with pip; give {file} as `--backbone-weights FILE`, "
+        "or `--backbone-weights none` to start from random ones"
+    )

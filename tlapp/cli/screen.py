@@ -1,0 +1,110 @@
+"""What a run looks like: rich on a terminal, plain lines in a pipe. Everything here goes to standard error."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tlapp.engine.fit import Epoch
+    from tlapp.engine.outline import Outline, PhaseOutline
+
+TASKS = {"read": "reading pictures", "hash": "looking at files", "front": "frozen front"}
+
+
+class Screen:
+    """A reporter for people. Use it as a context manager."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        # A copy of standard error: TensorFlow's import silences the original for some seconds.
+        self._file = os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8", errors="replace")
+        self._console = Console(file=self._file, highlight=False, soft_wrap=True)
+        self._bars: Any = None
+        self._tasks: dict[str, Any] = {}
+        self.last_outline: Any = None
+
+    def __enter__(self) -> Screen:
+        if self._console.is_terminal:
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            self._bars = Progress(*columns, console=self._console, transient=True)
+            self._bars.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._bars:
+            self._bars.stop()
+        self._file.flush()
+        self._file.close()
+
+    def note(self, sentence: str) -> None:
+        self._line(f"note: {sentence}")
+
+    def outline(self, outline: Outline) -> None:
+        self.last_outline = outline
+        for line in outline_lines(outline):
+            self._line(line)
+
+    def progress(self, task: str, done: int, of: int) -> None:
+        if self._bars is None:
+            return
+        if task not in self._tasks:
+            self._tasks[task] = self._bars.add_task(TASKS.get(task, task), total=of)
+        self._bars.update(self._tasks[task], completed=done, total=of)
+        if done >= of:
+            self._bars.remove_task(self._tasks.pop(task))
+
+    def epoch(self, epoch: Epoch) -> None:
+        terms = "  ".join(f"{name} {value:.4f}" for name, value in epoch.terms.items())
+        seen = "  ".join(f"val {name} {value:.4f}" for name, value in epoch.validation.items())
+        self._line(f"  {epoch.phase} {epoch.epoch}: {terms}  {seen}{'  *' if epoch.best and epoch.validation else ''}")
+
+    def _line(self, text: str) -> None:
+        self._console.print(text, markup=False)
+        self._file.flush()
+
+
+def outline_lines(outline: Outline) -> Iterator[str]:
+    """The plan for people."""
+    images = ", ".join(f"{count} {name}" for name, count in outline.images.items())
+    yield f"plan: {outline.strategy} on {outline.backbone} ({outline.weights or 'weights unknown'}), {outline.image_size} px"
+    yield f"  {len(outline.classes)} classes; pictures: {images}"
+    for phase in outline.phases:
+        yield f"  {phase.name}: {_what(phase, outline)}"
+
+
+def _what(phase: PhaseOutline, outline: Outline) -> str:
+    rates = ", ".join(f"{name}" if rate == 1 else f"{name} x{rate:.3g}" for name, rate in phase.stages.items())
+    body = f"{rates} and the head train" if phase.stages else "the head trains"
+    if phase.kind == "solve":
+        body = "the head is solved for"
+    share = f" ({phase.trains:,} of {outline.params:,} parameters)" if phase.stages else ""
+    pace = f", at most {phase.epochs} epochs at {phase.learning_rate:g}" if phase.epochs else ""
+    crossing = " + ".join("x".join(map(str, shape)) for shape in phase.cut)
+    front = f"; front cut at {crossing}, {phase.front}" if phase.cut else "; the whole network runs each epoch"
+    if phase.front == "cached":
+        front += f" ({phase.cached_mb:g} MB)"
+    return body + share + pace + front + (f"; augment {phase.augment}" if phase.augment else "")
+
+
+def result_lines(folder: Path, metrics: Mapping[str, Any]) -> Iterator[str]:
+    """The result for people."""
+    for name in ("val", "test", "target"):
+        if split := metrics.get(name):
+            yield (
+                f"{name:6} accuracy {split['accuracy']:.4f}  balanced {split['balanced_accuracy']:.4f}  "
+                f"macro F1 {split['macro_f1']:.4f}  loss {split['loss']:.4f}  ({split['n']} pictures)"
+            )
+    seconds = metrics["seconds"]
+    yield (
+        f"{seconds['total']:.0f} s (front {seconds['front']:.0f}, train {seconds['train']:.0f}), "
+        f"peak memory {metrics['peak_memory_mb']:.0f} MB"
+    )
+    yield f"run: {folder}"

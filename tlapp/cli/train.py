@@ -1,0 +1,94 @@
+"""tlapp train."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from tlapp.cli.options import click_options
+from tlapp.cli.screen import Screen, result_lines
+from tlapp.engine.options import RunOptions
+from tlapp.errors import TlappError
+from tlapp.settings import HEAD, plugin_options, read_yaml, resolve
+
+FIXED = ("config", "dry_run", "json")
+
+
+class TrainCommand(click.Command):
+    """A command whose options grow with --plugin and --head, named on the command line or in --config."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta["chosen"] = _chosen(args, ctx.resilient_parsing)
+        return super().parse_args(ctx, args)
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        grown = [option for _, options in self.groups(ctx) for option in options]
+        return [*grown, *super().get_params(ctx)]
+
+    def groups(self, ctx: click.Context) -> list[tuple[str, list[click.Option]]]:
+        """The options by who has them: the engine, the strategy, the head."""
+        if "groups" not in ctx.meta:
+            plugin, head = ctx.meta["chosen"]
+            ctx.meta["groups"] = [("Run", click_options(RunOptions))]
+            for kind, name, prefix in (("strategy", plugin, ""), ("head", head, HEAD)):
+                try:
+                    ctx.meta["groups"].append((f"{kind} {name}".capitalize(), click_options(plugin_options(kind, name), prefix)))
+                except TlappError:
+                    if not ctx.resilient_parsing:
+                        raise
+        return ctx.meta["groups"]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        groups = [*self.groups(ctx), ("Command", [p for p in super().get_params(ctx) if isinstance(p, click.Option)])]
+        for title, options in reversed(groups):
+            with formatter.section(title):
+                formatter.write_dl([record for option in options if (record := option.get_help_record(ctx))])
+
+
+def _chosen(args: Sequence[str], lenient: bool) -> tuple[str, str]:
+    """The plugin and head that the arguments, or their --config, name."""
+    given = {}
+    for key in ("plugin", "head", "config"):
+        for place, word in enumerate(args):
+            if word.startswith(f"--{key}="):
+                given[key] = word.partition("=")[2]
+            elif word == f"--{key}" and place + 1 < len(args):
+                given[key] = args[place + 1]
+    try:
+        from_file = read_yaml(given["config"]) if "config" in given else {}
+    except TlappError:
+        if not lenient:
+            raise
+        from_file = {}
+    default = {key: RunOptions.model_fields[key].default for key in ("plugin", "head")}
+    plugin, head = (str(given.get(key) or from_file.get(key) or default[key]) for key in ("plugin", "head"))
+    return plugin, head
+
+
+@click.command(cls=TrainCommand)
+@click.option("--config", metavar="YAML", help="File of settings; flags go before it.")
+@click.option("--dry-run", is_flag=True, help="Tell the plan and end before any training.")
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there.")
+def train(config: str | None, dry_run: bool, as_json: bool, **flags: Any) -> None:
+    """Train a model on your pictures, by the strategy --plugin.
+
+    Options of other strategies and heads: tlapp train --plugin NAME --head NAME --help
+    """
+    from tlapp.api import carry_out
+
+    settings = resolve(flags, config)
+    with Screen() as screen:
+        folder = carry_out(settings, screen, dry_run)
+    if folder is None:
+        if as_json:
+            click.echo(json.dumps({"plan": screen.last_outline.to_json()}))
+        return
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    if as_json:
+        click.echo(json.dumps({"run": str(folder), **metrics}))
+    else:
+        for line in result_lines(folder, metrics):
+            click.echo(line)

@@ -1,0 +1,173 @@
+"""What the frozen front computed, remembered: sources of activations at a phase's cut."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from tlapp.contracts import Augment
+from tlapp.engine import store
+from tlapp.engine.cut import Cut
+from tlapp.engine.front import Front, digest
+
+READER = 2
+"""Version of what is stored; older entries are not found."""
+
+MEMORY = 256 * 2**20
+"""Bytes of activations that are kept in memory; what is larger is read from its file, row by row."""
+
+
+BLOCK = 128
+"""Pictures between two reports of progress."""
+
+
+class Source(Protocol):
+    """Where a phase gets the activations of one stream."""
+
+    def take(self, rows: np.ndarray, draw: int) -> tuple[np.ndarray, ...]:
+        """Arrays (len(rows), ...), one a tensor that crosses the cut; `draw` chooses among random versions (the epoch)."""
+        ...
+
+
+class Pixels:
+    """The pictures themselves, uint8, for a network that is not cut."""
+
+    def __init__(self, pixels: Any, rows: np.ndarray):
+        self.pixels, self.rows = pixels, rows
+
+    def take(self, rows: np.ndarray, draw: int) -> tuple[np.ndarray, ...]:
+        return (self.pixels.take(self.rows[rows]),)
+
+
+class Augmented:
+    """Pictures changed at random, another way at each draw."""
+
+    def __init__(self, pictures: Pixels, augment: Augment, seed: int):
+        self.pictures, self.augment, self.seed = pictures, augment, seed
+
+    def take(self, rows: np.ndarray, draw: int) -> tuple[np.ndarray, ...]:
+        import tensorflow as tf
+
+        (pixels,) = self.pictures.take(rows, draw)
+        first = int(self.pictures.rows[rows[0]])
+        seed = int(np.random.SeedSequence([self.seed, draw, first]).generate_state(1)[0] >> 1)
+        return (np.asarray(self.augment.apply(tf.constant(pixels, tf.float32), seed)),)
+
+
+class Computed:
+    """The front, run anew at each call."""
+
+    def __init__(self, pictures: Source, front: Front):
+        self.pictures, self.front = pictures, front
+
+    def take(self, rows: np.ndarray, draw: int) -> tuple[np.ndarray, ...]:
+        return tuple(self.front(self.pictures.take(rows, draw)[0]))
+
+
+class Stored:
+    """Rows of activations, one table a tensor that crosses; small ones are held in memory."""
+
+    def __init__(self, tables: Sequence[Any], rows: np.ndarray):
+        size = sum(len(rows) * row_bytes(table.shape) for table in tables)
+        self._held = [table.take(rows) for table in tables] if size <= MEMORY else None
+        self._tables, self._rows = tables, rows
+
+    def take(self, rows: np.ndarray, draw: int) -> tuple[np.ndarray, ...]:
+        if self._held is not None:
+            return tuple(table[rows] for table in self._held)
+        return tuple(table.take(self._rows[rows]) for table in self._tables)
+
+
+class Views:
+    """Several stored versions of each picture; each draw takes one of them for each row."""
+
+    def __init__(self, views: Sequence[Stored]):
+        self.views = views
+
+    def take(self, rows: np.ndarray, draw: int) -> tuple[np.ndarray, ...]:
+        choice = (rows * 7919 + draw) % len(self.views)
+        parts = [view.take(rows, draw) for view in self.views]
+        return tuple(np.stack(tables)[choice, np.arange(len(rows))] for tables in zip(*parts, strict=True))
+
+
+def row_bytes(shape: Sequence[int | None]) -> int:
+    """Bytes of one row of float32 of that shape, without the batch."""
+    return 4 * math.prod(int(side or 1) for side in shape)
+
+
+class Remembered:
+    """Computes what the phases' fronts compute, once, and hands out sources.
+
+    Args:
+        graph: functional model; its weights at the time of the call are what counts.
+        pixels: every picture of the run, as `store.Rows`.
+        key: of the pictures.
+        seed: of random augmentation.
+        use: "auto" keeps activations, "off" computes them anew each time.
+        report: told (task, done, of) while the front is computed.
+    """
+
+    def __init__(self, graph: Any, pixels: Any, key: str, seed: int, use: str, report: Callable[[str, int, int], None]):
+        self.graph, self.pixels, self.key, self.seed, self.use, self.report = graph, pixels, key, seed, use, report
+
+    def fits(self, cut: Cut, copies: int = 1) -> bool:
+        """Whether the activations at a cut are kept: caching is on, there is a front, and they take at most half of the limit."""
+        size = sum(row_bytes(tensor.shape[1:]) for tensor in cut.boundary) * len(self.pixels) * copies
+        return self.use == "auto" and not cut.at_input and size <= store.limit() // 2
+
+    def prepare(self, cuts: Sequence[Cut]) -> None:
+        """Compute, in one pass over the pictures, what is not there yet for the cuts that are kept."""
+        tensors = {id(t): t for cut in cuts if self.fits(cut) for t in cut.boundary}
+        missing = [tensor for tensor in tensors.values() if store.find(self._key(tensor)) is None]
+        if missing:
+            self._compute(missing, Pixels(self.pixels, np.arange(len(self.pixels))), [self._key(t) for t in missing])
+
+    def source(self, cut: Cut, rows: np.ndarray, augment: Augment | None = None) -> Source:
+        """Where a phase with this cut gets the stream that holds `rows` of the pictures."""
+        pictures: Source = Pixels(self.pixels, rows)
+        if augment is None:
+            if self.fits(cut):
+                self.prepare([cut])
+                return Stored([self._table(self._key(tensor)) for tensor in cut.boundary], rows)
+        elif augment.views and self.fits(cut, augment.views):
+            return Views([self._view(cut, rows, augment, view) for view in range(augment.views)])
+        else:
+            pictures = Augmented(Pixels(self.pixels, rows), augment, self.seed)
+        return pictures if cut.at_input else Computed(pictures, Front(self.graph, cut.boundary))
+
+    def _view(self, cut: Cut, rows: np.ndarray, augment: Augment, view: int) -> Stored:
+        about = (augment.name, self.seed, view, store.key_of(rows.tolist()))
+        keys = [self._key(tensor, *about) for tensor in cut.boundary]
+        if any(store.find(key) is None for key in keys):
+            changed = Augmented(Pixels(self.pixels, rows), augment, self.seed + 1 + view)
+            self._compute(list(cut.boundary), changed, keys, len(rows))
+        return Stored([self._table(key) for key in keys], np.arange(len(rows)))
+
+    def _key(self, tensor: Any, *about: object) -> str:
+        return store.key_of(READER, self.key, digest(self.graph, tensor), *about)
+
+    @staticmethod
+    def _table(key: str) -> Any:
+        table = store.find(key)
+        if table is None:
+            raise OSError(f"the cache's entry {key} in {store.folder()} went while it was in use")
+        return table
+
+    def _compute(self, tensors: Sequence[Any], source: Source, keys: Sequence[str], count: int | None = None) -> None:
+        front, count = Front(self.graph, tensors), count or len(self.pixels)
+        with contextlib.ExitStack() as stack:
+            writers = [
+                stack.enter_context(store.write(key, count, tuple(tensor.shape[1:]), np.float32))
+                for key, tensor in zip(keys, tensors, strict=True)
+            ]
+            for start in range(0, count, BLOCK):
+                rows = np.arange(start, min(start + BLOCK, count))
+                for writer, values in zip(writers, front(source.take(rows, 0)[0]), strict=True):
+                    writer.put(start, values)
+                self.report("front", int(rows[-1]) + 1, count)
+            for writer in writers:
+                writer.commit({"what": "activations"})

@@ -1,0 +1,271 @@
+"""From the options to streams: named sets of pictures, decoded, split and labelled."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import numpy as np
+
+from tlapp.engine import notes, reading, sources, splits
+from tlapp.engine.decode import Report
+from tlapp.engine.options import RunOptions
+from tlapp.engine.reading import Example
+from tlapp.engine.rowfile import Rows
+from tlapp.engine.tables import Item
+from tlapp.errors import UserError
+
+T = TypeVar("T")
+
+
+class Pixels(NamedTuple):
+    """Rows of the store in an order of their own."""
+
+    rows: Rows
+    numbers: np.ndarray
+
+    def take(self, indices: Any) -> np.ndarray:
+        """Pictures of those numbers: (n, size, size, 3) uint8."""
+        return self.rows.take(self.numbers[np.asarray(indices, np.int64)])
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A named set of examples.
+
+    Attributes:
+        files: where each picture came from.
+        labels: (n,) int32, numbers of classes; None where unlabelled.
+        digests: of each file's bytes, for the keys of caches.
+        pixels: `take(indices)` gives (n, size, size, 3) uint8, read from disk.
+    """
+
+    name: str
+    files: tuple[str, ...]
+    labels: np.ndarray | None
+    digests: tuple[str, ...]
+    pixels: Pixels
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """All streams of a run: train, val, test and, where given, target and aux; `notes` are sentences to show the user."""
+
+    classes: tuple[str, ...]
+    streams: Mapping[str, Stream]
+    notes: tuple[str, ...] = ()
+    aux_classes: tuple[str, ...] = ()
+
+
+class Row(NamedTuple):
+    """A line of splits.csv."""
+
+    path: str
+    label: str
+    split: str
+
+
+class Loading(Generic[T]):
+    """A load under way in a thread of its own."""
+
+    def __init__(self, work: Callable[[], T]):
+        self._work = work
+        self._value: T | None = None
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="tlapp-load")
+        self._thread.start()
+
+    def result(self) -> T:
+        """Wait for what is being loaded, or raise the error that stopped it."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        return self._value  # type: ignore[return-value]
+
+    def _run(self) -> None:
+        try:
+            self._value = self._work()
+        except BaseException as error:
+            self._error = error
+
+
+def load(options: RunOptions, size: int, report: Report | None = None) -> Dataset:
+    """List, check, decode and split what the options name; pictures of `size` pixels a side.
+
+    Raises:
+        UserError: a source is missing or not as it should be, or a picture cannot be read; names the flag or the file.
+    """
+    return _load(_list(options), options, size, report or _silent)
+
+
+def start(options: RunOptions, size: int, report: Report | None = None) -> Loading[Dataset]:
+    """As `load`, but return once the sources are listed and checked, and decode meanwhile."""
+    listing = _list(options)
+    return Loading(lambda: _load(listing, options, size, report or _silent))
+
+
+def load_labelled(
+    flag: str, where: str, classes: Sequence[str], size: int, *, on_bad: str = "fail", report: Report | None = None
+) -> tuple[Stream, tuple[str, ...]]:
+    """One labelled stream, "test", of classes known before, and notes: for judging a finished run.
+
+    Raises:
+        UserError: as `load`; or a class is not among `classes`.
+    """
+    items = sources.one_stream(flag, where, "test").items
+    _check_known(f"{flag} {where}", items, classes)
+    found = reading.read({"test": items}, size, on_bad, report or _silent)
+    told = (f"left out: {reading.in_words(found.bad)}",) if found.bad else ()
+    return _stream("test", found.examples["test"], found.rows, classes), told
+
+
+def split_rows(dataset: Dataset) -> list[Row]:
+    """Which picture is in which stream; the rows of train, val and test make a CSV for --data that repeats the split."""
+    rows = []
+    for stream in dataset.streams.values():
+        classes = dataset.aux_classes if stream.name == "aux" else dataset.classes
+        labels = [""] * len(stream) if stream.labels is None else [classes[i] for i in stream.labels]
+        rows += [Row(_absolute(file), label, stream.name) for file, label in zip(stream.files, labels, strict=True)]
+    return rows
+
+
+@dataclass(frozen=True)
+class _Listing:
+    """What the flags list: "pool" is the part of --data to split; the other streams are whole."""
+
+    streams: dict[str, list[Item]]
+    classes: tuple[str, ...]
+    aux_classes: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def _list(options: RunOptions) -> _Listing:
+    source = sources.labelled("--data", options.data)
+    streams = {"pool": [item for item in source.items if item.split in (None, "train")]}
+    told = list(source.notes)
+    classes = _classes("--data", options.data, streams["pool"])
+    for split, where in (("val", options.val), ("test", options.test)):
+        own = [item for item in source.items if item.split == split]
+        if where is not None:
+            streams[split] = sources.one_stream(f"--{split}", where, split).items
+            told += [f"--data {options.data}: its {split} pictures are not used, as --{split} is given"] if own else []
+        elif own:
+            streams[split] = own
+        if split in streams:
+            _check_known(f"--{split} {where}" if where else f"--data {options.data}, {split}", streams[split], classes)
+    _check_shares(options, streams)
+    if options.target is not None:
+        streams["target"] = _target(options.target, classes)
+    aux_classes: tuple[str, ...] = ()
+    if options.aux is not None:
+        streams["aux"] = [item for item in sources.labelled("--aux", options.aux).items if item.split in (None, "train")]
+        aux_classes = _classes("--aux", options.aux, streams["aux"])
+    return _Listing(streams, classes, aux_classes, tuple(told))
+
+
+def _classes(flag: str, where: str, items: Sequence[Item]) -> tuple[str, ...]:
+    classes = tuple(sources.natural({item.label or "" for item in items}))
+    if len(classes) < 2:
+        received = f"one, {classes[0]}" if classes else "none: no row is of split train"
+        inside = os.path.join(where, classes[0]) if classes else ""
+        hint = f" (did you mean {flag} {inside}?)" if os.path.isdir(inside) and sources.has_folders(inside) else ""
+        raise UserError(f"{flag} {where}: expected at least two classes. Received: {received}{hint}", received=where)
+    return classes
+
+
+def _target(where: str, classes: Sequence[str]) -> list[Item]:
+    items = sources.any_pictures("--target", where).items
+    bare = sum(item.label is None for item in items)
+    if 0 < bare < len(items):
+        raise UserError(f"--target {where}: {bare} of {len(items)} rows have no label; label all or none", received=where)
+    if not bare:
+        _check_known(f"--target {where}", items, classes, "; for pictures without labels give a folder that holds them directly")
+    return items
+
+
+def _check_known(where: str, items: Sequence[Item], classes: Sequence[str], advice: str = "") -> None:
+    unknown = sources.natural({item.label or "" for item in items} - set(classes))
+    if unknown:
+        hint = sources.nearest(unknown[0], classes)
+        raise UserError(
+            f"{where}: not among the classes trained on ({sources.in_a_row(classes)}): {sources.in_a_row(unknown)}{hint}{advice}",
+            received=unknown[0],
+        )
+
+
+def _check_shares(options: RunOptions, streams: Mapping[str, Any]) -> None:
+    if not {"val", "test"} & streams.keys() and options.val_share + options.test_share >= 1:
+        raise UserError(
+            f"--val-share {options.val_share:g} and --test-share {options.test_share:g} leave nothing to train on: "
+            "their sum must be below 1",
+            received=options.val_share,
+        )
+
+
+def _load(listing: _Listing, options: RunOptions, size: int, report: Report) -> Dataset:
+    found = reading.read(listing.streams, size, options.on_bad, report)
+    examples = _split(found.examples, options)
+    _check_left(examples, listing.classes, options.data)
+    told = (*listing.notes, *notes.of({name: examples[name] for name in ("train", "val", "test")}, listing.classes, found.bad))
+    streams: Mapping[str, Stream] = {
+        name: _stream(name, examples[name], found.rows, listing.aux_classes if name == "aux" else listing.classes)
+        for name in ("train", "val", "test", "target", "aux")
+        if name in examples
+    }
+    return Dataset(listing.classes, streams, told, listing.aux_classes)
+
+
+def _split(examples: dict[str, list[Example]], options: RunOptions) -> dict[str, list[Example]]:
+    pool, whole = examples["pool"], {name: found for name, found in examples.items() if name != "pool"}
+    shares = {"val": options.val_share, "test": options.test_share}
+    shares = {split: share for split, share in shares.items() if split not in whole}
+    given = splits.assign([example.item for example in pool], [example.pixels for example in pool], shares, options.seed)
+    parts: dict[str, list[Example]] = {split: [] for split in ("train", *shares)}
+    for example, split in zip(pool, given, strict=True):
+        parts[split].append(example)
+    for split in shares:
+        if not parts[split]:
+            what = "groups or pictures" if any(example.item.group for example in pool) else "pictures"
+            raise UserError(
+                f"--data {options.data}: no class has the {splits.SMALLEST} {what} that splitting off {split} takes; "
+                f"add some, or give --{split}",
+                received=options.data,
+            )
+    return {**parts, **whole}
+
+
+def _check_left(examples: Mapping[str, list[Example]], classes: Sequence[str], where: str) -> None:
+    left = {example.item.label for example in examples["train"]}
+    lost = [name for name in classes if name not in left]
+    if lost:
+        raise UserError(f"--data {where}: no picture left to train on of {sources.in_a_row(lost)}", received=where)
+    for name, found in examples.items():
+        if not found:
+            raise UserError(f"{name}: none of its pictures can be read", received=name)
+
+
+def _stream(name: str, examples: Sequence[Example], rows: Rows, classes: Sequence[str]) -> Stream:
+    number = {label: i for i, label in enumerate(classes)}
+    unlabelled = any(example.item.label is None for example in examples)
+    labels = None if unlabelled else np.array([number[example.item.label or ""] for example in examples], np.int32)
+    return Stream(
+        name,
+        tuple(example.item.path for example in examples),
+        labels,
+        tuple(example.file for example in examples),
+        Pixels(rows, np.array([example.row for example in examples], np.int64)),
+    )
+
+
+def _absolute(file: str) -> str:
+    return file if file.startswith(sources.BUILTIN) else os.path.abspath(file)
+
+
+def _silent(what: str, done: int, total: int) -> None:
+    """Report to nobody."""

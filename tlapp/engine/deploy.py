@@ -1,0 +1,28 @@
+"""The deployed model: raw pictures in, probabilities out; no part, no random layer, nothing of training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tlapp.contracts.graph import Step, expand, is_nested, rebuild
+
+RANDOM = ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout", "GaussianDropout",
+          "GaussianNoise", "DropPath")  # fmt: skip
+"""Layers that do nothing when they do not train, by name: keras-cv's are among them, and it is not to be imported for that."""
+
+
+def deployed(graph: Any, layer: Any, activation: str) -> Any:
+    """One flat functional model "image" (batch, size, size, 3) 0-255 -> "probabilities" (batch, classes)."""
+    import keras
+
+    outputs = keras.layers.Activation(activation, name="probabilities")(layer(graph.outputs[0]))
+    image = keras.Input(graph.inputs[0].shape[1:], name="image", dtype="float32")
+    return rebuild(keras.Model(graph.inputs[0], outputs), without_random, image)
+
+
+def without_random(step: Step, values: dict[int, Any]) -> list[Any]:
+    """Run a step, or pass its input through where it is random; nested models are opened."""
+    name = type(step.operation).__name__
+    if name in RANDOM or name.startswith("Random"):
+        return [values[id(step.inputs[0])]]
+    return expand(step, values, without_random) if is_nested(step.operation) else [*step.call(values)]

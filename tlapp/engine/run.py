@@ -1,0 +1,308 @@
+"""The story of a run: load, plan, check, cut, remember, fit, judge, record."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tlapp.contracts import Augment, BackboneProvider, Fit, Head, LoadedBackbone, Phase, Plan, Solve, Strategy, Task
+from tlapp.engine import data
+from tlapp.engine.augment import basic
+from tlapp.engine.cache import Remembered, Source
+from tlapp.engine.check import make_plan
+from tlapp.engine.cut import Cut, cut
+from tlapp.engine.deploy import deployed
+from tlapp.engine.evaluate import metrics
+from tlapp.engine.fit import Feed, fit
+from tlapp.engine.net import PhaseNet
+from tlapp.engine.options import RunOptions
+from tlapp.engine.outline import Outline, phase_outline
+from tlapp.engine.quiet import quiet_tensorflow
+from tlapp.engine.record import Record
+from tlapp.engine.report import Reporter
+from tlapp.engine.solve import solve
+from tlapp.errors import PluginError, UserError
+
+IMBALANCE = 3.0
+"""Classes that differ by more than this factor are weighted."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a run needs, resolved: the engine looks no name up.
+
+    Attributes:
+        provider, backbone: where the backbone comes from, and its name there.
+        settings: everything, flat, as settings.yaml holds it.
+        given: the keys that a flag or a file set.
+        where: key -> the flag or file that set it, with its value.
+        label: the strategy's name, distribution and version, for errors.
+    """
+
+    options: RunOptions
+    strategy: Strategy
+    head: Head
+    provider: BackboneProvider
+    backbone: str
+    settings: Mapping[str, Any]
+    given: Collection[str]
+    where: Callable[[str], str]
+    label: str
+
+
+class Interrupted(KeyboardInterrupt):
+    """The user stopped the run; the best weights so far are in `path`."""
+
+    def __init__(self, path: Path):
+        super().__init__(f"the best model so far is {path}")
+        self.path = path
+
+
+def train(job: Job, reporter: Reporter, dry: bool = False) -> Path | None:
+    """Carry a job out.
+
+    Returns:
+        The run's folder; None for a dry run, which ends when the plan was told.
+
+    Raises:
+        UserError, PluginError: with the sentence to show.
+        Interrupted: by Ctrl-C, with the best weights so far saved.
+    """
+    run = Run(job, reporter)
+    run.load()
+    run.make_plan()
+    if dry:
+        return None
+    run.begin()
+    try:
+        run.carry_out()
+    except KeyboardInterrupt as stop:
+        raise Interrupted(run.record.model(run.model(), "checkpoints/interrupted.keras")) from stop
+    run.finish()
+    return run.record.folder
+
+
+@dataclass
+class Run:
+    """A run under way."""
+
+    job: Job
+    reporter: Reporter
+    started: float = field(default_factory=time.perf_counter)
+    seconds: dict[str, float] = field(default_factory=lambda: {"data": 0.0, "front": 0.0, "train": 0.0})
+
+    def load(self) -> None:
+        """Read the pictures while TensorFlow and the backbone load."""
+        options = self.job.options
+        self.record = Record(options.run, options.plugin)
+        reading = None
+        size = options.image_size or self.job.provider.native_size(self.job.backbone)
+        if size is not None:
+            reading = data.start(options, size, self.reporter.progress)
+        quiet_tensorflow()
+        import keras
+
+        keras.utils.set_random_seed(options.seed)
+        self.backbone = _load_backbone(self.job)
+        began = time.perf_counter()
+        reading = reading or data.start(options, self.backbone.facts.input.size, self.reporter.progress)
+        self.dataset = reading.result()
+        self.seconds["data"] = time.perf_counter() - began
+        for note in self.dataset.notes:
+            self.reporter.note(note)
+
+    def make_plan(self) -> None:
+        """Ask the strategy, check what it says, cut the network and tell the outline."""
+        options, streams = self.job.options, self.dataset.streams
+        self.task = Task(self.dataset.classes, {name: len(stream) for name, stream in streams.items()})
+        try:
+            self.plan = make_plan(self.job.strategy, self.task, self.backbone.facts, self.job.label)
+        except UserError as error:
+            raise UserError(f"{self._culprit(error)}{error}") from error
+        if self._solves_only() and (key := next((key for key in self.job.given if key.split("_")[0] == "head"), None)):
+            raise UserError(f"{self.job.where(key)}: strategy {options.plugin} solves for its own head; leave it out")
+        self.graph = _graft(self.plan, self.backbone, self.job.label)
+        pixels = streams["train"].pixels.rows
+        self.remembered = Remembered(self.graph, pixels, pixels.path.stem, options.seed, options.cache, self.reporter.progress)
+        self.phases = [self._with_augment(phase) for phase in self.plan.phases]
+        self.cuts = [cut(self.graph, phase.rates, self.backbone.stage_of) for phase in self.phases]
+        self.layer = self.job.head.build(self.graph.outputs[0], self.task)
+        self.layer(self.graph.outputs[0])
+        self.outline = self._outline()
+        self.reporter.outline(self.outline)
+
+    def begin(self) -> None:
+        """Make the run's folder."""
+        rows = [tuple(row) for row in data.split_rows(self.dataset)]
+        self.record.begin(self.job.settings, self.outline.to_json(), self.dataset.classes, rows)
+
+    def carry_out(self) -> None:
+        """The phases, one after the other."""
+        for number, (phase, where) in enumerate(zip(self.phases, self.cuts, strict=True)):
+            began = time.perf_counter()
+            self.remembered.prepare(self._ready(number))
+            self.seconds["front"] += time.perf_counter() - began
+            began = time.perf_counter()
+            if isinstance(phase, Fit):
+                self._fit(number, phase, where)
+            elif isinstance(phase, Solve):
+                labels = self.dataset.streams["train"].labels
+                self.layer = solve(phase, self._source(phase, where, "train"), labels, len(self.task.classes))
+            self.seconds["train"] += time.perf_counter() - began
+
+    def finish(self) -> None:
+        """Judge the model and complete the run's folder."""
+        self.record.model(self.model())
+        results = {name: self._judge(name) for name in ("val", "test", "target")}
+        seconds = {"total": time.perf_counter() - self.started, **self.seconds}
+        images = {name: len(stream) for name, stream in self.dataset.streams.items()}
+        self.record.finish({**results, "seconds": seconds, "images": images, "peak_memory_mb": peak_memory_mb()})
+
+    def model(self) -> Any:
+        """The deployed model as it stands."""
+        return deployed(self.graph, self.layer, self.job.head.activation)
+
+    def _solves_only(self) -> bool:
+        return all(isinstance(phase, Solve) for phase in self.plan.phases)
+
+    def _culprit(self, error: UserError) -> str:
+        """The flag or file of the one strategy option that holds the offending value."""
+        held = [key for key, value in self.job.strategy.model_dump().items() if value == error.received]
+        return f"{self.job.where(held[0])}: " if len(held) == 1 and error.received is not None else ""
+
+    def _with_augment(self, phase: Phase) -> Phase:
+        asked = self.job.options.augment == "basic" and phase.augment is None and isinstance(phase, Fit)
+        return replace(phase, augment=basic()) if asked else phase
+
+    def _outline(self) -> Outline:
+        facts, options = self.backbone.facts, self.job.options
+        params = {stage.name: stage.params for stage in facts.stages}
+        return Outline(
+            options.plugin, facts.name, self.backbone.weights, "solved" if self._solves_only() else options.head,
+            facts.input.size, self.task.classes, dict(self.task.streams), len(facts.stages), sum(params.values()),
+            tuple(phase_outline(p, c, params, self.remembered) for p, c in zip(self.phases, self.cuts, strict=True)),
+        )  # fmt: skip
+
+    def _ready(self, number: int) -> list[Cut]:
+        """The cuts of this phase and of later ones whose fronts no phase from here to there trains: one pass serves them all."""
+        trained: set[int] = set()
+        ready = []
+        for phase, where in zip(self.phases[number:], self.cuts[number:], strict=True):
+            if phase.augment is None and not any(id(step.operation) in trained for step in where.front):
+                ready.append(where)
+            trained |= {id(s.operation) for s in where.rest if getattr(s.operation, "weights", ())}
+        return ready
+
+    def _source(self, phase: Phase, where: Cut, stream: str) -> Source:
+        numbers = self.dataset.streams[stream].pixels.numbers
+        return self.remembered.source(where, numbers, phase.augment if stream in phase.streams else None)
+
+    def _fit(self, number: int, phase: Fit, where: Cut) -> None:
+        import keras
+
+        parts = {name: factory() for name, factory in phase.parts.items()}
+        if bad := next((name for name, part in parts.items() if not isinstance(part, keras.Layer)), None):
+            raise PluginError(f"{self.job.label}: phase {phase.name}: part {bad} is no Keras layer")
+        net = PhaseNet(where, phase, self.backbone.stage_of, self.job.head, self.layer, parts)
+        feeds = {name: self._feed(phase, where, name) for name in phase.streams}
+        validate = self._validator(net, where) if phase.loss is None or "train" in phase.streams else None
+        seed = self.job.options.seed * 1009 + number
+
+        def tell(epoch: Any) -> None:
+            self.record.epoch(epoch)
+            self.reporter.epoch(epoch)
+
+        fit(net, feeds, self.job.options, seed, validate, tell, self.reporter.progress)
+
+    def _feed(self, phase: Phase, where: Cut, name: str) -> Feed:
+        stream = self.dataset.streams[name]
+        source = self._source(phase, where, name)
+        if stream.labels is None or name == "target":
+            return Feed(source, len(stream), None, np.ones(len(stream), np.float32))
+        classes = len(self.dataset.aux_classes if name == "aux" else self.task.classes)
+        smoothing = self.job.options.label_smoothing
+        soft = np.eye(classes, dtype=np.float32)[stream.labels] * (1 - smoothing) + np.float32(smoothing / classes)
+        weights = class_weights(stream.labels, classes) if self.job.options.class_weights == "auto" else np.ones(classes)
+        return Feed(source, len(stream), soft.astype(np.float32), weights[stream.labels].astype(np.float32))
+
+    def _validator(self, net: PhaseNet, where: Cut) -> Callable[[], Mapping[str, float]] | None:
+        stream = self.dataset.streams.get("val")
+        if stream is None or stream.labels is None:
+            return None
+        source, labels = self.remembered.source(where, stream.pixels.numbers), stream.labels
+        predict = _predictor(net, self.job.head.activation)
+
+        def validate() -> Mapping[str, float]:
+            found = metrics(predict(source, len(labels)), labels, self.task.classes)
+            return {"loss": found["loss"], "accuracy": found["accuracy"]}
+
+        return validate
+
+    def _judge(self, name: str) -> dict[str, Any] | None:
+        stream = self.dataset.streams.get(name)
+        if stream is None or stream.labels is None:
+            return None
+        phase, where = self.phases[-1], self.cuts[-1]
+        net = PhaseNet(where, phase, self.backbone.stage_of, self.job.head, self.layer, {})
+        source = self.remembered.source(where, stream.pixels.numbers)
+        return metrics(_predictor(net, self.job.head.activation)(source, len(stream)), stream.labels, self.task.classes)
+
+
+def class_weights(labels: np.ndarray, classes: int) -> np.ndarray:
+    """A weight a class, (classes,): inverse to its count and 1 on the average picture, or all 1 where they differ little."""
+    counts = np.bincount(labels, minlength=classes).astype(float)
+    seen = counts[counts > 0]
+    if seen.max() <= IMBALANCE * seen.min():
+        return np.ones(classes)
+    return np.where(counts > 0, len(labels) / (len(seen) * np.maximum(counts, 1)), 0.0)
+
+
+def peak_memory_mb() -> float:
+    """The most memory that this process had in use, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def _load_backbone(job: Job) -> LoadedBackbone:
+    options = job.options
+    weights = options.backbone_weights
+    return job.provider.load(job.backbone, image_size=options.image_size, weights=weights)
+
+
+def _graft(plan: Plan, backbone: LoadedBackbone, label: str) -> Any:
+    import keras
+
+    if plan.graft is None:
+        return backbone.graph
+    try:
+        graph = plan.graft(backbone)
+    except Exception as error:  # a stranger's code may raise anything; its name is what helps
+        raise PluginError(f"{label}: its graft failed: {type(error).__name__}: {error}") from error
+    if not isinstance(graph, keras.Model) or len(graph.outputs) != 1 or len(graph.outputs[0].shape) != 2:
+        raise PluginError(f"{label}: its graft must return a functional model from pictures to (batch, features)")
+    return graph
+
+
+def _predictor(net: PhaseNet, activation: str) -> Callable[[Source, int], np.ndarray]:
+    """(source, rows) -> probabilities (rows, classes) of the net as it then stands."""
+    import keras
+    import tensorflow as tf
+
+    final = getattr(keras.activations, activation)
+    forward = tf.function(lambda x: final(net.predict(x)), reduce_retracing=True, jit_compile=False)
+
+    def predict(source: Source, count: int) -> np.ndarray:
+        found = []
+        for start in range(0, count, 64):
+            block = source.take(np.arange(start, min(start + 64, count)), 0)
+            found.append(forward(tuple(map(tf.constant, block))).numpy())
+        return np.concatenate(found)
+
+    return predict

@@ -1,0 +1,111 @@
+"""A finished run: open it, predict and judge with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import yaml
+
+from tlapp.engine import data, images
+from tlapp.engine.evaluate import metrics
+from tlapp.engine.quiet import quiet_tensorflow
+from tlapp.engine.report import Reporter, Silent
+from tlapp.errors import UserError
+
+BATCH = 32
+
+
+class Prediction(NamedTuple):
+    """A picture's most probable labels, best first: ((label, probability), ...)."""
+
+    file: str
+    labels: tuple[tuple[str, float], ...]
+
+    @property
+    def label(self) -> str:
+        """The most probable label."""
+        return self.labels[0][0]
+
+
+class SavedRun:
+    """A finished run, by its folder.
+
+    Raises:
+        UserError: the folder is no run, or the run did not finish.
+    """
+
+    def __init__(self, folder: str | Path):
+        self.folder = Path(folder)
+        if not (self.folder / "settings.yaml").is_file():
+            raise UserError(f"{folder}: is no run; a run's folder holds settings.yaml, labels.txt and model.keras")
+        if not (self.folder / "metrics.json").is_file():
+            raise UserError(f"{folder}: this run did not finish (it has no metrics.json); train it again")
+
+    @cached_property
+    def metrics(self) -> dict[str, Any]:
+        """metrics.json."""
+        return json.loads((self.folder / "metrics.json").read_text(encoding="utf-8"))
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """settings.yaml."""
+        return yaml.safe_load((self.folder / "settings.yaml").read_text(encoding="utf-8"))
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """The classes, in the order of the model's outputs."""
+        return tuple((self.folder / "labels.txt").read_text(encoding="utf-8").splitlines())
+
+    @cached_property
+    def model(self) -> Any:
+        """The deployed Keras model: (n, size, size, 3) raw RGB 0-255 -> probabilities (n, classes)."""
+        quiet_tensorflow()
+        import keras
+
+        import tlapp.backbones.hub  # noqa: F401  (its layer is known to Keras once it is imported)
+
+        return keras.saving.load_model(self.folder / "model.keras", compile=False)
+
+    @property
+    def image_size(self) -> int:
+        """Pixels a side that the model takes."""
+        return int(self.model.inputs[0].shape[1])
+
+    def probabilities(self, pictures: np.ndarray) -> np.ndarray:
+        """(n, size, size, 3) raw RGB 0-255 -> (n, classes)."""
+        return self.model.predict(pictures.astype(np.float32), batch_size=BATCH, verbose=0)
+
+    def predict(self, files: Sequence[str | Path], top: int = 1) -> list[Prediction]:
+        """The `top` most probable labels of each picture file.
+
+        Raises:
+            UserError: a file cannot be read.
+        """
+        found = []
+        for start in range(0, len(files), BATCH):
+            block = [str(file) for file in files[start : start + BATCH]]
+            pictures = np.stack([images.read(file, self.image_size) for file in block])
+            for file, row in zip(block, self.probabilities(pictures), strict=True):
+                best = np.argsort(-row, kind="stable")[:top]
+                found.append(Prediction(file, tuple((self.labels[i], float(row[i])) for i in best)))
+        return found
+
+    def evaluate(self, where: str, on_bad: str = "fail", reporter: Reporter | None = None) -> dict[str, Any]:
+        """Metrics on other labelled pictures: class folders or a CSV, as metrics.json's splits.
+
+        Raises:
+            UserError: as --data of train; or a class is not one of the run's.
+        """
+        told = reporter or Silent()
+        stream, notes = data.load_labelled("--data", where, self.labels, self.image_size, on_bad, told.progress)
+        for note in notes:
+            told.note(note)
+        blocks = [np.arange(i, min(i + BATCH, len(stream))) for i in range(0, len(stream), BATCH)]
+        rows = np.concatenate([self.probabilities(stream.pixels.take(block)) for block in blocks])
+        assert stream.labels is not None, "load_labelled gives labels"
+        return metrics(rows, stream.labels, self.labels)

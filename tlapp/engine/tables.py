@@ -1,0 +1,93 @@
+"""CSVs of pictures: columns path and label, and optionally split and group."""
+
+from __future__ import annotations
+
+import csv
+import os
+import unicodedata
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from tlapp.errors import UserError
+
+SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+Labels = Literal["needed", "optional"]
+
+
+class Item(NamedTuple):
+    """One picture listed: the path to open; its name within its class or CSV; what the source says about it."""
+
+    path: str
+    name: str
+    label: str | None = None
+    split: str | None = None
+    group: str | None = None
+
+
+def read(flag: str, where: str, labels: Labels) -> list[Item]:
+    """List the pictures of a CSV, whose paths are relative to it.
+
+    Raises:
+        UserError: it is no such CSV; names the line.
+    """
+    try:
+        with open(where, encoding="utf-8-sig", newline="") as file:
+            items = list(_items(csv.DictReader(file), flag, where, labels))
+    except OSError as error:
+        raise UserError(f"{flag} {where}: cannot be read: {error.strerror}", received=where) from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{flag} {where}: is not UTF-8 text; save it as CSV UTF-8", received=where) from error
+    except csv.Error as error:
+        raise UserError(f"{flag} {where}: is not a CSV: {error}", received=where) from error
+    if not items:
+        raise UserError(f"{flag} {where}: has no rows under its header", received=where)
+    _check_groups(flag, where, items)
+    return items
+
+
+def _items(rows: csv.DictReader[str], flag: str, where: str, labels: Labels) -> Iterator[Item]:
+    columns = _columns(rows, flag, where, labels)
+    for row in rows:
+        cells = {name: (row.get(column) or "").strip() for name, column in columns.items()}
+        yield _item(cells, f"{flag} {where}, line {rows.line_num}", os.path.dirname(where), labels)
+
+
+def _columns(rows: csv.DictReader[str], flag: str, where: str, labels: Labels) -> dict[str, str]:
+    """Our names for the columns -> the header's."""
+    header = list(rows.fieldnames or ())
+    columns = {name.strip().lower(): name for name in header}
+    needed = {"path", "label"} if labels == "needed" else {"path"}
+    if not needed <= columns.keys():
+        hint = " (separate them with commas)" if any(mark in name for name in header for mark in ";\t") else ""
+        raise UserError(
+            f"{flag} {where}: expected the columns path,label and optionally split,group{hint}. "
+            f"Received: {','.join(header) or 'nothing'}",
+            received=where,
+        )
+    return {name: column for name, column in columns.items() if name in Item._fields}
+
+
+def _item(cells: dict[str, str], line: str, base: str, labels: Labels) -> Item:
+    path = os.path.join(base, cells["path"])
+    label = unicodedata.normalize("NFC", cells.get("label", "")) or None
+    split = None
+    if not cells["path"]:
+        raise UserError(f"{line}: its path is empty", received=cells["path"])
+    if not os.path.isfile(path):
+        raise UserError(f"{line}: there is no file {path}", received=cells["path"])
+    if label is None and labels == "needed":
+        raise UserError(f"{line}: its label is empty", received="")
+    if "split" in cells:
+        split = SPLIT_NAMES.get(cells["split"].lower())
+        if split is None:
+            received = cells["split"] or "nothing"
+            raise UserError(f"{line}: split must be train, val or test. Received: {received}", received=received)
+    return Item(path, cells["path"].replace("\\", "/"), label, split, cells.get("group") or None)
+
+
+def _check_groups(flag: str, where: str, items: list[Item]) -> None:
+    splits: dict[str, str | None] = {}
+    for item in items:
+        if item.group is not None and splits.setdefault(item.group, item.split) != item.split:
+            both = f"{splits[item.group]} and {item.split}"
+            raise UserError(f"{flag} {where}: group {item.group} is in {both}; a group belongs in one split", received=item.group)
