@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from tlapp.engine import rowfile, store
+from tlapp.engine import positioned, rowfile, store
 from tlapp.errors import UserError
 
 SHAPE = (4, 3)
@@ -63,8 +63,8 @@ def test_any_dtype_and_count(dtype, count):
 
 def test_neighbouring_rows_are_read_in_one_call(monkeypatch):
     rows, calls = save("a", rows_of(400)), []
-    read = rowfile._read_once
-    monkeypatch.setattr(rowfile, "_read_once", lambda *a: calls.append(1) or read(*a))
+    read = positioned._read_once
+    monkeypatch.setattr(positioned, "_read_once", lambda *a: calls.append(1) or read(*a))
     rows.take(np.random.default_rng(0).permutation(400))
     assert len(calls) == 1
 
@@ -114,7 +114,9 @@ def damage(path, how):
     places = {"first row": 0, "last row": 6 * 12 - 1, "header": 6 * 12 + 9, "seal": len(content) - 1}
     if how in places:
         content[places[how]] ^= 1
-    path.write_bytes({"cut": content[:-1], "half": content[: len(content) // 2], "empty": b"", "longer": content + b"x"}.get(how, content))
+    path.write_bytes(
+        {"cut": content[:-1], "half": content[: len(content) // 2], "empty": b"", "longer": content + b"x"}.get(how, content)
+    )
 
 
 @pytest.mark.parametrize("how", ["first row", "last row", "header", "seal", "cut", "half", "empty", "longer"])
@@ -123,6 +125,17 @@ def test_a_damaged_entry_is_removed(cache, how):
     damage(cache / "a.rows", how)
     assert store.find("a") is None
     assert list(cache.iterdir()) == []
+
+
+def test_an_entry_is_checked_once_a_process(cache, monkeypatch):
+    save("a", rows_of(6))
+    checks, check = [], rowfile._intact
+    monkeypatch.setattr(rowfile, "_intact", lambda *a: checks.append(1) or check(*a))
+    for _ in range(3):
+        assert store.find("a") is not None
+    assert len(checks) == 1
+    save("a", rows_of(6, 1))
+    assert store.find("a") is not None and len(checks) == 2
 
 
 def test_damage_is_found_in_any_block(cache):
@@ -249,7 +262,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(monkeypatch, cache, call):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(UserError) as told, store.write("a", 100, SHAPE, "float32") as writer:  # noqa: PT012
+    with pytest.raises(UserError) as told, store.write("a", 100, SHAPE, "float32") as writer:
         monkeypatch.setattr(os, call, full)
         writer.put(0, rows_of(100))
         writer.commit()
@@ -260,7 +273,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(monkeypatch, cache, call):
 def test_a_folder_that_cannot_be_made_is_told(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("TLAPP_CACHE", str(tmp_path / "file" / "cache"))
-    with pytest.raises(UserError, match="cache folder .*TLAPP_CACHE"):
+    with pytest.raises(UserError, match=r"cache folder .*TLAPP_CACHE"):
         store.write("a", 1, SHAPE, "uint8")
     assert store.find("a") is None
     assert (store.entries(), store.clear()) == ([], 0)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import difflib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tlapp.backbones.anatomy import anatomy
 from tlapp.contracts import Backbone, ImageInput, LoadedBackbone, UserError
-from tlapp.contracts.graph import expand, replay, steps
+from tlapp.contracts.graph import Step, is_nested, replay, steps
+
+Call = Callable[[Step, dict[int, Any]], Sequence[Any]]
+"""How a step is run; see `contracts.graph.replay`."""
 
 IMAGENET = "trained on ImageNet-1k, whose pictures are for non-commercial research"
 
@@ -42,10 +45,38 @@ def picture(size: int) -> Any:
     return keras.Input((size, size, 3), name="image")
 
 
-def flat(model: Any, image: Any) -> Any:
-    """The output of `model` on `image`, nested models run layer by layer."""
-    values = replay(steps(model), {id(model.inputs[0]): image}, expand)
-    return values[id(model.outputs[0])]
+def flat(model: Any, image: Any, leaf: Call = Step.call) -> Any:
+    """The output of `model` on `image`, models nested in it run layer by layer, each step of theirs by `leaf`.
+
+    Layers of one name, or of one that a SavedModel cannot hold, are renamed.
+    """
+    return _flat(model, image, leaf, dict.fromkeys(RESERVED))
+
+
+RESERVED = ("image", "pool", "rescale")
+
+
+def _flat(model: Any, image: Any, leaf: Call, taken: dict[str, Any]) -> Any:
+    def call(step: Step, values: dict[int, Any]) -> Sequence[Any]:
+        if is_nested(step.operation) and len(step.inputs) == 1:
+            return [_flat(step.operation, values[id(step.inputs[0])], leaf, taken)]
+        _rename(step.operation, taken)
+        return leaf(step, values)
+
+    graph = getattr(model, "_functional", None) or model
+    values = replay(steps(graph), {id(graph.inputs[0]): image}, call)
+    return values[id(graph.outputs[0])]
+
+
+def _rename(operation: Any, taken: dict[str, Any]) -> None:
+    """Give an operation a name that no other has and that does not begin with an underscore."""
+    base = name = operation.name.lstrip("_") or "layer"
+    count = 0
+    while taken.setdefault(name, operation) is not operation:
+        count += 1
+        name = f"{base}_{count}"
+    if name != operation.name:
+        operation.name = name
 
 
 @contextmanager

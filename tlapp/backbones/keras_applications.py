@@ -117,7 +117,7 @@ def _download(name: str, file: str, url: str) -> str:
 
 
 def _preprocess(image: Any, module: Any) -> Any:
-    """What `module.preprocess_input` does to raw RGB, as layers: it may swap red and blue, then scales and shifts each channel."""
+    """What `module.preprocess_input` does to raw RGB, as layers: swap red and blue or not, then scale and shift each channel."""
     import keras
     import numpy as np
 

@@ -12,10 +12,10 @@ import numpy as np
 
 from tlapp.engine import notes, reading, sources, splits
 from tlapp.engine.decode import Report
+from tlapp.engine.listing import Listing, check_known, list_sources
 from tlapp.engine.options import RunOptions
 from tlapp.engine.reading import Example
 from tlapp.engine.rowfile import Rows
-from tlapp.engine.tables import Item
 from tlapp.errors import UserError
 
 T = TypeVar("T")
@@ -101,17 +101,17 @@ def load(options: RunOptions, size: int, report: Report | None = None) -> Datase
     Raises:
         UserError: a source is missing or not as it should be, or a picture cannot be read; names the flag or the file.
     """
-    return _load(_list(options), options, size, report or _silent)
+    return _load(list_sources(options), options, size, report or _silent)
 
 
 def start(options: RunOptions, size: int, report: Report | None = None) -> Loading[Dataset]:
     """As `load`, but return once the sources are listed and checked, and decode meanwhile."""
-    listing = _list(options)
+    listing = list_sources(options)
     return Loading(lambda: _load(listing, options, size, report or _silent))
 
 
-def load_labelled(
-    flag: str, where: str, classes: Sequence[str], size: int, *, on_bad: str = "fail", report: Report | None = None
+def load_labelled(  # noqa: PLR0917
+    flag: str, where: str, classes: Sequence[str], size: int, on_bad: str = "fail", report: Report | None = None
 ) -> tuple[Stream, tuple[str, ...]]:
     """One labelled stream, "test", of classes known before, and notes: for judging a finished run.
 
@@ -119,7 +119,7 @@ def load_labelled(
         UserError: as `load`; or a class is not among `classes`.
     """
     items = sources.one_stream(flag, where, "test").items
-    _check_known(f"{flag} {where}", items, classes)
+    check_known(f"{flag} {where}", items, classes)
     found = reading.read({"test": items}, size, on_bad, report or _silent)
     told = (f"left out: {reading.in_words(found.bad)}",) if found.bad else ()
     return _stream("test", found.examples["test"], found.rows, classes), told
@@ -135,80 +135,7 @@ def split_rows(dataset: Dataset) -> list[Row]:
     return rows
 
 
-@dataclass(frozen=True)
-class _Listing:
-    """What the flags list: "pool" is the part of --data to split; the other streams are whole."""
-
-    streams: dict[str, list[Item]]
-    classes: tuple[str, ...]
-    aux_classes: tuple[str, ...]
-    notes: tuple[str, ...]
-
-
-def _list(options: RunOptions) -> _Listing:
-    source = sources.labelled("--data", options.data)
-    streams = {"pool": [item for item in source.items if item.split in (None, "train")]}
-    told = list(source.notes)
-    classes = _classes("--data", options.data, streams["pool"])
-    for split, where in (("val", options.val), ("test", options.test)):
-        own = [item for item in source.items if item.split == split]
-        if where is not None:
-            streams[split] = sources.one_stream(f"--{split}", where, split).items
-            told += [f"--data {options.data}: its {split} pictures are not used, as --{split} is given"] if own else []
-        elif own:
-            streams[split] = own
-        if split in streams:
-            _check_known(f"--{split} {where}" if where else f"--data {options.data}, {split}", streams[split], classes)
-    _check_shares(options, streams)
-    if options.target is not None:
-        streams["target"] = _target(options.target, classes)
-    aux_classes: tuple[str, ...] = ()
-    if options.aux is not None:
-        streams["aux"] = [item for item in sources.labelled("--aux", options.aux).items if item.split in (None, "train")]
-        aux_classes = _classes("--aux", options.aux, streams["aux"])
-    return _Listing(streams, classes, aux_classes, tuple(told))
-
-
-def _classes(flag: str, where: str, items: Sequence[Item]) -> tuple[str, ...]:
-    classes = tuple(sources.natural({item.label or "" for item in items}))
-    if len(classes) < 2:
-        received = f"one, {classes[0]}" if classes else "none: no row is of split train"
-        inside = os.path.join(where, classes[0]) if classes else ""
-        hint = f" (did you mean {flag} {inside}?)" if os.path.isdir(inside) and sources.has_folders(inside) else ""
-        raise UserError(f"{flag} {where}: expected at least two classes. Received: {received}{hint}", received=where)
-    return classes
-
-
-def _target(where: str, classes: Sequence[str]) -> list[Item]:
-    items = sources.any_pictures("--target", where).items
-    bare = sum(item.label is None for item in items)
-    if 0 < bare < len(items):
-        raise UserError(f"--target {where}: {bare} of {len(items)} rows have no label; label all or none", received=where)
-    if not bare:
-        _check_known(f"--target {where}", items, classes, "; for pictures without labels give a folder that holds them directly")
-    return items
-
-
-def _check_known(where: str, items: Sequence[Item], classes: Sequence[str], advice: str = "") -> None:
-    unknown = sources.natural({item.label or "" for item in items} - set(classes))
-    if unknown:
-        hint = sources.nearest(unknown[0], classes)
-        raise UserError(
-            f"{where}: not among the classes trained on ({sources.in_a_row(classes)}): {sources.in_a_row(unknown)}{hint}{advice}",
-            received=unknown[0],
-        )
-
-
-def _check_shares(options: RunOptions, streams: Mapping[str, Any]) -> None:
-    if not {"val", "test"} & streams.keys() and options.val_share + options.test_share >= 1:
-        raise UserError(
-            f"--val-share {options.val_share:g} and --test-share {options.test_share:g} leave nothing to train on: "
-            "their sum must be below 1",
-            received=options.val_share,
-        )
-
-
-def _load(listing: _Listing, options: RunOptions, size: int, report: Report) -> Dataset:
+def _load(listing: Listing, options: RunOptions, size: int, report: Report) -> Dataset:
     found = reading.read(listing.streams, size, options.on_bad, report)
     examples = _split(found.examples, options)
     _check_left(examples, listing.classes, options.data)

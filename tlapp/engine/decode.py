@@ -10,7 +10,6 @@ import queue
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from typing import IO, Any, NamedTuple
 
@@ -19,6 +18,7 @@ import PIL
 
 from tlapp.engine import images, sources, store
 from tlapp.engine.rowfile import Rows, Writer
+from tlapp.engine.threads import each, workers
 
 Report = Callable[[str, int, int], None]
 """(what is being done, how many are done, of how many); called from several threads, one at a time."""
@@ -26,8 +26,7 @@ Report = Callable[[str, int, int], None]
 WHAT = "pictures"
 _STEP = 16  # pictures at a time: few enough to stop soon when told to
 _BLOCK_BYTES = 8 << 20
-_WORTH_PROCESSES = 200  # pictures; starting a process takes about as long as decoding a hundred
-_MOST_WORKERS = 16
+_WORTH_PROCESSES = 200  # pictures of 100 kB; starting a process takes about as long as decoding a hundred
 _CHILD = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from tlapp.engine import decode; decode.serve()"
 
 
@@ -63,68 +62,28 @@ def pictures(paths: Sequence[str], files: Sequence[str], size: int, report: Repo
     row (as text) -> what is wrong with it; bad rows are black.
 
     Raises:
-        UserError: there is no room for them.
+        UserError: there is no room for them, or a file has gone since its digest was taken.
     """
     key = store.key_of(WHAT, images.VERSION, PIL.__version__, size, files)
     return store.find(key) or _decode_all(key, paths, size, report)
 
 
 def decode(paths: Sequence[str], size: int) -> Block:
-    """Decode pictures in this process."""
+    """Decode pictures in this process.
+
+    Raises:
+        BadPicture: a file cannot be opened, which may pass.
+    """
     pixels, digests, bad = np.zeros((len(paths), size, size, 3), np.uint8), [], {}
     for i, path in enumerate(paths):
         try:
             pixels[i] = _picture(path, size)
         except images.BadPicture as error:
+            if error.passing:  # not to be remembered as bad
+                raise
             bad[i] = error.reason
         digests.append(hashlib.blake2b(pixels[i].data, digest_size=16).hexdigest())
     return Block(pixels, digests, bad)
-
-
-def workers() -> int:
-    """Cores that this process may use, within reason."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(_MOST_WORKERS, cores)
-
-
-def each(work: Callable[[int], int], count: int, threads: int, report: Callable[[int], None]) -> None:
-    """Call work(0), work(1) ... on threads and report the sum of what they return.
-
-    The first error stops all of them, and so does the end of the main thread.
-    """
-    numbers, lock = iter(range(count)), threading.Lock()
-    errors: list[BaseException] = []
-    done = 0
-
-    def run() -> None:
-        nonlocal done
-        while not errors:
-            with lock:
-                number = next(numbers, None)
-            if number is None:
-                return
-            try:
-                if not threading.main_thread().is_alive():
-                    raise KeyboardInterrupt
-                finished = work(number)
-                with lock:
-                    done += finished
-                    report(done)
-            except BaseException as error:
-                errors.append(error)
-
-    crew = [threading.Thread(target=run, name="tlapp-decode") for _ in range(min(threads, count))]
-    for thread in crew:
-        thread.start()
-    try:
-        for thread in crew:
-            thread.join()
-    except BaseException as error:
-        errors.insert(0, error)
-        for thread in crew:
-            thread.join()
-    if errors:
-        raise errors[0]
 
 
 def serve() -> None:
@@ -218,8 +177,16 @@ def _fill(writer: Writer, paths: Sequence[str], size: int, report: Report) -> di
 
 
 def _crew(paths: Sequence[str]) -> list[_Process | _Here]:
-    count = sum(not path.startswith(sources.BUILTIN) for path in paths)
-    return [_Process() if count >= _WORTH_PROCESSES else _Here() for _ in range(workers())]
+    files = [path for path in paths if not path.startswith(sources.BUILTIN)]
+    work = len(files) + sum(map(_bytes_of, files)) / 100_000
+    return [_Process() if work >= 2 * _WORTH_PROCESSES else _Here() for _ in range(workers())]
+
+
+def _bytes_of(path: str) -> int:
+    try:
+        return os.path.getsize(path)
+    except OSError:  # told when it is read
+        return 0
 
 
 def _picture(path: str, size: int) -> np.ndarray:

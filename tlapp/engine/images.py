@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import errno
 import os
 import re
 import warnings
@@ -25,14 +25,16 @@ _TURNS = {
     5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
 _ORIENTATION = 0x0112
+_PASSING = frozenset({errno.ENOENT, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE})
+_PILLOW = re.compile(r"PIL\.")
 
 
 class BadPicture(UserError):
-    """A file that cannot be read as a picture; `reason` says why in a few words."""
+    """A file that cannot be read as a picture; `reason` says why in a few words. `passing`: another try may do better."""
 
-    def __init__(self, path: str, reason: str):
+    def __init__(self, path: str, reason: str, passing: bool = False):
         super().__init__(f"{path}: {reason}", received=path)
-        self.path, self.reason = path, reason
+        self.path, self.reason, self.passing = path, reason, passing
 
 
 def read(path: str, size: int, most_pixels: int = MOST_PIXELS) -> np.ndarray:
@@ -45,7 +47,7 @@ def read(path: str, size: int, most_pixels: int = MOST_PIXELS) -> np.ndarray:
     Raises:
         BadPicture: empty, not a picture, damaged, or of more than `most_pixels` pixels (told before it is decoded).
     """
-    _prepare()
+    _hush()
     try:
         with _open(path) as image:
             _check_pixels(path, image.width * image.height, most_pixels)
@@ -56,6 +58,8 @@ def read(path: str, size: int, most_pixels: int = MOST_PIXELS) -> np.ndarray:
     except BadPicture:
         raise
     except Exception as error:  # Pillow raises nearly anything on a damaged file
+        if isinstance(error, OSError) and error.errno in _PASSING:
+            raise BadPicture(path, f"cannot be opened: {error.strerror}", passing=True) from error
         raise BadPicture(path, _reason(path, error)) from error
     return np.asarray(square if turn is None else square.transpose(turn))
 
@@ -65,10 +69,10 @@ def from_array(array: np.ndarray, size: int) -> np.ndarray:
     return np.asarray(_rgb(Image.fromarray(array), size))
 
 
-@functools.cache
-def _prepare() -> None:
-    Image.init()  # once, not in every thread at once
-    warnings.filterwarnings("ignore", module=r"PIL\.")
+def _hush() -> None:
+    """Silence Pillow's warnings, in whatever set of filters is in force; what matters in them is raised as BadPicture."""
+    if not warnings.filters or warnings.filters[0][3] != _PILLOW:
+        warnings.filterwarnings("ignore", module=_PILLOW.pattern)
 
 
 def _open(path: str) -> Image.Image:
@@ -91,8 +95,6 @@ def _reason(path: str, error: Exception) -> str:
         with open(path, "rb") as file:
             heic = file.read(12)[4:11] in (b"ftyphei", b"ftypmif", b"ftypavi")
         return "a HEIC or AVIF picture, which is not supported: convert it to JPEG" if heic else "not a picture"
-    if isinstance(error, OSError) and error.errno:
-        return f"cannot be opened: {error.strerror}"
     if isinstance(error, MemoryError):
         return "not enough memory to decode it"
     return f"damaged or cut short ({error})" if str(error) else "damaged or cut short"

@@ -25,6 +25,8 @@ _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 # A writer touches its file every few seconds: one that has been still for so many seconds has lost its process.
 _DEAD_AFTER = 86_400.0
 _DEAD_AFTER_WHEN_CLEARING = 600.0
+_checked: dict[Path, tuple[int, ...]] = {}
+"""Files whose bytes this process has checked, as they were then."""
 
 
 class Entry(NamedTuple):
@@ -82,16 +84,18 @@ def write(key: str, rows: int, shape: Sequence[int], dtype: Any) -> Writer:
 
 
 def find(key: str) -> Rows | None:
-    """Open an entry after checking every byte of it; None where there is none. A damaged one is removed."""
+    """Open an entry; None where there is none. Every byte is checked the first time, and a damaged entry is removed."""
     path = _path(key)
     try:
-        rows = rowfile.open_rows(path)
+        rows = rowfile.open_rows(path, trusted=_checked.get(path) == _stamp(path))
         if rows is None:
             path.unlink()
+            return None
     except OSError:
         return None
     with contextlib.suppress(OSError):  # a cache that is read-only still serves
         os.utime(path)
+        _checked[path] = _stamp(path)
     return rows
 
 
@@ -110,6 +114,11 @@ def entries() -> list[Entry]:
 def clear() -> int:
     """Remove every entry and what dead processes left; the bytes freed."""
     return _sweep(_DEAD_AFTER_WHEN_CLEARING) + sum(_remove(_path(entry.key)) for entry in entries())
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _path(key: str) -> Path:

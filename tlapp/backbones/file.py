@@ -1,0 +1,103 @@
+"""A backbone from a .keras file: any classifier or feature extractor that Keras saved, without its classification layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from tlapp.backbones import assemble
+from tlapp.contracts import LoadedBackbone, UserError
+from tlapp.contracts.graph import Step, steps
+
+PROBABILITIES = ("linear", "softmax", "sigmoid", "log_softmax", "log_sigmoid")
+"""Activations that end a classifier; after any other, a dense layer makes features."""
+
+AUGMENTING = ("Rand", "AugMix", "MixUp", "CutMix")
+"""How the class names of Keras' augmenting layers begin."""
+
+PASSING = ("Dropout", "Identity", "ActivityRegularization")
+
+
+class File:
+    """A model that Keras saved as .keras: its classification layer and augmentation are cut off, its preprocessing stays."""
+
+    def names(self) -> Iterable[str]:
+        """Nothing: any path will do."""
+        return ()
+
+    def load(self, name: str, *, image_size: int | None = None, weights: str | None = None) -> LoadedBackbone:
+        """Build a backbone; see `BackboneProvider.load`. The model's input is taken to be raw RGB, 0 to 255."""
+        if weights is not None:
+            raise UserError(f"--backbone-weights {weights}: file:{name} holds its own weights; leave the option out")
+        import keras
+
+        model = _read(name)
+        height = model.inputs[0].shape[1]
+        image = assemble.picture(image_size or height or 224)
+        size = image.shape[1]
+        try:
+            whole = keras.Model(image, assemble.flat(model, image, _leaf))
+            features = _features(whole)
+            return assemble.assemble(f"file:{name}", image, features, weights=Path(name).name)
+        except ValueError as error:
+            raise assemble.bad_size(f"file:{name}", size, error) from error
+
+
+def _read(name: str) -> Any:
+    """The saved model, all of it trainable.
+
+    Raises:
+        UserError: no such file, no functional model, or one that does not take pictures.
+    """
+    import keras
+
+    path = Path(name).expanduser()
+    if not path.is_file() or path.suffix != ".keras":
+        raise UserError(f"--backbone file:{name}: there is no .keras file of that name; `model.save('NAME.keras')` writes one")
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras, zipfile and h5py raise whatever they like for a file that they do not know
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(f"--backbone file:{name}: Keras cannot load it: {reason}") from error
+    shapes = [tensor.shape for tensor in getattr(model, "inputs", None) or ()]
+    if len(shapes) != 1 or len(model.outputs) != 1 or len(shapes[0]) != 4 or shapes[0][-1] != 3:
+        raise UserError(f"--backbone file:{name}: not a functional or sequential model from RGB pictures to one output")
+    model.trainable = True
+    return model
+
+
+def _leaf(step: Step, values: dict[int, Any]) -> list[Any]:
+    """Run a step, leaving out augmentation."""
+    if type(step.operation).__name__.startswith(AUGMENTING) and step.inputs[0].shape == step.outputs[0].shape:
+        return [values[id(step.inputs[0])]]
+    return step.call(values)
+
+
+def _features(model: Any) -> Any:
+    """The tensor that a flat model's classification layer reads; its output if it has none."""
+    made_by = {id(tensor): step for step in steps(model) for tensor in step.outputs}
+    tensor = model.outputs[0]
+    while (step := made_by.get(id(tensor))) and len(step.inputs) == 1 and _ends_classifier(step.operation):
+        tensor = step.inputs[0]
+        if getattr(step.operation, "weights", ()):
+            return _before(tensor, made_by)
+    return model.outputs[0]
+
+
+def _before(tensor: Any, made_by: dict[int, Step]) -> Any:
+    """The features themselves, before the dropout that belongs to the classifier."""
+    while (step := made_by.get(id(tensor))) and any(word in type(step.operation).__name__ for word in PASSING):
+        tensor = step.inputs[0]
+    return tensor
+
+
+def _ends_classifier(operation: Any) -> bool:
+    """Whether an operation can be the classification layer, or stand after it."""
+    kind = type(operation).__name__
+    if getattr(operation, "weights", ()):
+        pointwise = kind == "Dense" or (kind == "Conv2D" and tuple(operation.kernel_size) == (1, 1))
+        return pointwise and operation.activation.__name__ in PROBABILITIES
+    if kind == "Activation":
+        return operation.activation.__name__ in PROBABILITIES
+    return kind in ("Softmax", "Sigmoid", "LogSoftmax", "Reshape", "Flatten") or kind.startswith("Global") or kind in PASSING

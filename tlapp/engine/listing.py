@@ -1,0 +1,92 @@
+"""What the options' flags list, and whether it fits together, before any picture is opened."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tlapp.engine import sources
+from tlapp.engine.options import RunOptions
+from tlapp.engine.tables import Item
+from tlapp.errors import UserError
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What the flags list: "pool" is the part of --data to split; the other streams are whole."""
+
+    streams: dict[str, list[Item]]
+    classes: tuple[str, ...]
+    aux_classes: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def list_sources(options: RunOptions) -> Listing:
+    """List what the flags name and check that it fits together.
+
+    Raises:
+        UserError: a source is missing or not as it should be; names the flag.
+    """
+    source = sources.labelled("--data", options.data)
+    streams = {"pool": [item for item in source.items if item.split in (None, "train")]}
+    told = list(source.notes)
+    classes = _classes("--data", options.data, streams["pool"])
+    for split, where in (("val", options.val), ("test", options.test)):
+        own = [item for item in source.items if item.split == split]
+        if where is not None:
+            streams[split] = sources.one_stream(f"--{split}", where, split).items
+            told += [f"--data {options.data}: its {split} pictures are not used, as --{split} is given"] if own else []
+        elif own:
+            streams[split] = own
+        if split in streams:
+            check_known(f"--{split} {where}" if where else f"--data {options.data}, {split}", streams[split], classes)
+    _check_shares(options, streams)
+    if options.target is not None:
+        streams["target"] = _target(options.target, classes)
+    aux_classes: tuple[str, ...] = ()
+    if options.aux is not None:
+        streams["aux"] = [item for item in sources.labelled("--aux", options.aux).items if item.split in (None, "train")]
+        aux_classes = _classes("--aux", options.aux, streams["aux"])
+    return Listing(streams, classes, aux_classes, tuple(told))
+
+
+def _classes(flag: str, where: str, items: Sequence[Item]) -> tuple[str, ...]:
+    classes = tuple(sources.natural({item.label or "" for item in items}))
+    if len(classes) < 2:
+        received = f"one, {classes[0]}" if classes else "none: no row is of split train"
+        inside = os.path.join(where, classes[0]) if classes else ""
+        hint = f" (did you mean {flag} {inside}?)" if os.path.isdir(inside) and sources.has_folders(inside) else ""
+        raise UserError(f"{flag} {where}: expected at least two classes. Received: {received}{hint}", received=where)
+    return classes
+
+
+def _target(where: str, classes: Sequence[str]) -> list[Item]:
+    items = sources.any_pictures("--target", where).items
+    bare = sum(item.label is None for item in items)
+    if 0 < bare < len(items):
+        raise UserError(f"--target {where}: {bare} of {len(items)} rows have no label; label all or none", received=where)
+    if not bare:
+        check_known(f"--target {where}", items, classes, "; for pictures without labels give a folder that holds them directly")
+    return items
+
+
+def check_known(where: str, items: Sequence[Item], classes: Sequence[str], advice: str = "") -> None:
+    """Raise a UserError if an item's label is not among `classes`."""
+    unknown = sources.natural({item.label or "" for item in items} - set(classes))
+    if unknown:
+        hint = sources.nearest(unknown[0], classes)
+        raise UserError(
+            f"{where}: not among the classes trained on ({sources.in_a_row(classes)}): {sources.in_a_row(unknown)}{hint}{advice}",
+            received=unknown[0],
+        )
+
+
+def _check_shares(options: RunOptions, streams: Mapping[str, Any]) -> None:
+    if not {"val", "test"} & streams.keys() and options.val_share + options.test_share >= 1:
+        raise UserError(
+            f"--val-share {options.val_share:g} and --test-share {options.test_share:g} leave nothing to train on: "
+            "their sum must be below 1",
+            received=options.val_share,
+        )
