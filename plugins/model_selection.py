@@ -1,8 +1,8 @@
-"""Choosing a solver's setting by cross-validation, and calibrating its outputs, on held-out scores."""
+"""Choosing a solver's setting, and calibrating its outputs, on examples that were held out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -13,23 +13,22 @@ Scores = Callable[[float, "np.ndarray", "np.ndarray"], "np.ndarray"]
 
 
 class Choice(NamedTuple):
-    """A setting, its log loss on held-out examples, and the temperature that outputs are divided by."""
+    """A setting, the temperature that its outputs are divided by, and the log loss that both had on held-out examples."""
 
     setting: float
-    loss: float
     temperature: float = 1.0
+    loss: float = float("inf")
 
 
-def sample(labels: np.ndarray, limit: int) -> np.ndarray:
-    """At most `limit` row numbers, drawn with a fixed seed."""
+def sample(n: int, limit: int) -> np.ndarray:
+    """At most `limit` of `n` row numbers, in order, the same ones each time."""
     import numpy as np
 
-    rows = np.random.default_rng(0).permutation(len(labels))[:limit]
-    return np.sort(rows)
+    return np.sort(np.random.default_rng(0).permutation(n)[:limit])
 
 
-def assign_folds(labels: np.ndarray, folds: int) -> np.ndarray:
-    """The fold that holds each example out, classes spread evenly; -1 for a class's only example, which is always trained on."""
+def splits(labels: np.ndarray, folds: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(training rows, held-out rows) of each fold, classes spread evenly. A class's only example is always trained on."""
     import numpy as np
 
     order = np.random.default_rng(0).permutation(len(labels))
@@ -37,17 +36,66 @@ def assign_folds(labels: np.ndarray, folds: int) -> np.ndarray:
     fold = np.empty(len(labels), int)
     fold[order] = np.arange(len(labels)) % folds
     fold[np.bincount(labels)[labels] == 1] = -1
-    return fold
+    for number in range(folds):
+        if (fold == number).any():
+            yield np.flatnonzero(fold != number), np.flatnonzero(fold == number)
 
 
-def choose(grid: Sequence[float], start: int, evaluate: Callable[[float], Choice]) -> Choice:
-    """Walk the grid from `start` towards lower loss until it rises on both sides; of equals the earlier one wins."""
-    found = {start: evaluate(grid[start])}
+def cross_validate(
+    labels: np.ndarray, folds: int, grid: Sequence[float], start: float, scores: Scores, *, calibrate: bool
+) -> Choice:
+    """The setting of least log loss on held-out examples; `start` where no class has two examples."""
+    import numpy as np
+
+    held = list(splits(labels, folds))
+    if not held:
+        return Choice(start)
+    truth = np.concatenate([labels[test] for _, test in held])
+
+    def evaluate(setting: float) -> Choice:
+        outputs = np.concatenate([scores(setting, train, test) for train, test in held])
+        temperature = fit_temperature(outputs, truth) if calibrate else 1.0
+        return Choice(setting, temperature, log_loss(outputs / temperature, truth))
+
+    return walk(grid, grid.index(start), evaluate) if len(grid) > 1 else evaluate(start)
+
+
+def walk(grid: Sequence[float], start: int, evaluate: Callable[[float], Choice]) -> Choice:
+    """Go along the grid from `start`, both ways, as long as the loss falls: it has one valley, and its far ends are slow to fit."""
+    best = first = evaluate(grid[start])
     for step in (1, -1):
-        at = start + step
-        while 0 <= at < len(grid) and at not in found:
-            found[at] = evaluate(grid[at])
-            if found[at].loss >= found[at - step].loss:
+        last, at = first, start + step
+        while 0 <= at < len(grid):
+            found = evaluate(grid[at])
+            if found.loss >= last.loss:
                 break
-            at += step
-    return min(found.values(), key=lambda choice: choice.loss)
+            last, at = found, at + step
+        if last.loss < best.loss:
+            best = last
+            break
+    return best
+
+
+def fit_temperature(outputs: np.ndarray, labels: np.ndarray) -> float:
+    """The temperature of least log loss (Guo et al. 2017, On Calibration of Modern Neural Networks)."""
+    import numpy as np
+    from scipy.optimize import minimize_scalar
+
+    spread = float(outputs.std()) or 1.0
+    found = minimize_scalar(
+        lambda log: log_loss(outputs / np.exp(log), labels), bounds=np.log([0.02 * spread, 50 * spread]), method="bounded"
+    )
+    return float(np.exp(found.x))
+
+
+def log_loss(outputs: np.ndarray, labels: np.ndarray) -> float:
+    """Mean cross-entropy of softmax(outputs).
+
+    Targets are smoothed by one example in n + 2, as in Platt 1999, lest a few examples without an error claim certainty.
+    """
+    from scipy.special import logsumexp
+
+    smoothing = 1 / (len(labels) + 2)
+    true = outputs[range(len(labels)), labels]
+    target = (1 - smoothing) * true + smoothing * outputs.mean(axis=1)
+    return float((logsumexp(outputs, axis=1) - target).mean())

@@ -10,7 +10,7 @@ class Partial(FineTune):
     """Train the last stages of the backbone; keep the rest frozen."""
 
     last: int = Field(2, ge=1, description="stages to train, counted from the output")
-    learning_rate: float = Field(5e-4, gt=0, description="learning rate of the last stage and the head")
+    learning_rate: float = Field(1e-3, gt=0, description="learning rate of the last stage and the head")
     decay: float = Field(1.0, gt=0, le=1, description="learning-rate factor a stage towards the input")
 
     def rates(self, backbone: Backbone) -> Rates:

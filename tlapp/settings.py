@@ -120,7 +120,9 @@ def _build(options: type[Any], chosen: Mapping[str, Any], origins: Mapping[str, 
         field = str(first["loc"][0]) if first["loc"] else ""
         key = prefix + field
         if key not in origins:
-            raise PluginError(f"{options.__name__}: its default for {field} is refused by its own check: {first['msg']}") from error
+            raise PluginError(
+                f"{options.__name__}: its default for {field} is refused by its own check: {first['msg']}"
+            ) from error
         help = options.model_fields[field].description if field in options.model_fields else ""
         wanted = first["msg"].removeprefix("Input ").removeprefix("Value error, ")
         raise UserError(f"{origins[key]} {chosen[key]}: {help or field}; {wanted}. Received: {chosen[key]}") from error

@@ -128,10 +128,16 @@ def bad_weights(file: str, error: Exception) -> UserError:
 
 def unknown(prefix: str, name: str, names: Iterable[str]) -> UserError:
     """The error for a name that a provider does not have."""
-    near = difflib.get_close_matches(name.lower(), [known.lower() for known in names], n=3, cutoff=0.6)
-    spelt = [known for known in names if known.lower() in near]
-    hint = f"did you mean {' or '.join(spelt)}?" if spelt else f"`tlapp backbones list` names those of {prefix}"
+    spelt = {_plain(known): known for known in names}
+    near = difflib.get_close_matches(_plain(name), spelt, n=3, cutoff=0.6)
+    likely = near[:1] if _plain(name) in spelt else near
+    hint = f"did you mean {' or '.join(spelt[key] for key in likely)}?" if likely else "`tlapp backbones list` names them all"
     return UserError(f"--backbone {prefix}:{name}: there is no such network; {hint}", received=name)
+
+
+def _plain(name: str) -> str:
+    """A name without what people misremember: capitals, dashes, underscores."""
+    return name.lower().replace("-", "").replace("_", "")
 
 
 def bad_size(backbone: str, size: int, error: Exception) -> UserError:

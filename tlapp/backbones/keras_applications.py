@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -16,8 +17,8 @@ from tlapp.contracts import LoadedBackbone, UserError
 
 log = logging.getLogger("tlapp")
 
-Fetch = Callable[[str, str], str]
-"""(file name, URL) -> the path of the weights file."""
+Fetch = Callable[..., str]
+"""(file name, URL, **options of `keras.utils.get_file`) -> the path of the weights file."""
 
 SIZES = {
     **dict(zip((f"EfficientNetB{i}" for i in range(8)), (224, 240, 260, 300, 380, 456, 528, 600), strict=True)),
@@ -63,9 +64,9 @@ def _build(name: str, network: Callable[..., Any], size: int, weights: str | Non
     """
     sources: list[str] = []
 
-    def fetch(file: str, url: str) -> str:
+    def fetch(file: str, url: str, **options: Any) -> str:
         sources.append(f"ImageNet, from {url}" if weights is None else Path(weights).name)
-        return _download(name, file, url) if weights is None else str(Path(weights).expanduser())
+        return _download(name, file, url, options) if weights is None else str(Path(weights).expanduser())
 
     if weights not in (None, "none"):
         assemble.check_file(weights)
@@ -89,14 +90,14 @@ def _weights_from(fetch: Fetch) -> Iterator[None]:
     from keras.src.utils import file_utils
 
     original = file_utils.get_file
-    file_utils.get_file = lambda fname, origin, **_: fetch(fname, origin)
+    file_utils.get_file = fetch
     try:
         yield
     finally:
         file_utils.get_file = original
 
 
-def _download(name: str, file: str, url: str) -> str:
+def _download(name: str, file: str, url: str, options: dict[str, Any]) -> str:
     """The path of a weights file in Keras' cache, fetched if it is not there.
 
     Raises:
@@ -104,11 +105,11 @@ def _download(name: str, file: str, url: str) -> str:
     """
     import keras
 
-    folder = Path(keras.config.keras_home()) / "models" if hasattr(keras.config, "keras_home") else Path("~/.keras/models")
+    folder = Path(os.environ.get("KERAS_HOME", "~/.keras")) / "models"
     if not (folder.expanduser() / file).is_file():
         log.info("keras:%s: downloading its ImageNet weights from %s", name, url)
     try:
-        return keras.utils.get_file(file, url, cache_subdir="models")
+        return keras.utils.get_file(file, url, **options)
     except Exception as error:  # urllib, sockets and Keras' own bare Exception
         raise UserError(
             f"--backbone keras:{name}: its ImageNet weights could not be downloaded; get {url} and give it as "

@@ -53,9 +53,7 @@ def metavar(field: FieldInfo) -> str:
 
 def _range(field: FieldInfo) -> str:
     signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
-    bounds = [
-        f"{sign} {getattr(item, name)}" for item in field.metadata for name, sign in signs.items() if hasattr(item, name)
-    ]
+    bounds = [f"{sign} {getattr(item, name)}" for item in field.metadata for name, sign in signs.items() if hasattr(item, name)]
     return f" ({', '.join(bounds)})" if bounds else ""
 
 

@@ -98,13 +98,18 @@ def result_lines(folder: Path, metrics: Mapping[str, Any]) -> Iterator[str]:
     """The result for people."""
     for name in ("val", "test", "target"):
         if split := metrics.get(name):
-            yield (
-                f"{name:6} accuracy {split['accuracy']:.4f}  balanced {split['balanced_accuracy']:.4f}  "
-                f"macro F1 {split['macro_f1']:.4f}  loss {split['loss']:.4f}  ({split['n']} pictures)"
-            )
+            yield split_line(name, split)
     seconds = metrics["seconds"]
     yield (
         f"{seconds['total']:.0f} s (front {seconds['front']:.0f}, train {seconds['train']:.0f}), "
         f"peak memory {metrics['peak_memory_mb']:.0f} MB"
     )
     yield f"run: {folder}"
+
+
+def split_line(name: str, split: Mapping[str, Any]) -> str:
+    """A split's metrics for people."""
+    return (
+        f"{name:6} accuracy {split['accuracy']:.4f}  balanced {split['balanced_accuracy']:.4f}  "
+        f"macro F1 {split['macro_f1']:.4f}  loss {split['loss']:.4f}  ({split['n']} pictures)"
+    )

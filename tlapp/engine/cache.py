@@ -113,6 +113,7 @@ class Remembered:
 
     def __init__(self, graph: Any, pixels: Any, key: str, seed: int, use: str, report: Callable[[str, int, int], None]):
         self.graph, self.pixels, self.key, self.seed, self.use, self.report = graph, pixels, key, seed, use, report
+        self._open: dict[str, Any] = {}
 
     def fits(self, cut: Cut, copies: int = 1) -> bool:
         """Whether the activations at a cut are kept: caching is on, there is a front, and they take at most half of the limit."""
@@ -122,7 +123,7 @@ class Remembered:
     def prepare(self, cuts: Sequence[Cut]) -> None:
         """Compute, in one pass over the pictures, what is not there yet for the cuts that are kept."""
         tensors = {id(t): t for cut in cuts if self.fits(cut) for t in cut.boundary}
-        missing = [tensor for tensor in tensors.values() if store.find(self._key(tensor)) is None]
+        missing = [tensor for tensor in tensors.values() if self._table(self._key(tensor)) is None]
         if missing:
             self._compute(missing, Pixels(self.pixels, np.arange(len(self.pixels))), [self._key(t) for t in missing])
 
@@ -142,7 +143,7 @@ class Remembered:
     def _view(self, cut: Cut, rows: np.ndarray, augment: Augment, view: int) -> Stored:
         about = (augment.name, self.seed, view, store.key_of(rows.tolist()))
         keys = [self._key(tensor, *about) for tensor in cut.boundary]
-        if any(store.find(key) is None for key in keys):
+        if any(self._table(key) is None for key in keys):
             changed = Augmented(Pixels(self.pixels, rows), augment, self.seed + 1 + view)
             self._compute(list(cut.boundary), changed, keys, len(rows))
         return Stored([self._table(key) for key in keys], np.arange(len(rows)))
@@ -150,12 +151,11 @@ class Remembered:
     def _key(self, tensor: Any, *about: object) -> str:
         return store.key_of(READER, self.key, digest(self.graph, tensor), *about)
 
-    @staticmethod
-    def _table(key: str) -> Any:
-        table = store.find(key)
-        if table is None:
-            raise OSError(f"the cache's entry {key} in {store.folder()} went while it was in use")
-        return table
+    def _table(self, key: str) -> Any:
+        """An entry; held open, so that it stays readable when the store lets it go."""
+        if key not in self._open and (table := store.find(key)) is not None:
+            self._open[key] = table
+        return self._open.get(key)
 
     def _compute(self, tensors: Sequence[Any], source: Source, keys: Sequence[str], count: int | None = None) -> None:
         front, count = Front(self.graph, tensors), count or len(self.pixels)
@@ -169,5 +169,5 @@ class Remembered:
                 for writer, values in zip(writers, front(source.take(rows, 0)[0]), strict=True):
                     writer.put(start, values)
                 self.report("front", int(rows[-1]) + 1, count)
-            for writer in writers:
-                writer.commit({"what": "activations"})
+            for key, writer in zip(keys, writers, strict=True):
+                self._open[key] = writer.commit({"what": "activations"})

@@ -146,7 +146,12 @@ class Trainer:
         import keras
 
         speed = self.net.phase.learning_rate * rate
-        schedule = keras.optimizers.schedules.CosineDecay(speed, self._total) if options.schedule == "cosine" else speed
+        # A linear start keeps Adam's first, badly scaled steps small (Goyal et al. 2017, https://arxiv.org/abs/1706.02677).
+        rise = min(self.steps, self._total // 10)
+        cosine = keras.optimizers.schedules.CosineDecay(
+            speed / max(rise, 1), self._total - rise, warmup_target=speed if rise else None, warmup_steps=rise
+        )
+        schedule = cosine if options.schedule == "cosine" else speed
         optimizer = keras.optimizers.AdamW(schedule, weight_decay=options.weight_decay)
         # Biases and norm scales are not decayed (He et al. 2019, https://arxiv.org/abs/1812.01187, section 3.1).
         optimizer.exclude_from_weight_decay(var_list=[v for v in variables if len(v.shape) < 2])

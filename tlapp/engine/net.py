@@ -44,9 +44,7 @@ class PhaseNet:
         parts: name -> layer.
     """
 
-    def __init__(
-        self, cut: Cut, phase: Phase, stage_of: Mapping[str, str], head: Head, layer: Any, parts: Mapping[str, Any]
-    ):
+    def __init__(self, cut: Cut, phase: Phase, stage_of: Mapping[str, str], head: Head, layer: Any, parts: Mapping[str, Any]):
         import keras
 
         self.cut, self.phase, self.layer, self.parts = cut, phase, layer, parts

@@ -1,0 +1,85 @@
+"""What solvers return: built-in Keras layers and operations with the solution's numbers in them, which open and convert anywhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Scaling(NamedTuple):
+    """Features minus `mean`, over `scale`."""
+
+    mean: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def of(cls, features: np.ndarray) -> Scaling:
+        """Pareto scaling, to a mean squared length of 1.
+
+        Each feature is divided by the square root of its standard deviation (van den Berg et al. 2006): between leaving the
+        features as they are, where a few loud ones rule, and standardising them, where rare ones turn into noise.
+        """
+        import numpy as np
+
+        exact = features.astype(np.float64)
+        mean, spread = exact.mean(axis=0), exact.std(axis=0)
+        if not spread.any():
+            return cls(mean, np.ones_like(mean))
+        scale = np.sqrt(np.maximum(spread, 0.01 * spread.mean()))
+        return cls(mean, scale * np.sqrt(((spread / scale) ** 2).sum()))
+
+    def apply(self, features: np.ndarray) -> np.ndarray:
+        """Scaled features, float32."""
+        return ((features - self.mean) / self.scale).astype("float32")
+
+
+def linear(kernel: np.ndarray, bias: np.ndarray, scaling: Scaling) -> Any:
+    """A dense layer: a linear function of scaled features, the scaling folded into it."""
+    kernel = kernel / scaling.scale[:, None]
+    return dense(kernel, bias - scaling.mean @ kernel, name="outputs")
+
+
+def kernel_machine(centres: np.ndarray, gamma: float, duals: np.ndarray, bias: np.ndarray, scaling: Scaling) -> Any:
+    """A model: sum over `centres` (scaled) of duals * exp(-gamma * squared distance), plus the bias."""
+    import keras
+
+    features = keras.Input((centres.shape[1],), name="features")
+    scaled = _scale(features, scaling)
+    products = dense(2 * gamma * centres.T, -gamma * (centres**2).sum(axis=1), name="centres")(scaled)
+    length = keras.ops.sum(keras.ops.square(scaled), axis=-1, keepdims=True)
+    similarity = keras.ops.exp(products - gamma * length)
+    return keras.Model(features, dense(duals, bias, name="outputs")(similarity), name="rbf_svm")
+
+
+def neighbours(points: np.ndarray, votes: np.ndarray, k: int, temperature: float, floor: float, scaling: Scaling) -> Any:
+    """A model: log of the votes of the `k` points (scaled, length 1) of largest cosine, weighted by softmax(cosine / temperature)."""
+    import keras
+
+    features = keras.Input((points.shape[1],), name="features")
+    unit = keras.layers.UnitNormalization(name="unit")(_scale(features, scaling))
+    cosines, rows = keras.ops.top_k(dense(points.T, None, name="points")(unit), k)
+    weights = keras.ops.expand_dims(keras.ops.softmax(cosines / temperature), -1)
+    table = keras.layers.Embedding(*votes.shape, name="votes")
+    table.build((None, k))
+    table.set_weights([votes])
+    shares = keras.ops.sum(table(rows) * weights, axis=1)
+    return keras.Model(features, keras.ops.log(shares + floor), name="knn")
+
+
+def dense(kernel: np.ndarray, bias: np.ndarray | None, name: str) -> Any:
+    """A dense layer with these weights; without a bias if it is None."""
+    import keras
+
+    layer = keras.layers.Dense(kernel.shape[1], use_bias=bias is not None, name=name)
+    layer.build((None, kernel.shape[0]))
+    layer.set_weights([kernel] if bias is None else [kernel, bias])
+    return layer
+
+
+def _scale(features: Any, scaling: Scaling) -> Any:
+    import keras
+
+    mean, variance = (values.astype("float32") for values in (scaling.mean, scaling.scale**2))
+    return keras.layers.Normalization(mean=mean, variance=variance, name="scaling")(features)

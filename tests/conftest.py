@@ -1,0 +1,42 @@
+"""No test reaches the network, and each session has a cache folder of its own."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import pytest
+
+from tlapp.engine.quiet import quiet_tensorflow
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    os.environ["TLAPP_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    def refuse(self, address):
+        if self.family == getattr(socket, "AF_UNIX", None) or str(address[0]) in ("127.0.0.1", "::1"):
+            return connect(self, address)
+        raise AssertionError(f"a test reached for {address}")
+
+    connect = socket.socket.connect
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+@pytest.fixture(scope="session")
+def tensorflow():
+    quiet_tensorflow()
+    import tensorflow
+
+    return tensorflow
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory):
+    """A folder of 48 small pictures in three classes."""
+    from tlapp.testing import pictures
+
+    return pictures(tmp_path_factory.mktemp("shapes"))

@@ -1,0 +1,29 @@
+"""tlapp evaluate."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from tlapp.api import load
+from tlapp.cli.screen import Screen, split_line
+
+
+@click.command()
+@click.argument("run")
+@click.option("--data", required=True, help="Class folders, or a CSV with path,label.")
+@click.option("--on-bad", type=click.Choice(["fail", "skip"]), default="fail", help="What a picture that cannot be read does.")
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there.")
+def evaluate(run: str, data: str, on_bad: str, as_json: bool) -> None:
+    """Measure the model of the folder RUN on other labelled pictures."""
+    saved = load(run)
+    with Screen() as screen:
+        found = saved.evaluate(data, on_bad, screen)
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    click.echo(split_line("data", found))
+    width = max(len(name) for name in found["classes"])
+    for name, each in found["classes"].items():
+        click.echo(f"  {name:{width}}  recall {each['recall']:.4f}  precision {each['precision']:.4f}  ({each['n']} pictures)")

@@ -1,0 +1,49 @@
+"""tlapp predict."""
+
+from __future__ import annotations
+
+import glob
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from tlapp.api import load
+from tlapp.engine.images import SUFFIXES
+from tlapp.errors import UserError
+
+
+@click.command()
+@click.argument("run")
+@click.argument("files", nargs=-1, required=True)
+@click.option("--top", type=click.IntRange(min=1), default=1, metavar="K", help="How many labels a picture.  [default: 1]")
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there.")
+def predict(run: str, files: tuple[str, ...], top: int, as_json: bool) -> None:
+    """Name the pictures FILES (files, folders or quoted globs) with the model of the folder RUN."""
+    saved = load(run)
+    found = saved.predict(pictures(files), top)
+    if as_json:
+        click.echo(json.dumps({"predictions": [{"file": each.file, "labels": dict(each.labels)} for each in found]}))
+        return
+    for each in found:
+        click.echo(f"{each.file}: " + ", ".join(f"{label} {probability:.4f}" for label, probability in each.labels))
+
+
+def pictures(given: Sequence[str]) -> list[str]:
+    """The picture files that files, folders and globs name.
+
+    Raises:
+        UserError: a name stands for no picture.
+    """
+    found: list[str] = []
+    for name in given:
+        path = Path(name)
+        if path.is_dir():
+            inside = sorted(str(file) for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+        else:
+            inside = [name] if path.is_file() else sorted(glob.glob(name, recursive=True))
+        if not inside:
+            raise UserError(f"{name}: no such file, folder or glob of pictures")
+        found += inside
+    return found
