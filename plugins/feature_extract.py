@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+from tlapp_plugins.kernel_solvers import Neighbours, RbfSvm
+from tlapp_plugins.solvers import LinearSvm, Logistic
+
 from tlapp.contracts import Backbone, Field, Plan, Solve, Solver, Strategy, Task, UserError
-from tlapp_plugins.solvers import LinearSvm, Logistic, Neighbours, RbfSvm
 
 RBF_LIMIT = 10_000
 
@@ -35,10 +37,10 @@ class FeatureExtract(Strategy):
             self._refuse("penalty", self.penalty)
             return Neighbours(folds=self.folds, k=self.neighbours)
         self._refuse("neighbours", self.neighbours)
-        if self.classifier == "rbf-svm" and task.streams.get("train", 0) > RBF_LIMIT:
+        examples = task.streams.get("train", 0)
+        if self.classifier == "rbf-svm" and examples > RBF_LIMIT:
             raise UserError(
-                f"classifier rbf-svm takes at most {RBF_LIMIT} training examples; choose logistic. Received: {task.streams['train']}",
-                received=self.classifier,
+                f"rbf-svm takes at most {RBF_LIMIT} training examples; choose logistic. Received: {examples}", received=examples
             )
         solvers = {"logistic": Logistic, "linear-svm": LinearSvm, "rbf-svm": RbfSvm}
         return solvers[self.classifier](folds=self.folds, penalty=self.penalty)

@@ -61,7 +61,7 @@ def cross_validate(
 
 
 def walk(grid: Sequence[float], start: int, evaluate: Callable[[float], Choice]) -> Choice:
-    """Go along the grid from `start`, both ways, as long as the loss falls: it has one valley, and its far ends are slow to fit."""
+    """Go along the grid from `start`, both ways, while the loss falls: it has one valley, and far ends are slow to fit."""
     best = first = evaluate(grid[start])
     for step in (1, -1):
         last, at = first, start + step

@@ -1,4 +1,4 @@
-"""What solvers return: built-in Keras layers and operations with the solution's numbers in them, which open and convert anywhere."""
+"""What solvers return: built-in Keras layers and operations with the solution's numbers in them; they open and convert anywhere."""
 
 from __future__ import annotations
 
@@ -35,6 +35,14 @@ class Scaling(NamedTuple):
         return ((features - self.mean) / self.scale).astype("float32")
 
 
+class Voting(NamedTuple):
+    """`k` neighbours vote, weighted by softmax(cosine / temperature); `floor` is what a class gets that none votes for."""
+
+    k: int
+    temperature: float
+    floor: float
+
+
 def linear(kernel: np.ndarray, bias: np.ndarray, scaling: Scaling) -> Any:
     """A dense layer: a linear function of scaled features, the scaling folded into it."""
     kernel = kernel / scaling.scale[:, None]
@@ -53,19 +61,19 @@ def kernel_machine(centres: np.ndarray, gamma: float, duals: np.ndarray, bias: n
     return keras.Model(features, dense(duals, bias, name="outputs")(similarity), name="rbf_svm")
 
 
-def neighbours(points: np.ndarray, votes: np.ndarray, k: int, temperature: float, floor: float, scaling: Scaling) -> Any:
-    """A model: log of the votes of the `k` points (scaled, length 1) of largest cosine, weighted by softmax(cosine / temperature)."""
+def neighbours(points: np.ndarray, votes: np.ndarray, voting: Voting, scaling: Scaling) -> Any:
+    """A model: log of the votes (a row a point) of the points, scaled and of length 1, that are nearest by cosine."""
     import keras
 
     features = keras.Input((points.shape[1],), name="features")
     unit = keras.layers.UnitNormalization(name="unit")(_scale(features, scaling))
-    cosines, rows = keras.ops.top_k(dense(points.T, None, name="points")(unit), k)
-    weights = keras.ops.expand_dims(keras.ops.softmax(cosines / temperature), -1)
+    cosines, rows = keras.ops.top_k(dense(points.T, None, name="points")(unit), voting.k)
+    weights = keras.ops.expand_dims(keras.ops.softmax(cosines / voting.temperature), -1)
     table = keras.layers.Embedding(*votes.shape, name="votes")
-    table.build((None, k))
+    table.build((None, voting.k))
     table.set_weights([votes])
     shares = keras.ops.sum(table(rows) * weights, axis=1)
-    return keras.Model(features, keras.ops.log(shares + floor), name="knn")
+    return keras.Model(features, keras.ops.log(shares + voting.floor), name="knn")
 
 
 def dense(kernel: np.ndarray, bias: np.ndarray | None, name: str) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 from tlapp.backbones import assemble, efficientnet_lite, torch_file
 from tlapp.backbones.keras_cv_networks import NETWORKS, Network
 from tlapp.contracts import LoadedBackbone, UserError
+from tlapp.contracts.graph import Step
 
 
 class KerasCV:
@@ -32,7 +33,7 @@ class KerasCV:
             image = assemble.picture(image_size or network.size)
             base = _build(name, network, image.shape[1], rescaling=not lite)
             source, licence = _weigh(base, name, weights)
-            features = assemble.flat(base, efficientnet_lite.rescale(image) if lite else image)
+            features = assemble.flat(base, efficientnet_lite.rescale(image) if lite else image, _leaf)
             return assemble.assemble(f"keras-cv:{name}", image, features, weights=source, licence=licence)
 
 
@@ -45,6 +46,30 @@ def _build(name: str, network: Network, size: int, *, rescaling: bool) -> Any:
         return family(**network.config, include_rescaling=rescaling, input_shape=(size, size, 3))
     except ValueError as error:
         raise assemble.bad_size(f"keras-cv:{name}", size, error) from error
+
+
+def _leaf(step: Step, values: dict[int, Any]) -> list[Any]:
+    """Run a step; what KerasCV can save but not read again becomes built-in layers."""
+    import keras
+
+    kind = type(step.operation).__name__
+    if kind == "Lambda":  # only CSPDarkNet has any
+        return [keras.layers.Activation("silu", name=step.operation.name)(values[id(step.inputs[0])])]
+    if kind == "SqueezeAndExcite2D":
+        return [_squeeze(step.operation, values[id(step.inputs[0])])]
+    return step.call(values)
+
+
+def _squeeze(block: Any, x: Any) -> Any:
+    """Squeeze and excitation, as MobileNetV3 has it, in built-in layers with the weights of `block`."""
+    import keras
+
+    scale = keras.layers.GlobalAveragePooling2D(keepdims=True, name=f"{block.name}_pool")(x)
+    for conv, part, activation in ((block.squeeze_conv, "squeeze", "relu"), (block.excite_conv, "excite", "hard_sigmoid")):
+        layer = keras.layers.Conv2D(conv.filters, 1, activation=activation, name=f"{block.name}_{part}")
+        scale = layer(scale)
+        layer.set_weights(conv.get_weights())
+    return keras.layers.Multiply(name=f"{block.name}_scale")([scale, x])
 
 
 def _weigh(base: Any, name: str, weights: str | None) -> tuple[str, str]:

@@ -1,4 +1,7 @@
-"""The networks of KerasCV by name: the library keeps their configurations online; a test holds these to its parameter counts."""
+"""The networks of KerasCV by name: the library keeps their configurations online; a test holds these to its parameter counts.
+
+Left out are its detectors, its networks for video, and MixTransformer, which it saves but cannot read again.
+"""
 
 from __future__ import annotations
 
@@ -121,15 +124,6 @@ DARKNETS = {
     "xl": ([170, 340, 680, 1360], [4, 12, 12, 4]),
 }
 
-MIT_DEPTHS = {
-    "b0": [2, 2, 2, 2],
-    "b1": [2, 2, 2, 2],
-    "b2": [3, 4, 6, 3],
-    "b3": [3, 4, 18, 3],
-    "b4": [3, 8, 27, 3],
-    "b5": [3, 6, 40, 3],
-}
-
 MOBILENETS: dict[str, dict[str, Any]] = {
     "small": {
         "stackwise_expansion": [1, 72 / 16, 88 / 24, 4, 6, 6, 3, 3, 6, 6, 6],
@@ -160,9 +154,6 @@ def _others() -> dict[str, Network]:
         found[f"csp-darknet-{key}"] = Network("CSPDarkNetBackbone", shape, preset=f"csp_darknet_{key}")
     for key, config in MOBILENETS.items():
         found[f"mobilenet-v3-{key}"] = Network("MobileNetV3Backbone", config, preset=f"mobilenet_v3_{key}")
-    for key, depths in MIT_DEPTHS.items():
-        widths = [32, 64, 160, 256] if key == "b0" else [64, 128, 320, 512]
-        found[f"mit-{key}"] = Network("MiTBackbone", {"depths": depths, "embedding_dims": widths}, preset=f"mit_{key}")
     return {**found, "vgg16": Network("VGG16Backbone", {"include_top": False})}
 
 

@@ -1,0 +1,5 @@
+"""python -m tlapp."""
+
+from tlapp.cli.main import main
+
+main()

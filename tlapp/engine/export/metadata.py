@@ -1,0 +1,128 @@
+"""Metadata in a TFLite file, by the public TFLite metadata schema: labels, normalisation, name, author, version."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import flatbuffers
+
+LABELS = "labels.txt"
+BUFFER = "TFLITE_METADATA"
+# Enumerators and union members, by their numbers in the schema.
+FEATURE, IMAGE, NORMALIZATION, RGB, AXIS_LABELS = 1, 2, 1, 1, 2
+
+
+class Facts(NamedTuple):
+    """What the file says about itself."""
+
+    name: str
+    description: str
+    version: str
+    author: str
+    licence: str
+    labels: Sequence[str]
+
+
+class Byte(int):
+    """A field of one byte."""
+
+
+class Table(dict[int, Any]):
+    """A FlatBuffers table: field number -> value."""
+
+
+class _Builder(flatbuffers.Builder):
+    """Aligns every vector to 16 bytes, as the TFLite schema asks of tensors."""
+
+    def StartVector(self, elemSize: int, numElems: int, alignment: int) -> Any:
+        return super().StartVector(elemSize, numElems, max(16, alignment))
+
+
+def add(content: bytes, facts: Facts) -> bytes:
+    """A TFLite file with metadata, and the labels as a file that is zipped behind it."""
+    from tensorflow.lite.python import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    buffer, entry = schema.BufferT(), schema.MetadataT()
+    buffer.data = list(packed(facts))
+    entry.name, entry.buffer = BUFFER, len(model.buffers)
+    model.buffers.append(buffer)
+    model.metadata = [*(model.metadata or []), entry]
+    builder = _Builder(len(content) + 4096)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return with_files(bytes(builder.Output()), {LABELS: lines(facts.labels)})
+
+
+def lines(labels: Sequence[str]) -> bytes:
+    """labels.txt."""
+    return "".join(f"{label}\n" for label in labels).encode()
+
+
+def with_files(content: bytes, files: Mapping[str, bytes]) -> bytes:
+    """Files zipped behind a TFLite file, not compressed, so that a phone can read them in place."""
+    stream = io.BytesIO(content)
+    with zipfile.ZipFile(stream, "a", zipfile.ZIP_STORED) as archive:
+        for name, inside in files.items():
+            archive.writestr(zipfile.ZipInfo(name), inside)
+    return stream.getvalue()
+
+
+def read_labels(path: Any) -> tuple[str, ...]:
+    """The labels inside a TFLite file."""
+    with zipfile.ZipFile(path) as archive:
+        return tuple(archive.read(LABELS).decode().splitlines())
+
+
+def packed(facts: Facts) -> bytes:
+    """The metadata as a FlatBuffer of the type ModelMetadata."""
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(_put(builder, _model(facts)), b"M001")
+    return bytes(builder.Output())
+
+
+def _model(facts: Facts) -> Table:
+    subgraph = Table({0: facts.name, 2: [_image()], 3: [_probabilities()]})
+    known = {0: facts.name, 1: facts.description, 2: facts.version, 3: [subgraph], 4: facts.author, 5: facts.licence, 7: "1.0.0"}
+    return Table({field: value for field, value in known.items() if value})
+
+
+def _image() -> Table:
+    # Mean 0 and deviation 1: the network takes pixels as they are.
+    normalization = Table({0: Byte(NORMALIZATION), 1: Table({0: [0.0], 1: [1.0]})})
+    content = Table({0: Byte(IMAGE), 1: Table({0: Byte(RGB)})})
+    description = "A picture squashed to a square, RGB, values 0 to 255."
+    return Table({0: "image", 1: description, 3: content, 4: [normalization], 5: Table({0: [255.0], 1: [0.0]})})
+
+
+def _probabilities() -> Table:
+    labels = Table({0: LABELS, 1: "A class a line, in the order of the probabilities.", 2: Byte(AXIS_LABELS)})
+    content = Table({0: Byte(FEATURE), 1: Table()})
+    return Table({0: "probabilities", 1: "A probability a class.", 3: content, 5: Table({0: [1.0], 1: [0.0]}), 6: [labels]})
+
+
+def _put(builder: Any, value: Any) -> int:
+    """Write text, a list or a table; return where."""
+    if isinstance(value, str):
+        return builder.CreateString(value)
+    if isinstance(value, list):
+        return _put_list(builder, value)
+    inside = {field: each if isinstance(each, Byte) else _put(builder, each) for field, each in value.items()}
+    builder.StartObject(max(value, default=-1) + 1)
+    for field, each in inside.items():
+        if isinstance(each, Byte):
+            builder.PrependByteSlot(field, each, 0)
+        else:
+            builder.PrependUOffsetTRelativeSlot(field, each, 0)
+    return builder.EndObject()
+
+
+def _put_list(builder: Any, values: list[Any]) -> int:
+    floats = all(isinstance(value, float) for value in values)
+    inside = values if floats else [_put(builder, value) for value in values]
+    builder.StartVector(4, len(inside), 4)
+    for each in reversed(inside):
+        (builder.PrependFloat32 if floats else builder.PrependUOffsetTRelative)(each)
+    return builder.EndVector()

@@ -1,0 +1,40 @@
+"""What can be asked of an export."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from tlapp.contracts.options import Options
+from tlapp.errors import UserError
+
+Format = Literal["savedmodel", "tflite", "keras", "onnx"]
+Quantize = Literal["none", "float16", "dynamic", "int8", "auto"]
+
+
+class ExportOptions(Options):
+    """The settings of one export."""
+
+    format: Format = Field(description="what to write")
+    quantize: Quantize = Field("none", description="TFLite only; auto: the smallest that keeps the accuracy")
+    # A point of accuracy: what int8 is commonly allowed to cost, and more than noise on 500 test pictures.
+    max_drop: float = Field(0.01, ge=0, le=1, description="accuracy on the test pictures that quantising may cost")
+    allow_drop: bool = Field(False, description="keep an artifact that fails its check")
+    output: str | None = Field(None, description="folder to write; RUN/export/FORMAT[-QUANTIZE] by default")
+    data: str | None = Field(None, description="where the run's pictures are now, as --data of train, if they have moved")
+    name: str | None = Field(None, description="the model's name in its metadata and card; the run's by default")
+    author: str = Field("", description="the author's name in its metadata and card")
+
+    def folder_name(self) -> str:
+        """The folder under RUN/export/."""
+        return self.format if self.quantize == "none" else f"{self.format}-{self.quantize}"
+
+    def check(self) -> None:
+        """Refuse what does not fit together.
+
+        Raises:
+            UserError: --quantize with a format that has none.
+        """
+        if self.quantize != "none" and self.format != "tflite":
+            raise UserError(f"--quantize {self.quantize}: only --format tflite can be quantised. Received: --format {self.format}")

@@ -1,0 +1,68 @@
+"""TFLite files: the deployed model as built-in operations, quantised or not."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tlapp.engine.export.saved_model import write_fixed
+from tlapp.errors import UserError
+
+FILE = "model.tflite"
+# 200 pictures: the converter's guide asks for 100 to 500, and each costs as much as two predictions.
+CALIBRATION = 200
+
+
+def convert(model: Any, quantize: str, calibration: np.ndarray | None) -> bytes:
+    """A TFLite file: one picture of values 0 to 255, (1, size, size, 3), to its float probabilities.
+
+    Args:
+        quantize: "none", "float16", "dynamic" or "int8"; the input is uint8 for "int8", else float.
+        calibration: pictures (n, size, size, 3) uint8, for "int8".
+
+    Raises:
+        UserError: an operation of the model has no built-in counterpart; names it.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        return run(converter(write_fixed(model, Path(folder)), quantize, calibration))
+
+
+def converter(saved_model: str, quantize: str, calibration: np.ndarray | None) -> Any:
+    """A converter of a fixed SavedModel, set up."""
+    import tensorflow as tf
+
+    found = tf.lite.TFLiteConverter.from_saved_model(saved_model)
+    if quantize != "none":
+        found.optimizations = [tf.lite.Optimize.DEFAULT]
+    if quantize == "float16":
+        found.target_spec.supported_types = [tf.float16]
+    if quantize == "int8":
+        assert calibration is not None, "int8 is calibrated"
+        found.representative_dataset = lambda: samples(calibration)
+        found.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        found.inference_input_type = tf.uint8
+    return found
+
+
+def samples(pictures: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+    """Pictures as the converter calibrates on them."""
+    for number, picture in enumerate(pictures):
+        image = picture[None].astype(np.float32)
+        if number == 0:  # the whole range, so that a step of the input is one step of a pixel
+            image[0, 0, 0], image[0, -1, -1] = 0, 255
+        yield {"image": image}
+
+
+def run(found: Any) -> bytes:
+    """Convert, and put a failure into a sentence."""
+    try:
+        return found.convert()
+    except Exception as error:  # the converter raises its own kinds, by version
+        operations = sorted(set(re.findall(r"\btf\.([A-Z]\w+)", str(error))))
+        reason = f"no built-in counterpart of {', '.join(operations)}" if operations else str(error).splitlines()[0][:300]
+        raise UserError(f"--format tflite: this model does not convert: {reason}") from error
