@@ -1,4 +1,4 @@
-"""What solvers return: built-in Keras layers and operations with the solution's numbers in them; they open and convert anywhere."""
+"""What solvers return: built-in Keras layers and operations with the solution's numbers in them; they open anywhere."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ class Logistic(Linear):
 class LinearSvm(Linear):
     """A linear support vector machine for each class against the rest."""
 
-    grid: ClassVar = tuple(1 / c for c in (0.03, 0.1, 0.3, 1, 3, 10, 30, 100))
+    grid: ClassVar = tuple(1 / c for c in (0.03, 0.1, 0.3, 1, 3, 10, 30))
     start: ClassVar = 1.0
     calibrate: ClassVar = True
 

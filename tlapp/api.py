@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,11 @@ def load(run: str | Path) -> Any:
     """
     from tlapp.engine.saved import SavedRun
 
-    return SavedRun(run)
+    def layers() -> Mapping[str, type]:
+        return registry.backbone(saved.settings["backbone"])[0].custom_layers()
+
+    saved = SavedRun(run, layers)
+    return saved
 
 
 def carry_out(settings: Settings, reporter: Reporter, dry: bool = False) -> Path | None:

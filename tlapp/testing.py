@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tlapp.contracts import Backbone, Head, ImageInput, LoadedBackbone, Stage, Strategy
+from tlapp.contracts import Backbone, BackboneProvider, Head, ImageInput, LoadedBackbone, Stage, Strategy
 from tlapp.engine.options import RunOptions
 from tlapp.engine.report import Silent
 
@@ -16,7 +16,7 @@ CLASSES = ("circle", "square", "stripe")
 SIZE = 32
 
 
-class TinyBackbones:
+class TinyBackbones(BackboneProvider):
     """A provider of one network, "tiny": three stages of convolution, batch norm and ReLU6, dropout in the last."""
 
     def names(self) -> Iterable[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tlapp.backbones import assemble
-from tlapp.contracts import LoadedBackbone, UserError
+from tlapp.contracts import BackboneProvider, LoadedBackbone, UserError
 from tlapp.contracts.graph import Step, steps
 
 PROBABILITIES = ("linear", "softmax", "sigmoid", "log_softmax", "log_sigmoid")
@@ -19,7 +19,7 @@ AUGMENTING = ("Rand", "AugMix", "MixUp", "CutMix")
 PASSING = ("Dropout", "Identity", "ActivityRegularization")
 
 
-class File:
+class File(BackboneProvider):
     """A model that Keras saved as .keras: its classification layer and augmentation are cut off, its preprocessing stays."""
 
     def names(self) -> Iterable[str]:

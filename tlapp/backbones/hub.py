@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from tlapp.backbones import assemble
-from tlapp.contracts import LoadedBackbone, UserError
+from tlapp.contracts import BackboneProvider, LoadedBackbone, UserError
 
 log = logging.getLogger("tlapp")
 
 
-class Hub:
+class Hub(BackboneProvider):
     """SavedModels from TensorFlow Hub or a folder: one opaque stage that trains or freezes as a whole."""
 
     def names(self) -> Iterable[str]:
         """Nothing: any handle or folder will do."""
         return ()
+
+    def custom_layers(self) -> Mapping[str, type]:
+        """The layer that runs a SavedModel inside Keras."""
+        from tlapp.backbones.hub_layer import HubModule
+
+        return {"tlapp>HubModule": HubModule, "HubModule": HubModule}
 
     def load(self, name: str, *, image_size: int | None = None, weights: str | None = None) -> LoadedBackbone:
         """Build a backbone; see `BackboneProvider.load`. Pictures are scaled to 0-1, as Hub's image networks expect."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tlapp.backbones import assemble
-from tlapp.contracts import LoadedBackbone, UserError
+from tlapp.contracts import BackboneProvider, LoadedBackbone, UserError
 
 log = logging.getLogger("tlapp")
 
@@ -29,7 +29,7 @@ SIZES = {
 """Native sizes other than 224; a test asks the library for every network's."""
 
 
-class KerasApplications:
+class KerasApplications(BackboneProvider):
     """Networks of keras.applications: ImageNet weights are downloaded once, or taken from a file."""
 
     def names(self) -> Iterable[str]:

@@ -9,11 +9,11 @@ from typing import Any
 
 from tlapp.backbones import assemble, efficientnet_lite, torch_file
 from tlapp.backbones.keras_cv_networks import NETWORKS, Network
-from tlapp.contracts import LoadedBackbone, UserError
+from tlapp.contracts import BackboneProvider, LoadedBackbone, UserError
 from tlapp.contracts.graph import Step
 
 
-class KerasCV:
+class KerasCV(BackboneProvider):
     """Networks of KerasCV, built from their configurations: nothing is fetched."""
 
     def names(self) -> Iterable[str]:

@@ -15,8 +15,11 @@ COMMANDS = {
     "evaluate": "Measure a run's model on other pictures.",
     "predict": "Name pictures with a run's model.",
     "export": "Write a run's model for a server or a phone.",
+    "verify": "Check that an exported artifact is whole and answers as it did.",
     "plugins": "List the installed strategies and heads.",
+    "cache": "Show or empty what is kept to start faster.",
     "backbones": "List the pre-trained networks, or show one.",
+    "doctor": "Say what works on this machine.",
 }
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from tlapp.errors import UserError
 
@@ -76,20 +77,14 @@ class LoadedBackbone:
     weights: str = ""
 
 
-class BackboneProvider(Protocol):
+class BackboneProvider(ABC):
     """A source of backbones, registered in the entry-point group `tlapp.backbones` under the prefix of its IDs."""
 
+    @abstractmethod
     def names(self) -> Iterable[str]:
         """The names that `PREFIX:NAME` accepts and that can be listed; may import Keras."""
-        ...
 
-    def native_size(self, name: str) -> int | None:
-        """The backbone's own pixels a side, where that can be told without importing Keras; else None.
-
-        With it, pictures are read while Keras is imported.
-        """
-        ...
-
+    @abstractmethod
     def load(self, name: str, *, image_size: int | None = None, weights: str | None = None) -> LoadedBackbone:
         """Build a backbone.
 
@@ -101,4 +96,14 @@ class BackboneProvider(Protocol):
         Raises:
             UserError: an unknown name, a size that it cannot take, or weights that cannot be had; says which file to put where.
         """
-        ...
+
+    def native_size(self, name: str) -> int | None:
+        """The backbone's own pixels a side, where that can be told without importing Keras; else None.
+
+        With it, pictures are read while Keras is imported.
+        """
+        return None
+
+    def custom_layers(self) -> Mapping[str, type]:
+        """Layer classes of the provider's own that a saved model needs, by name; may import Keras."""
+        return {}

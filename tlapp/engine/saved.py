@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,12 +35,16 @@ class Prediction(NamedTuple):
 class SavedRun:
     """A finished run, by its folder.
 
+    Args:
+        folder: the run's.
+        layers: gives the layer classes that the model needs beyond Keras's own, by name; asked when it is opened.
+
     Raises:
         UserError: the folder is no run, or the run did not finish.
     """
 
-    def __init__(self, folder: str | Path):
-        self.folder = Path(folder)
+    def __init__(self, folder: str | Path, layers: Callable[[], Mapping[str, type]] = dict):
+        self.folder, self._layers = Path(folder), layers
         if not (self.folder / "settings.yaml").is_file():
             raise UserError(f"{folder}: is no run; a run's folder holds settings.yaml, labels.txt and model.keras")
         if not (self.folder / "metrics.json").is_file():
@@ -64,12 +68,7 @@ class SavedRun:
     @cached_property
     def model(self) -> Any:
         """The deployed Keras model: (n, size, size, 3) raw RGB 0-255 -> probabilities (n, classes)."""
-        quiet_tensorflow()
-        import keras
-
-        import tlapp.backbones.hub  # noqa: F401  (its layer is known to Keras once it is imported)
-
-        return keras.saving.load_model(self.folder / "model.keras", compile=False)
+        return open_model(self.folder / "model.keras", self._layers())
 
     @property
     def image_size(self) -> int:
@@ -109,3 +108,11 @@ class SavedRun:
         rows = np.concatenate([self.probabilities(stream.pixels.take(block)) for block in blocks])
         assert stream.labels is not None, "load_labelled gives labels"
         return metrics(rows, stream.labels, self.labels)
+
+
+def open_model(path: Path, layers: Mapping[str, type] | None = None) -> Any:
+    """A deployed Keras model from its file; `layers` are classes that Keras does not know."""
+    quiet_tensorflow()
+    import keras
+
+    return keras.saving.load_model(path, custom_objects=dict(layers or {}), compile=False)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import flatbuffers
+import numpy as np
 
 LABELS = "labels.txt"
 BUFFER = "TFLITE_METADATA"
@@ -47,7 +48,7 @@ def add(content: bytes, facts: Facts) -> bytes:
 
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     buffer, entry = schema.BufferT(), schema.MetadataT()
-    buffer.data = list(packed(facts))
+    buffer.data = np.frombuffer(packed(facts), np.uint8)
     entry.name, entry.buffer = BUFFER, len(model.buffers)
     model.buffers.append(buffer)
     model.metadata = [*(model.metadata or []), entry]

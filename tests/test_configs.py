@@ -1,0 +1,40 @@
+"""Every file in configs/ runs, and the complete one is complete."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tlapp import registry
+from tlapp.cli.main import run
+from tlapp.settings import resolve
+from tlapp.testing import pictures
+
+CONFIGS = sorted(Path(__file__).parents[1].glob("configs/*.yaml"))
+
+
+def test_every_strategy_has_one():
+    assert {path.stem for path in CONFIGS} == set(registry.found("strategy")) | {"complete"}
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_it_dry_runs(path, tmp_path, capfd):
+    data = pictures(tmp_path / "data", each=6)
+    assert run(["train", "--config", str(path), "--data", str(data), "--image-size", "32", "--dry-run"]) == 0
+    assert "plan:" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_it_opens_with_its_command_and_what_to_expect(path):
+    first, *rest = path.read_text().splitlines()
+    assert first == f"# tlapp train --config configs/{path.name}"
+    assert rest[0].startswith("# ")
+
+
+def test_the_complete_one_holds_every_default():
+    path = next(path for path in CONFIGS if path.stem == "complete")
+    settings = resolve({})
+    flat = {key: list(value) if isinstance(value, tuple) else value for key, value in settings.flat().items()}
+    assert yaml.safe_load(path.read_text()) == flat

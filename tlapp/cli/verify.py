@@ -1,0 +1,24 @@
+"""tlapp verify."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+
+@click.command()
+@click.argument("artifact")
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there.")
+def verify(artifact: str, as_json: bool) -> None:
+    """Check that ARTIFACT, an exported folder or a file in it, is unchanged and answers as when it was exported."""
+    from tlapp.engine.export import verify as replay
+
+    found = replay(artifact)
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    click.echo(
+        f"{artifact}: unchanged; {found['pictures']} pictures, largest difference of a probability "
+        f"{found['largest_difference']:.6f} (at most {found['tolerance']:g})"
+    )

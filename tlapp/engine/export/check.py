@@ -1,0 +1,120 @@
+"""Does the artifact do what the trained model does? Measured on the run's test pictures."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from tlapp.engine.export.artifact import Answers, Latency
+
+# Numerical noise: what two float32 kernels differ by. Keras's two best classes closer than this are a tie.
+TIE = 1e-4
+FLOAT_DIFFERENCE = 1e-3
+# The endpoint for files decodes and resizes by TensorFlow, not Pillow: pixels differ by a level or so, which can turn a near tie.
+FILES_AGREE = 0.95
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was measured. `fault` says why the artifact is not to be trusted; "" where it is.
+
+    Attributes:
+        agreement: share of test pictures with the same top label as the Keras model, exact ties counted as the same.
+        largest_difference: of any probability.
+        files: of the endpoint serve_bytes against Keras on the same files: n, agreement, largest_difference; None elsewhere.
+    """
+
+    n: int
+    agreement: float
+    ties: int
+    accuracy_before: float
+    accuracy_after: float
+    classes: dict[str, dict[str, float]]
+    largest_difference: float
+    bytes: int
+    latency: Latency
+    files: dict[str, float] | None
+    fault: str = ""
+
+    @property
+    def drop(self) -> float:
+        """Accuracy lost."""
+        return self.accuracy_before - self.accuracy_after
+
+    def to_json(self) -> dict[str, Any]:
+        """As export.json holds it."""
+        return {**asdict(self), "accuracy_drop": self.drop, "latency": self.latency._asdict()}
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What the artifact is held against: Keras's probabilities of the test pictures, their labels, the class names.
+
+    `files` are Keras's probabilities of picture files as `images.read` reads them.
+    """
+
+    probabilities: np.ndarray
+    labels: np.ndarray
+    classes: tuple[str, ...]
+    files: np.ndarray | None = None
+
+
+def check(truth: Truth, answers: Answers, size: int, quantised: bool, max_drop: float) -> Check:
+    """Measure an artifact of `size` bytes and judge it."""
+    before, after = truth.probabilities.argmax(1), answers.probabilities.argmax(1)
+    same = before == after
+    ties = ~same & (_chosen(truth.probabilities, before) - _chosen(truth.probabilities, after) <= TIE)
+    measured = Check(
+        len(before), float((same | ties).mean()), int(ties.sum()), float((before == truth.labels).mean()),
+        float((after == truth.labels).mean()), _by_class(truth, before, after),
+        float(np.abs(truth.probabilities - answers.probabilities).max()), size, answers.latency, _files(truth, answers),
+    )  # fmt: skip
+    return Check(**{**vars(measured), "fault": _fault(measured, truth, answers, quantised, max_drop)})
+
+
+def _chosen(probabilities: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    return probabilities[np.arange(len(columns)), columns]
+
+
+def _by_class(truth: Truth, before: np.ndarray, after: np.ndarray) -> dict[str, dict[str, float]]:
+    found = {}
+    for number, name in enumerate(truth.classes):
+        rows = truth.labels == number
+        if rows.any():
+            share = {"accuracy_before": before[rows] == number, "accuracy_after": after[rows] == number}
+            found[name] = {"n": int(rows.sum()), **{key: float(right.mean()) for key, right in share.items()}}
+    return found
+
+
+def _files(truth: Truth, answers: Answers) -> dict[str, float] | None:
+    found = answers.others.get("serve_bytes")
+    if truth.files is None or found is None or not len(found):
+        return None
+    agreement = float((truth.files.argmax(1) == found.argmax(1)).mean())
+    return {"n": len(found), "agreement": agreement, "largest_difference": float(np.abs(truth.files - found).max())}
+
+
+def _fault(found: Check, truth: Truth, answers: Answers, quantised: bool, max_drop: float) -> str:
+    """Why the artifact fails, or ""."""
+    if answers.labels != truth.classes:
+        return f"it names the classes {', '.join(answers.labels)}; the run's are {', '.join(truth.classes)}"
+    if not np.isfinite(answers.probabilities).all():
+        return "its probabilities are not all numbers"
+    if not quantised and found.agreement < 1:
+        return f"its top label differs from the Keras model's on {round((1 - found.agreement) * found.n)} of {found.n} test pictures"
+    if not quantised and found.largest_difference > FLOAT_DIFFERENCE:
+        return f"its probabilities differ from the Keras model's by up to {found.largest_difference:.4f}"
+    # Counts, not shares: a drop of exactly --max-drop passes whatever the last bit says.
+    if quantised and round(found.drop * found.n) > max_drop * found.n + 1e-9:
+        return (
+            f"its accuracy on {found.n} test pictures is {found.accuracy_after:.4f}, the Keras model's {found.accuracy_before:.4f}: "
+            f"a drop of {found.drop:.4f}, over --max-drop {max_drop:g}"
+        )
+    whole = answers.others.get("serve_uint8")
+    if whole is not None and not np.array_equal(whole, answers.probabilities):
+        return "uint8 and float pictures are answered differently"
+    if found.files and found.files["agreement"] < FILES_AGREE:
+        return f"serve_bytes agrees with the Keras model on only {found.files['agreement']:.1%} of {found.files['n']} files"
+    return ""

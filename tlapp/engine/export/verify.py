@@ -1,0 +1,60 @@
+"""Replay the golden vectors of an artifact, wherever it has got to: neither the run nor its pictures are needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tlapp.engine.export import golden
+from tlapp.engine.export.artifact import ask
+from tlapp.errors import UserError
+
+
+def verify(artifact: str | Path) -> dict[str, Any]:
+    """Check that an exported folder, or a file in it, is as it was exported and answers as it did.
+
+    Returns:
+        format, pictures, largest_difference, tolerance and latency.
+
+    Raises:
+        UserError: it is not an export, a file of it was changed or is missing, or it answers otherwise.
+    """
+    folder = _folder(Path(artifact))
+    facts = golden.read(folder)
+    _check_files(folder, facts["sha256"])
+    expected = np.array([each["probabilities"] for each in facts["vectors"]])
+    names = [str(folder / each["file"]) for each in facts["vectors"]]
+    found = ask(facts["format"], folder / facts["artifact"], golden.pictures(folder, facts), names)
+    largest = 0.0
+    for way, answer in {"": found.probabilities, **found.others}.items():
+        difference = np.abs(answer - expected).max(1)
+        largest = max(largest, float(difference.max()))
+        if not (difference <= facts["tolerance"]).all():
+            wrong = facts["vectors"][int(difference.argmax())]["file"]
+            what = f"endpoint {way}: " if way else ""
+            raise UserError(
+                f"{artifact}: {what}{wrong}: a probability differs by {difference.max():.4f} from what the artifact gave "
+                f"when it was exported; at most {facts['tolerance']:g} is due to another machine"
+            )
+    return {
+        "format": facts["format"], "quantize": facts["quantize"], "pictures": len(expected), "largest_difference": largest,
+        "tolerance": facts["tolerance"], "latency": found.latency._asdict(),
+    }  # fmt: skip
+
+
+def _folder(path: Path) -> Path:
+    """The exported folder that a path means: it, or what it lies in."""
+    for folder in (path, path.parent):
+        if (folder / golden.FILE).is_file():
+            return folder
+    raise UserError(f"{path}: is no export; a folder that `tlapp export` wrote holds {golden.FILE}")
+
+
+def _check_files(folder: Path, expected: dict[str, str]) -> None:
+    for name, digest in expected.items():
+        if not (folder / name).is_file():
+            raise UserError(f"{folder}: {name} is missing")
+        if golden.sha256(folder / name) != digest:
+            raise UserError(f"{folder / name}: was changed since it was exported (its SHA-256 is another)")
