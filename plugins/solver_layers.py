@@ -68,11 +68,11 @@ def neighbours(points: np.ndarray, votes: np.ndarray, voting: Voting, scaling: S
     features = keras.Input((points.shape[1],), name="features")
     unit = keras.layers.UnitNormalization(name="unit")(_scale(features, scaling))
     cosines, rows = keras.ops.top_k(dense(points.T, None, name="points")(unit), voting.k)
-    weights = keras.ops.expand_dims(keras.ops.softmax(cosines / voting.temperature), -1)
+    weights = keras.ops.softmax(cosines / voting.temperature) if voting.k > 1 else keras.ops.ones_like(cosines)
     table = keras.layers.Embedding(*votes.shape, name="votes")
     table.build((None, voting.k))
     table.set_weights([votes])
-    shares = keras.ops.sum(table(rows) * weights, axis=1)
+    shares = keras.ops.sum(table(rows) * keras.ops.expand_dims(weights, -1), axis=1)
     return keras.Model(features, keras.ops.log(shares + voting.floor), name="knn")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 
@@ -159,3 +160,21 @@ def test_an_unfinished_run_is_not_taken_for_a_finished_one(trained, tmp_path, ca
     (tmp_path / "settings.yaml").write_text("plugin: freeze\n")
     assert run(["predict", str(tmp_path), "x.png"]) == 2
     assert "did not finish" in capfd.readouterr().err
+
+
+def test_interrupted_keeps_the_best_weights_and_says_where(folders, tmp_path):
+    arguments = ["train", "--plugin", "freeze", "--epochs", "100000", "--patience", "100000", "--image-size", "32"]
+    command = [sys.executable, "-m", "tlapp", *arguments, "--data", str(folders / "good"), "--run", str(tmp_path / "run")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if "head 3:" in line:
+                process.send_signal(signal.SIGINT)
+                break
+        said += process.stderr.readlines()
+        assert process.wait(60) == 130, "".join(said)
+    assert "interrupted.keras" in said[-1]
+    assert (tmp_path / "run" / "checkpoints" / "interrupted.keras").is_file()
+    assert not (tmp_path / "run" / "metrics.json").exists()
+    assert run(["predict", str(tmp_path / "run"), "x.png"]) == 2

@@ -65,6 +65,7 @@ def run(arguments: list[str]) -> int:
             raise
         click.echo(f"tlapp: {error}", err=True)
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("tlapp: interrupted", err=True)
+    except (KeyboardInterrupt, click.Abort) as stop:
+        reason = str(stop.__cause__ or stop)  # click wraps what it catches
+        click.echo(f"tlapp: interrupted{f'; {reason}' if reason else ''}", err=True)
         return 130

@@ -59,7 +59,7 @@ def fit(
         seed: of the order of the pictures; the phase's number is part of it.
         validate: {"loss", "accuracy"} of the net as it stands; None where there is nothing to go by.
         tell: told every epoch.
-        report: told (phase, steps done, steps of the epoch).
+        report: told (phase, steps done, steps of the phase), and that it is done when it stops early.
 
     Raises:
         UserError, PluginError: the loss is no longer a finite number.
@@ -79,6 +79,7 @@ def fit(
         tell(history[-1])
         if validation and epoch - best.epoch >= options.patience:
             break
+    report(net.phase.name, trainer.total, trainer.total)
     best.restore()
     return history
 
@@ -127,7 +128,7 @@ class Trainer:
         self.batch = min(options.batch_size, pacing.count)
         self.steps = max(1, pacing.count // self.batch)
         self._done = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self._total = self.steps * net.phase.epochs
+        self.total = self.steps * net.phase.epochs
         self._names: list[str] = []
         self._loss = net.phase.loss or (lambda net, batch: {"loss": net.task_loss(next(iter(batch.values())))})
         self._build_parts()
@@ -147,9 +148,9 @@ class Trainer:
 
         speed = self.net.phase.learning_rate * rate
         # A linear start keeps Adam's first, badly scaled steps small (Goyal et al. 2017, https://arxiv.org/abs/1706.02677).
-        rise = min(self.steps, self._total // 10)
+        rise = min(self.steps, self.total // 10)
         cosine = keras.optimizers.schedules.CosineDecay(
-            speed / max(rise, 1), self._total - rise, warmup_target=speed if rise else None, warmup_steps=rise
+            speed / max(rise, 1), self.total - rise, warmup_target=speed if rise else None, warmup_steps=rise
         )
         schedule = cosine if options.schedule == "cosine" else speed
         optimizer = keras.optimizers.AdamW(schedule, weight_decay=options.weight_decay)
@@ -167,7 +168,7 @@ class Trainer:
             count = len(next(iter(blocks.values())).weight)
             sums = self._block(tf.nest.map_structure(tf.convert_to_tensor, blocks)).numpy()
             total, done = (sums if done == 0 else total + sums), done + count
-            report(self.net.phase.name, done, self.steps)
+            report(self.net.phase.name, (epoch - 1) * self.steps + done, self.total)
         return {name: float(value) / done for name, value in zip(self._names, total, strict=True)}
 
     def _blocks(self, epoch: int) -> Iterator[dict[str, Batch]]:
@@ -222,7 +223,7 @@ class Trainer:
     def _terms(self, batch: Mapping[str, Batch]) -> Mapping[str, Any]:
         import tensorflow as tf
 
-        self.net.progress = tf.cast(self._done, tf.float32) / float(self._total)
+        self.net.progress = tf.cast(self._done, tf.float32) / float(self.total)
         return self._loss(self.net, batch)
 
     def _step(self, batch: Mapping[str, Batch]) -> Any:
