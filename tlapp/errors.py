@@ -26,3 +26,10 @@ class PluginError(TlappError):
     """A plugin broke the contract; the message names its distribution and version."""
 
     exit_code = 3
+
+
+def in_a_line(error: BaseException) -> str:
+    """What any exception says, in one line: its type and the first line of its text."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = lines[0] if lines else ""
+    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__

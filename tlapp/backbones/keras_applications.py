@@ -8,7 +8,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,7 @@ def _build(name: str, network: Callable[..., Any], size: int, weights: str | Non
         raise
     except Exception as error:  # Keras and h5py raise whatever they like for a file that does not fit
         if sources:
-            raise assemble.bad_weights(sources[0], error) from error
+            raise assemble.bad_weights(weights or sources[0], error) from error
         raise assemble.bad_size(f"keras:{name}", size, error) from error
     return base, sources[0] if sources else "random"
 
@@ -109,7 +109,8 @@ def _download(name: str, file: str, url: str, options: dict[str, Any]) -> str:
     if not (folder.expanduser() / file).is_file():
         log.info("keras:%s: downloading its ImageNet weights from %s", name, url)
     try:
-        return keras.utils.get_file(file, url, **options)
+        with redirect_stdout(sys.stderr):  # Keras draws its progress on standard output, which is for results
+            return keras.utils.get_file(file, url, **options)
     except Exception as error:  # urllib, sockets and Keras' own bare Exception
         raise UserError(
             f"--backbone keras:{name}: its ImageNet weights could not be downloaded; get {url} and give it as "

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
+import threading
 from importlib.metadata import version
 
 import click
@@ -47,12 +49,20 @@ def tlapp(traceback: bool) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 a bug, 2 the user's to mend, 3 a plugin's, 130 interrupted."""
+    """Run the command line and exit: 0 done, 1 a bug, 2 the user's to mend, 3 a plugin's, 130 by Ctrl-C, 143 by SIGTERM."""
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
 def run(arguments: list[str]) -> int:
     """Run the command line; return the exit code."""
+    stopped_by = []
+
+    def terminate(number: int, frame: object) -> None:
+        stopped_by.append(number)
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, terminate)
     try:
         return tlapp.main(args=arguments, prog_name="tlapp", standalone_mode=False) or 0
     except click.exceptions.Exit as stop:
@@ -68,4 +78,4 @@ def run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, click.Abort) as stop:
         reason = str(stop.__cause__ or stop)  # click wraps what it catches
         click.echo(f"tlapp: interrupted{f'; {reason}' if reason else ''}", err=True)
-        return 130
+        return 128 + (stopped_by[0] if stopped_by else signal.SIGINT)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,8 +12,8 @@ import click
 from tlapp.cli.options import click_options
 from tlapp.cli.screen import Screen, result_lines
 from tlapp.engine.options import RunOptions
-from tlapp.errors import TlappError
-from tlapp.settings import HEAD, plugin_options, read_yaml, resolve
+from tlapp.errors import TlappError, UserError
+from tlapp.settings import HEAD, Settings, flag, plugin_options, read_yaml, resolve
 
 FIXED = ("config", "dry_run", "json")
 
@@ -70,18 +71,19 @@ def _chosen(args: Sequence[str], lenient: bool) -> tuple[str, str]:
 
 @click.command(cls=TrainCommand)
 @click.option("--config", metavar="YAML", help="File of settings; flags go before it.")
+@click.option("--resume", metavar="RUN", help="Go on with a run that was stopped or killed; takes no other setting.")
 @click.option("--dry-run", is_flag=True, help="Tell the plan and end before any training.")
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there.")
-def train(config: str | None, dry_run: bool, as_json: bool, **flags: Any) -> None:
+def train(config: str | None, resume: str | None, dry_run: bool, as_json: bool, **flags: Any) -> None:
     """Train a model on your pictures, by the strategy --plugin.
 
     Options of other strategies and heads: tlapp train --plugin NAME --head NAME --help
     """
     from tlapp.api import carry_out
 
-    settings = resolve(flags, config)
+    settings = resumed(resume, flags, config) if resume else resolve(flags, config)
     with Screen() as screen:
-        folder = carry_out(settings, screen, dry_run)
+        folder = carry_out(settings, screen, dry_run, resume is not None)
     if folder is None:
         if as_json:
             click.echo(json.dumps({"plan": screen.last_outline.to_json()}))
@@ -92,3 +94,17 @@ def train(config: str | None, dry_run: bool, as_json: bool, **flags: Any) -> Non
     else:
         for line in result_lines(folder, metrics):
             click.echo(line)
+
+
+def resumed(run: str, flags: Mapping[str, Any], config: str | None) -> Settings:
+    """The settings of a run that was begun.
+
+    Raises:
+        UserError: there is no such run, or other settings came with --resume.
+    """
+    if given := [flag(key) for key, value in {**flags, "config": config}.items() if value is not None]:
+        raise UserError(f"--resume {run}: goes on with the run's own settings; leave {', '.join(given)} out")
+    path = Path(run) / "settings.yaml"
+    if not path.is_file():
+        raise UserError(f"--resume {run}: is no run; a run's folder holds settings.yaml")
+    return resolve({"run": run}, path)

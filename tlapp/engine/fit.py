@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from tlapp.contracts import Batch
 from tlapp.engine.cache import Source
 from tlapp.engine.net import PhaseNet
 from tlapp.engine.options import RunOptions
+from tlapp.engine.state import State, assign, values
 from tlapp.errors import PluginError, UserError
 
 BLOCK_BYTES = 64 * 2**20
@@ -41,16 +43,8 @@ class Epoch(NamedTuple):
 Validate = Callable[[], Mapping[str, float]]
 
 
-def fit(
-    net: PhaseNet,
-    feeds: Mapping[str, Feed],
-    options: RunOptions,
-    seed: int,
-    validate: Validate | None,
-    tell: Callable[[Epoch], None],
-    report: Callable[[str, int, int], None],
-) -> list[Epoch]:
-    """Train a phase to its end or until validation stops getting better; leaves the best weights in the net.
+class Fitting:
+    """A phase that trains by gradient, under way; it can be captured and restored between any two blocks of steps.
 
     Args:
         net: what trains.
@@ -58,30 +52,83 @@ def fit(
         options: batch size, patience, schedule, clipping, weight decay.
         seed: of the order of the pictures; the phase's number is part of it.
         validate: {"loss", "accuracy"} of the net as it stands; None where there is nothing to go by.
-        tell: told every epoch.
-        report: told (phase, steps done, steps of the phase), and that it is done when it stops early.
-
-    Raises:
-        UserError, PluginError: the loss is no longer a finite number.
     """
-    trainer = Trainer(net, feeds, options, seed)
-    best = Best(net, validate() if validate else {})
-    history: list[Epoch] = []
-    for epoch in range(1, net.phase.epochs + 1):
-        try:
-            terms = trainer.epoch(epoch, report)
-        except KeyboardInterrupt:
-            best.restore()
-            raise
-        _must_be_finite(terms, net, epoch, best)
-        validation = validate() if validate else {}
-        history.append(Epoch(net.phase.name, epoch, terms, validation, best.update(validation, epoch)))
-        tell(history[-1])
-        if validation and epoch - best.epoch >= options.patience:
-            break
-    report(net.phase.name, trainer.total, trainer.total)
-    best.restore()
-    return history
+
+    def __init__(
+        self, net: PhaseNet, feeds: Mapping[str, Feed], options: RunOptions, seed: int, validate: Validate | None
+    ):
+        self.trainer = Trainer(net, feeds, options, seed)
+        self.net, self.validate, self.patience = net, validate, options.patience
+        self.best = Best(net, self._validation())
+        self.epoch, self.step, self.sums = 0, 0, np.zeros(0)
+
+    def capture(self, also: list[Any]) -> dict[str, Any]:
+        """What `restore` needs, by the names of `state.State`; `also` are variables that earlier phases changed."""
+        return {
+            "epoch": self.epoch,
+            "step": self.step,
+            "terms": {name: float(v) for name, v in zip(self.trainer.names, self.sums, strict=False)},
+            "best": (self.best.loss, self.best.epoch),
+            "variables": values([*also, *self.variables()]),
+            "kept": self.best.kept,
+        }
+
+    def restore(self, state: State, also: list[Any], where: Path) -> None:
+        """Go back to where a capture was made.
+
+        Raises:
+            UserError: it was made of another network.
+        """
+        assign([*also, *self.variables()], state.variables, where)
+        if [kept.shape for kept in state.kept] != [kept.shape for kept in self.best.kept]:
+            raise UserError(f"{where}: the checkpoint does not fit this network; train again from the start")
+        self.best.kept, (self.best.loss, self.best.epoch) = state.kept, state.best
+        self.epoch, self.step = state.epoch, state.step
+        self.trainer.names, self.sums = list(state.terms), np.array(list(state.terms.values()), np.float32)
+
+    def variables(self) -> list[Any]:
+        """Everything that training changes, random states and optimizers included."""
+        return [*self.net.variables(), *self.trainer.variables()]
+
+    def run(
+        self, tell: Callable[[Epoch], None], report: Callable[[str, int, int], None], pause: Callable[[], None]
+    ) -> None:
+        """Train on to the phase's end, or until validation stops getting better; leaves the best weights in the net.
+
+        Args:
+            tell: told every epoch.
+            report: told (phase, steps done, steps of the phase).
+            pause: called between two blocks, when everything is as `variables` and the attributes say.
+
+        Raises:
+            UserError, PluginError: the loss is no longer a finite number; the best weights are back in the net.
+        """
+        trainer, name = self.trainer, self.net.phase.name
+        while self.epoch < self.net.phase.epochs and not self._waited_enough():
+            for done, sums in trainer.blocks(self.epoch + 1, self.step):
+                self.sums = sums if self.step == 0 else self.sums + sums
+                self.step = done
+                report(name, self.epoch * trainer.steps + done, trainer.total)
+                pause()
+            tell(self._end_epoch())
+            pause()
+        report(name, trainer.total, trainer.total)
+        self.best.restore()
+
+    def _end_epoch(self) -> Epoch:
+        # The names stay as they were restored, where the last block was trained before.
+        terms = {name: float(v) / self.trainer.steps for name, v in zip(self.trainer.names, self.sums, strict=True)}
+        _must_be_finite(terms, self.net, self.epoch + 1, self.best)
+        validation = self._validation()
+        self.epoch, self.step, self.sums = self.epoch + 1, 0, np.zeros(0)
+        better = self.best.update(validation, self.epoch)
+        return Epoch(self.net.phase.name, self.epoch, terms, validation, better)
+
+    def _validation(self) -> Mapping[str, float]:
+        return self.validate() if self.validate else {}
+
+    def _waited_enough(self) -> bool:
+        return self.validate is not None and self.epoch - self.best.epoch >= self.patience
 
 
 class Best:
@@ -90,19 +137,19 @@ class Best:
     def __init__(self, net: PhaseNet, validation: Mapping[str, float]):
         self._variables = net.state()
         self.loss, self.epoch = validation.get("loss", float("inf")), 0
-        self._kept = [variable.numpy() for variable in self._variables]
+        self.kept = [variable.numpy() for variable in self._variables]
 
     def update(self, validation: Mapping[str, float], epoch: int) -> bool:
         """Keep the present weights if they are better, or if there is no telling; say whether they were kept."""
         better = not validation or validation["loss"] < self.loss
         if better:
             self.loss, self.epoch = validation.get("loss", self.loss), epoch
-            self._kept = [variable.numpy() for variable in self._variables]
+            self.kept = [variable.numpy() for variable in self._variables]
         return better
 
     def restore(self) -> None:
         """Put the kept weights back."""
-        for variable, value in zip(self._variables, self._kept, strict=True):
+        for variable, value in zip(self._variables, self.kept, strict=True):
             variable.assign(value)
 
 
@@ -129,7 +176,7 @@ class Trainer:
         self.steps = max(1, pacing.count // self.batch)
         self._done = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.total = self.steps * net.phase.epochs
-        self._names: list[str] = []
+        self.names: list[str] = []
         self._loss = net.phase.loss or (lambda net, batch: {"loss": net.task_loss(next(iter(batch.values())))})
         self._build_parts()
         self._groups = [(rate, variables) for rate, variables in net.trainable().items() if variables]
@@ -159,25 +206,26 @@ class Trainer:
         optimizer.build(variables)
         return optimizer
 
-    def epoch(self, epoch: int, report: Callable[[str, int, int], None]) -> dict[str, float]:
-        """Train one epoch; the loss's terms, averaged over its steps."""
+    def variables(self) -> list[Any]:
+        """The optimizers' variables and the count of steps."""
+        return [*(v for optimizer in self._optimizers for v in optimizer.variables), self._done]
+
+    def blocks(self, epoch: int, start: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Train an epoch from step `start` on; yields (steps done, sums of the loss's terms over the block)."""
         import tensorflow as tf
 
-        total, done = np.zeros(0), 0
-        for blocks in _ahead(self._blocks(epoch)):
-            count = len(next(iter(blocks.values())).weight)
-            sums = self._block(tf.nest.map_structure(tf.convert_to_tensor, blocks)).numpy()
-            total, done = (sums if done == 0 else total + sums), done + count
-            report(self.net.phase.name, (epoch - 1) * self.steps + done, self.total)
-        return {name: float(value) / done for name, value in zip(self._names, total, strict=True)}
+        done = start
+        for blocks in _ahead(self._blocks(epoch, start)):
+            done += len(next(iter(blocks.values())).weight)
+            yield done, self._block(tf.nest.map_structure(tf.convert_to_tensor, blocks)).numpy()
 
-    def _blocks(self, epoch: int) -> Iterator[dict[str, Batch]]:
+    def _blocks(self, epoch: int, start: int) -> Iterator[dict[str, Batch]]:
         """The epoch's batches, several at a time: {stream: Batch of (steps, batch, ...) arrays}."""
         orders = {name: self._order(name, feed, epoch) for name, feed in self.feeds.items()}
         width = self._step_bytes()
         size = int(min(64, max(1, BLOCK_BYTES // width)))
-        for start in range(0, self.steps, size):
-            yield {name: self._gather(self.feeds[name], order[start : start + size], epoch) for name, order in orders.items()}
+        for at in range(start, self.steps, size):
+            yield {name: self._gather(self.feeds[name], order[at : at + size], epoch) for name, order in orders.items()}
 
     def _step_bytes(self) -> int:
         first = [self._gather(feed, np.zeros((1, 1), int), 0) for feed in self.feeds.values()]
@@ -233,7 +281,7 @@ class Trainer:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(flat)
             terms = self._terms(batch)
-            self._names = list(terms)
+            self.names = list(terms)
             total = tf.add_n([tf.cast(term, tf.float32) for term in terms.values()])
         gradients = tape.gradient(total, flat, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         gradients, _ = tf.clip_by_global_norm(gradients, self._clip)

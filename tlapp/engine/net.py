@@ -106,6 +106,12 @@ class PhaseNet:
         found = {id(v): v for layer in (*self._living(), self.layer, *self.parts.values()) for v in layer.weights}
         return list(found.values())
 
+    def variables(self) -> list[Any]:
+        """As `state`, and the random states of every layer that runs in training mode."""
+        layers = [s.operation for s in self.cut.rest if hasattr(s.operation, "variables") and self._learns(s.operation)]
+        found = {id(v): v for layer in (*layers, self.layer, *self.parts.values()) for v in layer.variables}
+        return list(found.values())
+
     def _living(self) -> list[Any]:
         """The layers of the rest that are in training mode."""
         found = {id(s.operation): s.operation for s in self.cut.rest if getattr(s.operation, "weights", ())}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import time
@@ -16,16 +17,25 @@ from tlapp.engine.fit import Epoch
 from tlapp.errors import UserError
 
 ROOT = Path("saved_models")
+HISTORY = ("phase", "epoch", "split", "name", "value")
 
 
 class Record:
     """Writes one run folder."""
 
-    def __init__(self, path: str | None, plugin: str):
+    def __init__(self, path: str | None, plugin: str, resume: bool = False):
         self.folder = Path(path) if path else _fresh(plugin)
-        if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+        self.state = self.folder / "checkpoints" / "state.npz"
+        if resume:
+            self._must_be_unfinished()
+        elif self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
             raise UserError(f"--run {self.folder}: is there already; name a folder that does not exist or is empty")
-        self._terms: list[str] | None = None
+
+    def _must_be_unfinished(self) -> None:
+        if not (self.folder / "settings.yaml").is_file():
+            raise UserError(f"--resume {self.folder}: is no run; a run's folder holds settings.yaml")
+        if (self.folder / "metrics.json").exists():
+            raise UserError(f"--resume {self.folder}: this run is finished; its result is in metrics.json")
 
     def begin(
         self, settings: Mapping[str, Any], outline: Mapping[str, Any], labels: Sequence[str], splits: Iterable[Sequence[str]]
@@ -40,21 +50,29 @@ class Record:
             self.write("settings.yaml", yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True))
             self.write("plan.json", json.dumps(outline, indent=1))
             self.write("labels.txt", "".join(f"{label}\n" for label in labels))
-            with open(self.folder / "splits.csv", "w", newline="", encoding="utf-8") as file:
-                csv.writer(file).writerows([("path", "label", "split"), *splits])
+            self.write("splits.csv", _table(("path", "label", "split"), splits))
         except OSError as error:
             raise UserError(f"--run {self.folder}: cannot be written: {error.strerror or error}") from error
 
+    def resume(self, splits: Iterable[Sequence[str]]) -> None:
+        """Go on with a run that was begun.
+
+        Raises:
+            UserError: the pictures are not those that it was begun with.
+        """
+        if (self.folder / "splits.csv").read_text(encoding="utf-8") != _table(("path", "label", "split"), splits):
+            raise UserError(f"--resume {self.folder}: the pictures are no longer those in its splits.csv; train anew")
+
+    def history(self, epochs: Iterable[Epoch]) -> None:
+        """Write history.csv anew: phase, epoch, split, name, value."""
+        self.write("history.csv", _table(HISTORY, (row for epoch in epochs for row in _rows(epoch))))
+
     def epoch(self, epoch: Epoch) -> None:
-        """Add a line to history.csv: phase, epoch, term, split, value."""
+        """Add an epoch to history.csv."""
         path = self.folder / "history.csv"
-        new = not path.exists()
+        text = _table(HISTORY, _rows(epoch))
         with open(path, "a", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            if new:
-                writer.writerow(("phase", "epoch", "split", "name", "value"))
-            for split, values in (("train", epoch.terms), ("val", epoch.validation)):
-                writer.writerows((epoch.phase, epoch.epoch, split, name, repr(value)) for name, value in values.items())
+            file.write(text.partition("\n")[2] if path.stat().st_size else text)
 
     def model(self, model: Any, name: str = "model.keras") -> Path:
         """Write a Keras model, whole or not at all."""
@@ -72,8 +90,24 @@ class Record:
     def write(self, name: str, text: str) -> None:
         """Write a text file, whole or not at all."""
         aside = self.folder / f".{name}.tmp"
-        aside.write_text(text, encoding="utf-8")
+        with open(aside, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
         os.replace(aside, self.folder / name)
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Rows as CSV."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    return text.getvalue()
+
+
+def _rows(epoch: Epoch) -> list[tuple[Any, ...]]:
+    return [
+        (epoch.phase, epoch.epoch, split, name, repr(value))
+        for split, values in (("train", epoch.terms), ("val", epoch.validation))
+        for name, value in values.items()
+    ]
 
 
 def _fresh(plugin: str) -> Path:

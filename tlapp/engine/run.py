@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,14 +14,14 @@ from typing import Any
 import numpy as np
 
 from tlapp.contracts import Augment, BackboneProvider, Fit, Head, LoadedBackbone, Phase, Plan, Solve, Strategy, Task
-from tlapp.engine import data
+from tlapp.engine import data, state
 from tlapp.engine.augment import basic
 from tlapp.engine.cache import Remembered, Source
 from tlapp.engine.check import make_plan
 from tlapp.engine.cut import Cut, cut
 from tlapp.engine.deploy import deployed
 from tlapp.engine.evaluate import metrics
-from tlapp.engine.fit import Feed, fit
+from tlapp.engine.fit import Epoch, Feed, Fitting
 from tlapp.engine.net import PhaseNet
 from tlapp.engine.options import RunOptions
 from tlapp.engine.outline import Outline, phase_outline
@@ -57,25 +58,33 @@ class Job:
     label: str
 
 
-class Interrupted(KeyboardInterrupt):
-    """The user stopped the run; the best weights so far are in `path`."""
+CHECKPOINT_SECONDS = 10.0
+"""At most so much work is lost when a run is killed."""
 
-    def __init__(self, path: Path):
-        super().__init__(f"the best model so far is {path}")
+
+class Interrupted(KeyboardInterrupt):
+    """The user stopped the run; the best model so far is in `path`, and `--resume` goes on."""
+
+    def __init__(self, path: Path, folder: Path):
+        super().__init__(f"the best model so far is {path}; go on with: tlapp train --resume {folder}")
         self.path = path
 
 
-def train(job: Job, reporter: Reporter, dry: bool = False) -> Path | None:
+def train(job: Job, reporter: Reporter, dry: bool = False, resume: bool = False) -> Path | None:
     """Carry a job out.
 
+    Args:
+        dry: end when the plan was told.
+        resume: go on with the run in the folder `job.options.run`.
+
     Returns:
-        The run's folder; None for a dry run, which ends when the plan was told.
+        The run's folder; None for a dry run.
 
     Raises:
         UserError, PluginError: with the sentence to show.
-        Interrupted: by Ctrl-C, with the best weights so far saved.
+        Interrupted: by Ctrl-C or SIGTERM, with the state and the best weights so far saved.
     """
-    run = Run(job, reporter)
+    run = Run(job, reporter, resume)
     run.load()
     run.make_plan()
     if dry:
@@ -84,7 +93,8 @@ def train(job: Job, reporter: Reporter, dry: bool = False) -> Path | None:
     try:
         run.carry_out()
     except KeyboardInterrupt as stop:
-        raise Interrupted(run.record.model(run.model(), "checkpoints/interrupted.keras")) from stop
+        run.save_state()
+        raise Interrupted(run.record.model(run.model(), "checkpoints/interrupted.keras"), run.record.folder) from stop
     run.finish()
     return run.record.folder
 
@@ -95,13 +105,15 @@ class Run:
 
     job: Job
     reporter: Reporter
+    resume: bool = False
     started: float = field(default_factory=time.perf_counter)
+    _solved: bytes = b""
     seconds: dict[str, float] = field(default_factory=lambda: {"data": 0.0, "front": 0.0, "train": 0.0})
 
     def load(self) -> None:
         """Read the pictures while TensorFlow and the backbone load."""
         options = self.job.options
-        self.record = Record(options.run, options.plugin)
+        self.record = Record(options.run, options.plugin, self.resume)
         reading = None
         size = options.image_size or self.job.provider.native_size(self.job.backbone)
         if size is not None:
@@ -139,23 +151,46 @@ class Run:
         self.reporter.outline(self.outline)
 
     def begin(self) -> None:
-        """Make the run's folder."""
+        """Make the run's folder, or read where it was left."""
         rows = [tuple(row) for row in data.split_rows(self.dataset)]
-        self.record.begin(self.job.settings, self.outline.to_json(), self.dataset.classes, rows)
+        self._latest: state.State | None = None
+        self._written = time.monotonic()
+        if self.resume:
+            self.record.resume(rows)
+            self._latest = state.read(self.record.state)
+        else:
+            self.record.begin(self.job.settings, self.outline.to_json(), self.dataset.classes, rows)
+        self.history = [Epoch(*row) for row in self._latest.history] if self._latest else []
+        self.record.history(self.history)
 
     def carry_out(self) -> None:
         """The phases, one after the other."""
+        left = self._latest
+        if left and left.solved:
+            self.layer = _open_layer(left.solved)
         for number, (phase, where) in enumerate(zip(self.phases, self.cuts, strict=True)):
+            if left and number < left.phase:
+                continue
+            # Each phase draws its own random numbers, so that a resumed run need not repeat what earlier ones drew.
+            _seed(self.job.options.seed + 1 + number)
+            if left and number == left.phase:  # before the front is looked for: its weights are part of its key
+                touched = self._touched(number)
+                state.assign(touched, left.variables[: len(touched)], self.record.state)
             began = time.perf_counter()
             self.remembered.prepare(self._ready(number))
             self.seconds["front"] += time.perf_counter() - began
             began = time.perf_counter()
             if isinstance(phase, Fit):
-                self._fit(number, phase, where)
+                self._fit(number, phase, where, left if left and number == left.phase else None)
             elif isinstance(phase, Solve):
-                labels = self.dataset.streams["train"].labels
-                self.layer = solve(phase, self._source(phase, where, "train"), labels, len(self.task.classes))
+                self._solve(phase, where)
             self.seconds["train"] += time.perf_counter() - began
+
+    def save_state(self) -> None:
+        """Write the latest state, if there is one."""
+        if self._latest is not None:
+            state.write(self.record.state, self._latest)
+            self._written = time.monotonic()
 
     def finish(self) -> None:
         """Judge the model and complete the run's folder."""
@@ -204,22 +239,50 @@ class Run:
         numbers = self.dataset.streams[stream].pixels.numbers
         return self.remembered.source(where, numbers, phase.augment if stream in phase.streams else None)
 
-    def _fit(self, number: int, phase: Fit, where: Cut) -> None:
+    def _touched(self, number: int) -> list[Any]:
+        """The variables that the phases before this one may have changed."""
+        earlier = [(p, c) for p, c in zip(self.phases[:number], self.cuts[:number], strict=True) if isinstance(p, Fit)]
+        found = {id(v): v for phase, where in earlier for v in self._net(phase, where, {}).state()}
+        return list(found.values())
+
+    def _net(self, phase: Phase, where: Cut, parts: Mapping[str, Any]) -> PhaseNet:
+        return PhaseNet(where, phase, self.backbone.stage_of, self.job.head, self.layer, parts)
+
+    def _solve(self, phase: Solve, where: Cut) -> None:
+        labels = self.dataset.streams["train"].labels
+        self.layer = solve(phase, self._source(phase, where, "train"), labels, len(self.task.classes))
+        self._solved = _layer_bytes(self.layer, self.graph.outputs[0])
+
+    def _fit(self, number: int, phase: Fit, where: Cut, left: state.State | None) -> None:
         import keras
 
         parts = {name: factory() for name, factory in phase.parts.items()}
         if bad := next((name for name, part in parts.items() if not isinstance(part, keras.Layer)), None):
             raise PluginError(f"{self.job.label}: phase {phase.name}: part {bad} is no Keras layer")
-        net = PhaseNet(where, phase, self.backbone.stage_of, self.job.head, self.layer, parts)
+        net = self._net(phase, where, parts)
         feeds = {name: self._feed(phase, where, name) for name in phase.streams}
         validate = self._validator(net, where) if phase.loss is None or "train" in phase.streams else None
-        seed = self.job.options.seed * 1009 + number
+        fitting = Fitting(net, feeds, self.job.options, self.job.options.seed * 1009 + number, validate)
+        touched = self._touched(number)
+        if left:
+            fitting.restore(left, touched, self.record.state)
 
-        def tell(epoch: Any) -> None:
+        def tell(epoch: Epoch) -> None:
+            self.history.append(epoch)
             self.record.epoch(epoch)
             self.reporter.epoch(epoch)
 
-        fit(net, feeds, self.job.options, seed, validate, tell, self.reporter.progress)
+        def pause() -> None:
+            history = [list(epoch) for epoch in self.history]
+            self._latest = state.State(phase=number, history=history, solved=self._solved, **fitting.capture(touched))
+            if time.monotonic() - self._written >= CHECKPOINT_SECONDS:
+                self.save_state()
+
+        try:
+            fitting.run(tell, self.reporter.progress, pause)
+        except KeyboardInterrupt:
+            fitting.best.restore()
+            raise
 
     def _feed(self, phase: Phase, where: Cut, name: str) -> Feed:
         stream = self.dataset.streams[name]
@@ -250,9 +313,35 @@ class Run:
         if stream is None or stream.labels is None:
             return None
         phase, where = self.phases[-1], self.cuts[-1]
-        net = PhaseNet(where, phase, self.backbone.stage_of, self.job.head, self.layer, {})
+        net = self._net(phase, where, {})
         source = self.remembered.source(where, stream.pixels.numbers)
         return metrics(_predictor(net, self.job.head.activation)(source, len(stream)), stream.labels, self.task.classes)
+
+
+def _seed(seed: int) -> None:
+    import keras
+
+    keras.utils.set_random_seed(seed)
+
+
+def _layer_bytes(layer: Any, features: Any) -> bytes:
+    """A built layer in Keras's own format."""
+    import keras
+
+    inputs = keras.Input(features.shape[1:])
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "head.keras"
+        keras.Model(inputs, layer(inputs)).save(path)
+        return path.read_bytes()
+
+
+def _open_layer(content: bytes) -> Any:
+    import keras
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "head.keras"
+        path.write_bytes(content)
+        return keras.saving.load_model(path, compile=False)
 
 
 def class_weights(labels: np.ndarray, classes: int) -> np.ndarray:

@@ -95,7 +95,7 @@ def _ask_keras(path: Path, pictures: np.ndarray) -> Answers:
 
     model = open_model(path)
     one = pictures[:1].astype(np.float32)
-    found = _by_blocks(lambda block: model.predict_on_batch(block), pictures)
+    found = _by_blocks(model.predict_on_batch, pictures)
     return Answers(found, _beside(path), timed(lambda: model(one, training=False)), {})
 
 

@@ -102,16 +102,30 @@ def _fault(found: Check, truth: Truth, answers: Answers, quantised: bool, max_dr
         return f"it names the classes {', '.join(answers.labels)}; the run's are {', '.join(truth.classes)}"
     if not np.isfinite(answers.probabilities).all():
         return "its probabilities are not all numbers"
-    if not quantised and found.agreement < 1:
-        return f"its top label differs from the Keras model's on {round((1 - found.agreement) * found.n)} of {found.n} test pictures"
-    if not quantised and found.largest_difference > FLOAT_DIFFERENCE:
-        return f"its probabilities differ from the Keras model's by up to {found.largest_difference:.4f}"
+    wrong = _lost(found, max_drop) if quantised else _differs(found)
+    return wrong or _endpoints(found, answers)
+
+
+def _lost(found: Check, max_drop: float) -> str:
     # Counts, not shares: a drop of exactly --max-drop passes whatever the last bit says.
-    if quantised and round(found.drop * found.n) > max_drop * found.n + 1e-9:
-        return (
-            f"its accuracy on {found.n} test pictures is {found.accuracy_after:.4f}, the Keras model's {found.accuracy_before:.4f}: "
-            f"a drop of {found.drop:.4f}, over --max-drop {max_drop:g}"
-        )
+    if round(found.drop * found.n) <= max_drop * found.n + 1e-9:
+        return ""
+    return (
+        f"its accuracy on {found.n} test pictures is {found.accuracy_after:.4f}, the Keras model's {found.accuracy_before:.4f}: "
+        f"a drop of {found.drop:.4f}, over --max-drop {max_drop:g}"
+    )
+
+
+def _differs(found: Check) -> str:
+    if found.agreement < 1:
+        count = round((1 - found.agreement) * found.n)
+        return f"its top label differs from the Keras model's on {count} of {found.n} test pictures"
+    if found.largest_difference > FLOAT_DIFFERENCE:
+        return f"its probabilities differ from the Keras model's by up to {found.largest_difference:.4f}"
+    return ""
+
+
+def _endpoints(found: Check, answers: Answers) -> str:
     whole = answers.others.get("serve_uint8")
     if whole is not None and not np.array_equal(whole, answers.probabilities):
         return "uint8 and float pictures are answered differently"

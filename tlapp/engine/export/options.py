@@ -37,4 +37,4 @@ class ExportOptions(Options):
             UserError: --quantize with a format that has none.
         """
         if self.quantize != "none" and self.format != "tflite":
-            raise UserError(f"--quantize {self.quantize}: only --format tflite can be quantised. Received: --format {self.format}")
+            raise UserError(f"--quantize {self.quantize}: only tflite can be quantised. Received: --format {self.format}")

@@ -83,7 +83,7 @@ def _recorded(run: SavedRun, calibration: int, reporter: Reporter) -> dict[str, 
     try:
         found = reading.read(listed, run.image_size, "fail", reporter.progress)
     except UserError as error:
-        raise UserError(f"the run's pictures are needed to check the artifact: {error}; if they have moved, give --data") from error
+        raise UserError(f"the run's pictures are needed for the check: {error}; if they have moved, give --data") from error
     return {name: _stream(name, examples, found, order) for name, examples in found.examples.items()}
 
 

@@ -52,8 +52,8 @@ def write(model: Any, labels: Sequence[str], folder: Path) -> str:
     return VERSION
 
 
-def write_fixed(model: Any, folder: Path) -> str:
-    """Write a SavedModel for the TFLite converter: one picture in, its probabilities out; return its path.
+def write_fixed(model: Any, folder: Path, kind: str = "float32") -> str:
+    """Write a SavedModel for the TFLite converter: one picture of type `kind` in, its probabilities out; return its path.
 
     Raises:
         UserError: an operation in it is random.
@@ -64,9 +64,9 @@ def write_fixed(model: Any, folder: Path) -> str:
     service.weights = _variables(model)
     shape = (1, *model.inputs[0].shape[1:])
 
-    @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32, name="image")])
+    @tf.function(input_signature=[tf.TensorSpec(shape, kind, name="image")])
     def classify(image: Any) -> dict[str, Any]:
-        return {"probabilities": model(image, training=False)}
+        return {"probabilities": model(tf.cast(image, tf.float32), training=False)}
 
     refuse_random(classify.get_concrete_function())
     tf.saved_model.save(service, str(folder), signatures={"serving_default": classify})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,10 @@ def convert(model: Any, quantize: str, calibration: np.ndarray | None) -> bytes:
         UserError: an operation of the model has no built-in counterpart; names it.
     """
     with tempfile.TemporaryDirectory() as folder:
-        return run(converter(write_fixed(model, Path(folder)), quantize, calibration))
+        return tried(converter(write_fixed(model, Path(folder)), quantize, calibration).convert)
 
 
-def converter(saved_model: str, quantize: str, calibration: np.ndarray | None) -> Any:
+def converter(saved_model: str, quantize: str, calibration: np.ndarray | None, takes_uint8: bool = False) -> Any:
     """A converter of a fixed SavedModel, set up."""
     import tensorflow as tf
 
@@ -43,25 +43,30 @@ def converter(saved_model: str, quantize: str, calibration: np.ndarray | None) -
         found.target_spec.supported_types = [tf.float16]
     if quantize == "int8":
         assert calibration is not None, "int8 is calibrated"
-        found.representative_dataset = lambda: samples(calibration)
+        kind = np.uint8 if takes_uint8 else np.float32
+        found.representative_dataset = lambda: samples(calibration, kind)
         found.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        found.inference_input_type = tf.uint8
+        found.inference_input_type = tf.float32 if takes_uint8 else tf.uint8
     return found
 
 
-def samples(pictures: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+def samples(pictures: np.ndarray, kind: Any = np.float32) -> Iterator[list[np.ndarray]]:
     """Pictures as the converter calibrates on them."""
     for number, picture in enumerate(pictures):
-        image = picture[None].astype(np.float32)
+        image = picture[None].astype(kind)
         if number == 0:  # the whole range, so that a step of the input is one step of a pixel
             image[0, 0, 0], image[0, -1, -1] = 0, 255
-        yield {"image": image}
+        yield [image]
 
 
-def run(found: Any) -> bytes:
-    """Convert, and put a failure into a sentence."""
+def tried(call: Callable[[], Any]) -> Any:
+    """What the call returns; the converter's failure is put into a sentence.
+
+    Raises:
+        UserError: it does not convert.
+    """
     try:
-        return found.convert()
+        return call()
     except Exception as error:  # the converter raises its own kinds, by version
         operations = sorted(set(re.findall(r"\btf\.([A-Z]\w+)", str(error))))
         reason = f"no built-in counterpart of {', '.join(operations)}" if operations else str(error).splitlines()[0][:300]

@@ -1,0 +1,119 @@
+"""A run that was stopped anywhere ends as one that was not, to the bit."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+
+from tlapp.cli.main import run
+from tlapp.engine import state
+from tlapp.errors import UserError
+
+OPTIONS = ["--image-size", "32", "--batch-size", "4", "--backbone-weights", "none", "--epochs", "6", "--patience", "100"]
+PLANS = {
+    "partial": ["--plugin", "partial", "--warmup", "6"],
+    "gradual": ["--plugin", "gradual", "--warmup", "2", "--last", "2"],
+    "mlp": ["--plugin", "freeze", "--head", "mlp"],
+}
+
+
+def command(shapes, folder, name):
+    return ["train", *PLANS[name], *OPTIONS, "--data", str(shapes), "--run", str(folder)]
+
+
+def outcome(folder):
+    metrics = json.loads((folder / "metrics.json").read_text())
+    with zipfile.ZipFile(folder / "model.keras") as archive:
+        weights = archive.read("model.weights.h5")
+    return (folder / "history.csv").read_text(), {key: metrics[key] for key in ("val", "test")}, len(weights)
+
+
+def weights(folder):
+    import keras
+
+    return [v.numpy() for v in keras.saving.load_model(folder / "model.keras").weights]
+
+
+@pytest.fixture(scope="module")
+def whole(shapes, tmp_path_factory):
+    made = {}
+
+    def get(name):
+        if name not in made:
+            folder = tmp_path_factory.mktemp("whole") / name
+            assert run(command(shapes, folder, name)) == 0
+            made[name] = folder
+        return made[name]
+
+    return get
+
+
+@pytest.mark.parametrize(("name", "at"), [("partial", 3), ("partial", 37), ("partial", 62), ("gradual", 60), ("mlp", 11)])
+def test_stopped_at_any_block_and_resumed(name, at, whole, shapes, tmp_path, monkeypatch, capfd):
+    """Blocks of one step, so that `at` counts steps and ends of epochs."""
+    from tlapp.engine import fit
+    from tlapp.engine.run import Run
+
+    monkeypatch.setattr(fit, "BLOCK_BYTES", 1)
+    expected = whole(name)
+    before, count = Run.save_state, [0]
+
+    def interrupt(self, *arguments):
+        count[0] += 1
+        if count[0] == at:
+            raise KeyboardInterrupt
+        before(self)
+
+    monkeypatch.setattr("tlapp.engine.run.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(Run, "save_state", interrupt)
+    folder = tmp_path / "run"
+    assert run(command(shapes, folder, name)) == 130
+    assert f"tlapp train --resume {folder}" in capfd.readouterr().err
+    monkeypatch.setattr(Run, "save_state", before)
+    assert run(["train", "--resume", str(folder)]) == 0
+    assert outcome(folder) == outcome(expected)
+    for one, other in zip(weights(folder), weights(expected), strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_terminated_by_the_system(shapes, tmp_path):
+    arguments = [*command(shapes, tmp_path / "run", "mlp"), "--epochs", "100000"]
+    with subprocess.Popen([sys.executable, "-m", "tlapp", *arguments], stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stderr:
+            if "head 2:" in line:
+                process.send_signal(signal.SIGTERM)
+                break
+        said = process.stderr.read()
+        assert process.wait(60) == 143, said
+    assert "--resume" in said
+    assert (tmp_path / "run" / "checkpoints" / "state.npz").is_file()
+
+
+def test_what_cannot_be_resumed(whole, tmp_path, capfd):
+    for arguments, fragment in (
+        ([str(whole("mlp"))], "is finished"),
+        ([str(tmp_path)], "is no run"),
+        ([str(whole("mlp")), "--epochs", "3"], "leave --epochs out"),
+    ):
+        assert run(["train", "--resume", *arguments]) == 2
+        assert fragment in capfd.readouterr().err
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    arrays = [np.arange(6.0).reshape(2, 3)]
+    given = state.State(1, 2, 3, {"loss": 0.5}, (0.25, 2), [["a", 1, {}, {}, True]], arrays, arrays, b"head")
+    path = tmp_path / "state.npz"
+    state.write(path, given)
+    found = state.read(path)
+    assert found._replace(variables=[], kept=[]) == given._replace(variables=[], kept=[])
+    assert np.array_equal(found.variables[0], arrays[0]) and list(tmp_path.iterdir()) == [path]
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(UserError, match="damaged"):
+        state.read(path)
+    assert state.read(tmp_path / "none.npz") is None

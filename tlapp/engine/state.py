@@ -1,0 +1,106 @@
+"""All that training knows, between two epochs: captured, written whole or not at all, and read back."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tlapp.errors import UserError
+
+VERSION = 1
+ABOUT = ("phase", "epoch", "step", "terms", "best", "history")
+
+
+class State(NamedTuple):
+    """Where a run is.
+
+    Attributes:
+        phase: number of the phase, from 0.
+        epoch, step: epochs of it that are complete, and steps of the next one.
+        terms: {name: sum over those steps} of the loss.
+        best: (validation loss, epoch) of the best weights so far.
+        history: of all phases up to now, as lists that JSON can hold.
+        variables: of the network, the optimizers and the random generators, in the order in which the phase lists them.
+        kept: the best weights so far.
+        solved: the head as a solver made it, in Keras's own format; empty where the head was built.
+    """
+
+    phase: int
+    epoch: int
+    step: int
+    terms: dict[str, float]
+    best: tuple[float, int]
+    history: list[Any]
+    variables: list[np.ndarray]
+    kept: list[np.ndarray]
+    solved: bytes = b""
+
+
+def write(path: Path, state: State) -> None:
+    """Write a state; the file of that name stays until the new one is complete and checked."""
+    aside = path.with_name(f".{path.name}.tmp")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    about = {"version": VERSION, **{name: getattr(state, name) for name in ABOUT}}
+    arrays = {f"variable-{i}": array for i, array in enumerate(state.variables)}
+    arrays |= {f"kept-{i}": array for i, array in enumerate(state.kept)}
+    arrays["solved"] = np.frombuffer(state.solved, np.uint8)
+    arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    try:
+        with open(aside, "wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+            file.flush()
+            os.fsync(file.fileno())
+        with zipfile.ZipFile(aside) as archive:
+            if bad := archive.testzip():
+                raise OSError(f"{bad} was not written as it is")
+        os.replace(aside, path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise UserError(f"{path}: the checkpoint cannot be written: {error.strerror or error}") from error
+
+
+def read(path: Path) -> State | None:
+    """The state in a file, or None where there is no file.
+
+    Raises:
+        UserError: it is damaged, or of another version.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            about = json.loads(file["about"].tobytes())
+            if about["version"] != VERSION:
+                raise UserError(f"{path}: is a checkpoint of version {about['version']}; this tlapp reads version {VERSION}")
+            counts = [sum(name.startswith(kind) for name in file.files) for kind in ("variable-", "kept-")]
+            variables = [file[f"variable-{i}"] for i in range(counts[0])]
+            kept = [file[f"kept-{i}"] for i in range(counts[1])]
+            solved = file["solved"].tobytes()
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
+        raise UserError(f"{path}: is no checkpoint, or a damaged one: {error}") from error
+    about["best"] = (float(about["best"][0]), int(about["best"][1]))
+    return State(**{name: about[name] for name in ABOUT}, variables=variables, kept=kept, solved=solved)
+
+
+def values(variables: Sequence[Any]) -> list[np.ndarray]:
+    """Copies of variables' values."""
+    return [np.array(variable) for variable in variables]
+
+
+def assign(variables: Sequence[Any], arrays: Sequence[np.ndarray], where: Path) -> None:
+    """Give variables their values back.
+
+    Raises:
+        UserError: they are not those that were written.
+    """
+    shapes = [tuple(variable.shape) for variable in variables]
+    if shapes != [array.shape for array in arrays]:
+        raise UserError(f"{where}: the checkpoint does not fit this network; train again from the start")
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)
