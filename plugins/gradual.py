@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from tlapp.contracts import Backbone, Field, Fit, Plan, Rates, Task
 from tlapp_plugins.fine_tune import FineTune
+
+from tlapp.contracts import Backbone, Field, Fit, Plan, Rates, Task
 
 
 class Gradual(FineTune):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from tlapp.contracts import Backbone, Field, Rates
 from tlapp_plugins.fine_tune import FineTune
+
+from tlapp.contracts import Backbone, Field, Rates
 
 
 class Layerwise(FineTune):

@@ -71,7 +71,10 @@ def folders(tmp_path_factory):
         (["--config", "{root}/value.yaml"], ["value.yaml: last", "integer", "Received: many"]),
         (["--config", "{root}/list.yaml"], ["list.yaml", "mapping"]),
         (["--run", "{root}/full"], ["--run", "is there already"]),
-        (["--last", "19", "--data", "{root}/good", "--image-size", "32"], ["--last 19", "8 stages (stem ... top)", "Received: 19"]),
+        (
+            ["--last", "19", "--data", "{root}/good", "--image-size", "32"],
+            ["--last 19", "8 stages (stem ... top)", "Received: 19"],
+        ),
         (["--plugin", "feature-extract", "--head", "mlp", "--data", "{root}/good"], ["--head mlp", "its own head"]),
     ],
 )

@@ -3,8 +3,6 @@
 import json
 import shutil
 import struct
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -45,7 +43,13 @@ def world(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(world):
     return tlapp.train(
-        plugin="freeze", data=str(world / "data"), run=str(world / "run"), image_size=SIZE, epochs=12, learning_rate=0.01, test_share=0.4
+        plugin="freeze",
+        data=str(world / "data"),
+        run=str(world / "run"),
+        image_size=SIZE,
+        epochs=12,
+        learning_rate=0.01,
+        test_share=0.4,
     )
 
 
@@ -381,7 +385,10 @@ def test_pictures_that_have_moved(run, world):
         with pytest.raises(UserError, match="give --data"):
             deliver.export(run, ExportOptions(format="keras", output=str(world / "gone")))
         report = deliver.export(run, ExportOptions(format="keras", data=str(world / "moved"), output=str(world / "found")))
-        assert report["check"]["n"] == run.metrics["test"]["n"] and report["check"]["accuracy_after"] == run.metrics["test"]["accuracy"]
+        assert (
+            report["check"]["n"] == run.metrics["test"]["n"]
+            and report["check"]["accuracy_after"] == run.metrics["test"]["accuracy"]
+        )
     finally:
         (world / "moved").rename(world / "data")
 

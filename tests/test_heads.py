@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 from test_solvers import run_tflite
+from tlapp_plugins.heads import Cosine, Linear, Mlp
 
 from tlapp.contracts import Task
-from tlapp_plugins.heads import Cosine, Linear, Mlp
 
 TASK = Task(("a", "b", "c"), {"train": 60})
 HEADS = (Linear(), Linear(dropout=0.2), Mlp(), Mlp(hidden=(32, 16), dropout=0.0), Cosine())

@@ -11,13 +11,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC, LinearSVC
-
-from tlapp.contracts import Backbone, ImageInput, Stage, Task, UserError
 from tlapp_plugins import model_selection
 from tlapp_plugins.feature_extract import FeatureExtract
 from tlapp_plugins.kernel_solvers import Neighbours, RbfSvm
 from tlapp_plugins.solver_layers import Scaling
 from tlapp_plugins.solvers import LinearSvm, Logistic
+
+from tlapp.contracts import Backbone, ImageInput, Stage, Task, UserError
 
 SOLVERS = (Logistic(), LinearSvm(), RbfSvm(), Neighbours())
 TASK = Task(("a", "b", "c"), {"train": 100})

@@ -40,7 +40,7 @@ class Head(Options):
 
     @abstractmethod
     def build(self, features: Any, task: Task) -> Any:
-        """A Keras layer from features (batch, size) to outputs (batch, classes). `features` is a symbolic tensor: read its shape."""
+        """A Keras layer from features (batch, size) to outputs (batch, classes); `features` is symbolic: read its shape."""
 
     def loss(self, labels: Any, outputs: Any) -> Any:
         """Loss of each example, (batch,). `labels` float (batch, classes), rows summing to 1. Default: cross-entropy."""

@@ -110,7 +110,7 @@ def start(options: RunOptions, size: int, report: Report | None = None) -> Loadi
     return Loading(lambda: _load(listing, options, size, report or _silent))
 
 
-def load_labelled(  # noqa: PLR0917
+def load_labelled(
     flag: str, where: str, classes: Sequence[str], size: int, on_bad: str = "fail", report: Report | None = None
 ) -> tuple[Stream, tuple[str, ...]]:
     """One labelled stream, "test", of classes known before, and notes: for judging a finished run.

@@ -25,7 +25,7 @@ class Feed(NamedTuple):
     """One stream at the cut: labels are float (n, classes) or None, weights float (n,)."""
 
     source: Source
-    count: int
+    size: int
     labels: np.ndarray | None
     weights: np.ndarray
 
@@ -54,9 +54,7 @@ class Fitting:
         validate: {"loss", "accuracy"} of the net as it stands; None where there is nothing to go by.
     """
 
-    def __init__(
-        self, net: PhaseNet, feeds: Mapping[str, Feed], options: RunOptions, seed: int, validate: Validate | None
-    ):
+    def __init__(self, net: PhaseNet, feeds: Mapping[str, Feed], options: RunOptions, seed: int, validate: Validate | None):
         self.trainer = Trainer(net, feeds, options, seed)
         self.net, self.validate, self.patience = net, validate, options.patience
         self.best = Best(net, self._validation())
@@ -90,9 +88,7 @@ class Fitting:
         """Everything that training changes, random states and optimizers included."""
         return [*self.net.variables(), *self.trainer.variables()]
 
-    def run(
-        self, tell: Callable[[Epoch], None], report: Callable[[str, int, int], None], pause: Callable[[], None]
-    ) -> None:
+    def run(self, tell: Callable[[Epoch], None], report: Callable[[str, int, int], None], pause: Callable[[], None]) -> None:
         """Train on to the phase's end, or until validation stops getting better; leaves the best weights in the net.
 
         Args:
@@ -172,8 +168,8 @@ class Trainer:
 
         self.net, self.feeds, self.seed = net, feeds, seed
         pacing = next(iter(feeds.values()))
-        self.batch = min(options.batch_size, pacing.count)
-        self.steps = max(1, pacing.count // self.batch)
+        self.batch = min(options.batch_size, pacing.size)
+        self.steps = max(1, pacing.size // self.batch)
         self._done = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.total = self.steps * net.phase.epochs
         self.names: list[str] = []
@@ -186,7 +182,7 @@ class Trainer:
 
     def _build_parts(self) -> None:
         if any(not part.built for part in self.net.parts.values()):
-            first = {name: np.arange(min(2, feed.count)) for name, feed in self.feeds.items()}
+            first = {name: np.arange(min(2, feed.size)) for name, feed in self.feeds.items()}
             blocks = {name: self._gather(self.feeds[name], rows[None], 0) for name, rows in first.items()}
             self._loss(self.net, {name: self._batch(block, 0) for name, block in blocks.items()})
 
@@ -236,10 +232,10 @@ class Trainer:
         rng = np.random.default_rng([self.seed, epoch, *name.encode()])
         phase = self.net.phase
         if phase.sampler is not None and name == phase.streams[0]:
-            labels = np.argmax(feed.labels, axis=1) if feed.labels is not None else np.zeros(feed.count, int)
+            labels = np.argmax(feed.labels, axis=1) if feed.labels is not None else np.zeros(feed.size, int)
             return np.stack(list(phase.sampler.batches(labels, rng, self.steps)))
         wanted = self.steps * self.batch
-        rounds = [rng.permutation(feed.count) for _ in range(-(-wanted // feed.count))]
+        rounds = [rng.permutation(feed.size) for _ in range(-(-wanted // feed.size))]
         return np.concatenate(rounds)[:wanted].reshape(self.steps, self.batch)
 
     @staticmethod

@@ -14,7 +14,7 @@ from tlapp.engine.fold import fold
 
 
 @cache
-def takes_training(kind: type) -> bool:
+def takes_training(kind: Any) -> bool:
     """Whether a layer class's call has a `training` argument."""
     call = getattr(kind, "call", None)
     return call is not None and "training" in inspect.signature(call).parameters
@@ -47,7 +47,8 @@ class PhaseNet:
     def __init__(self, cut: Cut, phase: Phase, stage_of: Mapping[str, str], head: Head, layer: Any, parts: Mapping[str, Any]):
         import keras
 
-        self.cut, self.phase, self.layer, self.parts = cut, phase, layer, parts
+        self.cut, self.layer, self.parts = cut, layer, parts
+        self.phase: Any = phase
         self._stage_of, self._head = stage_of, head
         self._updates_norms = isinstance(phase, Fit) and phase.batch_norm == "update"
         self._train = fold(cut.rest, [cut.output], lambda norm: not self._learns(norm), self._call)

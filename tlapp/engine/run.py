@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tlapp.contracts import Augment, BackboneProvider, Fit, Head, LoadedBackbone, Phase, Plan, Solve, Strategy, Task
+from tlapp.contracts import BackboneProvider, Fit, Head, LoadedBackbone, Phase, Plan, Solve, Strategy, Task
 from tlapp.engine import data, state
 from tlapp.engine.augment import basic
 from tlapp.engine.cache import Remembered, Source
@@ -250,6 +250,7 @@ class Run:
 
     def _solve(self, phase: Solve, where: Cut) -> None:
         labels = self.dataset.streams["train"].labels
+        assert labels is not None, "the pictures that train have labels"
         self.layer = solve(phase, self._source(phase, where, "train"), labels, len(self.task.classes))
         self._solved = _layer_bytes(self.layer, self.graph.outputs[0])
 

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from tlapp.engine import images
 from tlapp.engine.export import card, golden, metadata, tflite
 from tlapp.engine.export.artifact import ask
 from tlapp.engine.export.check import Check, Truth, check
@@ -118,7 +117,9 @@ class Work:
         recorded = (self.run.metrics.get("test") or {}).get("accuracy")
         now = float((self.truth.probabilities.argmax(1) == self.truth.labels).mean())
         if recorded is not None and abs(recorded - now) > 0.005:
-            self.reporter.note(f"accuracy on the test pictures is {now:.4f}, but the run recorded {recorded:.4f}: have they changed?")
+            self.reporter.note(
+                f"accuracy on the test pictures is {now:.4f}, but the run recorded {recorded:.4f}: have they changed?"
+            )
 
 
 @contextmanager
@@ -159,5 +160,7 @@ def _quantised(quantize: str) -> str:
 def _fresh(run: SavedRun, options: ExportOptions) -> Path:
     output = Path(options.output) if options.output else run.folder / "export" / options.folder_name()
     if output.exists():
-        raise UserError(f"--output {output}: is there already; remove it, or name a folder that does not exist", received=str(output))
+        raise UserError(
+            f"--output {output}: is there already; remove it, or name a folder that does not exist", received=str(output)
+        )
     return output

@@ -18,7 +18,9 @@ FOLDER, FILE = "golden", "golden.json"
 TOLERANCE = {False: 1e-3, True: 0.05}
 
 
-def write(folder: Path, kind: str, quantize: str, artifact: str, labels: np.ndarray, pictures: np.ndarray, found: np.ndarray) -> None:
+def write(
+    folder: Path, kind: str, quantize: str, artifact: str, labels: np.ndarray, pictures: np.ndarray, found: np.ndarray
+) -> None:
     """Write eight of the test pictures and what the artifact says of them; and the digests of every file in the folder."""
     (folder / FOLDER).mkdir()
     rows = np.sort(spread(labels, COUNT))
