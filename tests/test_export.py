@@ -31,7 +31,7 @@ def world(tmp_path_factory):
     for name, colour in CLASSES.items():
         (folder / "data" / name).mkdir(parents=True)
         for i in range(24):
-            noise = dice.normal(0, 40, (6, 9, 3)) + colour
+            noise = dice.normal(0, 15, (6, 9, 3)) + colour
             picture = Image.fromarray(np.clip(noise, 0, 255).astype(np.uint8)).resize((90, 60), Image.Resampling.BICUBIC)
             suffix = ("jpg", "png", "webp")[i % 3]
             picture.save(folder / "data" / name / f"{i:02}.{suffix}", quality=95)

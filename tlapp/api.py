@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tlapp import registry
+from tlapp import guard, registry
 from tlapp.engine.report import Reporter, Silent
 from tlapp.settings import Settings, resolve
 
@@ -50,11 +50,15 @@ def carry_out(settings: Settings, reporter: Reporter, dry: bool = False, resume:
     from tlapp.engine.run import Job
     from tlapp.engine.run import train as run
 
-    provider, name = registry.backbone(settings.options.backbone)
-    plugin = settings.options.plugin
-    label = f"strategy {plugin} of {registry.origin(registry.found('strategy')[plugin][0])}"
+    options = settings.options
+    provider, name = registry.backbone(options.backbone)
+    label = registry.label("strategy", options.plugin)
     job = Job(
-        settings.options, settings.strategy, settings.head, provider, name,
-        settings.flat(), settings.origins.keys(), settings.where, label,
+        options,
+        guard.strategy(settings.strategy, label),
+        guard.head(settings.head, registry.label("head", options.head)),
+        guard.provider(provider, registry.label("backbones", options.backbone.partition(":")[0])),
+        name, settings.flat(), settings.origins.keys(), settings.where, label,
     )  # fmt: skip
-    return run(job, reporter, dry, resume)
+    with guard.naming(label):
+        return run(job, reporter, dry, resume)

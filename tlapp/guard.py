@@ -5,36 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from types import GeneratorType
 from typing import Any, cast
 
 from tlapp.contracts import Augment, BackboneProvider, Fit, Head, Phase, Plan, Solve, Strategy
 from tlapp.errors import PluginError, TlappError, in_a_line
 
 
-@contextmanager
-def blame(label: str, what: str) -> Iterator[None]:
-    """Turn any error raised inside into a PluginError: "LABEL: WHAT failed: ..."; sentences of tlapp's own pass, named."""
-    try:
-        yield
-    except PluginError as error:
-        raise _named(error, label) from error.__cause__
-    except TlappError as error:
-        raise _through(error) from error.__cause__
-    except MemoryError:
-        raise
-    except Exception as error:  # a stranger's code may raise anything; its name is what helps
-        if type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's word for MemoryError
-            raise
-        raise _named(PluginError(f"{what} failed: {in_a_line(error)}"), label) from error
-
-
-def _named(error: PluginError, label: str) -> PluginError:
-    """The error with the plugin's name in front, once."""
-    if hasattr(error, "plugin") or str(error).startswith(label):
+def blamed(error: Exception, label: str, what: str) -> Exception:
+    """What to raise instead of an error that a plugin's code raised: a sentence that names it, or the error where it is none's fault."""
+    if isinstance(error, PluginError):
+        return _through(error if _is_named(error, label) else _named(f"{label}: {error}"))
+    if isinstance(error, TlappError):
         return _through(error)
-    named = PluginError(f"{label}: {error}")
-    named.plugin = label  # type: ignore[attr-defined]
-    return _through(named)
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's MemoryError
+        return error
+    return _through(_named(f"{label}: {what} failed: {in_a_line(error)}"))
+
+
+def _named(sentence: str) -> PluginError:
+    error: Any = PluginError(sentence)
+    error.names_plugin = True
+    return error
+
+
+def _is_named(error: PluginError, label: str) -> bool:
+    return hasattr(error, "names_plugin") or str(error).startswith(label)
 
 
 def _through(error: Any) -> Any:
@@ -43,12 +39,24 @@ def _through(error: Any) -> Any:
     return error
 
 
+@contextmanager
+def naming(label: str) -> Iterator[None]:
+    """Put the plugin's name in front of a PluginError that the engine raised without knowing whose plan it was."""
+    try:
+        yield
+    except PluginError as error:
+        raise blamed(error, label, "") from error
+
+
 def guarded(label: str, what: str, call: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function, its errors blamed on `label`."""
+    """The same function, its errors blamed on `label`; a generator is run to its end."""
 
     def inside(*args: Any, **kwargs: Any) -> Any:
-        with blame(label, what):
-            return call(*args, **kwargs)
+        try:
+            found = call(*args, **kwargs)
+            return list(found) if isinstance(found, GeneratorType) else found
+        except Exception as error:  # a stranger's code may raise anything; its name is what helps
+            raise blamed(error, label, what) from error
 
     return inside
 
@@ -74,8 +82,7 @@ class GuardedStrategy(Guard):
         self._label = label
 
     def plan(self, task: Any, backbone: Any) -> Any:
-        with blame(self._label, "plan()"):
-            plan = self._it.plan(task, backbone)
+        plan = guarded(self._label, "plan()", self._it.plan)(task, backbone)
         if not isinstance(plan, Plan) or not isinstance(plan.phases, tuple):
             return plan
         graft = plan.graft and guarded(self._label, "its graft", plan.graft)

@@ -7,7 +7,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from tlapp.errors import PluginError, UserError
+from tlapp.errors import PluginError, UserError, in_a_line
 
 GROUPS = {"strategy": "tlapp.strategies", "head": "tlapp.heads", "backbones": "tlapp.backbones"}
 FLAGS = {"strategy": "--plugin", "head": "--head", "backbones": "--backbone"}
@@ -28,12 +28,17 @@ def origin(point: EntryPoint) -> str:
     return f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown distribution"
 
 
-def load(kind: str, name: str) -> Any:
-    """The object registered under a name.
+def label(kind: str, name: str) -> str:
+    """A plugin's kind, name, distribution and version, for the front of an error."""
+    points = found(kind).get(name, ())
+    return f"{kind} {name} of {' and '.join(map(origin, points))}" if points else f"{kind} {name}"
+
+
+def point(kind: str, name: str) -> EntryPoint:
+    """The one entry point of a name.
 
     Raises:
-        UserError: nothing of that name.
-        PluginError: two distributions claim it, or importing it fails.
+        UserError: nothing of that name. PluginError: two distributions claim it.
     """
     points = found(kind).get(name)
     if not points:
@@ -43,12 +48,46 @@ def load(kind: str, name: str) -> Any:
     if len(points) > 1:
         claims = " and ".join(origin(point) for point in points)
         raise PluginError(f"{kind} {name} is claimed by {claims}; uninstall one of them")
+    return points[0]
+
+
+def load(kind: str, name: str) -> Any:
+    """The class registered under a name, checked as far as that needs no call.
+
+    Raises:
+        UserError: nothing of that name.
+        PluginError: two distributions claim it, importing it fails, it is no class of the contract's, it lacks a method, or it
+            was written for another version of the contract.
+    """
+    chosen = point(kind, name)
     try:
-        return points[0].load()
-    except Exception as error:  # a stranger's module may raise anything; its name and distribution are what helps
-        raise PluginError(
-            f"{kind} {name} of {origin(points[0])} does not import ({points[0].value}): {type(error).__name__}: {error}"
-        ) from error
+        plugin = chosen.load()
+    except (Exception, SystemExit) as error:  # a stranger's module may raise anything; its name and distribution are what helps
+        raise PluginError(f"{label(kind, name)} does not import ({chosen.value}): {in_a_line(error)}") from error
+    if fault := fault_of(kind, plugin):
+        raise PluginError(f"{label(kind, name)} {fault}")
+    return plugin
+
+
+def fault_of(kind: str, plugin: Any) -> str:
+    """What is wrong with a class as a plugin of a kind, to follow its name; "" where nothing is."""
+    from tlapp import contracts
+    from tlapp.contracts.version import misfit
+
+    base = {"strategy": contracts.Strategy, "head": contracts.Head, "backbones": contracts.BackboneProvider}[kind]
+    if not (isinstance(plugin, type) and issubclass(plugin, base)):
+        return f"must be a subclass of tlapp.contracts.{base.__name__}. Received: {in_a_row(plugin)}"
+    if unfit := misfit(plugin.contract):
+        return f"does not fit: {unfit}"
+    if missing := sorted(getattr(plugin, "__abstractmethods__", ())):
+        return f"does not define {', '.join(missing)}()"
+    return ""
+
+
+def in_a_row(value: Any) -> str:
+    """A value as an error shows it: on one line, cut short."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def backbone(identity: str) -> tuple[Any, str]:
@@ -56,8 +95,13 @@ def backbone(identity: str) -> tuple[Any, str]:
 
     Raises:
         UserError: the ID has no colon, or nothing provides its prefix.
+        PluginError: the provider is broken.
     """
     prefix, colon, name = identity.partition(":")
     if not colon or not name:
         raise UserError(f"--backbone {identity}: must be SOURCE:NAME, such as keras-cv:efficientnet-lite0. Received: {identity}")
-    return load("backbones", prefix)(), name
+    provider = load("backbones", prefix)
+    try:
+        return provider(), name
+    except Exception as error:  # a stranger's code may raise anything
+        raise PluginError(f"{label('backbones', prefix)} cannot be made without arguments: {in_a_line(error)}") from error

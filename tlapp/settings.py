@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,13 @@ from pydantic import ValidationError
 from tlapp import registry
 from tlapp.contracts import Head, Options, Strategy
 from tlapp.engine.options import RunOptions
-from tlapp.errors import PluginError, UserError
+from tlapp.errors import PluginError, TlappError, UserError, in_a_line
 
 HEAD = "head_"
 """Before the name of each of a head's options, so that a head and a strategy cannot claim the same one."""
+
+COMMAND = ("config", "dry_run", "json", "as_json", "resume", "help", "traceback")
+"""Flags of `tlapp train` that are no settings."""
 
 
 @dataclass(frozen=True)
@@ -64,23 +67,22 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
 
 def plugin_options(kind: str, name: str) -> type[Any]:
-    """The class of a strategy or head, checked as far as that needs no call.
+    """The class of a strategy or head, its options checked.
 
     Raises:
-        UserError, PluginError: as `registry.load`; or it is no such class, or one of its options takes a name of the engine's.
+        UserError, PluginError: as `registry.load`; or one of its options takes a name of the engine's.
     """
     found = registry.load(kind, name)
-    base = Strategy if kind == "strategy" else Head
-    label = f"{kind} {name} of {registry.origin(registry.found(kind)[name][0])}"
-    if not (isinstance(found, type) and issubclass(found, base)):
-        raise PluginError(f"{label} must be a subclass of tlapp.contracts.{base.__name__}. Received: {found!r}")
-    if missing := sorted(getattr(found, "__abstractmethods__", ())):
-        raise PluginError(f"{label} does not define {', '.join(missing)}()")
-    if kind == "strategy":
-        for key in found.model_fields:
-            if key in RunOptions.model_fields or key.startswith(HEAD):
-                raise PluginError(f"{label}: its option {key} is one of the engine's own; give it another name")
+    if taken := collisions(kind, found.model_fields):
+        raise PluginError(f"{registry.label(kind, name)}: its option {taken[0]} is one of the engine's own; give it another name")
     return found
+
+
+def collisions(kind: str, options: Iterable[str]) -> list[str]:
+    """Those of a plugin's options whose names are taken: by the engine's options, or by the flags of `tlapp train` itself."""
+    prefix = HEAD if kind == "head" else ""
+    taken = {*RunOptions.model_fields, *COMMAND}
+    return [key for key in options if prefix + key in taken or (kind == "strategy" and key.startswith(HEAD))]
 
 
 def resolve(flags: Mapping[str, Any], config: str | Path | None = None) -> Settings:
@@ -102,8 +104,12 @@ def resolve(flags: Mapping[str, Any], config: str | Path | None = None) -> Setti
         near = difflib.get_close_matches(unknown, known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"strategy {options['plugin']} and head {options['head']} do not have it"
         raise UserError(f"{origins[unknown]} no such setting; {hint}")
+    labels = {kind: registry.label(kind, str(options[key])) for kind, key in (("strategy", "plugin"), ("head", "head"))}
     return Settings(
-        _build(RunOptions, chosen, origins), _build(strategy, chosen, origins), _build(head, chosen, origins, HEAD), origins
+        _build(RunOptions, chosen, origins),
+        _build(strategy, chosen, origins, "", labels["strategy"]),
+        _build(head, chosen, origins, HEAD, labels["head"]),
+        origins,
     )
 
 
@@ -111,21 +117,34 @@ def _keys(options: type[Options], prefix: str = "") -> dict[str, str]:
     return {prefix + field: field for field in options.model_fields}
 
 
-def _build(options: type[Any], chosen: Mapping[str, Any], origins: Mapping[str, str], prefix: str = "") -> Any:
+def _build(options: type[Any], chosen: Mapping[str, Any], origins: Mapping[str, str], prefix: str = "", label: str = "") -> Any:
     values = {field: _parsed(chosen[key]) for key, field in _keys(options, prefix).items() if key in chosen}
     try:
         return options(**values)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = str(first["loc"][0]) if first["loc"] else ""
-        key = prefix + field
-        if key not in origins:
-            raise PluginError(
-                f"{options.__name__}: its default for {field} is refused by its own check: {first['msg']}"
-            ) from error
-        help = options.model_fields[field].description if field in options.model_fields else ""
-        wanted = first["msg"].removeprefix("Input ").removeprefix("Value error, ")
-        raise UserError(f"{origins[key]} {chosen[key]}: {help or field}; {wanted}. Received: {chosen[key]}") from error
+        raise _refused(error, options, chosen, origins, prefix, label) from error
+    except TlappError:
+        raise
+    except Exception as error:  # a stranger's validator may raise anything
+        raise PluginError(f"{label}: its options cannot be checked: {in_a_line(error)}") from error
+
+
+def _refused(
+    error: ValidationError, options: type[Any], chosen: Mapping[str, Any], origins: Mapping[str, str], prefix: str, label: str
+) -> TlappError:
+    """The error to raise where pydantic refuses a value: the user's where it was given, else the plugin's."""
+    first = error.errors()[0]
+    wanted = first["msg"].removeprefix("Input ").removeprefix("Value error, ")
+    field = str(first["loc"][0]) if first["loc"] else ""
+    key = prefix + field
+    help = options.model_fields[field].description if field in options.model_fields else ""
+    if first["type"] == "missing":
+        return UserError(f"{flag(key)}: {label} needs it: {help or field}")
+    if key in origins:
+        return UserError(f"{origins[key]} {chosen[key]}: {help or field}; {wanted}. Received: {chosen[key]}")
+    if not field and (given := [origins[key] for key in _keys(options, prefix) if key in origins]):
+        return UserError(f"{', '.join(given)}: {wanted}")
+    return PluginError(f"{label}: its own default{f' for {field}' if field else 's'} is refused by its own check: {wanted}")
 
 
 def _parsed(value: Any) -> Any:

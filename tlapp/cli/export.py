@@ -26,17 +26,26 @@ from tlapp.cli.screen import Screen
 @click.option("--data", help="Where the run's pictures are now, if they have moved.")
 @click.option("--name", help="The model's name in its metadata and card.  [default: the run's]")
 @click.option("--author", default="", help="The author's name in its metadata and card.")
+@click.option("--licence", default="", help="The model's licence in its metadata and card, such as apache-2.0.")
+@click.option(
+    "--snippet", type=click.Choice(["python", "kotlin", "swift"]), help="Write a program that uses the artifact to standard output, and do nothing else."
+)
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there.")
-def export(run: str, kind: str | None, as_json: bool, **settings: Any) -> None:
+def export(run: str, kind: str | None, snippet: str | None, as_json: bool, **settings: Any) -> None:
     """Write the model of the folder RUN for a server or a phone, and check that it does what the model does."""
     from tlapp.engine.export import ExportOptions
     from tlapp.engine.export import export as deliver
 
+    if snippet:
+        from tlapp.engine.export import snippets
+
+        click.echo(snippets.snippet(snippet, kind or "tflite"), nl=False)
+        return
     if kind is None:
         raise click.UsageError("give --format savedmodel, tflite, keras or onnx")
     saved = load(run)
     with Screen() as screen:
-        report = deliver(saved, ExportOptions(format=kind, **settings), screen)
+        report = deliver(saved, ExportOptions.model_validate({"format": kind, **settings}), screen)
     if as_json:
         click.echo(json.dumps(report))
         return

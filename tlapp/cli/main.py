@@ -6,6 +6,7 @@ import importlib
 import signal
 import sys
 import threading
+import traceback
 from importlib.metadata import version
 
 import click
@@ -18,7 +19,7 @@ COMMANDS = {
     "predict": "Name pictures with a run's model.",
     "export": "Write a run's model for a server or a phone.",
     "verify": "Check that an exported artifact is whole and answers as it did.",
-    "plugins": "List the installed strategies and heads.",
+    "plugins": "List, show, check or begin strategies, heads and sources of backbones.",
     "cache": "Show or empty what is kept to start faster.",
     "backbones": "List the pre-trained networks, or show one.",
     "doctor": "Say what works on this machine.",
@@ -43,8 +44,8 @@ class Commands(click.Group):
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("tlapp"), prog_name="tlapp")
-@click.option("--traceback", is_flag=True, help="Show where in the code an error was raised.")
-def tlapp(traceback: bool) -> None:
+@click.option("--traceback", "shown", is_flag=True, help="Show where in the code an error was raised; also after a command.")
+def tlapp(shown: bool) -> None:
     """Transfer learning: from a folder of pictures to a model on a server or a phone."""
 
 
@@ -63,16 +64,18 @@ def run(arguments: list[str]) -> int:
 
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, terminate)
+    asked = "--traceback" in arguments  # before or after the command
+    words = [word for word in arguments if word != "--traceback"]
     try:
-        return tlapp.main(args=arguments, prog_name="tlapp", standalone_mode=False) or 0
+        return tlapp.main(args=words, prog_name="tlapp", standalone_mode=False) or 0
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:
         error.show()
         return error.exit_code
     except TlappError as error:
-        if "--traceback" in arguments:
-            raise
+        if asked:
+            traceback.print_exc()
         click.echo(f"tlapp: {error}", err=True)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort) as stop:

@@ -15,8 +15,6 @@ from tlapp.engine.options import RunOptions
 from tlapp.errors import TlappError, UserError
 from tlapp.settings import HEAD, Settings, flag, plugin_options, read_yaml, resolve
 
-FIXED = ("config", "dry_run", "json")
-
 
 class TrainCommand(click.Command):
     """A command whose options grow with --plugin and --head, named on the command line or in --config."""

@@ -1,5 +1,7 @@
 """All that a plugin may import. Nothing here imports TensorFlow."""
 
+from __future__ import annotations
+
 from pydantic import Field
 
 from tlapp.contracts.backbone import Backbone, BackboneProvider, ImageInput, LoadedBackbone, Rates, Stage
@@ -19,10 +21,11 @@ from tlapp.contracts.plan import (
     Solver,
 )
 from tlapp.contracts.strategy import Head, Strategy, Task
+from tlapp.contracts.version import VERSION
 from tlapp.errors import PluginError, UserError
 
 __all__ = [
     "Augment", "Backbone", "BackboneProvider", "Batch", "Field", "Fit", "Graft", "Head", "ImageInput", "LoadedBackbone",
     "Loss", "Net", "Options", "PartFactory", "Phase", "Plan", "PluginError", "Rates", "Sampler", "Solve", "Solver", "Stage",
-    "Strategy", "Task", "UserError",
+    "VERSION", "Strategy", "Task", "UserError",
 ]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from tlapp.errors import UserError
 
@@ -79,6 +79,9 @@ class LoadedBackbone:
 
 class BackboneProvider(ABC):
     """A source of backbones, registered in the entry-point group `tlapp.backbones` under the prefix of its IDs."""
+
+    contract: ClassVar[str] = "1.0"
+    """The `tlapp.contracts.VERSION` that it was written for."""
 
     @abstractmethod
     def names(self) -> Iterable[str]:

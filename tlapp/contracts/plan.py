@@ -110,7 +110,10 @@ class Fit(Phase):
         loss: None for the head's own.
         parts: name -> factory of a layer that lives while the phase does.
         sampler: None for shuffled batches.
-        batch_norm: "frozen" uses the stored statistics and trains neither scale nor shift; "update" does both.
+        batch_norm: in live stages. "frozen" uses the stored statistics and trains neither scale nor shift; "affine" trains
+            both on the stored statistics; "update" trains both and moves the statistics.
+        only: path of a backbone's variable ("stem_conv/kernel") -> whether it trains where its stage does; None for all. The
+            head, the parts and what was grafted always train.
     """
 
     epochs: int
@@ -118,7 +121,8 @@ class Fit(Phase):
     loss: Loss | None = None
     parts: Mapping[str, PartFactory] = field(default_factory=dict)
     sampler: Sampler | None = None
-    batch_norm: Literal["frozen", "update"] = "frozen"
+    batch_norm: Literal["frozen", "affine", "update"] = "frozen"
+    only: Callable[[str], bool] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,6 +23,9 @@ class Task:
 class Strategy(Options):
     """Decides what trains, when and how fast. The first line of the docstring is its help."""
 
+    contract: ClassVar[str] = "1.0"
+    """The `tlapp.contracts.VERSION` that it was written for."""
+
     @abstractmethod
     def plan(self, task: Task, backbone: Backbone) -> Plan:
         """The phases for this task and backbone. Pure: equal inputs give an equal plan; imports no TensorFlow.
@@ -34,6 +37,9 @@ class Strategy(Options):
 
 class Head(Options):
     """Turns features into outputs. The first line of the docstring is its help."""
+
+    contract: ClassVar[str] = "1.0"
+    """The `tlapp.contracts.VERSION` that it was written for."""
 
     activation: ClassVar[Literal["softmax", "sigmoid"]] = "softmax"
     """Turns outputs into probabilities in the deployed model."""

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from typing import Any
 
-from tlapp.contracts import Backbone, Fit, Phase, Plan, Solve, Strategy, Task
-from tlapp.errors import PluginError, UserError
+from tlapp.contracts import Backbone, Fit, LoadedBackbone, Phase, Plan, Solve, Strategy, Task
+from tlapp.contracts.graph import is_nested, steps
+from tlapp.errors import PluginError, UserError, in_a_line
+
+BATCH_NORM = ("frozen", "affine", "update")
 
 
 def make_plan(strategy: Strategy, task: Task, backbone: Backbone, label: str) -> Plan:
@@ -24,9 +28,11 @@ def make_plan(strategy: Strategy, task: Task, backbone: Backbone, label: str) ->
     except (UserError, PluginError):
         raise
     except Exception as error:  # a stranger's code may raise anything; its name is what helps
-        raise PluginError(f"{label}: plan() failed: {type(error).__name__}: {error}") from error
+        raise PluginError(f"{label}: plan() failed: {in_a_line(error)}") from error
     if not isinstance(plan, Plan) or not plan.phases:
         raise PluginError(f"{label}: plan() must return a Plan with at least one phase. Received: {plan!r}")
+    if bad := next((phase for phase in plan.phases if not isinstance(phase, (Fit, Solve))), None):
+        raise PluginError(f"{label}: a plan's phases must each be a Fit or a Solve. Received: {bad!r}")
     names = [phase.name for phase in plan.phases]
     for phase in plan.phases:
         where = f"{label}: phase {phase.name}"
@@ -61,8 +67,49 @@ def _check_numbers(phase: Phase, where: str) -> None:
             raise PluginError(f"{where}: epochs must be at least 1. Received: {phase.epochs}")
         if not (math.isfinite(phase.learning_rate) and phase.learning_rate > 0):
             raise PluginError(f"{where}: learning_rate must be above 0. Received: {phase.learning_rate}")
+        if phase.batch_norm not in BATCH_NORM:
+            raise PluginError(f"{where}: batch_norm must be one of {', '.join(BATCH_NORM)}. Received: {phase.batch_norm}")
     elif isinstance(phase, Solve):
         if any(phase.rates.values()):
             raise PluginError(f"{where} solves in closed form, so that every rate must be 0")
-    else:
-        raise PluginError(f"{where} must be a Fit or a Solve. Received: {type(phase).__name__}")
+
+
+def check_graft(graph: Any, backbone: LoadedBackbone, label: str) -> None:
+    """Check that a grafted graph is one that can be cut, frozen and deployed.
+
+    Raises:
+        PluginError: it is not; says how.
+    """
+    if fault := _graft_fault(graph, backbone):
+        raise PluginError(f"{label}: its graft breaks the graph: {fault}")
+
+
+def check_deploys(model: Callable[[], Any], label: str) -> None:
+    """Check that the deployed model of a grafted graph can be built.
+
+    Raises:
+        PluginError: it cannot; says why.
+    """
+    try:
+        model()
+    except Exception as error:  # Keras raises what it likes
+        raise PluginError(f"{label}: its graft breaks the graph: no model can be built of it: {in_a_line(error)}") from error
+
+
+def _graft_fault(graph: Any, backbone: LoadedBackbone) -> str:
+    if not hasattr(graph, "_nodes_by_depth"):
+        return f"it must return a functional keras.Model. Received: {type(graph).__name__}"
+    if len(graph.inputs) != 1 or len(graph.outputs) != 1 or len(graph.outputs[0].shape) != 2:
+        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in graph.outputs)
+        return f"it must map one input to one output, (batch, features). Received: {len(graph.inputs)} input(s), {shapes}"
+    wanted = tuple(backbone.graph.inputs[0].shape)
+    if tuple(graph.inputs[0].shape) != wanted:
+        return f"its input must be the backbone's, {wanted}. Received: {tuple(graph.inputs[0].shape)}"
+    own = {id(layer): layer for layer in backbone.graph.layers}
+    for step in steps(graph):
+        name = step.operation.name
+        if is_nested(step.operation) and any(layer.name in backbone.stage_of for layer in step.operation.layers):
+            return f"it nests the backbone's layers in {name}; build on their tensors (contracts.graph.rebuild), so that they stay flat"
+        if name in backbone.stage_of and id(step.operation) not in own:
+            return f"its layer {name} has the name of a backbone's layer but is another one; give it a name of its own"
+    return ""

@@ -174,6 +174,7 @@ class Trainer:
         self.total = self.steps * net.phase.epochs
         self.names: list[str] = []
         self._loss = net.phase.loss or (lambda net, batch: {"loss": net.task_loss(next(iter(batch.values())))})
+        self._width = self._step_bytes()
         self._build_parts()
         self._groups = [(rate, variables) for rate, variables in net.trainable().items() if variables]
         self._optimizers = [self._optimizer(rate, variables, options) for rate, variables in self._groups]
@@ -218,8 +219,7 @@ class Trainer:
     def _blocks(self, epoch: int, start: int) -> Iterator[dict[str, Batch]]:
         """The epoch's batches, several at a time: {stream: Batch of (steps, batch, ...) arrays}."""
         orders = {name: self._order(name, feed, epoch) for name, feed in self.feeds.items()}
-        width = self._step_bytes()
-        size = int(min(64, max(1, BLOCK_BYTES // width)))
+        size = int(min(64, max(1, BLOCK_BYTES // self._width)))
         for at in range(start, self.steps, size):
             yield {name: self._gather(self.feeds[name], order[at : at + size], epoch) for name, order in orders.items()}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
 from tlapp.contracts import Batch, Fit, Head, Phase
@@ -13,8 +12,7 @@ from tlapp.engine.cut import Cut, rate
 from tlapp.engine.fold import fold
 
 
-@cache
-def takes_training(kind: Any) -> bool:
+def takes_training(kind: type) -> bool:
     """Whether a layer class's call has a `training` argument."""
     call = getattr(kind, "call", None)
     return call is not None and "training" in inspect.signature(call).parameters
@@ -50,20 +48,31 @@ class PhaseNet:
         self.cut, self.layer, self.parts = cut, layer, parts
         self.phase: Any = phase
         self._stage_of, self._head = stage_of, head
-        self._updates_norms = isinstance(phase, Fit) and phase.batch_norm == "update"
-        self._train = fold(cut.rest, [cut.output], lambda norm: not self._learns(norm), self._call)
+        self._norms = phase.batch_norm if isinstance(phase, Fit) else "frozen"
+        self._only = phase.only if isinstance(phase, Fit) else None
+        self._train = fold(cut.rest, [cut.output], lambda norm: not self._in_training(norm), self._call)
         self._infer = fold(cut.rest, [cut.output], lambda norm: True, infer)
         self.progress: Any = keras.ops.convert_to_tensor(0.0)
 
     def _learns(self, operation: Any) -> bool:
-        """Whether an operation is in training mode: its stage lives and, being a batch norm, it is to be updated."""
+        """Whether an operation's variables train: its stage lives and, being a batch norm, it is not to stay as it is."""
         live = rate(operation, self.phase.rates, self._stage_of) > 0
-        return live and (self._updates_norms or not is_batch_norm(operation))
+        return live and (self._norms != "frozen" or not is_batch_norm(operation))
+
+    def _in_training(self, operation: Any) -> bool:
+        """Whether an operation is in training mode: it learns and, being a batch norm, moves its statistics too."""
+        return self._learns(operation) and (self._norms == "update" or not is_batch_norm(operation))
+
+    def _chosen(self, operation: Any) -> list[Any]:
+        """The variables of an operation that train."""
+        if self._only is None or operation.name not in self._stage_of:
+            return operation.trainable_variables
+        return [variable for variable in operation.trainable_variables if self._only(variable.path)]
 
     def _call(self, step: Step, values: dict[int, Any]) -> list[Any]:
         if not takes_training(type(step.operation)):
             return [*step.call(values)]
-        return step.call(values, training=self._learns(step.operation))
+        return step.call(values, training=self._in_training(step.operation))
 
     def _features(self, x: Any, call: Any) -> Any:
         import keras
@@ -96,7 +105,7 @@ class PhaseNet:
         groups: dict[float, list[Any]] = {}
         for operation in self._living():
             known = groups.setdefault(rate(operation, self.phase.rates, self._stage_of), [])
-            known += [v for v in operation.trainable_variables if not any(v is other for other in known)]
+            known += [v for v in self._chosen(operation) if not any(v is other for other in known)]
         known = groups.setdefault(1.0, [])
         for layer in (self.layer, *self.parts.values()):
             known += layer.trainable_variables

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
-from tlapp.contracts import Fit, Phase
+from tlapp.contracts import Fit, LoadedBackbone, Phase
 from tlapp.engine.cache import Remembered, row_bytes
 from tlapp.engine.cut import Cut
 
@@ -50,6 +51,18 @@ class Outline(NamedTuple):
     def to_json(self) -> dict[str, Any]:
         """As plan.json holds it."""
         return {**self._asdict(), "phases": [phase._asdict() for phase in self.phases]}
+
+
+def learning(phase: Phase, backbone: LoadedBackbone, params: dict[str, int]) -> dict[str, int]:
+    """Parameters of each stage that may train: all, or those that `only` chooses."""
+    if not isinstance(phase, Fit) or phase.only is None:
+        return params
+    counts = dict.fromkeys(params, 0)
+    for layer in backbone.graph.layers:
+        chosen = [v for v in layer.trainable_variables if phase.only(v.path)]
+        if layer.name in backbone.stage_of:
+            counts[backbone.stage_of[layer.name]] += sum(math.prod(v.shape) for v in chosen)
+    return counts
 
 
 def phase_outline(phase: Phase, cut: Cut, params: dict[str, int], remembered: Remembered) -> PhaseOutline:

@@ -17,19 +17,19 @@ from tlapp.contracts import BackboneProvider, Fit, Head, LoadedBackbone, Phase, 
 from tlapp.engine import data, state
 from tlapp.engine.augment import basic
 from tlapp.engine.cache import Remembered, Source
-from tlapp.engine.check import make_plan
+from tlapp.engine.check import check_deploys, check_graft, make_plan
 from tlapp.engine.cut import Cut, cut
 from tlapp.engine.deploy import deployed
 from tlapp.engine.evaluate import metrics
 from tlapp.engine.fit import Epoch, Feed, Fitting
 from tlapp.engine.net import PhaseNet
 from tlapp.engine.options import RunOptions
-from tlapp.engine.outline import Outline, phase_outline
+from tlapp.engine.outline import Outline, learning, phase_outline
 from tlapp.engine.quiet import quiet_tensorflow
 from tlapp.engine.record import Record
 from tlapp.engine.report import Reporter
 from tlapp.engine.solve import solve
-from tlapp.errors import PluginError, UserError
+from tlapp.errors import PluginError, TlappError, UserError, in_a_line
 
 IMBALANCE = 3.0
 """Classes that differ by more than this factor are weighted."""
@@ -147,6 +147,8 @@ class Run:
         self.cuts = [cut(self.graph, phase.rates, self.backbone.stage_of) for phase in self.phases]
         self.layer = self.job.head.build(self.graph.outputs[0], self.task)
         self.layer(self.graph.outputs[0])
+        if self.plan.graft is not None:
+            check_deploys(self.model, self.job.label)
         self.outline = self._outline()
         self.reporter.outline(self.outline)
 
@@ -222,7 +224,7 @@ class Run:
         return Outline(
             options.plugin, facts.name, self.backbone.weights, "solved" if self._solves_only() else options.head,
             facts.input.size, self.task.classes, dict(self.task.streams), len(facts.stages), sum(params.values()),
-            tuple(phase_outline(p, c, params, self.remembered) for p, c in zip(self.phases, self.cuts, strict=True)),
+            tuple(phase_outline(p, c, learning(p, self.backbone, params), self.remembered) for p, c in zip(self.phases, self.cuts, strict=True)),
         )  # fmt: skip
 
     def _ready(self, number: int) -> list[Cut]:
@@ -367,16 +369,15 @@ def _load_backbone(job: Job) -> LoadedBackbone:
 
 
 def _graft(plan: Plan, backbone: LoadedBackbone, label: str) -> Any:
-    import keras
-
     if plan.graft is None:
         return backbone.graph
     try:
         graph = plan.graft(backbone)
+    except TlappError:
+        raise
     except Exception as error:  # a stranger's code may raise anything; its name is what helps
-        raise PluginError(f"{label}: its graft failed: {type(error).__name__}: {error}") from error
-    if not isinstance(graph, keras.Model) or len(graph.outputs) != 1 or len(graph.outputs[0].shape) != 2:
-        raise PluginError(f"{label}: its graft must return a functional model from pictures to (batch, features)")
+        raise PluginError(f"{label}: its graft failed: {in_a_line(error)}") from error
+    check_graft(graph, backbone, label)
     return graph
 
 

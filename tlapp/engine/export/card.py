@@ -1,20 +1,100 @@
-"""The model card, and the words for a file's metadata."""
+"""The model card, README.md, in the format that model hubs read; and the words for a file's metadata."""
 
 from __future__ import annotations
 
+import csv
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import yaml
+
+from tlapp.engine.export import snippets
 from tlapp.engine.export.metadata import Facts
 from tlapp.engine.export.options import ExportOptions
 from tlapp.engine.saved import SavedRun
+
+SHOWN = ("plugin", "backbone", "head", "image_size", "batch_size", "seed", "augment", "class_weights", "label_smoothing")
 
 
 def facts(run: SavedRun, options: ExportOptions) -> Facts:
     """What a TFLite file says about itself."""
     said = f"Names a picture: one of {len(run.labels)} classes. Trained by strategy {run.settings['plugin']}."
-    return Facts(options.name or run.folder.resolve().name, said, "1", options.author, "", run.labels)
+    return Facts(options.name or run.folder.resolve().name, said, "1", options.author, options.licence, run.labels)
 
 
-def write(run: SavedRun, options: ExportOptions, report: dict[str, Any]) -> str:
-    """README.md of an export."""
-    return f"# {options.name or run.folder.resolve().name}\n"
+def write(run: SavedRun, options: ExportOptions, report: Mapping[str, Any]) -> str:
+    """The card of an export; `report` is what export.json holds."""
+    known = facts(run, options)
+    parts = (
+        ["---", yaml.safe_dump(_front(known, run, report), sort_keys=False, allow_unicode=True).rstrip(), "---", ""],
+        [f"# {known.name}", "", known.description, f"Author: {known.author or 'to be filled in'}.", ""],
+        ["## Intended use", "", "To be filled in by the author: for what, for whom, and what it must not be used for.", ""],
+        ["## Data", "", *_data(run), ""],
+        ["## Training", "", *_training(run, options), ""],
+        ["## Metrics", "", *_metrics(report), ""],
+        ["## How to load it", "", *_loading(report), ""],
+    )
+    return "\n".join(line for part in parts for line in part)
+
+
+def _front(known: Facts, run: SavedRun, report: Mapping[str, Any]) -> dict[str, Any]:
+    accuracy = {"type": "accuracy", "value": round(report["check"]["accuracy_after"], 4)}
+    task = {"type": "image-classification"}
+    result = {"task": task, "dataset": {"type": "imagefolder", "name": "test split of the run"}, "metrics": [accuracy]}
+    return {
+        "library_name": {"tflite": "tflite", "keras": "keras", "savedmodel": "keras", "onnx": "onnx"}[report["format"]],
+        "pipeline_tag": "image-classification",
+        "tags": ["image-classification", "transfer-learning", "tlapp", report["format"]],
+        **({"license": known.licence} if known.licence else {}),
+        "model-index": [{"name": known.name, "results": [result]}],
+    }
+
+
+def _data(run: SavedRun) -> Iterator[str]:
+    with open(run.folder / "splits.csv", encoding="utf-8", newline="") as file:
+        counts = Counter((row["label"], row["split"]) for row in csv.DictReader(file))
+    yield "Where the pictures come from and under what terms: to be filled in by the author."
+    yield ""
+    yield "| class | train | val | test |"
+    yield "|---|---|---|---|"
+    for label in run.labels:
+        yield f"| {_cell(label)} | " + " | ".join(str(counts[label, split]) for split in ("train", "val", "test")) + " |"
+
+
+def _training(run: SavedRun, options: ExportOptions) -> Iterator[str]:
+    plan = json.loads((run.folder / "plan.json").read_text(encoding="utf-8"))
+    yield f"- backbone's weights: {plan.get('weights') or 'unknown'}"
+    yield f"- licence of the backbone: {options.backbone_licence or 'unknown; to be filled in'}"
+    for phase in plan.get("phases", ()):
+        trains = ", ".join(phase.get("stages") or ()) or "the head alone"
+        yield f"- phase {phase['name']}: trains {trains}"
+    for key in SHOWN:
+        if run.settings.get(key) is not None:
+            yield f"- {key}: {run.settings[key]}"
+
+
+def _metrics(report: Mapping[str, Any]) -> Iterator[str]:
+    found = report["check"]
+    yield f"On {found['n']} test pictures, this file beside the Keras model that it was made from:"
+    yield ""
+    yield f"accuracy {found['accuracy_after']:.4f} (Keras {found['accuracy_before']:.4f}); the same top label on "
+    yield f"{found['agreement']:.2%}; no probability differs by more than {found['largest_difference']:.4f}. "
+    yield f"{found['bytes'] / 1e6:.2f} MB, {found['latency']['median_ms']:.1f} ms a picture where it was exported."
+    yield ""
+    yield "| class | pictures | accuracy | Keras |"
+    yield "|---|---|---|---|"
+    for label, each in found["classes"].items():
+        yield f"| {_cell(label)} | {each['n']} | {each['accuracy_after']:.4f} | {each['accuracy_before']:.4f} |"
+
+
+def _loading(report: Mapping[str, Any]) -> Iterator[str]:
+    yield f"Give it RGB pictures of {report['image_size']} x {report['image_size']} with values 0 to 255: it prepares them itself."
+    yield "`tlapp verify` on this folder replays its golden vectors."
+    yield ""
+    yield from ("```python", snippets.python(report["format"]).rstrip(), "```")
+
+
+def _cell(label: str) -> str:
+    return label.replace("|", "\\|")

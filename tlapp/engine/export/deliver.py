@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,15 +18,15 @@ import numpy as np
 
 from tlapp.engine.export import card, golden, metadata, tflite
 from tlapp.engine.export.artifact import ask
-from tlapp.engine.export.check import Check, Truth, check
+from tlapp.engine.export.check import Truth, check
 from tlapp.engine.export.formats import Ingredients, write
-from tlapp.engine.export.options import ExportOptions
-from tlapp.engine.export.pictures import Pictures
+from tlapp.engine.export.options import ExportOptions, Way
+from tlapp.engine.export.pictures import Pictures, spread
+from tlapp.engine.export.selective import Selective
 from tlapp.engine.report import Reporter, Silent
 from tlapp.engine.saved import BATCH, SavedRun
 from tlapp.errors import UserError
 
-SMALLEST_FIRST = ("int8", "int8-selective", "dynamic", "float16", "none")
 FILES = 100
 """Picture files that a SavedModel's endpoint for files is tried on."""
 FILE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
@@ -47,65 +48,62 @@ def export(run: SavedRun, options: ExportOptions, reporter: Reporter | None = No
     pictures = Pictures(run, options.data, tflite.CALIBRATION if calibrates else 0, told)
     with tempfile.TemporaryDirectory() as scratch:
         test = pictures.write_test(Path(scratch) / "test.npy")
-        work = Work(run, options, told, pictures, test, output)
-        return work.first_that_passes(SMALLEST_FIRST if options.quantize == "auto" else (options.quantize,))
+        return Work(run, options, told, pictures, test).first_that_passes(output)
 
 
 class Work:
-    """One export under way."""
+    """One export under way: what the artifacts are held against, and where they go."""
 
-    def __init__(
-        self, run: SavedRun, options: ExportOptions, reporter: Reporter, pictures: Pictures, test: np.ndarray, output: Path
-    ):
+    def __init__(self, run: SavedRun, options: ExportOptions, reporter: Reporter, pictures: Pictures, test: np.ndarray):
         self.run, self.options, self.reporter = run, options, reporter
-        self.test, self.output = test, output
-        self.calibration = pictures.calibration
-        suffixes = FILE_SUFFIXES if options.format == "savedmodel" else ()
-        rows = [i for i, file in enumerate(pictures.test.files) if file.lower().endswith(suffixes or ("\0",))][:FILES]
+        self.test, self.calibration = test, pictures.calibration
+        served = options.format == "savedmodel"
+        rows = [i for i, file in enumerate(pictures.test.files) if served and file.lower().endswith(FILE_SUFFIXES)][:FILES]
         self.files = [pictures.test.files[i] for i in rows]
-        blocks = range(0, len(test), BATCH)
-        found = np.concatenate([run.probabilities(test[i : i + BATCH]) for i in blocks])
+        found = np.concatenate([run.probabilities(test[i : i + BATCH]) for i in range(0, len(test), BATCH)])
         self.truth = Truth(found, pictures.labels, run.labels, found[rows] if rows else None)
-        self._compare_with_record()
+        self.facts = card.facts(run, options)
 
-    def first_that_passes(self, candidates: tuple[str, ...]) -> dict[str, Any]:
-        """Try one way of quantising after the other.
+    def first_that_passes(self, output: Path) -> dict[str, Any]:
+        """Try one way of quantising after the other; the first artifact that passes its check becomes `output`.
 
         Raises:
-            UserError: the last one fails too.
+            UserError: none passes.
         """
         tried: list[dict[str, Any]] = []
-        for quantize in candidates:
-            with aside(self.output) as folder:
-                report = self._attempt(folder, quantize)
-                fault = report["check"]["fault"]
-                if not fault or (self.options.allow_drop and len(candidates) == 1):
-                    self._complete(folder, {**report, "tried": tried})
-                    os.rename(folder, self.output)
-                    return {**report, "tried": tried, "folder": str(self.output)}
-            tried.append({key: report[key] for key in ("quantize", "check")})
-            self.reporter.note(f"{quantize}: {fault}")
-        keep = "" if len(candidates) > 1 else "; --allow-drop keeps it"
-        raise UserError(f"--format {self.options.format}{_quantised(quantize)}: {fault}; it was not kept{keep}")
+        self._compare_with_record()
+        ways = self.options.ways()
+        for way in ways:
+            with aside(output) as folder:
+                report = {**self._attempt(folder, way), "tried": tried}
+                if report["passed"] or (self.options.allow_drop and way is ways[-1]):
+                    self._complete(folder, report)
+                    os.rename(folder, output)
+                    return {**report, "folder": str(output)}
+            tried.append({"quantize": str(way), "check": report["check"]})
+            self.reporter.note(f"{way}: {report['check']['fault']}")
+        raise UserError(f"{self._asked()}: {tried[-1]['check']['fault']}; it was not kept (--allow-drop would)")
 
-    def _attempt(self, folder: Path, quantize: str) -> dict[str, Any]:
+    @cached_property
+    def selective(self) -> Selective:
+        """The network calibrated for selective int8: made once, as calibrating takes longest."""
+        assert self.calibration is not None, "int8 is calibrated"
+        return Selective(self.run.model, self.calibration)
+
+    def _attempt(self, folder: Path, way: Way) -> dict[str, Any]:
+        """Write an artifact and run it over the test pictures."""
         (folder / metadata.LABELS).write_bytes(metadata.lines(self.run.labels))
-        extra = write(self.options.format, quantize, self._ingredients(folder))
-        artifact = str(extra.pop("artifact"))
-        answers = ask(self.options.format, folder / artifact, self.test, self.files)
-        size = size_of(folder / artifact)
-        checked = check(self.truth, answers, size, quantize != "none", self.options.max_drop)
-        golden.write(folder, self.options.format, quantize, artifact, self.truth.labels, self.test, answers.probabilities)
-        return self._report(quantize, artifact, checked, extra)
-
-    def _ingredients(self, folder: Path) -> Ingredients:
-        return Ingredients(self.run, self.run.model, folder, self.calibration, card.facts(self.run, self.options))
-
-    def _report(self, quantize: str, artifact: str, checked: Check, extra: dict[str, Any]) -> dict[str, Any]:
+        given = Ingredients(self.run, self.run.model, folder, self.calibration, self.facts, lambda: self.selective)
+        extra = write(self.options.format, way, given)
+        facts = {"format": self.options.format, "quantize": way.quantize, "artifact": extra["artifact"]}
+        path = folder / extra["artifact"]
+        answers = ask(self.options.format, path, self.test, self.files)
+        found = check(self.truth, answers, size_of(path), way.quantize != "none", self.options.max_drop)
+        rows = np.sort(spread(self.truth.labels, golden.COUNT))
+        golden.write(folder, facts, self.test[rows], answers.probabilities[rows])
         return {
-            "format": self.options.format, "quantize": quantize, "artifact": artifact, "image_size": self.run.image_size,
-            "labels": list(self.run.labels), "max_drop": self.options.max_drop, "passed": not checked.fault,
-            "check": checked.to_json(), **extra, "versions": versions(), "machine": machine(),
+            **facts, **extra, "image_size": self.run.image_size, "labels": list(self.run.labels),
+            "max_drop": self.options.max_drop, "passed": not found.fault, "check": found.to_json(), "versions": versions(), "machine": machine(),
         }  # fmt: skip
 
     def _complete(self, folder: Path, report: dict[str, Any]) -> None:
@@ -117,9 +115,11 @@ class Work:
         recorded = (self.run.metrics.get("test") or {}).get("accuracy")
         now = float((self.truth.probabilities.argmax(1) == self.truth.labels).mean())
         if recorded is not None and abs(recorded - now) > 0.005:
-            self.reporter.note(
-                f"accuracy on the test pictures is {now:.4f}, but the run recorded {recorded:.4f}: have they changed?"
-            )
+            self.reporter.note(f"accuracy on the test pictures is {now:.4f}; the run recorded {recorded:.4f}. Did they change?")
+
+    def _asked(self) -> str:
+        quantize = self.options.quantize
+        return f"--format {self.options.format}" + ("" if quantize == "none" else f" --quantize {quantize}")
 
 
 @contextmanager
@@ -153,14 +153,8 @@ def machine() -> dict[str, Any]:
     return {"processor": platform.machine(), "system": platform.system(), "cores": os.cpu_count()}
 
 
-def _quantised(quantize: str) -> str:
-    return "" if quantize == "none" else f" --quantize {quantize}"
-
-
 def _fresh(run: SavedRun, options: ExportOptions) -> Path:
     output = Path(options.output) if options.output else run.folder / "export" / options.folder_name()
     if output.exists():
-        raise UserError(
-            f"--output {output}: is there already; remove it, or name a folder that does not exist", received=str(output)
-        )
+        raise UserError(f"--output {output}: is there already; remove it, or name another", received=str(output))
     return output

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tlapp.engine.export import metadata, saved_model, tflite
+from tlapp.engine.export.options import Way
+from tlapp.engine.export.selective import Selective
 from tlapp.engine.saved import SavedRun
 from tlapp.errors import UserError
 
@@ -21,35 +23,40 @@ class Ingredients(NamedTuple):
     folder: Path
     calibration: np.ndarray | None
     facts: metadata.Facts
+    selective: Callable[[], Selective]
 
 
-def write(kind: str, quantize: str, given: Ingredients) -> dict[str, Any]:
+def write(kind: str, way: Way, given: Ingredients) -> dict[str, Any]:
     """Write an artifact; return {"artifact": its name in the folder} and what else export.json is to say.
 
     Raises:
         UserError: the model does not convert, or a package is missing.
     """
-    return WRITERS[kind](quantize, given)
+    return WRITERS[kind](way, given)
 
 
-def _saved_model(quantize: str, given: Ingredients) -> dict[str, Any]:
+def _saved_model(way: Way, given: Ingredients) -> dict[str, Any]:
     return {"artifact": saved_model.write(given.model, given.run.labels, given.folder)}
 
 
-def _tflite(quantize: str, given: Ingredients) -> dict[str, Any]:
-    extra: dict[str, Any] = {}
-    content = tflite.convert(given.model, quantize, given.calibration)
+def _tflite(way: Way, given: Ingredients) -> dict[str, Any]:
+    if way.keep:
+        selective = given.selective()
+        content = selective.convert(way.keep)
+        kept = [layer._asdict() for layer in selective.layers[: way.keep]]
+    else:
+        content, kept = tflite.convert(given.model, way.quantize, given.calibration), []
     (given.folder / tflite.FILE).write_bytes(metadata.add(content, given.facts))
-    return {"artifact": tflite.FILE, **extra}
+    return {"artifact": tflite.FILE, "kept_float": kept}
 
 
-def _keras(quantize: str, given: Ingredients) -> dict[str, Any]:
+def _keras(way: Way, given: Ingredients) -> dict[str, Any]:
     name = "model.keras"
     (given.folder / name).write_bytes((given.run.folder / name).read_bytes())
     return {"artifact": name}
 
 
-def _onnx(quantize: str, given: Ingredients) -> dict[str, Any]:
+def _onnx(way: Way, given: Ingredients) -> dict[str, Any]:
     name = "model.onnx"
     try:
         given.model.export(str(given.folder / name), format="onnx", verbose=False)
@@ -58,7 +65,7 @@ def _onnx(quantize: str, given: Ingredients) -> dict[str, Any]:
     return {"artifact": name}
 
 
-WRITERS: dict[str, Callable[[str, Ingredients], dict[str, Any]]] = {
+WRITERS: dict[str, Callable[[Way, Ingredients], dict[str, Any]]] = {
     "savedmodel": _saved_model,
     "tflite": _tflite,
     "keras": _keras,

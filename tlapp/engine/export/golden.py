@@ -10,29 +10,28 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tlapp.engine.export.pictures import spread
-
 COUNT = 8
 FOLDER, FILE = "golden", "golden.json"
 # Other machines round otherwise: float kernels in the last digits, integer ones by a step or two of a few activations.
 TOLERANCE = {False: 1e-3, True: 0.05}
 
 
-def write(
-    folder: Path, kind: str, quantize: str, artifact: str, labels: np.ndarray, pictures: np.ndarray, found: np.ndarray
-) -> None:
-    """Write eight of the test pictures and what the artifact says of them; and the digests of every file in the folder."""
+def write(folder: Path, facts: dict[str, Any], pictures: np.ndarray, found: np.ndarray) -> None:
+    """Write golden.json: pictures, what the artifact says of them, and the digests of every file in the folder.
+
+    Args:
+        facts: format, quantize and artifact.
+        pictures: (n, size, size, 3) uint8.
+        found: probabilities (n, classes).
+    """
     (folder / FOLDER).mkdir()
-    rows = np.sort(spread(labels, COUNT))
     vectors = []
-    for number, row in enumerate(rows):
+    for number, (picture, row) in enumerate(zip(pictures, found, strict=True)):
         name = f"{FOLDER}/{number}.png"
-        Image.fromarray(pictures[row]).save(folder / name)
-        vectors.append({"file": name, "probabilities": [float(value) for value in found[row]]})
-    facts = {
-        "format": kind, "quantize": quantize, "artifact": artifact, "tolerance": TOLERANCE[quantize != "none"],
-        "sha256": digests(folder), "vectors": vectors,
-    }  # fmt: skip
+        Image.fromarray(picture).save(folder / name)
+        vectors.append({"file": name, "probabilities": [float(value) for value in row]})
+    tolerance = TOLERANCE[facts["quantize"] != "none"]
+    facts = {**facts, "tolerance": tolerance, "sha256": digests(folder), "vectors": vectors}
     (folder / FILE).write_text(json.dumps(facts, indent=1), encoding="utf-8")
 
 

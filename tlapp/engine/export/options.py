@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import Field
 
@@ -11,6 +11,19 @@ from tlapp.errors import UserError
 
 Format = Literal["savedmodel", "tflite", "keras", "onnx"]
 Quantize = Literal["none", "float16", "dynamic", "int8", "auto"]
+
+
+class Way(NamedTuple):
+    """A way of quantising. `keep`: how many layers stay in float, those with the largest error by int8."""
+
+    quantize: str
+    keep: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.quantize}, {self.keep} layers in float" if self.keep else self.quantize
+
+
+INT8 = (Way("int8"), Way("int8", 4), Way("int8", 8), Way("int8", 16))
 
 
 class ExportOptions(Options):
@@ -25,6 +38,14 @@ class ExportOptions(Options):
     data: str | None = Field(None, description="where the run's pictures are now, as --data of train, if they have moved")
     name: str | None = Field(None, description="the model's name in its metadata and card; the run's by default")
     author: str = Field("", description="the author's name in its metadata and card")
+    licence: str = Field("", description="the model's licence in its metadata and card, such as apache-2.0")
+    backbone_licence: str = Field("", description="licence of the backbone's weights and of their training data, for the card")
+
+    def ways(self) -> tuple[Way, ...]:
+        """The ways of quantising to try, smallest file first; the first that passes its check is taken."""
+        if self.quantize == "auto":
+            return (*INT8, Way("dynamic"), Way("float16"), Way("none"))
+        return INT8 if self.quantize == "int8" and not self.allow_drop else (Way(self.quantize),)
 
     def folder_name(self) -> str:
         """The folder under RUN/export/."""
