@@ -22,7 +22,7 @@ class Mlp(Head):
     """Hidden layers with dropout, then a dense layer."""
 
     hidden: tuple[Size, ...] = Field((256,), min_length=1, description="sizes of the hidden layers, from the features on")
-    dropout: float = Field(0.3, ge=0, lt=1, description="share of each hidden layer left out at random while training")
+    dropout: float = Field(0.5, ge=0, lt=1, description="share of each hidden layer left out at random while training")
 
     def build(self, features: Any, task: Task) -> Any:
         import keras
@@ -37,7 +37,7 @@ class Mlp(Head):
 class Cosine(Head):
     """Cosine similarity of the features to one learnt vector a class, times a scale."""
 
-    scale: float = Field(16.0, gt=0, description="factor on the similarity; larger makes the probabilities sharper")
+    scale: float = Field(32.0, gt=0, description="factor on the similarity; larger makes the probabilities sharper")
 
     def build(self, features: Any, task: Task) -> Any:
         import keras

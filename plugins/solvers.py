@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,7 +18,7 @@ UNSEEN = 10.0
 
 
 @dataclass(frozen=True)
-class ScaledSolver:
+class ScaledSolver(ABC):
     """Scales the features, numbers the classes that have examples, and leaves the rest to `solve`.
 
     Attributes:
@@ -61,7 +61,7 @@ class Outputs:
 
 
 @dataclass(frozen=True)
-class Linear(ScaledSolver):
+class Linear(ScaledSolver, ABC):
     """A linear function of the features, by an estimator with `coef_`, `intercept_` and an inverse penalty C.
 
     Attributes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -42,9 +43,7 @@ def point(kind: str, name: str) -> EntryPoint:
     """
     points = found(kind).get(name)
     if not points:
-        near = difflib.get_close_matches(name, found(kind), n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(found(kind))}"
-        raise UserError(f"{FLAGS[kind]} {name}: no {kind} of that name is installed; {hint}")
+        raise UserError(f"{FLAGS[kind]} {name}: no {kind} of that name is installed; {hint(name, found(kind))}")
     if len(points) > 1:
         claims = " and ".join(origin(point) for point in points)
         raise PluginError(f"{kind} {name} is claimed by {claims}; uninstall one of them")
@@ -67,6 +66,13 @@ def load(kind: str, name: str) -> Any:
     if fault := fault_of(kind, plugin):
         raise PluginError(f"{label(kind, name)} {fault}")
     return plugin
+
+
+def hint(name: str, known: Iterable[str]) -> str:
+    """What the user may have meant."""
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
 
 
 def fault_of(kind: str, plugin: Any) -> str:

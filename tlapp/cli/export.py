@@ -28,7 +28,9 @@ from tlapp.cli.screen import Screen
 @click.option("--author", default="", help="The author's name in its metadata and card.")
 @click.option("--licence", default="", help="The model's licence in its metadata and card, such as apache-2.0.")
 @click.option(
-    "--snippet", type=click.Choice(["python", "kotlin", "swift"]), help="Write a program that uses the artifact to standard output, and do nothing else."
+    "--snippet",
+    type=click.Choice(["python", "kotlin", "swift"]),
+    help="Write a program that uses the artifact, and nothing else.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there.")
 def export(run: str, kind: str | None, snippet: str | None, as_json: bool, **settings: Any) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterable
 from typing import Any, Literal, Union, get_args, get_origin
 
 import click
+from click.shell_completion import CompletionItem
 from pydantic.fields import FieldInfo
 
 from tlapp import registry
 from tlapp.contracts.options import Options
+from tlapp.light import light
 from tlapp.settings import flag
 
 
@@ -20,13 +21,19 @@ def click_options(options: type[Options], prefix: str = "") -> list[click.Option
 
 
 def _option(key: str, field: FieldInfo) -> click.Option:
-    help = f"{field.description or ''}{_range(field)}"
-    if field.default is not None:
-        help += f"  [default: {show(field.default)}]"
     kind = {"plugin": "strategy", "head": "head", "backbone": "backbones"}.get(key)
     return click.Option(
-        [flag(key), key], help=help, metavar=metavar(field), shell_complete=_names(kind) if kind else _choices(field)
+        [flag(key), key], help=describe(field), metavar=metavar(field), shell_complete=_names(kind) if kind else _values(field)
     )
+
+
+def describe(field: FieldInfo) -> str:
+    """The help of a field with its range and default."""
+    text = f"{field.description or ''}{_range(field)}"
+    if field.is_required():
+        return f"{text}  [required]"
+    default = field.get_default(call_default_factory=True)
+    return text if default is None else f"{text}  [default: {show(default)}]"
 
 
 def show(value: Any) -> str:
@@ -57,12 +64,31 @@ def _range(field: FieldInfo) -> str:
     return f" ({', '.join(bounds)})" if bounds else ""
 
 
-def _choices(field: FieldInfo) -> Any:
+def _values(field: FieldInfo) -> Any:
+    """Completes a value: by its choices, or as a file where any text will do."""
     kind = plain(field.annotation)
-    values: Iterable[Any] = get_args(kind) if get_origin(kind) is Literal else ()
-    return lambda context, option, typed: [str(value) for value in values if str(value).startswith(typed)]
+    choices = ("true", "false") if kind is bool else tuple(map(str, get_args(kind))) if get_origin(kind) is Literal else ()
+
+    def complete(context: click.Context, option: click.Parameter, typed: str) -> list[Any]:
+        if kind is str:
+            return [CompletionItem(typed, type="file")]
+        return [value for value in choices if value.startswith(typed)]
+
+    return complete
 
 
 def _names(kind: str) -> Any:
-    end = ":" if kind == "backbones" else ""
-    return lambda context, option, typed: [name + end for name in registry.found(kind) if name.startswith(typed)]
+    """Completes a plugin's name; after the colon of a backbone's ID, its provider's names where that takes no Keras."""
+
+    def complete(context: click.Context, option: click.Parameter, typed: str) -> list[str]:
+        prefix, colon, _ = typed.partition(":")
+        if kind != "backbones" or not colon:
+            end = ":" if kind == "backbones" else ""
+            return [name + end for name in registry.found(kind) if name.startswith(typed)]
+        try:
+            with light():
+                return [name for name in (f"{prefix}:{name}" for name in registry.load(kind, prefix)().names()) if name.startswith(typed)]
+        except Exception:  # a completion that fails would litter the prompt
+            return []
+
+    return complete

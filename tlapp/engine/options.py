@@ -34,7 +34,8 @@ class RunOptions(Options):
     augment: Literal["none", "basic"] = Field("none", description="basic: random flip, crop and colour, fresh each epoch")
     patience: int = Field(10, ge=1, description="epochs without a better validation loss before a phase stops")
     schedule: Literal["cosine", "constant"] = Field("cosine", description="learning rate through a phase")
-    label_smoothing: float = Field(0.1, ge=0, lt=1, description="share of a label spread over all classes")
+    # 0.05: on small sets as accurate as 0.1 and better calibrated, and half a point above none (docs/results.md).
+    label_smoothing: float = Field(0.05, ge=0, lt=1, description="share of a label spread over all classes")
     clip_norm: float = Field(1.0, gt=0, description="global norm that a step's gradient is clipped to")
     weight_decay: float = Field(1e-4, ge=0, description="decoupled weight decay (AdamW)")
     class_weights: Literal["auto", "none"] = Field("auto", description="auto: weigh classes when they differ more than 3 to 1")

@@ -32,7 +32,7 @@ def write(run: SavedRun, options: ExportOptions, report: Mapping[str, Any]) -> s
         [f"# {known.name}", "", known.description, f"Author: {known.author or 'to be filled in'}.", ""],
         ["## Intended use", "", "To be filled in by the author: for what, for whom, and what it must not be used for.", ""],
         ["## Data", "", *_data(run), ""],
-        ["## Training", "", *_training(run, options), ""],
+        ["## Training", "", *_training(run), ""],
         ["## Metrics", "", *_metrics(report), ""],
         ["## How to load it", "", *_loading(report), ""],
     )
@@ -63,10 +63,10 @@ def _data(run: SavedRun) -> Iterator[str]:
         yield f"| {_cell(label)} | " + " | ".join(str(counts[label, split]) for split in ("train", "val", "test")) + " |"
 
 
-def _training(run: SavedRun, options: ExportOptions) -> Iterator[str]:
+def _training(run: SavedRun) -> Iterator[str]:
     plan = json.loads((run.folder / "plan.json").read_text(encoding="utf-8"))
     yield f"- backbone's weights: {plan.get('weights') or 'unknown'}"
-    yield f"- licence of the backbone: {options.backbone_licence or 'unknown; to be filled in'}"
+    yield f"- licence of the backbone: {plan.get('licence') or 'unknown; to be filled in'}"
     for phase in plan.get("phases", ()):
         trains = ", ".join(phase.get("stages") or ()) or "the head alone"
         yield f"- phase {phase['name']}: trains {trains}"
@@ -90,7 +90,7 @@ def _metrics(report: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _loading(report: Mapping[str, Any]) -> Iterator[str]:
-    yield f"Give it RGB pictures of {report['image_size']} x {report['image_size']} with values 0 to 255: it prepares them itself."
+    yield f"Give it RGB pictures of {report['image_size']} x {report['image_size']} of values 0 to 255: it scales them itself."
     yield "`tlapp verify` on this folder replays its golden vectors."
     yield ""
     yield from ("```python", snippets.python(report["format"]).rstrip(), "```")

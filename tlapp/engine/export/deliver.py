@@ -103,7 +103,8 @@ class Work:
         golden.write(folder, facts, self.test[rows], answers.probabilities[rows])
         return {
             **facts, **extra, "image_size": self.run.image_size, "labels": list(self.run.labels),
-            "max_drop": self.options.max_drop, "passed": not found.fault, "check": found.to_json(), "versions": versions(), "machine": machine(),
+            "max_drop": self.options.max_drop,
+            "passed": not found.fault, "check": found.to_json(), "versions": versions(), "machine": machine(),
         }  # fmt: skip
 
     def _complete(self, folder: Path, report: dict[str, Any]) -> None:

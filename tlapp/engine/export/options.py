@@ -39,7 +39,6 @@ class ExportOptions(Options):
     name: str | None = Field(None, description="the model's name in its metadata and card; the run's by default")
     author: str = Field("", description="the author's name in its metadata and card")
     licence: str = Field("", description="the model's licence in its metadata and card, such as apache-2.0")
-    backbone_licence: str = Field("", description="licence of the backbone's weights and of their training data, for the card")
 
     def ways(self) -> tuple[Way, ...]:
         """The ways of quantising to try, smallest file first; the first that passes its check is taken."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tlapp.errors import UserError
 
 _RUN = {
-    "tflite": '''\
+    "tflite": """\
 from ai_edge_litert.interpreter import Interpreter
 
 interpreter = Interpreter("model.tflite")
@@ -18,8 +18,8 @@ def classify(pixels):
     interpreter.set_tensor(source["index"], pixels.astype(source["dtype"]))
     interpreter.invoke()
     return interpreter.get_tensor(target["index"])[0]
-''',
-    "savedmodel": '''\
+""",
+    "savedmodel": """\
 import tensorflow as tf
 
 model = tf.saved_model.load("1").signatures["serving_default"]
@@ -28,8 +28,8 @@ size = model.structured_input_signature[1]["image"].shape[1]
 
 def classify(pixels):
     return model(image=tf.constant(pixels, tf.float32))["probabilities"].numpy()[0]
-''',
-    "keras": '''\
+""",
+    "keras": """\
 import keras
 
 model = keras.saving.load_model("model.keras", compile=False)
@@ -38,8 +38,8 @@ size = model.input_shape[1]
 
 def classify(pixels):
     return model.predict(pixels.astype("float32"), verbose=0)[0]
-''',
-    "onnx": '''\
+""",
+    "onnx": """\
 import onnxruntime
 
 session = onnxruntime.InferenceSession("model.onnx")
@@ -49,7 +49,7 @@ size = source.shape[1]
 
 def classify(pixels):
     return session.run(None, {source.name: pixels.astype("float32")})[0][0]
-''',
+""",
 }
 
 _PYTHON = '''\

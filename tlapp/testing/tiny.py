@@ -1,4 +1,4 @@
-"""For those who write plugins: a tiny backbone, a tiny set of pictures, and a way to train on both in seconds."""
+"""A tiny backbone, a tiny set of pictures, and a way to train on both in seconds."""
 
 from __future__ import annotations
 

@@ -1,0 +1,29 @@
+"""tlapp doctor."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from tlapp.errors import UserError
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there.")
+def doctor(as_json: bool) -> None:
+    """Say what is installed, and rehearse on tiny data: train, save, reload, SavedModel, TFLite, parity. Takes about a minute."""
+    from tlapp.engine.export.rehearsal import installed, rehearse
+
+    facts, steps = installed(), []
+    if not as_json:
+        for name, value in facts.items():
+            click.echo(f"{name:24} {value}")
+    for step in rehearse():
+        steps.append(step)
+        if not as_json:
+            click.echo(f"{step.name:24} {'ok' if not step.fault else 'FAILED: ' + step.fault} ({step.seconds:.1f} s)")
+    if as_json:
+        click.echo(json.dumps({"installed": facts, "rehearsal": [step._asdict() for step in steps]}))
+    if failed := [step.name for step in steps if step.fault]:
+        raise UserError(f"this machine fails at: {', '.join(failed)}")

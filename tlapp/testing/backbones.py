@@ -1,0 +1,108 @@
+"""The rules that are backbone providers' own."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tlapp.contracts import UserError
+from tlapp.contracts.graph import is_nested, steps
+from tlapp.testing.subject import BackbonesSubject, Broken
+
+UNKNOWN = "no-such-backbone"
+
+
+def names(subject: BackbonesSubject) -> None:
+    """names() lists names, without a prefix, and a name that it does not know is a UserError."""
+    listed = list(subject.plugin.names())
+    if bad := [name for name in listed if not isinstance(name, str) or not name]:
+        raise Broken(f"names() lists {bad[0]!r}")
+    try:
+        subject.plugin.load(UNKNOWN)
+    except UserError:
+        return
+    except Exception as error:
+        raise Broken(f"load({UNKNOWN!r}) must raise a UserError. It raised {type(error).__name__}") from error
+    raise Broken(f"load({UNKNOWN!r}) must raise a UserError")
+
+
+def facts(subject: BackbonesSubject) -> None:
+    """The facts are those of the graph: input size, stages of different names from input to output, parameters of each."""
+    loaded = subject.loaded
+    found, shape = loaded.facts, tuple(loaded.graph.inputs[0].shape)
+    wanted = (None, found.input.size, found.input.size, found.input.channels)
+    if shape != wanted:
+        raise Broken(f"the facts say that its input is {wanted}; the graph's is {shape}")
+    stages = [stage.name for stage in found.stages]
+    if not stages or len(set(stages)) != len(stages):
+        raise Broken(f"its stages must be one or more, of different names. Received: {', '.join(stages) or 'none'}")
+    counts = dict.fromkeys(stages, 0)
+    for layer in loaded.graph.layers:
+        if layer.weights and loaded.stage_of.get(layer.name) in counts:
+            counts[loaded.stage_of[layer.name]] += sum(int(np.prod(v.shape)) for v in layer.weights if "seed" not in v.path)
+    for stage in found.stages:
+        if stage.params != counts[stage.name]:
+            raise Broken(f"the facts give stage {stage.name} {stage.params:,} parameters; its layers have {counts[stage.name]:,}")
+
+
+def graph(subject: BackbonesSubject) -> None:
+    """The graph is a flat functional Keras model from raw pictures, 0 to 255, to finite features (batch, size)."""
+    model = subject.loaded.graph
+    if not hasattr(model, "_nodes_by_depth") or len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise Broken("it must be a functional keras.Model of one input and one output")
+    if len(model.outputs[0].shape) != 2:
+        raise Broken(f"its output must be (batch, features). Received: {tuple(model.outputs[0].shape)}")
+    if nested := [step.operation.name for step in steps(model) if is_nested(step.operation)]:
+        raise Broken(f"{nested[0]} is a model inside the graph; contracts.graph.expand makes it flat")
+    features = np.asarray(model(_noise(model), training=False))
+    if not np.isfinite(features).all() or np.ptp(features) == 0:
+        raise Broken("pictures of values 0 to 255 give features that are not finite, or all the same")
+
+
+def layers(subject: BackbonesSubject) -> None:
+    """Every layer with weights belongs to a stage, and no stage reads from a later one."""
+    loaded = subject.loaded
+    order = {stage.name: place for place, stage in enumerate(loaded.facts.stages)}
+    reached: dict[int, int] = {}
+    for step in steps(loaded.graph):
+        name = step.operation.name
+        stage = loaded.stage_of.get(name)
+        if stage not in order and (stage is not None or step.operation.weights):
+            raise Broken(f"layer {name} is in the stage {stage}, but the facts list {', '.join(order)}")
+        before = max((reached.get(id(tensor), -1) for tensor in step.inputs), default=-1)
+        here = before if stage is None else order[stage]
+        if here < before:
+            raise Broken(f"layer {name} of stage {stage} reads from a later stage; a cut between the two is not possible")
+        reached.update({id(tensor): here for tensor in step.outputs})
+
+
+def cut(subject: BackbonesSubject) -> None:
+    """The frozen front and the living rest, one after the other, compute what the whole does."""
+    from tlapp.engine.cut import cut as split
+    from tlapp.engine.front import Front
+    from tlapp.engine.net import infer
+    from tlapp.contracts.graph import replay
+
+    loaded = subject.loaded
+    pictures = _noise(loaded.graph)
+    whole = np.asarray(loaded.graph(pictures, training=False))
+    where = split(loaded.graph, loaded.facts.last(1), loaded.stage_of)
+    crossing = [pictures] if where.at_input else Front(loaded.graph, where.boundary)(pictures)
+    values = {id(symbol): value for symbol, value in zip(where.boundary, crossing, strict=True)}
+    found = np.asarray(replay(where.rest, values, infer)[id(where.output)])
+    if not np.allclose(found, whole, rtol=1e-3, atol=1e-3 * float(np.abs(whole).max())):
+        raise Broken(f"cut before the last stage, features differ by up to {np.abs(found - whole).max():.3g}")
+
+
+def size(subject: BackbonesSubject) -> None:
+    """native_size() is the size that load() chooses by itself, or None."""
+    told = subject.plugin.native_size(subject.backbone_name)
+    if told is None:
+        return
+    found = subject.plugin.load(subject.backbone_name, weights=subject.asked["weights"]).facts.input.size
+    if told != found:
+        raise Broken(f"native_size() says {told}; load() chose {found}")
+
+
+def _noise(model: object) -> np.ndarray:
+    shape = tuple(model.inputs[0].shape)[1:]  # type: ignore[attr-defined]
+    return np.random.default_rng(0).integers(0, 256, (4, *shape)).astype(np.float32)

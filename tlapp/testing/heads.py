@@ -1,0 +1,48 @@
+"""The rules that are heads' own."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import numpy as np
+
+from tlapp.contracts import Head, Task
+from tlapp.testing.subject import Broken, Subject
+
+
+def builds(subject: Subject) -> None:
+    """build() gives a Keras layer from (batch, size) to (batch, classes), whatever the size and the number of classes."""
+    import keras
+
+    allowed = get_args(get_args(Head.__annotations__["activation"])[0]) if not isinstance(Head.__annotations__["activation"], str) else ("softmax", "sigmoid")
+    if subject.kind.activation not in allowed:
+        raise Broken(f"its activation must be one of {', '.join(allowed)}. Received: {subject.kind.activation!r}")
+    for size, classes in ((8, 2), (33, 5)):
+        features = keras.Input((size,))
+        layer = subject.plugin.build(features, _task(classes))
+        if not isinstance(layer, keras.Layer):
+            raise Broken(f"build() must give a Keras layer. Received: {type(layer).__name__}")
+        shape = tuple(layer(features).shape)
+        if shape != (None, classes):
+            raise Broken(f"for {size} features and {classes} classes its outputs have the shape {shape}, not (None, {classes})")
+
+
+def loss(subject: Subject) -> None:
+    """loss() gives a finite number for each example, and a smaller one for right outputs than for wrong ones."""
+    import keras
+
+    labels = np.eye(4, dtype=np.float32)
+    right = keras.ops.convert_to_tensor(6 * labels - 3)
+    good, bad = (np.asarray(subject.plugin.loss(keras.ops.convert_to_tensor(labels), outputs)) for outputs in (right, -right))
+    for found in (good, bad):
+        if found.shape != (4,):
+            raise Broken(f"for 4 examples loss() gives the shape {found.shape}, not (4,): one number an example")
+        if not np.isfinite(found).all():
+            raise Broken(f"loss() gives {found}")
+    if not (good < bad).all():
+        raise Broken(f"loss() of right outputs, {good.mean():.4g}, is not below that of wrong ones, {bad.mean():.4g}")
+
+
+def _task(classes: int) -> Task:
+    names: Any = tuple(f"class{i}" for i in range(classes))
+    return Task(names, {"train": 10 * classes, "val": classes, "test": classes})

@@ -1,0 +1,173 @@
+"""The rules that plugins of every kind keep. A docstring is the rule; what is raised is what was seen instead."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml as yaml_
+
+from tlapp.contracts.version import misfit
+from tlapp.light import HEAVY
+from tlapp.settings import collisions
+from tlapp.testing.subject import EPOCHS, Broken, Subject, Untried
+
+LEAVES_LIGHT = """
+import importlib, sys
+sys.path[:] = {path!r}
+try:
+    importlib.import_module({module!r})
+except ModuleNotFoundError as error:
+    sys.exit(9 if error.name == {module!r} else 1)
+print(*sorted(set({heavy!r}) & set(sys.modules)))
+"""
+
+
+def contract(subject: Subject) -> None:
+    """Its `contract` names a version of tlapp.contracts that this tlapp can serve."""
+    if unfit := misfit(subject.kind.contract):
+        raise Broken(unfit)
+
+
+def options(subject: Subject) -> None:
+    """The class has a docstring, every option has help and a default that it accepts itself, and no option takes a name of the engine's."""
+    kind = subject.kind
+    if not (kind.__doc__ or "").strip() or kind.__doc__ == kind.__base__.__doc__:
+        raise Broken(f"{kind.__name__} has no docstring; its first line is the help that `tlapp plugins list` shows")
+    for key, field in kind.model_fields.items():
+        if not (field.description or "").strip():
+            raise Broken(f"option {key} has no help; write Field(..., description=...)")
+        if field.is_required():
+            raise Broken(f"option {key} has no default; whoever tries `--plugin` first should not have to choose")
+    if taken := collisions("head" if hasattr(kind, "activation") else "strategy", kind.model_fields):
+        raise Broken(f"option {taken[0]} is one of the engine's own")
+    defaults = {key: field.get_default(call_default_factory=True) for key, field in kind.model_fields.items()}
+    try:
+        kind(**defaults)
+    except ValueError as error:
+        raise Broken(f"its defaults are refused by its own checks: {' '.join(str(error).split())}") from error
+
+
+def yaml(subject: Subject) -> None:
+    """Its settings survive YAML there and back: what settings.yaml holds makes an equal object."""
+    plugin = subject.plugin
+    text = yaml_.safe_dump(plugin.model_dump(mode="json"))
+    again = type(plugin)(**yaml_.safe_load(text))
+    if again != plugin:
+        raise Broken(f"{plugin!r} became {again!r}")
+
+
+def light_import(subject: Subject) -> None:
+    """Importing its module imports no TensorFlow and no Keras: `tlapp --help` answers at once with it installed."""
+    module = subject.kind.__module__
+    code = LEAVES_LIGHT.format(path=sys.path, module=module, heavy=HEAVY)
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=dict(os.environ))
+    if child.returncode:
+        raise Untried(f"its module {module} cannot be imported on its own")
+    if child.stdout.strip():
+        raise Broken(f"importing {module} imports {', '.join(child.stdout.split())}; import it inside the functions that use it")
+
+
+def learns(subject: Subject) -> None:
+    """Six epochs of two steps on the tiny backbone give finite losses that fall in every phase trained by gradient."""
+    if rising := _rising(subject.trial()):
+        # Slow learners get a second chance: four times the epochs.
+        phase, losses = rising
+        if rising := _rising(subject.trial(4 * EPOCHS)):
+            phase, losses = rising
+            raise Broken(f"phase {phase}: the loss went from {losses[0]:.6g} to {min(losses[1:]):.6g} at best, in {len(losses)} epochs")
+
+
+def _rising(trial: Any) -> tuple[str, list[float]] | None:
+    return next(((phase, losses) for phase, losses in trial.losses().items() if not min(losses[1:]) < losses[0]), None)
+
+
+def saved(subject: Subject) -> None:
+    """The saved model opens without the plugin, being of Keras's own layers, and predicts what the trained one does."""
+    trial = subject.trial()
+    known = set(trial.job.provider.custom_layers().values())
+    for layer in trial.model().layers:
+        if type(layer) not in known and not type(layer).__module__.startswith("keras."):
+            raise Broken(f"layer {layer.name} is a {type(layer).__module__}.{type(layer).__name__}; use layers of Keras's own")
+    pictures = _pictures(trial)
+    difference = np.abs(_reopened(subject).probabilities(pictures) - _probabilities(trial, pictures)).max()
+    if not difference <= 1e-6:
+        raise Broken(f"a probability differs by {difference:.2g} after saving and loading")
+
+
+def savedmodel(subject: Subject) -> None:
+    """It exports to a SavedModel whose probabilities are the Keras model's to within 0.001."""
+    import tensorflow as tf
+
+    from tlapp.engine.export import saved_model
+
+    run, pictures = _reopened(subject), _pictures(subject.trial())
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        (folder / "labels.txt").write_text("".join(f"{label}\n" for label in run.labels), encoding="utf-8")
+        served = tf.saved_model.load(str(folder / saved_model.write(run.model, run.labels, folder)))
+        found = served.signatures["serving_default"](image=tf.constant(pictures, tf.float32))["probabilities"].numpy()
+    _same(found, run.probabilities(pictures))
+
+
+def tflite(subject: Subject) -> None:
+    """It exports to TFLite of built-in operations, whose probabilities are the Keras model's to within 0.001."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    from tlapp.engine.export import tflite as exporter
+
+    run, pictures = _reopened(subject), _pictures(subject.trial())
+    interpreter = Interpreter(model_content=exporter.convert(run.model, "none", None))
+    interpreter.allocate_tensors()
+    source, target = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+    found = []
+    for picture in pictures:
+        interpreter.set_tensor(source, picture[None].astype(np.float32))
+        interpreter.invoke()
+        found.append(interpreter.get_tensor(target)[0])
+    _same(np.stack(found), run.probabilities(pictures))
+
+
+def seed(subject: Subject) -> None:
+    """The same seed gives the same result, to the bit."""
+    first, again = subject.trial(), subject.trial(turn=1)
+    if first.losses() != again.losses():
+        raise Broken("two runs with one seed had different losses; draw random numbers from the seed that you are given")
+    before, after = first.state(), again.state()
+    if changed := [path for path in before if not np.array_equal(before[path], after.get(path))]:
+        raise Broken(f"two runs with one seed ended with different weights: {changed[0]}")
+
+
+def offline(subject: Subject) -> None:
+    """Nothing of all this needs the network."""
+    if subject.reached:
+        raise Broken(f"it tried to reach {', '.join(dict.fromkeys(subject.reached))}")
+
+
+def _reopened(subject: Subject) -> Any:
+    from tlapp.engine.saved import SavedRun
+
+    trial = subject.trial()
+    return subject.once("saved", lambda: SavedRun(trial.record.folder, trial.job.provider.custom_layers), "it does not open")
+
+
+def _pictures(trial: Any) -> np.ndarray:
+    stream = trial.dataset.streams["test"]
+    return stream.pixels.take(np.arange(len(stream)))
+
+
+def _probabilities(trial: Any, pictures: np.ndarray) -> np.ndarray:
+    return trial.model().predict(pictures.astype(np.float32), batch_size=32, verbose=0)
+
+
+def _same(found: np.ndarray, wanted: np.ndarray) -> None:
+    from tlapp.engine.export.check import FLOAT_DIFFERENCE
+
+    difference = np.abs(found - wanted).max()
+    if not difference <= FLOAT_DIFFERENCE:
+        raise Broken(f"a probability differs by {difference:.4f} from the Keras model's")

@@ -1,0 +1,51 @@
+"""Whether two plans are equal, their functions included."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import fields, is_dataclass
+from types import FunctionType, MethodType
+from typing import Any
+
+
+def difference(a: Any, b: Any, where: str = "plan") -> str:
+    """Where two values differ, as a path; "" where they are equal. Functions are equal if their code and what they hold are."""
+    if a is b:
+        return ""
+    if type(a) is not type(b):
+        return where
+    if isinstance(a, (tuple, list)):
+        return f"{where} (its length)" if len(a) != len(b) else _first((f"{where}[{i}]", x, b[i]) for i, x in enumerate(a))
+    if isinstance(a, dict):
+        return where if a.keys() != b.keys() else _first((f"{where}[{key!r}]", a[key], b[key]) for key in a)
+    if is_dataclass(a):
+        return _first((f"{where}.{field.name}", getattr(a, field.name), getattr(b, field.name)) for field in fields(a))
+    if isinstance(a, FunctionType):
+        return _functions(a, b, where)
+    if isinstance(a, MethodType):
+        return _first(((where, a.__func__, b.__func__), (f"{where}.__self__", a.__self__, b.__self__)))
+    if isinstance(a, functools.partial):
+        return _first(((where, a.func, b.func), (where, a.args, b.args), (where, a.keywords, b.keywords)))
+    return "" if _equal(a, b) else where
+
+
+def _functions(a: FunctionType, b: FunctionType, where: str) -> str:
+    if a.__code__ is not b.__code__ and a.__code__ != b.__code__:
+        return where
+    held = [[cell.cell_contents for cell in each.__closure__ or ()] for each in (a, b)]
+    return _first(((where, held[0], held[1]), (where, a.__defaults__, b.__defaults__)))
+
+
+def _first(pairs: Any) -> str:
+    return next((found for where, a, b in pairs if (found := difference(a, b, where))), "")
+
+
+def _equal(a: Any, b: Any) -> bool:
+    """By ==; objects that do not define it, by what they hold."""
+    import numpy as np
+
+    if isinstance(a, np.ndarray):
+        return np.array_equal(a, b)
+    if type(a).__eq__ is object.__eq__ and hasattr(a, "__dict__"):
+        return not difference(vars(a), vars(b))
+    return bool(a == b)

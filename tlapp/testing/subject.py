@@ -1,0 +1,199 @@
+"""What is under test: a plugin, and the runs that rules share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tlapp import guard
+from tlapp.contracts import BackboneProvider, Fit, Head, Plan, Strategy
+from tlapp.engine.options import RunOptions
+from tlapp.errors import TlappError
+from tlapp.testing.tiny import Dense, TinyBackbones, pictures
+
+EPOCHS = 6
+BATCH = 12
+EACH = {"train": 8, "val": 2, "test": 4, "target": 8}
+"""Pictures of each of three classes: an epoch is two whole batches, so that epochs are comparable."""
+
+
+class Broken(Exception):
+    """What a rule saw that it does not allow."""
+
+
+class Untried(Exception):
+    """Why a rule could not be tried."""
+
+
+class Short:
+    """A strategy whose phases are so many epochs long, all else being its own."""
+
+    def __init__(self, strategy: Any, epochs: int):
+        self._strategy, self._epochs = strategy, epochs
+
+    def plan(self, task: Any, backbone: Any) -> Any:
+        plan = self._strategy.plan(task, backbone)
+        if not isinstance(plan, Plan):
+            return plan
+        return Plan(tuple(replace(p, epochs=self._epochs) if isinstance(p, Fit) else p for p in plan.phases), plan.graft)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._strategy, name)
+
+
+class Subject:
+    """A plugin under test.
+
+    Args:
+        plugin: an object or class.
+        folder: to write in.
+        label: its name, for errors.
+        reached: hosts that its code tried to reach, so far.
+        name: of a backbone, where it is a source of them.
+    """
+
+    def __init__(self, plugin: Any, folder: Path, label: str, reached: list[str], name: str | None):
+        self.kind = plugin if isinstance(plugin, type) else type(plugin)
+        self._plugin, self.folder, self.label, self.reached, self.name = plugin, folder, label, reached, name
+        self._made: dict[str, Any] = {}
+
+    @cached_property
+    def plugin(self) -> Any:
+        """The object; one of its defaults where a class was given."""
+        if not isinstance(self._plugin, type):
+            return self._plugin
+        try:
+            return self._plugin()
+        except Exception as error:
+            raise Broken(f"{self.kind.__name__}() cannot be made without arguments: {' '.join(str(error).split())}") from error
+
+    def once(self, name: str, make: Callable[[], Any], missing: str) -> Any:
+        """What `make` gives, made once; rules that come after one whose making failed are not tried."""
+        if name not in self._made:
+            try:
+                self._made[name] = make()
+            except Exception:
+                self._made[name] = None
+                raise
+        if self._made[name] is None:
+            raise Untried(missing)
+        return self._made[name]
+
+    def parts(self) -> tuple[Strategy, Head, BackboneProvider, str]:
+        """What to train with: the strategy, the head, the source of backbones, and the backbone's name."""
+        raise NotImplementedError
+
+    def trial(self, epochs: int = EPOCHS, turn: int = 0) -> Any:
+        """A run on tiny pictures, `epochs` a phase; `turn` tells repetitions apart."""
+        name = f"run-{epochs}-{turn}"
+        return self.once(name, lambda: self._train(epochs, self.folder / name), "it does not train")
+
+    def _train(self, epochs: int, folder: Path) -> Any:
+        from tlapp.engine.quiet import quiet_tensorflow
+        from tlapp.engine.run import Job
+        from tlapp.testing.trial import Trial
+
+        quiet_tensorflow()
+        strategy, head, provider, name = self.parts()
+        options = RunOptions(**self._data(strategy), run=str(folder), batch_size=BATCH, **self.settings())
+        job = Job(
+            options, guard.strategy(Short(strategy, epochs), self.label), guard.head(head, self.label),  # type: ignore[arg-type]
+            guard.provider(provider, self.label), name, options.model_dump(mode="json"), (), str, self.label,
+        )  # fmt: skip
+        trial = Trial(job)
+        with guard.naming(self.label):
+            trial.all()
+        return trial
+
+    def settings(self) -> Mapping[str, Any]:
+        """Further options of the engine."""
+        return {}
+
+    def _data(self, strategy: Strategy) -> dict[str, str]:
+        from tlapp.engine.check import make_plan
+        from tlapp.testing.anatomy import TASK, backbone
+
+        places = {name: self.once(name, lambda n=name: self._pictures(n), "no pictures") for name in EACH}
+        plan = make_plan(strategy, TASK, backbone(3), self.label)
+        asked = {stream for phase in plan.phases for stream in phase.streams}
+        data = {"data": places["train"], "val": places["val"], "test": places["test"]}
+        more = {"target": places["target"], "aux": places["train"]}
+        return {key: str(place) for key, place in {**data, **{k: v for k, v in more.items() if k in asked}}.items()}
+
+    def _pictures(self, name: str) -> Path:
+        return pictures(self.folder / "pictures" / name, EACH[name], seed=list(EACH).index(name))
+
+
+class StrategySubject(Subject):
+    """A strategy, tried with one dense layer on the tiny backbone."""
+
+    def parts(self) -> tuple[Strategy, Head, BackboneProvider, str]:
+        return self.plugin, Dense(), TinyBackbones(), "tiny"
+
+
+class HeadSubject(Subject):
+    """A head, tried on the tiny backbone whose last stage trains."""
+
+    def parts(self) -> tuple[Strategy, Head, BackboneProvider, str]:
+        return LastStage(), self.plugin, TinyBackbones(), "tiny"
+
+
+class BackbonesSubject(Subject):
+    """A source of backbones, tried by training the last stage of one of them and a dense layer."""
+
+    def parts(self) -> tuple[Strategy, Head, BackboneProvider, str]:
+        return LastStage(), Dense(), self.plugin, self.backbone_name
+
+    def settings(self) -> Mapping[str, Any]:
+        return {"image_size": self.asked["image_size"], "backbone_weights": self.asked["weights"]}
+
+    @cached_property
+    def backbone_name(self) -> str:
+        """The backbone to load.
+
+        Raises:
+            Untried: the source lists none and none was given.
+        """
+        listed = [self.name] if self.name else [*self.plugin.names()]
+        if not listed:
+            raise Untried("it lists no backbone; name one: check_backbones(provider, NAME), tlapp plugins check --load NAME")
+        return listed[0]
+
+    @cached_property
+    def asked(self) -> dict[str, Any]:
+        """The arguments of `load` that it takes: small and random if it can be."""
+        for arguments in ({"image_size": s, "weights": w} for s in (64, None) for w in ("none", None)):
+            try:
+                self._loaded = self.plugin.load(self.backbone_name, **arguments)
+                return arguments
+            except TlappError as error:
+                said = error
+        raise Broken(f"load({self.backbone_name!r}) fails whatever the size and weights: {said}")
+
+    @property
+    def loaded(self) -> Any:
+        """The backbone, loaded."""
+        from tlapp.engine.quiet import quiet_tensorflow
+
+        def load() -> Any:
+            quiet_tensorflow()
+            return self.asked and self._loaded
+
+        return self.once("backbone", load, "it does not load")
+
+
+class LastStage(Strategy):
+    """Train the last stage and the head."""
+
+    def plan(self, task: Any, backbone: Any) -> Plan:
+        return Plan((Fit(name="last", rates=backbone.last(1), epochs=EPOCHS, learning_rate=1e-2),))
+
+
+def weights(graph: Any) -> dict[str, np.ndarray]:
+    """Path -> value of every variable of a graph, random states excepted."""
+    return {v.path: v.numpy() for layer in graph.layers for v in layer.weights if "seed" not in v.path}

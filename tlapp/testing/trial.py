@@ -1,0 +1,66 @@
+"""A run that keeps its last weights and remembers what each phase moved."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tlapp.contracts import Fit
+from tlapp.engine.fit import Epoch
+from tlapp.engine.report import Silent
+from tlapp.engine.run import Run
+from tlapp.testing.subject import weights
+
+
+class Moved(NamedTuple):
+    """A phase, and the paths of the backbone's variables that it changed."""
+
+    phase: Fit
+    paths: frozenset[str]
+
+
+class Listener(Silent):
+    """A reporter that keeps the epochs."""
+
+    def __init__(self) -> None:
+        self.epochs: list[Epoch] = []
+
+    def epoch(self, epoch: Epoch) -> None:
+        self.epochs.append(epoch)
+
+
+class Trial(Run):
+    """A run without early stopping: validation would put earlier weights back, and hide what trained."""
+
+    def __init__(self, job: Any):
+        super().__init__(job, Listener())
+        self.moved: list[Moved] = []
+
+    def all(self) -> None:
+        """The whole run."""
+        self.load()
+        self.make_plan()
+        self.begin()
+        self.carry_out()
+        self.finish()
+
+    def losses(self) -> dict[str, list[float]]:
+        """The sum of the loss's terms a phase, epoch by epoch."""
+        found: dict[str, list[float]] = {}
+        for epoch in self.reporter.epochs:  # type: ignore[attr-defined]
+            found.setdefault(epoch.phase, []).append(sum(epoch.terms.values()))
+        return found
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Every weight of the deployed model, in the order in which it holds them."""
+        return {f"{i} {v.path}": v.numpy() for i, v in enumerate(self.model().weights)}
+
+    def _validator(self, *given: Any) -> None:
+        return None
+
+    def _fit(self, number: int, phase: Fit, *given: Any) -> None:
+        before = weights(self.graph)
+        super()._fit(number, phase, *given)
+        after = weights(self.graph)
+        self.moved.append(Moved(phase, frozenset(p for p in before if not np.array_equal(before[p], after[p], equal_nan=True))))
