@@ -170,7 +170,7 @@ def test_pictures_are_turned_upright(tmp_path, how, order):
     assert np.abs(square(path.read_bytes()) - images.read(str(path), SIZE)).mean() < 2
 
 
-@pytest.mark.parametrize("cut", [7, 12, 16, 24, 40])
+@pytest.mark.parametrize("cut", [7, 12, 16, 24, 36])
 def test_a_damaged_exif_block_does_no_harm(cut):
     from tlapp.engine.export import encoded
 
@@ -350,11 +350,11 @@ def spoilt(monkeypatch):
     monkeypatch.setattr(deliver, "ask", ask)
 
 
-def test_a_failing_check_removes_the_artifact(run, world, monkeypatch, capsys):
+def test_a_failing_check_removes_the_artifact(run, world, monkeypatch, capfd):
     spoilt(monkeypatch)
     output = world / "spoilt" / "it"
     assert command(["export", str(run.folder), "--format", "tflite", "--output", str(output)]) == 2
-    assert "top label differs" in capsys.readouterr().err
+    assert "top label differs" in capfd.readouterr().err
     assert list(output.parent.iterdir()) == []
 
 
@@ -375,7 +375,7 @@ def test_nothing_is_written_over(run, tflite):
 
 
 def test_only_tflite_is_quantised(run):
-    with pytest.raises(UserError, match="only --format tflite"):
+    with pytest.raises(UserError, match="only tflite can be quantised"):
         deliver.export(run, ExportOptions(format="savedmodel", quantize="int8"))
 
 
@@ -465,4 +465,4 @@ def test_what_is_missing_or_no_export_fails(copied):
     with pytest.raises(UserError, match=r"labels.txt is missing"):
         verify(copied)
     with pytest.raises(UserError, match="is no export"):
-        verify(copied / "golden")
+        verify(copied.parent)

@@ -143,6 +143,16 @@ def seed(subject: Subject) -> None:
         raise Broken(f"two runs with one seed ended with different weights: {changed[0]}")
 
 
+def resume(subject: Subject) -> None:
+    """Interrupted in its last phase and resumed, a run ends where it would have ended, to the bit."""
+    whole = subject.trial()
+    if not whole.moved:  # nothing was trained by gradient
+        return
+    before, after = whole.state(), subject.resumed().state()
+    if changed := [path for path in before if not np.array_equal(before[path], after.get(path))]:
+        raise Broken(f"{changed[0]} differs; what a loss or sampler remembers between steps is lost when a run stops")
+
+
 def offline(subject: Subject) -> None:
     """Nothing of all this needs the network."""
     if subject.reached:

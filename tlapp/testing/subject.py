@@ -93,22 +93,41 @@ class Subject:
         name = f"run-{epochs}-{turn}"
         return self.once(name, lambda: self._train(epochs, self.folder / name), "it does not train")
 
+    def resumed(self) -> Any:
+        """As `trial`, but interrupted in the last phase, and another run that went on from there."""
+        from tlapp.testing.trial import Interrupter, Trial
+
+        last = [phase.name for phase, _ in self.trial().moved][-1]
+        job = self._job(EPOCHS, self.folder / "resumed")
+        stopped = Trial(job, listener=Interrupter(last))
+        try:
+            stopped.all()
+        except KeyboardInterrupt:
+            stopped.save_state()
+        again = Trial(job, resume=True)
+        again.all()
+        return again
+
     def _train(self, epochs: int, folder: Path) -> Any:
         from tlapp.engine.quiet import quiet_tensorflow
-        from tlapp.engine.run import Job
-        from tlapp.testing.trial import Trial
 
         quiet_tensorflow()
-        strategy, head, provider, name = self.parts()
-        options = RunOptions(**self._data(strategy), run=str(folder), batch_size=BATCH, **self.settings())
-        job = Job(
-            options, guard.strategy(Short(strategy, epochs), self.label), guard.head(head, self.label),  # type: ignore[arg-type]
-            guard.provider(provider, self.label), name, options.model_dump(mode="json"), (), str, self.label,
-        )  # fmt: skip
-        trial = Trial(job)
+        from tlapp.testing.trial import Trial
+
+        trial = Trial(self._job(epochs, folder))
         with guard.naming(self.label):
             trial.all()
         return trial
+
+    def _job(self, epochs: int, folder: Path) -> Any:
+        from tlapp.engine.run import Job
+
+        strategy, head, provider, name = self.parts()
+        options = RunOptions(**self._data(strategy), run=str(folder), batch_size=BATCH, **self.settings())
+        return Job(
+            options, guard.strategy(Short(strategy, epochs), self.label), guard.head(head, self.label),  # type: ignore[arg-type]
+            guard.provider(provider, self.label), name, options.model_dump(mode="json"), (), str, self.label,
+        )  # fmt: skip
 
     def settings(self) -> Mapping[str, Any]:
         """Further options of the engine."""

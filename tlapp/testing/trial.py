@@ -30,11 +30,24 @@ class Listener(Silent):
         self.epochs.append(epoch)
 
 
+class Interrupter(Listener):
+    """Presses Ctrl-C when the second epoch of a phase ends."""
+
+    def __init__(self, phase: str):
+        super().__init__()
+        self._phase = phase
+
+    def epoch(self, epoch: Epoch) -> None:
+        super().epoch(epoch)
+        if epoch.phase == self._phase and epoch.epoch == 2:
+            raise KeyboardInterrupt
+
+
 class Trial(Run):
     """A run without early stopping: validation would put earlier weights back, and hide what trained."""
 
-    def __init__(self, job: Any):
-        super().__init__(job, Listener())
+    def __init__(self, job: Any, resume: bool = False, listener: Listener | None = None):
+        super().__init__(job, listener or Listener(), resume)
         self.moved: list[Moved] = []
 
     def all(self) -> None:
@@ -54,7 +67,8 @@ class Trial(Run):
 
     def state(self) -> dict[str, np.ndarray]:
         """Every weight of the deployed model, in the order in which it holds them."""
-        return {f"{i} {v.path}": v.numpy() for i, v in enumerate(self.model().weights)}
+        # By place, not by path: Keras numbers unnamed layers through a whole process.
+        return {f"weight {i} {v.shape}": v.numpy() for i, v in enumerate(self.model().weights)}
 
     def _validator(self, *given: Any) -> None:
         return None
