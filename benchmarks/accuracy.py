@@ -25,9 +25,8 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings of every run")
     given = parser.parse_args()
     settings = dict(pair.split("=", 1) for pair in given.set)
-    print(
-        "| strategy | test accuracy, mean | standard deviation | lowest | seconds a run, median |\n| --- | --- | --- | --- | --- |"
-    )
+    print("| strategy | test accuracy, mean | standard deviation | lowest | seconds a run, median |")
+    print("| --- | --- | --- | --- | --- |")
     for strategy in given.strategies:
         found, seconds = [], []
         for seed in range(given.seeds):

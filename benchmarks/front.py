@@ -1,6 +1,6 @@
 """The front pass alone: Keras predict beside the ways that were tried, in alternating runs.
 
-    python benchmarks/front.py [ROUNDS]
+python benchmarks/front.py [ROUNDS]
 """
 
 from __future__ import annotations

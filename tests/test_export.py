@@ -3,17 +3,20 @@
 import json
 import shutil
 import struct
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 import tlapp
 from tlapp.cli.main import run as command
 from tlapp.engine import images
-from tlapp.engine.export import ExportOptions, deliver, metadata, verify
+from tlapp.engine.export import ExportOptions, deliver, metadata, snippets, verify
 from tlapp.engine.export.artifact import Answers, Latency
 from tlapp.engine.export.check import Truth, check
 from tlapp.engine.export.pictures import spread
@@ -199,7 +202,7 @@ def test_int8_takes_pixels_as_they_are(int8, tflite, test_pictures):
     rows = np.array([classify(lite, picture) for picture in test_pictures[1]])
     accuracy = (rows.argmax(1) == test_pictures[0].labels).mean()
     assert accuracy == int8["check"]["accuracy_after"] and int8["check"]["accuracy_before"] - accuracy <= 0.05
-    assert int8["check"]["accuracy_before"] > 0.8, "a model that knows nothing shows nothing"
+    assert int8["check"]["accuracy_before"] > 0.6, "a model that knows nothing shows nothing"
     assert int8["check"]["bytes"] < 0.4 * tflite["check"]["bytes"]
 
 
@@ -353,20 +356,73 @@ def spoilt(monkeypatch):
 def test_a_failing_check_removes_the_artifact(run, world, monkeypatch, capfd):
     spoilt(monkeypatch)
     output = world / "spoilt" / "it"
-    assert command(["export", str(run.folder), "--format", "tflite", "--output", str(output)]) == 2
+    assert command(["export", str(run.folder), "--format", "keras", "--output", str(output)]) == 2
     assert "top label differs" in capfd.readouterr().err
     assert list(output.parent.iterdir()) == []
 
 
 def test_allow_drop_keeps_it(run, world, monkeypatch):
     spoilt(monkeypatch)
-    report = deliver.export(run, ExportOptions(format="tflite", allow_drop=True, output=str(world / "kept")))
+    report = deliver.export(run, ExportOptions(format="keras", allow_drop=True, output=str(world / "kept")))
     assert not report["passed"] and json.loads((world / "kept" / "export.json").read_text())["check"]["fault"]
 
 
-def test_auto_takes_the_smallest_that_passes(run, world):
-    report = deliver.export(run, ExportOptions(format="tflite", quantize="auto", max_drop=0.05, output=str(world / "auto")))
-    assert report["quantize"] == "int8" and report["passed"] and report["tried"] == []
+@pytest.fixture
+def ways_tried(monkeypatch, run, test_pictures):
+    """Ways of quantising that were tried; those in `bad` lose accuracy. Nothing is converted."""
+    tried, bad = [], set()
+    right = run.probabilities(test_pictures[1])
+
+    def write(kind, way, given):
+        tried.append((way.quantize, way.keep))
+        (given.folder / "model.tflite").write_bytes(b"x")
+        return {"artifact": "model.tflite"}
+
+    def ask(*arguments):
+        found = right[:, ::-1] if tried[-1] in bad else right
+        return Answers(found, run.labels, LATENCY, {})
+
+    monkeypatch.setattr(deliver, "write", write)
+    monkeypatch.setattr(deliver, "ask", ask)
+    return tried, bad
+
+
+INT8 = [("int8", 0), ("int8", 4), ("int8", 8), ("int8", 16)]
+
+
+@pytest.mark.parametrize("failing", range(7))
+def test_auto_takes_the_smallest_that_passes(run, tmp_path, ways_tried, failing):
+    tried, bad = ways_tried
+    every = [*INT8, ("dynamic", 0), ("float16", 0), ("none", 0)]
+    bad.update(every[:failing])
+    report = deliver.export(run, ExportOptions(format="tflite", quantize="auto", output=str(tmp_path / "auto")))
+    assert tried == every[: failing + 1] and report["quantize"] == every[failing][0]
+    assert len(report["tried"]) == failing and [each.name for each in tmp_path.iterdir()] == ["auto"]
+
+
+def test_int8_that_falls_short_ends_in_a_sentence(run, tmp_path, ways_tried):
+    tried, bad = ways_tried
+    bad.update(INT8)
+    with pytest.raises(UserError, match=r"--quantize int8: its accuracy on \d+ .* over --max-drop 0.01; it was not kept"):
+        deliver.export(run, ExportOptions(format="tflite", quantize="int8", output=str(tmp_path / "it")))
+    assert tried == INT8 and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_the_worst_layers_stay_in_float(run, test_pictures):
+    from ai_edge_litert.interpreter import Interpreter
+
+    from tlapp.engine.export.selective import Selective
+
+    selective = Selective(run.model, test_pictures[0].calibration)
+    assert [layer.error for layer in selective.layers] == sorted((layer.error for layer in selective.layers), reverse=True)
+    expected, errors = run.probabilities(test_pictures[1]), []
+    for keep in (0, len(selective.layers)):
+        lite = Interpreter(model_content=selective.convert(keep))
+        lite.allocate_tensors()
+        assert lite.get_input_details()[0]["dtype"] == np.uint8
+        errors.append(np.abs([classify(lite, picture) for picture in test_pictures[1]] - expected).max())
+    assert errors[1] < 1e-3 < errors[0]
 
 
 def test_nothing_is_written_over(run, tflite):
@@ -424,6 +480,39 @@ def test_calibration_takes_every_class_in_turn():
     chosen = spread(labels, 30)
     assert len(set(chosen)) == 30 and np.bincount(labels[chosen]).tolist() in ([14, 3, 13], [13, 3, 14])
     assert len(spread(labels, 1000)) == 103
+
+
+@pytest.mark.parametrize("kind", ["tflite", "saved_model"])
+def test_the_snippet_runs(kind, request, run, test_pictures):
+    folder = Path(request.getfixturevalue(kind)["folder"])
+    (folder / "classify.py").write_text(snippets.snippet("python", kind.replace("_", "")))
+    file = test_pictures[0].test.files[0]
+    try:
+        said = subprocess.run(
+            [sys.executable, "classify.py", file], cwd=folder, capture_output=True, text=True, check=True
+        ).stdout
+    finally:
+        (folder / "classify.py").unlink()
+    expected = run.predict([file])[0]
+    label, probability = done.stdout.split()
+    assert label == expected.label and abs(float(probability) - expected.labels[0][1]) < 0.03
+
+
+def test_a_phones_snippet_is_for_tflite(capsys):
+    assert command(["export", "anywhere", "--format", "tflite", "--snippet", "kotlin"]) == 0
+    assert "ImageClassifier" in capsys.readouterr().out
+    with pytest.raises(UserError, match="is for --format tflite"):
+        snippets.snippet("swift", "keras")
+
+
+def test_the_card_reads_as_hubs_read_it(tflite, run):
+    _, front, text = (Path(tflite["folder"]) / "README.md").read_text().split("---\n", 2)
+    facts = yaml.safe_load(front)
+    assert (facts["library_name"], facts["pipeline_tag"]) == ("tflite", "image-classification")
+    assert facts["model-index"][0]["results"][0]["metrics"][0]["value"] == round(tflite["check"]["accuracy_after"], 4)
+    counts = run.metrics["images"]
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| red")]
+    assert len(rows) == 2 and int(rows[0][1]) <= counts["train"] and "Ada" in text and "Intended use" in text
 
 
 # Golden vectors -----------------------------------------------------------------------------------------------------------------

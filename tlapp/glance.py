@@ -11,7 +11,12 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import NamedTuple
 
+from tlapp.contracts.version import misfit
 from tlapp.errors import in_a_line
+from tlapp.settings import collisions
+
+NEEDED = {"strategy": ("Strategy", ("plan",)), "head": ("Head", ("build",)), "backbones": ("BackboneProvider", ("names", "load"))}
+"""Kind -> the contract's class, and the methods that it leaves to be written."""
 
 
 class Glance(NamedTuple):
@@ -25,12 +30,15 @@ class Fault(Exception):
     """A reason why a plugin cannot work."""
 
 
-def glance(point: EntryPoint) -> Glance:
-    """What the source of an entry point tells. Takes milliseconds, whatever its import would take."""
+def glance(kind: str, point: EntryPoint) -> Glance:
+    """What the source of an entry point of a kind tells. Takes milliseconds, whatever its import would take."""
     try:
         module, _, name = point.value.partition("[")[0].strip().partition(":")
         _check_imports(module, set())
-        return Glance(_first_line(_find(module, name, 0)))
+        found = _find(module, name, 0)
+        if found is not None:
+            _check_class(kind, found)
+        return Glance(_first_line(found))
     except Fault as fault:
         return Glance(fault=str(fault))
 
@@ -139,6 +147,27 @@ def _may_define(node: ast.stmt, name: str) -> bool:
     if isinstance(node, ast.FunctionDef):
         return node.name == "__getattr__"
     return not isinstance(node, plain) and name in ast.unparse(node)
+
+
+def _check_class(kind: str, node: ast.ClassDef) -> None:
+    """Look for what is missing or not allowed in a class, as far as its own lines tell.
+
+    Raises:
+        Fault: it was found.
+    """
+    base, methods = NEEDED[kind]
+    own = {item.name for item in node.body if isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef))}
+    if node.bases and all(ast.unparse(parent).rpartition(".")[2] == base for parent in node.bases):
+        if missing := [method for method in methods if method not in own]:
+            raise Fault(f"does not define {', '.join(missing)}()")
+    for item in node.body:
+        target = item.target if isinstance(item, ast.AnnAssign) else item.targets[0] if isinstance(item, ast.Assign) else None
+        if not isinstance(target, ast.Name):
+            continue
+        if target.id == "contract" and isinstance(item.value, ast.Constant) and (unfit := misfit(item.value.value)):
+            raise Fault(f"does not fit: {unfit}")
+        if isinstance(item, ast.AnnAssign) and kind != "backbones" and collisions(kind, [target.id]):
+            raise Fault(f"its option {target.id} is one of the engine's own; give it another name")
 
 
 def _first_line(node: ast.ClassDef | None) -> str:

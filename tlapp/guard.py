@@ -89,6 +89,25 @@ class GuardedStrategy(Guard):
         return Plan(tuple(guard_phase(phase, self._label) for phase in plan.phases), graft)
 
 
+class GuardedHead(Guard):
+    """A head whose layer is checked as well."""
+
+    def __init__(self, head: Head, label: str):
+        super().__init__(head, label, {"loss": "its loss"})
+        self._label = label
+
+    def build(self, features: Any, task: Any) -> Any:
+        import keras
+
+        layer = guarded(self._label, "build()", self._it.build)(features, task)
+        if not isinstance(layer, keras.Layer):
+            raise _named(f"{self._label}: build() must return a Keras layer. Received: {type(layer).__name__}")
+        shape, wanted = tuple(guarded(self._label, "its layer", layer)(features).shape), (None, len(task.classes))
+        if shape != wanted:
+            raise _named(f"{self._label}: its layer must give (batch, classes), here {wanted}. Received: {shape}")
+        return layer
+
+
 def strategy(strategy: Strategy, label: str) -> Strategy:
     """A strategy that the engine can use without knowing whose it is."""
     return cast(Strategy, GuardedStrategy(strategy, label))
@@ -96,7 +115,7 @@ def strategy(strategy: Strategy, label: str) -> Strategy:
 
 def head(head: Head, label: str) -> Head:
     """As `strategy`, of a head."""
-    return cast(Head, Guard(head, label, {"build": "build()", "loss": "its loss"}))
+    return cast(Head, GuardedHead(head, label))
 
 
 def provider(provider: BackboneProvider, label: str) -> BackboneProvider:

@@ -21,7 +21,7 @@ def found(kind: str) -> dict[str, tuple[EntryPoint, ...]]:
     for point in entry_points(group=GROUPS[kind]):
         if point not in names.get(point.name, ()):
             names[point.name] = (*names.get(point.name, ()), point)
-    return dict(sorted(names.items()))
+    return {name: tuple(sorted(names[name], key=origin)) for name in sorted(names)}
 
 
 def origin(point: EntryPoint) -> str:

@@ -87,7 +87,11 @@ def _names(kind: str) -> Any:
             return [name + end for name in registry.found(kind) if name.startswith(typed)]
         try:
             with light():
-                return [name for name in (f"{prefix}:{name}" for name in registry.load(kind, prefix)().names()) if name.startswith(typed)]
+                return [
+                    name
+                    for name in (f"{prefix}:{name}" for name in registry.load(kind, prefix)().names())
+                    if name.startswith(typed)
+                ]
         except Exception:  # a completion that fails would litter the prompt
             return []
 

@@ -48,7 +48,7 @@ def _row(kind: str, name: str, check: bool) -> dict[str, str]:
     from tlapp.glance import glance
 
     points = registry.found(kind)[name]
-    seen = glance(points[0])
+    seen = glance(kind, points[0])
     fault = f"{len(points)} distributions claim this name; uninstall all but one" if len(points) > 1 else seen.fault
     if check and not fault:
         fault = _fault(kind, name)
@@ -65,14 +65,16 @@ def _fault(kind: str, name: str) -> str:
         else:
             plugin_options(kind, name)
     except TlappError as error:
-        return str(error).removeprefix(registry.label(kind, name)).lstrip(": ")
+        return str(error).removeprefix(registry.label(kind, name)).removeprefix(":").strip()
     return ""
 
 
 @plugins.command("show")
 @named
 @of_kind
-@click.option("--backbone", metavar="ID", help="Plan for this one, which is loaded.  [default: keras-cv:efficientnet-lite0, from a table]")
+@click.option(
+    "--backbone", metavar="ID", help="Plan for this one, which is loaded.  [default: keras-cv:efficientnet-lite0, from a table]"
+)
 def show_plugin(name: str, kind: str | None, backbone: str | None) -> None:
     """The options of a plugin, and the plan that a strategy makes for a backbone."""
     kind = _kind(name, kind)
@@ -153,13 +155,17 @@ def new_plugin(name: str, kind: str, output: str | None) -> None:
     from tlapp.cli.new import write
 
     project = write(name, kind, output)
-    click.echo(f"written: {project.folder}; now:\n  pip install -e {project.folder}\n  {project.try_it}\n  tlapp plugins check {name}")
+    click.echo(
+        f"written: {project.folder}; now:\n  pip install -e {project.folder}\n  {project.try_it}\n  tlapp plugins check {name}"
+    )
 
 
 @plugins.command("check")
 @named
 @of_kind
-@click.option("--load", metavar="NAME", help="Backbones: which one to check, as after the colon of its ID.  [default: the first listed]")
+@click.option(
+    "--load", metavar="NAME", help="Backbones: which one to check, as after the colon of its ID.  [default: the first listed]"
+)
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there.")
 def check_plugin(name: str, kind: str | None, load: str | None, as_json: bool) -> None:
     """Try every rule of the contract on a plugin: a line a rule."""

@@ -13,9 +13,27 @@ DELIVERY = (r.saved, r.savedmodel, r.tflite)
 KINDS = {
     "strategy": (
         StrategySubject,
-        (r.contract, r.options, r.yaml, s.pure, s.light_plan, s.stages, r.learns, s.frozen, s.live, s.norms, *DELIVERY, r.seed, r.resume, r.offline),
+        (
+            r.contract,
+            r.options,
+            r.yaml,
+            s.pure,
+            s.light_plan,
+            s.stages,
+            r.learns,
+            s.frozen,
+            s.live,
+            s.norms,
+            *DELIVERY,
+            r.seed,
+            r.resume,
+            r.offline,
+        ),
     ),
-    "head": (HeadSubject, (r.contract, r.options, r.yaml, r.light_import, h.builds, h.loss, r.learns, *DELIVERY, r.seed, r.resume, r.offline)),
+    "head": (
+        HeadSubject,
+        (r.contract, r.options, r.yaml, r.light_import, h.builds, h.loss, r.learns, *DELIVERY, r.seed, r.resume, r.offline),
+    ),
     "backbones": (
         BackbonesSubject,
         (r.contract, r.light_import, b.names, b.facts, b.graph, b.layers, b.cut, b.size, r.learns, *DELIVERY, r.offline),

@@ -80,7 +80,9 @@ def learns(subject: Subject) -> None:
         phase, losses = rising
         if rising := _rising(subject.trial(4 * EPOCHS)):
             phase, losses = rising
-            raise Broken(f"phase {phase}: the loss went from {losses[0]:.6g} to {min(losses[1:]):.6g} at best, in {len(losses)} epochs")
+            raise Broken(
+                f"phase {phase}: the loss went from {losses[0]:.6g} to {min(losses[1:]):.6g} at best, in {len(losses)} epochs"
+            )
 
 
 def _rising(trial: Any) -> tuple[str, list[float]] | None:

@@ -66,7 +66,11 @@ def live(subject: Subject) -> None:
     trial = subject.trial()
     for moved in trial.moved:
         for stage, rate in moved.phase.rates.items():
-            may = [v.path for layer, v in _variables(trial) if trial.backbone.stage_of.get(layer.name) == stage and _may(layer, v, moved, 1)]
+            may = [
+                v.path
+                for layer, v in _variables(trial)
+                if trial.backbone.stage_of.get(layer.name) == stage and _may(layer, v, moved, 1)
+            ]
             if rate > 0 and may and not moved.paths & set(may):
                 raise Broken(f"phase {moved.phase.name}: stage {stage} has the rate {rate:g}, but none of its variables moved")
 

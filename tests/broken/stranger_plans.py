@@ -1,0 +1,82 @@
+"""Strategies whose plans fail."""
+
+from tlapp.contracts import Augment, Fit, Plan, Solve, Strategy
+
+
+def fit(backbone, **settings):
+    return Fit(**{"name": "head", "rates": backbone.frozen(), "epochs": 1, "learning_rate": 1e-3, **settings})
+
+
+class Raises(Strategy):
+    """Raise an error in plan()."""
+
+    def plan(self, task, backbone):
+        raise KeyError("stage9")
+
+
+class NoPhases(Strategy):
+    """Plan nothing."""
+
+    def plan(self, task, backbone):
+        return None
+
+
+class MissesStage(Strategy):
+    """Leave out the last stage."""
+
+    def plan(self, task, backbone):
+        return Plan((fit(backbone, rates={stage.name: 0.0 for stage in backbone.stages[:-1]}),))
+
+
+class NanLoss(Strategy):
+    """Have a loss that is no number."""
+
+    def plan(self, task, backbone):
+        def loss(net, batch):
+            import keras
+
+            return {"mine": net.task_loss(batch["train"]) * keras.ops.log(-1.0)}
+
+        return Plan((fit(backbone, loss=loss),))
+
+
+class LossRaises(Strategy):
+    """Have a loss that raises an error."""
+
+    def plan(self, task, backbone):
+        return Plan((fit(backbone, loss=lambda net, batch: {"mine": net.task_loss(batch["target"])}),))
+
+
+class PartRaises(Strategy):
+    """Have a part that cannot be made."""
+
+    def plan(self, task, backbone):
+        return Plan((fit(backbone, parts={"mine": lambda: 1 / 0}),))
+
+
+class SamplerRaises(Strategy):
+    """Have a sampler that raises an error."""
+
+    def plan(self, task, backbone):
+        return Plan((fit(backbone, sampler=Sampler()),))
+
+
+class Sampler:
+    """A sampler of nothing."""
+
+    def batches(self, labels, rng, steps):
+        yield from labels[100000]
+
+
+class AugmentRaises(Strategy):
+    """Have an augment that raises an error."""
+
+    def plan(self, task, backbone):
+        return Plan((fit(backbone, augment=Augment(lambda pictures, seed: pictures.nothing)),))
+
+
+class SolverRaises(Strategy):
+    """Have a solver that raises an error."""
+
+    def plan(self, task, backbone):
+        return Plan((Solve(name="solve", rates=backbone.frozen(), solver=lambda features, labels, classes: features.nothing),))
