@@ -216,4 +216,4 @@ def test_a_slow_import_does_not_slow_the_list_down(site):
 
     with_slow, told = seconds([str(site)])
     assert with_slow < 2.5
-    assert "Take your time." in told and "BROKEN: needs a_library_that_is_not_installed" in told
+    assert "Take your time." in told and "BROKEN: stranger_missing needs a_library_that_is_not_installed" in told

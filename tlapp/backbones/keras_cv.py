@@ -21,7 +21,7 @@ class KerasCV(BackboneProvider):
         return tuple(NETWORKS)
 
     def native_size(self, name: str) -> int | None:
-        return {"efficientnet-lite0": 224, "efficientnet-lite1": 240, "efficientnet-lite2": 260}.get(name)
+        return NETWORKS[name].size if name in NETWORKS else None
 
     def load(self, name: str, *, image_size: int | None = None, weights: str | None = None) -> LoadedBackbone:
         """Build a backbone; see `BackboneProvider.load`."""

@@ -17,7 +17,8 @@ from tlapp.errors import TlappError
 from tlapp.testing.tiny import Dense, TinyBackbones, pictures
 
 EPOCHS = 6
-BATCH = 12
+# Without weight decay, what no gradient reaches does not move.
+SETTINGS = {"batch_size": 12, "weight_decay": 0.0}
 EACH = {"train": 8, "val": 2, "test": 4, "target": 8}
 """Pictures of each of three classes: an epoch is two whole batches, so that epochs are comparable."""
 
@@ -123,7 +124,7 @@ class Subject:
         from tlapp.engine.run import Job
 
         strategy, head, provider, name = self.parts()
-        options = RunOptions(**self._data(strategy), run=str(folder), batch_size=BATCH, **self.settings())
+        options = RunOptions(**self._data(strategy), run=str(folder), **{**SETTINGS, **self.settings()})
         return Job(
             options, guard.strategy(Short(strategy, epochs), self.label), guard.head(head, self.label),  # type: ignore[arg-type]
             guard.provider(provider, self.label), name, options.model_dump(mode="json"), (), str, self.label,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tlapp.contracts import Backbone, BackboneProvider, Head, ImageInput, LoadedBackbone, Stage, Strategy
+from tlapp.contracts import Backbone, BackboneProvider, Head, ImageInput, LoadedBackbone, Stage, Strategy, UserError
 from tlapp.engine.options import RunOptions
 from tlapp.engine.report import Silent
 
@@ -27,6 +27,8 @@ class TinyBackbones(BackboneProvider):
 
     def load(self, name: str, *, image_size: int | None = None, weights: str | None = None) -> LoadedBackbone:
         """Random weights, the same each time, and batch-norm statistics that are not those of a new layer."""
+        if name not in self.names():
+            raise UserError(f"--backbone tiny:{name}: there is only tiny")
         import keras
 
         layers = keras.layers

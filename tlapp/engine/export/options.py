@@ -23,7 +23,7 @@ class Way(NamedTuple):
         return f"{self.quantize}, {self.keep} layers in float" if self.keep else self.quantize
 
 
-INT8 = (Way("int8"), Way("int8", 4), Way("int8", 8), Way("int8", 16))
+INT8 = (Way("int8"), Way("int8", 2), Way("int8", 4), Way("int8", 8), Way("int8", 16))
 
 
 class ExportOptions(Options):

@@ -42,7 +42,9 @@ class Selective:
 
         with tempfile.TemporaryDirectory() as folder:
             # Without int8 alone: an operation that stays in float must find its kernel.
-            converter = tflite.converter(write_fixed(model, Path(folder), "uint8"), "int8", calibration, takes_uint8=True)
+            converter = tflite.converter(
+                write_fixed(tflite.for_int8(model), Path(folder), "uint8"), "int8", calibration, takes_uint8=True
+            )
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
             metrics = {"mse": lambda difference: float(np.mean(np.square(difference)))}
             self._metrics, self._options = metrics, tf.lite.experimental.QuantizationDebugOptions

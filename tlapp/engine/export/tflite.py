@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tlapp.contracts.graph import Step, expand, is_nested, rebuild
 from tlapp.engine.export.saved_model import write_fixed
 from tlapp.errors import UserError
 
@@ -28,8 +29,29 @@ def convert(model: Any, quantize: str, calibration: np.ndarray | None) -> bytes:
     Raises:
         UserError: an operation of the model has no built-in counterpart; names it.
     """
+    if quantize == "int8":
+        model = for_int8(model)
     with tempfile.TemporaryDirectory() as folder:
         return tried(converter(write_fixed(model, Path(folder)), quantize, calibration).convert)
+
+
+def for_int8(model: Any) -> Any:
+    """The same network with each Rescaling as a depthwise convolution of one pixel, which int8 computes without loss.
+
+    As a product and a sum, each with a constant, it loses up to a step of a pixel: on digits, with EfficientNet-Lite0, that
+    alone cost 5 points of accuracy. A convolution accumulates in 32 bits and rounds once, to the pixels' own steps.
+    """
+    import keras
+
+    def call(step: Step, values: dict[int, Any]) -> list[Any]:
+        layer = step.operation
+        if not isinstance(layer, keras.layers.Rescaling) or len(step.inputs[0].shape) != 4:
+            return expand(step, values, call) if is_nested(layer) else [*step.call(values)]
+        channels = int(step.inputs[0].shape[-1])
+        scale, offset = (np.broadcast_to(np.asarray(each, np.float32), (channels,)) for each in (layer.scale, layer.offset))
+        return [keras.ops.depthwise_conv(values[id(step.inputs[0])], scale.reshape(1, 1, channels, 1)) + offset]
+
+    return rebuild(model, call)
 
 
 def converter(saved_model: str, quantize: str, calibration: np.ndarray | None, takes_uint8: bool = False) -> Any:
