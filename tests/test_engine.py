@@ -183,7 +183,7 @@ def test_more_stages_than_there_are(shapes, tmp_path, tensorflow):
 
 
 def test_class_weights_only_where_classes_differ():
-    from tlapp.engine.run import class_weights
+    from tlapp.engine.feed import class_weights
 
     assert np.array_equal(class_weights(np.array([0, 0, 0, 1]), 2), [1, 1])
     uneven = class_weights(np.array([0] * 8 + [1] * 2), 2)

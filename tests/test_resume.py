@@ -57,10 +57,10 @@ def whole(shapes, tmp_path_factory):
 @pytest.mark.parametrize(("name", "at"), [("partial", 3), ("partial", 37), ("partial", 62), ("gradual", 60), ("mlp", 11)])
 def test_stopped_at_any_block_and_resumed(name, at, whole, shapes, tmp_path, monkeypatch, capfd):
     """Blocks of one step, so that `at` counts steps and ends of epochs."""
-    from tlapp.engine import fit
+    from tlapp.engine import trainer
     from tlapp.engine.run import Run
 
-    monkeypatch.setattr(fit, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(trainer, "BLOCK_BYTES", 1)
     expected = whole(name)
     before, count = Run.save_state, [0]
 

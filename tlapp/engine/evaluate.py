@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+
+from tlapp.engine.cache import Source
+from tlapp.engine.net import PhaseNet
 
 
 def metrics(probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
@@ -35,3 +38,21 @@ def metrics(probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str
         "n": len(labels),
         "classes": {c: {"precision": float(p), "recall": float(r), "f1": float(f), "n": int(n)} for c, p, r, f, n in each},
     }
+
+
+def predictor(net: PhaseNet, activation: str) -> Callable[[Source, int], np.ndarray]:
+    """(source, rows) -> probabilities (rows, classes) of the net as it then stands."""
+    import keras
+    import tensorflow as tf
+
+    final = getattr(keras.activations, activation)
+    forward = tf.function(lambda x: final(net.predict(x)), reduce_retracing=True, jit_compile=False)
+
+    def predict(source: Source, count: int) -> np.ndarray:
+        found = []
+        for start in range(0, count, 64):
+            block = source.take(np.arange(start, min(start + 64, count)), 0)
+            found.append(forward(tuple(map(tf.constant, block))).numpy())
+        return np.concatenate(found)
+
+    return predict

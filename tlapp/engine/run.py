@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import resource
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from tlapp.contracts import BackboneProvider, Fit, Head, LoadedBackbone, Phase, Plan, Solve, Strategy, Task
 from tlapp.engine import data, state
@@ -20,8 +17,9 @@ from tlapp.engine.cache import Remembered, Source
 from tlapp.engine.check import check_deploys, check_graft, make_plan
 from tlapp.engine.cut import Cut, cut
 from tlapp.engine.deploy import deployed
-from tlapp.engine.evaluate import metrics
-from tlapp.engine.fit import Epoch, Feed, Fitting
+from tlapp.engine.evaluate import metrics, predictor
+from tlapp.engine.feed import Feed, labelled, unlabelled
+from tlapp.engine.fit import Epoch, Fitting
 from tlapp.engine.net import PhaseNet
 from tlapp.engine.options import RunOptions
 from tlapp.engine.outline import Outline, learning, phase_outline
@@ -30,9 +28,6 @@ from tlapp.engine.record import Record
 from tlapp.engine.report import Reporter
 from tlapp.engine.solve import solve
 from tlapp.errors import PluginError, TlappError, UserError, in_a_line
-
-IMBALANCE = 3.0
-"""Classes that differ by more than this factor are weighted."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +117,7 @@ class Run:
         import keras
 
         keras.utils.set_random_seed(options.seed)
-        self.backbone = _load_backbone(self.job)
+        self.backbone = self.job.provider.load(self.job.backbone, image_size=options.image_size, weights=options.backbone_weights)
         began = time.perf_counter()
         reading = reading or data.start(options, self.backbone.facts.input.size, self.reporter.progress)
         self.dataset = reading.result()
@@ -169,7 +164,7 @@ class Run:
         """The phases, one after the other."""
         left = self._latest
         if left and left.solved:
-            self.layer = _open_layer(left.solved)
+            self.layer = state.unpack_layer(left.solved)
         for number, (phase, where) in enumerate(zip(self.phases, self.cuts, strict=True)):
             if left and number < left.phase:
                 continue
@@ -224,7 +219,10 @@ class Run:
         return Outline(
             options.plugin, facts.name, self.backbone.weights, "solved" if self._solves_only() else options.head,
             facts.input.size, self.task.classes, dict(self.task.streams), len(facts.stages), sum(params.values()),
-            tuple(phase_outline(p, c, learning(p, self.backbone, params), self.remembered) for p, c in zip(self.phases, self.cuts, strict=True)),
+            tuple(
+                phase_outline(phase, where, learning(phase, self.backbone, params), self.remembered)
+                for phase, where in zip(self.phases, self.cuts, strict=True)
+            ),
         )  # fmt: skip
 
     def _ready(self, number: int) -> list[Cut]:
@@ -254,7 +252,7 @@ class Run:
         labels = self.dataset.streams["train"].labels
         assert labels is not None, "the pictures that train have labels"
         self.layer = solve(phase, self._source(phase, where, "train"), labels, len(self.task.classes))
-        self._solved = _layer_bytes(self.layer, self.graph.outputs[0])
+        self._solved = state.pack_layer(self.layer, self.graph.outputs[0])
 
     def _fit(self, number: int, phase: Fit, where: Cut, left: state.State | None) -> None:
         import keras
@@ -291,19 +289,16 @@ class Run:
         stream = self.dataset.streams[name]
         source = self._source(phase, where, name)
         if stream.labels is None or name == "target":
-            return Feed(source, len(stream), None, np.ones(len(stream), np.float32))
+            return unlabelled(source, len(stream))
         classes = len(self.dataset.aux_classes if name == "aux" else self.task.classes)
-        smoothing = self.job.options.label_smoothing
-        soft = np.eye(classes, dtype=np.float32)[stream.labels] * (1 - smoothing) + np.float32(smoothing / classes)
-        weights = class_weights(stream.labels, classes) if self.job.options.class_weights == "auto" else np.ones(classes)
-        return Feed(source, len(stream), soft.astype(np.float32), weights[stream.labels].astype(np.float32))
+        return labelled(source, stream.labels, classes, self.job.options)
 
     def _validator(self, net: PhaseNet, where: Cut) -> Callable[[], Mapping[str, float]] | None:
         stream = self.dataset.streams.get("val")
         if stream is None or stream.labels is None:
             return None
         source, labels = self.remembered.source(where, stream.pixels.numbers), stream.labels
-        predict = _predictor(net, self.job.head.activation)
+        predict = predictor(net, self.job.head.activation)
 
         def validate() -> Mapping[str, float]:
             found = metrics(predict(source, len(labels)), labels, self.task.classes)
@@ -318,7 +313,7 @@ class Run:
         phase, where = self.phases[-1], self.cuts[-1]
         net = self._net(phase, where, {})
         source = self.remembered.source(where, stream.pixels.numbers)
-        return metrics(_predictor(net, self.job.head.activation)(source, len(stream)), stream.labels, self.task.classes)
+        return metrics(predictor(net, self.job.head.activation)(source, len(stream)), stream.labels, self.task.classes)
 
 
 def _seed(seed: int) -> None:
@@ -327,45 +322,10 @@ def _seed(seed: int) -> None:
     keras.utils.set_random_seed(seed)
 
 
-def _layer_bytes(layer: Any, features: Any) -> bytes:
-    """A built layer in Keras's own format."""
-    import keras
-
-    inputs = keras.Input(features.shape[1:])
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "head.keras"
-        keras.Model(inputs, layer(inputs)).save(path)
-        return path.read_bytes()
-
-
-def _open_layer(content: bytes) -> Any:
-    import keras
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "head.keras"
-        path.write_bytes(content)
-        return keras.saving.load_model(path, compile=False)
-
-
-def class_weights(labels: np.ndarray, classes: int) -> np.ndarray:
-    """A weight a class, (classes,): inverse to its count and 1 on the average picture, or all 1 where they differ little."""
-    counts = np.bincount(labels, minlength=classes).astype(float)
-    seen = counts[counts > 0]
-    if seen.max() <= IMBALANCE * seen.min():
-        return np.ones(classes)
-    return np.where(counts > 0, len(labels) / (len(seen) * np.maximum(counts, 1)), 0.0)
-
-
 def peak_memory_mb() -> float:
     """The most memory that this process had in use, in MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
-
-
-def _load_backbone(job: Job) -> LoadedBackbone:
-    options = job.options
-    weights = options.backbone_weights
-    return job.provider.load(job.backbone, image_size=options.image_size, weights=weights)
 
 
 def _graft(plan: Plan, backbone: LoadedBackbone, label: str) -> Any:
@@ -379,21 +339,3 @@ def _graft(plan: Plan, backbone: LoadedBackbone, label: str) -> Any:
         raise PluginError(f"{label}: its graft failed: {in_a_line(error)}") from error
     check_graft(graph, backbone, label)
     return graph
-
-
-def _predictor(net: PhaseNet, activation: str) -> Callable[[Source, int], np.ndarray]:
-    """(source, rows) -> probabilities (rows, classes) of the net as it then stands."""
-    import keras
-    import tensorflow as tf
-
-    final = getattr(keras.activations, activation)
-    forward = tf.function(lambda x: final(net.predict(x)), reduce_retracing=True, jit_compile=False)
-
-    def predict(source: Source, count: int) -> np.ndarray:
-        found = []
-        for start in range(0, count, 64):
-            block = source.take(np.arange(start, min(start + 64, count)), 0)
-            found.append(forward(tuple(map(tf.constant, block))).numpy())
-        return np.concatenate(found)
-
-    return predict

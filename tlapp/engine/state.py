@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -104,3 +105,24 @@ def assign(variables: Sequence[Any], arrays: Sequence[np.ndarray], where: Path) 
         raise UserError(f"{where}: the checkpoint does not fit this network; train again from the start")
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)
+
+
+def pack_layer(layer: Any, features: Any) -> bytes:
+    """A built layer in Keras's own format."""
+    import keras
+
+    inputs = keras.Input(features.shape[1:])
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "head.keras"
+        keras.Model(inputs, layer(inputs)).save(path)
+        return path.read_bytes()
+
+
+def unpack_layer(content: bytes) -> Any:
+    """The layer that `pack_layer` packed."""
+    import keras
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "head.keras"
+        path.write_bytes(content)
+        return keras.saving.load_model(path, compile=False)

@@ -13,7 +13,9 @@ from tlapp.engine.options import RunOptions
 from tlapp.engine.report import Silent
 
 CLASSES = ("circle", "square", "stripe")
+"""What `pictures` draws."""
 SIZE = 32
+"""Pixels a side, of the pictures and of the tiny backbone."""
 
 
 class TinyBackbones(BackboneProvider):

@@ -43,7 +43,7 @@ def _tflite(way: Way, given: Ingredients) -> dict[str, Any]:
     if way.keep:
         selective = given.selective()
         content = selective.convert(way.keep)
-        kept = [layer._asdict() for layer in selective.layers[: way.keep]]
+        kept = [layer._asdict() for layer in selective.kept(way.keep)]
     else:
         content, kept = tflite.convert(given.model, way.quantize, given.calibration), []
     (given.folder / tflite.FILE).write_bytes(metadata.add(content, given.facts))

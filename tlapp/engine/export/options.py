@@ -14,13 +14,13 @@ Quantize = Literal["none", "float16", "dynamic", "int8", "auto"]
 
 
 class Way(NamedTuple):
-    """A way of quantising. `keep`: how many layers stay in float, those with the largest error by int8."""
+    """A way of quantising. `keep`: how many layers stay in float, those that int8 harms most."""
 
     quantize: str
     keep: int = 0
 
     def __str__(self) -> str:
-        return f"{self.quantize}, {self.keep} layers in float" if self.keep else self.quantize
+        return f"{self.quantize} with its {self.keep} worst layers in float" if self.keep else self.quantize
 
 
 INT8 = (Way("int8"), Way("int8", 2), Way("int8", 4), Way("int8", 8), Way("int8", 16))

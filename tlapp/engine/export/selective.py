@@ -56,19 +56,30 @@ class Selective:
                 )
             )
         self._debugger.run()
-        self.layers = self._worst_first()
+        self._in_order = self._measured()
+
+    @property
+    def layers(self) -> list[Layer]:
+        """Those with the largest error first."""
+        return sorted(self._in_order, key=lambda layer: -layer.error)
+
+    def kept(self, keep: int) -> list[Layer]:
+        """The `keep` worst layers, and the one before each: a layer in float still suffers from the rounding of what it reads."""
+        worst = set(self.layers[:keep])
+        pairs = zip(self._in_order, [*self._in_order[1:], None], strict=True)
+        return [layer for layer, after in pairs if layer in worst or after in worst]
 
     def convert(self, keep: int) -> bytes:
-        """A TFLite file with the `keep` worst layers in float."""
-        names = [layer.name for layer in self.layers[:keep]]
+        """A TFLite file with the layers of `kept` in float."""
+        names = [layer.name for layer in self.kept(keep)]
         self._debugger.options = self._options(layer_debug_metrics=self._metrics, denylisted_nodes=names)
         return bytes(self._debugger.get_nondebug_quantized_model())
 
-    def _worst_first(self) -> list[Layer]:
+    def _measured(self) -> list[Layer]:
         with tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as file:
             self._debugger.layer_statistics_dump(file)
             file.seek(0)
-            return sorted(map(_layer, csv.DictReader(file)), key=lambda layer: -layer.error)
+            return [_layer(row) for row in csv.DictReader(file)]
 
 
 def _layer(row: dict[str, str]) -> Layer:

@@ -1,0 +1,44 @@
+"""What one stream gives a phase: activations, soft labels, weights."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from tlapp.engine.cache import Source
+from tlapp.engine.options import RunOptions
+
+IMBALANCE = 3.0
+"""Classes that differ by more than this factor are weighted."""
+
+
+class Feed(NamedTuple):
+    """One stream at the cut: labels are float (n, classes) or None, weights float (n,)."""
+
+    source: Source
+    size: int
+    labels: np.ndarray | None
+    weights: np.ndarray
+
+
+def unlabelled(source: Source, size: int) -> Feed:
+    """A stream without labels."""
+    return Feed(source, size, None, np.ones(size, np.float32))
+
+
+def labelled(source: Source, labels: np.ndarray, classes: int, options: RunOptions) -> Feed:
+    """A stream with labels (n,) int: smoothed, and weighted where the classes differ much."""
+    smoothing = options.label_smoothing
+    soft = np.eye(classes, dtype=np.float32)[labels] * (1 - smoothing) + smoothing / classes
+    weights = class_weights(labels, classes) if options.class_weights == "auto" else np.ones(classes)
+    return Feed(source, len(labels), soft.astype(np.float32), weights[labels].astype(np.float32))
+
+
+def class_weights(labels: np.ndarray, classes: int) -> np.ndarray:
+    """A weight a class, (classes,): inverse to its count and 1 on the average picture, or all 1 where they differ little."""
+    counts = np.bincount(labels, minlength=classes).astype(float)
+    seen = counts[counts > 0]
+    if seen.max() <= IMBALANCE * seen.min():
+        return np.ones(classes)
+    return np.where(counts > 0, len(labels) / (len(seen) * np.maximum(counts, 1)), 0.0)
