@@ -1,6 +1,6 @@
 """The public API: `tlapp.contracts` changes only with its version, and docs/plugins.md tells all of it.
 
-After a change that is meant: python tests/test_contract.py writes the snapshot of the version and the reference in the documentation.
+After a change that is meant, python tests/test_contract.py writes the version's snapshot and the documentation's reference.
 """
 
 from __future__ import annotations
@@ -20,8 +20,12 @@ DOCUMENT = ROOT / "docs" / "plugins.md"
 SNAPSHOT = ROOT / "tests" / "contracts" / f"{VERSION}.txt"
 GRAPH = ("Step", "expand", "is_nested", "needed", "rebuild", "replay", "steps")
 BEGIN, END = "<!-- reference, written by tests/test_contract.py: begin -->", "<!-- reference: end -->"
+CONTRACTS = ("contracts.backbone", "contracts.options", "contracts.plan", "contracts.strategy", "contracts.version", "errors")
 MODULES = {
-    "tlapp.contracts": ["tlapp.contracts." + name for name in ("backbone", "options", "plan", "strategy", "version")] + ["tlapp.errors"],
+    "tlapp.contracts": [
+        *(f"tlapp.contracts.{name}" for name in ("backbone", "options", "plan", "strategy", "version")),
+        "tlapp.errors",
+    ],
     "tlapp.contracts.graph": ["tlapp.contracts.graph"],
     "tlapp.testing": ["tlapp.testing.check", "tlapp.testing.tiny"],
 }
@@ -94,8 +98,8 @@ def reference():
 def test_the_public_api_changes_only_with_its_version():
     assert SNAPSHOT.exists(), f"contract {VERSION} has no snapshot: python tests/test_contract.py writes it"
     assert snapshot() == SNAPSHOT.read_text(), (
-        f"tlapp.contracts is not what it was in version {VERSION}. Raise VERSION in tlapp/contracts/version.py (the minor number where "
-        "plugins still work as they are, the major one where they do not) and run python tests/test_contract.py"
+        f"tlapp.contracts is not what it was in version {VERSION}. Raise VERSION in tlapp/contracts/version.py (the minor number "
+        "where plugins still work as they are, the major one where they do not) and run python tests/test_contract.py"
     )
 
 

@@ -28,7 +28,8 @@ def answer(capfd, *words, code=0):
 
 def test_the_list_speaks_the_plugins_own_words(capfd):
     rows = json.loads(answer(capfd, "plugins", "list", "--json"))["plugins"]
-    assert {(row["kind"], row["name"]) for row in rows} >= {(kind, name) for kind in registry.GROUPS for name in registry.found(kind)}
+    every = {(kind, name) for kind in registry.GROUPS for name in registry.found(kind)}
+    assert {(row["kind"], row["name"]) for row in rows} == every
     for row in rows:
         assert row["help"] and not row["broken"]
     partial = next(line for line in answer(capfd, "plugins", "list").splitlines() if " partial " in line)
@@ -95,8 +96,10 @@ def test_paths_complete_as_files():
 
 
 def test_completion_answers_without_tensorflow():
-    code = "import sys; from tlapp.cli.main import run\ntry: run([])\nfinally: assert not {'tensorflow', 'keras'} & set(sys.modules)"
-    environment = {"_TLAPP_COMPLETE": "bash_complete", "COMP_WORDS": "tlapp train --plugin part", "COMP_CWORD": "3", "PATH": ""}
+    code = (
+        "import sys; from tlapp.cli.main import run\ntry: run([])\nfinally: assert not {'tensorflow', 'keras'} & set(sys.modules)"
+    )
+    environment = {"_TLAPP_COMPLETE": "bash_complete", "COMP_WORDS": "tlapp train --plugin part", "COMP_CWORD": "3"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "plain,partial"
 
@@ -150,7 +153,9 @@ def test_check_shows_a_line_a_rule(capfd, tensorflow):
     assert answer(capfd, "plugins", "check", "feature-extract", "--load", "x", code=2)
 
 
-BLOCKS = [block for block in re.findall(r"```python\n(.*?)```", DOCUMENT.partition("## Reference")[0], re.S) if "(Strategy)" in block]
+BLOCKS = [
+    block for block in re.findall(r"```python\n(.*?)```", DOCUMENT.partition("## Reference")[0], re.S) if "(Strategy)" in block
+]
 
 
 @pytest.mark.parametrize("number", [pytest.param(i, marks=pytest.mark.slow) for i in range(len(BLOCKS) - 1)] + [len(BLOCKS) - 1])

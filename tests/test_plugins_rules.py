@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import socket
 from typing import Any, ClassVar
@@ -99,7 +100,8 @@ class Closes(Good):
 
     def plan(self, task, backbone):
         number = next(COUNT)
-        return Plan((Fit(name="tune", rates=backbone.frozen(), epochs=1, learning_rate=1e-3, loss=lambda net, batch: {"n": number}),))
+        phase = Fit(name="tune", rates=backbone.frozen(), epochs=1, learning_rate=1e-3, loss=lambda net, batch: {"n": number})
+        return Plan((phase,))
 
 
 class Heavy(Good):
@@ -185,10 +187,8 @@ class Calls(Good):
     """Call home."""
 
     def plan(self, task, backbone):
-        try:
+        with contextlib.suppress(OSError):
             socket.create_connection(("198.51.100.7", 80), timeout=0.1)
-        except OSError:
-            pass
 
 
 class Shape(Head):
@@ -273,8 +273,8 @@ class WrongSize(TinyBackbones):
         (Takes, "options", "option batch_size is one of the engine's own"),
         (Later, "contract", "it was written for contract 1.77"),
         (Forgets, "yaml", "became"),
-        (Impure, "pure", "differ in plan[0][0].name"),
-        (Closes, "pure", "differ in plan[0][0].loss"),
+        (Impure, "pure", "differ in plan.phases[0].name"),
+        (Closes, "pure", "differ in plan.phases[0].loss"),
         (Heavy, "light_plan", "plan() imports keras"),
         (Misses, "stages", "gives a rate for"),
         (Flat, "learns", "phase tune: the loss went from 1 to 1 at best, in 24 epochs"),

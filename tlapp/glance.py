@@ -157,11 +157,13 @@ def _check_class(kind: str, node: ast.ClassDef) -> None:
     """
     base, methods = NEEDED[kind]
     own = {item.name for item in node.body if isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef))}
-    if node.bases and all(ast.unparse(parent).rpartition(".")[2] == base for parent in node.bases):
-        if missing := [method for method in methods if method not in own]:
-            raise Fault(f"does not define {', '.join(missing)}()")
+    direct = node.bases and all(ast.unparse(parent).rpartition(".")[2] == base for parent in node.bases)
+    if direct and (missing := [method for method in methods if method not in own]):
+        raise Fault(f"does not define {', '.join(missing)}()")
     for item in node.body:
-        target = item.target if isinstance(item, ast.AnnAssign) else item.targets[0] if isinstance(item, ast.Assign) else None
+        if not isinstance(item, (ast.AnnAssign, ast.Assign)):
+            continue
+        target = item.target if isinstance(item, ast.AnnAssign) else item.targets[0]
         if not isinstance(target, ast.Name):
             continue
         if target.id == "contract" and isinstance(item.value, ast.Constant) and (unfit := misfit(item.value.value)):

@@ -13,7 +13,7 @@ from tlapp.errors import PluginError, TlappError, in_a_line
 
 
 def blamed(error: Exception, label: str, what: str) -> Exception:
-    """What to raise instead of an error that a plugin's code raised: a sentence that names it, or the error where it is none's fault."""
+    """What to raise for an error that a plugin's code raised: a sentence that names it; the error where it is nobody's fault."""
     if isinstance(error, PluginError):
         return _through(error if _is_named(error, label) else _named(f"{label}: {error}"))
     if isinstance(error, TlappError):

@@ -83,7 +83,7 @@ def fault_of(kind: str, plugin: Any) -> str:
     base = {"strategy": contracts.Strategy, "head": contracts.Head, "backbones": contracts.BackboneProvider}[kind]
     if not (isinstance(plugin, type) and issubclass(plugin, base)):
         return f"must be a subclass of tlapp.contracts.{base.__name__}. Received: {in_a_row(plugin)}"
-    if unfit := misfit(plugin.contract):
+    if unfit := misfit(getattr(plugin, "contract", None)):
         return f"does not fit: {unfit}"
     if missing := sorted(getattr(plugin, "__abstractmethods__", ())):
         return f"does not define {', '.join(missing)}()"

@@ -29,6 +29,11 @@ class BitFit(Strategy):
     def plan(self, task: Task, backbone: Backbone) -> Plan:
         warm = Fit(name="warm-up", rates=backbone.frozen(), epochs=self.warmup, learning_rate=1e-3)
         tune = Fit(
-            name="bitfit", rates=backbone.all(), epochs=self.epochs, learning_rate=self.learning_rate, batch_norm="affine", only=is_small
+            name="bitfit",
+            rates=backbone.all(),
+            epochs=self.epochs,
+            learning_rate=self.learning_rate,
+            batch_norm="affine",
+            only=is_small,
         )
         return Plan((warm, tune))

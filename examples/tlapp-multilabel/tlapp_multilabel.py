@@ -35,10 +35,10 @@ def label_probabilities(
 class MultiLabel(Head):
     """Classes that are sets of labels, such as "red;round": one dense output a label, and a set scores the sum of its labels'.
 
-    With independent labels, p(set) is the product of sigmoid(z) over the labels in it and of 1 - sigmoid(z) over the others: up to a
-    factor that all sets share, exp of the sum of z over its labels. So a softmax over those sums is the likelihood of independent
-    sigmoid outputs, given that the set is one of those in the training data, and what "red" looks like is learnt from every set
-    with red in it.
+    With independent labels, p(set) is the product of sigmoid(z) over the labels in it and of 1 - sigmoid(z) over the others: up
+    to a factor that all sets share, exp of the sum of z over its labels. So a softmax over those sums is the likelihood of
+    independent sigmoid outputs, given that the set is one of those in the training data, and what "red" looks like is learnt
+    from every set with red in it.
     """
 
     contract = "1.0"

@@ -69,9 +69,8 @@ def _check_numbers(phase: Phase, where: str) -> None:
             raise PluginError(f"{where}: learning_rate must be above 0. Received: {phase.learning_rate}")
         if phase.batch_norm not in BATCH_NORM:
             raise PluginError(f"{where}: batch_norm must be one of {', '.join(BATCH_NORM)}. Received: {phase.batch_norm}")
-    elif isinstance(phase, Solve):
-        if any(phase.rates.values()):
-            raise PluginError(f"{where} solves in closed form, so that every rate must be 0")
+    elif isinstance(phase, Solve) and any(phase.rates.values()):
+        raise PluginError(f"{where} solves in closed form, so that every rate must be 0")
 
 
 def check_graft(graph: Any, backbone: LoadedBackbone, label: str) -> None:
@@ -109,7 +108,7 @@ def _graft_fault(graph: Any, backbone: LoadedBackbone) -> str:
     for step in steps(graph):
         name = step.operation.name
         if is_nested(step.operation) and any(layer.name in backbone.stage_of for layer in step.operation.layers):
-            return f"it nests the backbone's layers in {name}; build on their tensors (contracts.graph.rebuild), so that they stay flat"
+            return f"it nests the backbone's layers in {name}; build on their tensors (contracts.graph.rebuild) to keep them flat"
         if name in backbone.stage_of and id(step.operation) not in own:
             return f"its layer {name} has the name of a backbone's layer but is another one; give it a name of its own"
     return ""

@@ -1,4 +1,4 @@
-"""For those who write plugins: the rules of the contract as a check, and a tiny backbone and pictures to try things on in seconds."""
+"""For those who write plugins: the rules of the contract as a check, and a tiny backbone and pictures to try things on."""
 
 from tlapp.testing.check import ContractError, Verdict, check_backbones, check_head, check_strategy, examine
 from tlapp.testing.tiny import CLASSES, SIZE, Dense, TinyBackbones, pictures, tiny_run

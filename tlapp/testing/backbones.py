@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tlapp.contracts import UserError
-from tlapp.contracts.graph import is_nested, steps
+from tlapp.contracts.graph import is_nested, replay, steps
 from tlapp.testing.subject import BackbonesSubject, Broken
 
 UNKNOWN = "no-such-backbone"
@@ -80,7 +80,6 @@ def cut(subject: BackbonesSubject) -> None:
     from tlapp.engine.cut import cut as split
     from tlapp.engine.front import Front
     from tlapp.engine.net import infer
-    from tlapp.contracts.graph import replay
 
     loaded = subject.loaded
     pictures = _noise(loaded.graph)

@@ -35,7 +35,7 @@ def contract(subject: Subject) -> None:
 
 
 def options(subject: Subject) -> None:
-    """The class has a docstring, every option has help and a default that it accepts itself, and no option takes a name of the engine's."""
+    """The class has a docstring; every option has help, a default that it accepts itself, and a name that is not the engine's."""
     kind = subject.kind
     if not (kind.__doc__ or "").strip() or kind.__doc__ == kind.__base__.__doc__:
         raise Broken(f"{kind.__name__} has no docstring; its first line is the help that `tlapp plugins list` shows")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from types import FunctionType, MethodType
 from typing import Any
@@ -12,20 +13,32 @@ def difference(a: Any, b: Any, where: str = "plan") -> str:
     """Where two values differ, as a path; "" where they are equal. Functions are equal if their code and what they hold are."""
     if a is b:
         return ""
-    if type(a) is not type(b):
-        return where
-    if isinstance(a, (tuple, list)):
-        return f"{where} (its length)" if len(a) != len(b) else _first((f"{where}[{i}]", x, b[i]) for i, x in enumerate(a))
-    if isinstance(a, dict):
-        return where if a.keys() != b.keys() else _first((f"{where}[{key!r}]", a[key], b[key]) for key in a)
+    compare = next((compare for kinds, compare in COMPARE if isinstance(a, kinds)), _objects)
+    return compare(a, b, where) if type(a) is type(b) else where
+
+
+def _sequences(a: Any, b: Any, where: str) -> str:
+    if len(a) != len(b):
+        return f"{where} (its length)"
+    names = getattr(a, "_fields", None)
+    return _first((f"{where}.{names[i]}" if names else f"{where}[{i}]", x, b[i]) for i, x in enumerate(a))
+
+
+def _mappings(a: Any, b: Any, where: str) -> str:
+    return where if a.keys() != b.keys() else _first((f"{where}[{key!r}]", a[key], b[key]) for key in a)
+
+
+def _methods(a: Any, b: Any, where: str) -> str:
+    return _first(((where, a.__func__, b.__func__), (f"{where}.__self__", a.__self__, b.__self__)))
+
+
+def _partials(a: Any, b: Any, where: str) -> str:
+    return _first(((where, a.func, b.func), (where, a.args, b.args), (where, a.keywords, b.keywords)))
+
+
+def _objects(a: Any, b: Any, where: str) -> str:
     if is_dataclass(a):
         return _first((f"{where}.{field.name}", getattr(a, field.name), getattr(b, field.name)) for field in fields(a))
-    if isinstance(a, FunctionType):
-        return _functions(a, b, where)
-    if isinstance(a, MethodType):
-        return _first(((where, a.__func__, b.__func__), (f"{where}.__self__", a.__self__, b.__self__)))
-    if isinstance(a, functools.partial):
-        return _first(((where, a.func, b.func), (where, a.args, b.args), (where, a.keywords, b.keywords)))
     return "" if _equal(a, b) else where
 
 
@@ -49,3 +62,12 @@ def _equal(a: Any, b: Any) -> bool:
     if type(a).__eq__ is object.__eq__ and hasattr(a, "__dict__"):
         return not difference(vars(a), vars(b))
     return bool(a == b)
+
+
+COMPARE: tuple[tuple[Any, Callable[[Any, Any, str], str]], ...] = (
+    ((tuple, list), _sequences),
+    (dict, _mappings),
+    (FunctionType, _functions),
+    (MethodType, _methods),
+    (functools.partial, _partials),
+)

@@ -38,7 +38,7 @@ def light_plan(subject: Subject) -> None:
 
 
 def stages(subject: Subject) -> None:
-    """The plan passes the engine's check on backbones with 1, 3 and 18 stages; where its options do not fit, a UserError says so."""
+    """The plan covers backbones with 1, 3 and 18 stages; where its options do not fit one of them, a UserError says so."""
     from tlapp.engine.check import make_plan
 
     refused = []
@@ -57,7 +57,7 @@ def frozen(subject: Subject) -> None:
 
 
 def norms(subject: Subject) -> None:
-    """Batch norms are untouched unless asked: "frozen" moves nothing of them, "affine" scale and shift, "update" the statistics too."""
+    """Batch norms move only as asked: "frozen" moves nothing of them, "affine" scale and shift, "update" the statistics too."""
     _forbid(subject, norms_too=True)
 
 
@@ -66,11 +66,8 @@ def live(subject: Subject) -> None:
     trial = subject.trial()
     for moved in trial.moved:
         for stage, rate in moved.phase.rates.items():
-            may = [
-                v.path
-                for layer, v in _variables(trial)
-                if trial.backbone.stage_of.get(layer.name) == stage and _may(layer, v, moved, 1)
-            ]
+            own = [(x, v) for x, v in _variables(trial) if trial.backbone.stage_of.get(x.name) == stage]
+            may = [v.path for layer, v in own if _may(layer, v, moved, rate)]
             if rate > 0 and may and not moved.paths & set(may):
                 raise Broken(f"phase {moved.phase.name}: stage {stage} has the rate {rate:g}, but none of its variables moved")
 

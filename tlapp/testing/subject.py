@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ class Subject:
     """
 
     def __init__(self, plugin: Any, folder: Path, label: str, reached: list[str], name: str | None):
-        self.kind = plugin if isinstance(plugin, type) else type(plugin)
+        self.kind: Any = plugin if isinstance(plugin, type) else type(plugin)
         self._plugin, self.folder, self.label, self.reached, self.name = plugin, folder, label, reached, name
         self._made: dict[str, Any] = {}
 
@@ -134,11 +134,11 @@ class Subject:
         """Further options of the engine."""
         return {}
 
-    def _data(self, strategy: Strategy) -> dict[str, str]:
+    def _data(self, strategy: Strategy) -> dict[str, Any]:
         from tlapp.engine.check import make_plan
         from tlapp.testing.anatomy import TASK, backbone
 
-        places = {name: self.once(name, lambda n=name: self._pictures(n), "no pictures") for name in EACH}
+        places = {name: self.once(name, partial(self._pictures, name), "no pictures") for name in EACH}
         plan = make_plan(strategy, TASK, backbone(3), self.label)
         asked = {stream for phase in plan.phases for stream in phase.streams}
         data = {"data": places["train"], "val": places["val"], "test": places["test"]}

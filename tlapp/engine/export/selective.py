@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,21 +44,13 @@ class Selective:
         import tensorflow as tf
 
         with tempfile.TemporaryDirectory() as folder:
-            # Without int8 alone: an operation that stays in float must find its kernel.
-            converter = tflite.converter(
-                write_fixed(tflite.for_int8(model), Path(folder), "uint8"), "int8", calibration, takes_uint8=True
-            )
+            network = write_fixed(tflite.for_int8(model), Path(folder), "uint8")
+            converter = tflite.converter(network, "int8", calibration, takes_uint8=True)
+            # Not int8 alone: an operation that stays in float must find its kernel.
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
-            metrics = {"mse": lambda difference: float(np.mean(np.square(difference)))}
-            self._metrics, self._options = metrics, tf.lite.experimental.QuantizationDebugOptions
-            self._debugger = tflite.tried(
-                lambda: tf.lite.experimental.QuantizationDebugger(
-                    converter=converter,
-                    debug_dataset=lambda: tflite.samples(calibration[:PROBES], np.uint8),
-                    debug_options=self._options(layer_debug_metrics=metrics),
-                )
-            )
-        self._debugger.run()
+            with _hushed():
+                self._debugger = tflite.tried(lambda: self._open(converter, calibration[:PROBES]))
+                self._debugger.run()
         self._in_order = self._measured()
 
     @property
@@ -72,14 +67,37 @@ class Selective:
     def convert(self, keep: int) -> bytes:
         """A TFLite file with the layers of `kept` in float."""
         names = [layer.name for layer in self.kept(keep)]
-        self._debugger.options = self._options(layer_debug_metrics=self._metrics, denylisted_nodes=names)
-        return bytes(self._debugger.get_nondebug_quantized_model())
+        with _hushed():
+            self._debugger.options = _options(denylisted_nodes=names)
+            return bytes(self._debugger.get_nondebug_quantized_model())
+
+    def _open(self, converter: Any, pictures: np.ndarray) -> Any:
+        import tensorflow as tf
+
+        return tf.lite.experimental.QuantizationDebugger(
+            converter=converter, debug_dataset=lambda: tflite.samples(pictures, np.uint8), debug_options=_options()
+        )
 
     def _measured(self) -> list[Layer]:
         with tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as file:
             self._debugger.layer_statistics_dump(file)
             file.seek(0)
             return [_layer(row) for row in csv.DictReader(file)]
+
+
+def _options(**more: Any) -> Any:
+    import tensorflow as tf
+
+    metrics = {"mse": lambda difference: float(np.mean(np.square(difference)))}
+    return tf.lite.experimental.QuantizationDebugOptions(layer_debug_metrics=metrics, **more)
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Without the warning that the interpreter which the debugger opens is an old one."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=UserWarning)
+        yield
 
 
 def _layer(row: dict[str, str]) -> Layer:

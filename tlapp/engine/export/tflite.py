@@ -38,8 +38,9 @@ def convert(model: Any, quantize: str, calibration: np.ndarray | None) -> bytes:
 def for_int8(model: Any) -> Any:
     """The same network with each Rescaling as a depthwise convolution of one pixel, which int8 computes without loss.
 
-    As a product and a sum, each with a constant, it loses up to a step of a pixel: on digits, with EfficientNet-Lite0, int8 had an
-    accuracy of 0.889 so and has 0.933 now (float: 0.961). A convolution accumulates in 32 bits and rounds once, to the pixels' own steps.
+    As a product and a sum, each with a constant, it loses up to a step of a pixel: on digits, with EfficientNet-Lite0, int8 had
+    an accuracy of 0.889 so and has 0.933 this way (float: 0.961). A convolution accumulates in 32 bits and rounds once, to the
+    pixels' own steps.
     """
     import keras
 
