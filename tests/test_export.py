@@ -422,7 +422,7 @@ def test_the_worst_layers_stay_in_float(run, test_pictures):
         lite.allocate_tensors()
         assert lite.get_input_details()[0]["dtype"] == np.uint8
         errors.append(np.abs([classify(lite, picture) for picture in test_pictures[1]] - expected).max())
-    assert errors[1] < 1e-3 < errors[0]
+    assert errors[1] < errors[0] / 2
 
 
 def test_nothing_is_written_over(run, tflite):

@@ -166,6 +166,11 @@ def test_every_other_command_still_works(strangers, data, tmp_path, capfd):
     assert run(["evaluate", str(tmp_path / "run"), "--data", str(data)]) == 0
     assert run(["plugins", "show", "partial"]) == 0
     assert run(["train", "--plugin", "freeze", "--help"]) == 0
+    capfd.readouterr()
+    assert run(["backbones", "list"]) == 0
+    told = capfd.readouterr().out
+    assert "keras-cv:efficientnet-lite0" in told and "tiny:tiny" in told
+    assert "init-raises: BROKEN: backbones init-raises of stranger 0.3 cannot be made without arguments" in told
 
 
 def listed(capfd, *flags):

@@ -11,7 +11,7 @@ import pytest
 
 from tlapp import registry
 from tlapp.contracts import Augment, Backbone, Field, Fit, Head, Plan, Stage, Strategy
-from tlapp.testing import ContractError, TinyBackbones, check_backbones, check_head, check_strategy, examine
+from tlapp.testing import ContractError, TinyBackbones, check_backbones, check_head, check_strategy, examine, tiny_run
 from tlapp.testing.check import rules_of
 
 QUICK = ("strategy/partial", "strategy/feature-extract", "head/mlp")
@@ -296,6 +296,23 @@ def test_each_rule_catches_what_it_is_for(plugin, rule, seen, tensorflow):
     found = next(verdict for verdict in examine(kind, plugin) if verdict.rule == rule)
     assert found.state == "broken"
     assert seen in found.seen
+
+
+class Scales(Good):
+    """Train scales and shifts, as examples/tlapp-bitfit does."""
+
+    fit: ClassVar[dict[str, Any]] = {"batch_norm": "affine", "only": lambda path: path.endswith(("gamma", "beta"))}
+
+
+def test_only_and_affine_train_scales_and_shifts_on_stored_statistics(shapes, tmp_path, tensorflow):
+    from tlapp.testing.subject import weights
+
+    before = weights(TinyBackbones().load("tiny").graph)
+    run = tiny_run(Scales(last=2), shapes, tmp_path / "run")
+    after = weights(run.graph)
+    moved = {path for path, value in before.items() if (value != after[path]).any()}
+    assert moved == {f"{stage}_norm/{name}" for stage in ("middle", "top") for name in ("gamma", "beta")}
+    assert run.outline.phases[0].trains == 2 * (16 + 24)
 
 
 def test_a_failure_names_the_rule_what_was_seen_and_the_documentation():

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from tlapp import registry
+from tlapp import guard, registry
 from tlapp.engine.quiet import quiet_tensorflow
+from tlapp.errors import PluginError
 
 
 @click.group()
@@ -18,7 +19,12 @@ def list_backbones() -> None:
     """The ID of every backbone that can be listed; hub: and file: take a path of yours."""
     quiet_tensorflow()
     for prefix in registry.found("backbones"):
-        names = list(registry.load("backbones", prefix)().names())
+        try:
+            provider = guard.provider(registry.backbone(f"{prefix}:...")[0], registry.label("backbones", prefix))
+            names = list(provider.names())
+        except PluginError as error:
+            click.echo(f"{prefix}: BROKEN: {error}")
+            continue
         for name in names or ["..."]:
             click.echo(f"{prefix}:{name}")
 

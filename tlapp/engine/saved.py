@@ -68,7 +68,11 @@ class SavedRun:
     @cached_property
     def model(self) -> Any:
         """The deployed Keras model: (n, size, size, 3) raw RGB 0-255 -> probabilities (n, classes)."""
-        return open_model(self.folder / "model.keras", self._layers())
+        return self.open(self.folder / "model.keras")
+
+    def open(self, path: Path) -> Any:
+        """Another file of the same kind of model, such as a copy of it."""
+        return open_model(path, self._layers())
 
     @property
     def image_size(self) -> int:
@@ -115,4 +119,6 @@ def open_model(path: Path, layers: Mapping[str, type] | None = None) -> Any:
     quiet_tensorflow()
     import keras
 
-    return keras.saving.load_model(path, custom_objects=dict(layers or {}), compile=False)
+    model = keras.saving.load_model(path, custom_objects=dict(layers or {}), compile=False)
+    model.jit_compile = False  # on a processor XLA makes convolutions many times slower, and takes seconds to compile them
+    return model

@@ -15,9 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tlapp.engine.export import metadata
+from tlapp.engine.saved import open_model
 from tlapp.errors import UserError
 
 WARM, TIMED = 5, 50
+Opener = Callable[[Path], Any]
 
 
 class Latency(NamedTuple):
@@ -48,15 +50,23 @@ def threads() -> int:
     return min(4, os.cpu_count() or 1)
 
 
-def ask(kind: str, path: Path, pictures: np.ndarray, files: Sequence[str] = ()) -> Answers:
-    """Run the artifact `path` of the format `kind` over pictures (n, size, size, 3) uint8, and a SavedModel over `files` too.
+def ask(kind: str, path: Path, pictures: np.ndarray, files: Sequence[str] = (), open_keras: Opener = open_model) -> Answers:
+    """Run an artifact.
+
+    Args:
+        kind: its format.
+        pictures: (n, size, size, 3) uint8.
+        files: picture files for a SavedModel's endpoint.
+        open_keras: opens a .keras file; a run's own knows layers that Keras does not.
 
     Raises:
         UserError: it does not run.
     """
     if kind == "savedmodel":
         return _ask_saved_model(path, pictures, files)
-    return {"tflite": _ask_tflite, "keras": _ask_keras, "onnx": _ask_onnx}[kind](path, pictures)
+    if kind == "keras":
+        return _ask_keras(path, pictures, open_keras)
+    return {"tflite": _ask_tflite, "onnx": _ask_onnx}[kind](path, pictures)
 
 
 def timed(call: Callable[[], Any]) -> Latency:
@@ -90,10 +100,11 @@ def _ask_tflite(path: Path, pictures: np.ndarray) -> Answers:
     return Answers(found, labels, timed(lambda: classify(pictures[0])), {})
 
 
-def _ask_keras(path: Path, pictures: np.ndarray) -> Answers:
-    from tlapp.engine.saved import open_model
-
-    model = open_model(path)
+def _ask_keras(path: Path, pictures: np.ndarray, open_keras: Opener) -> Answers:
+    try:
+        model = open_keras(path)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{path}: does not load: {str(error).splitlines()[0]}") from error
     one = pictures[:1].astype(np.float32)
     found = _by_blocks(model.predict_on_batch, pictures)
     return Answers(found, _beside(path), timed(lambda: model(one, training=False)), {})

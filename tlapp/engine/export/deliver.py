@@ -97,7 +97,7 @@ class Work:
         extra = write(self.options.format, way, given)
         facts = {"format": self.options.format, "quantize": way.quantize, "artifact": extra["artifact"]}
         path = folder / extra["artifact"]
-        answers = ask(self.options.format, path, self.test, self.files)
+        answers = ask(self.options.format, path, self.test, self.files, self.run.open)
         found = check(self.truth, answers, size_of(path), way.quantize != "none", self.options.max_drop)
         rows = np.sort(spread(self.truth.labels, golden.COUNT))
         golden.write(folder, facts, self.test[rows], answers.probabilities[rows])

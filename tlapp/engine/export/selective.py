@@ -60,9 +60,10 @@ class Selective:
 
     def kept(self, keep: int) -> list[Layer]:
         """The `keep` worst layers, and the one before each: a layer in float still suffers from the rounding of what it reads."""
-        worst = set(self.layers[:keep])
+        *harmed, least = self.layers  # the debugger wants one layer in int8
+        worst = set(harmed[:keep])
         pairs = zip(self._in_order, [*self._in_order[1:], None], strict=True)
-        return [layer for layer, after in pairs if layer in worst or after in worst]
+        return [layer for layer, after in pairs if layer is not least and (layer in worst or after in worst)]
 
     def convert(self, keep: int) -> bytes:
         """A TFLite file with the layers of `kept` in float."""
