@@ -150,7 +150,8 @@ def test_new_refuses_in_a_sentence(arguments, fragment, tmp_path, monkeypatch, c
 def test_check_shows_a_line_a_rule(capfd, tensorflow):
     found = json.loads(answer(capfd, "plugins", "check", "feature-extract", "--json"))
     assert found["kept"] and [rule["rule"] for rule in found["rules"]][:3] == ["contract", "options", "yaml"]
-    assert answer(capfd, "plugins", "check", "feature-extract", "--load", "x", code=2)
+    assert "only a source of backbones" in answer(capfd, "plugins", "check", "feature-extract", "--load", "x", code=2)
+    assert "give one with --load" in answer(capfd, "plugins", "check", "hub", code=2)
 
 
 BLOCKS = [

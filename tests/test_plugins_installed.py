@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -24,10 +25,13 @@ CLEAN = {key: value for key, value in os.environ.items() if key not in ("PYTHONP
 def place(tmp_path_factory):
     """A folder with an environment of its own that holds the three wheels."""
     folder = tmp_path_factory.mktemp("stranger")
-    wheels = folder / "wheels"
-    for project in (ROOT, ROOT / "examples" / "tlapp-bitfit", ROOT / "examples" / "tlapp-multilabel"):
+    wheels, source = folder / "wheels", folder / "source"
+    # A copy: pip builds inside a checkout, and takes up what earlier builds left there.
+    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__", "saved_models"))
+    for project in (source, source / "examples" / "tlapp-bitfit", source / "examples" / "tlapp-multilabel"):
         command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(wheels), str(project)]
         subprocess.run(command, check=True, cwd=folder, env=CLEAN)
+    shutil.rmtree(source)
     venv.create(folder / "venv", with_pip=True)
     command = [str(folder / "venv/bin/pip"), "install", "--quiet", "-c", str(ROOT / "constraints.txt"), "pytest"]
     command += map(str, wheels.iterdir())

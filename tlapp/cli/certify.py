@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from tlapp import registry
+from tlapp.engine.quiet import quiet_tensorflow
 from tlapp.errors import UserError
 
 
@@ -22,7 +23,11 @@ def certify(kind: str, name: str, load: str | None, as_json: bool) -> int:
 
     if load is not None and kind != "backbones":
         raise UserError(f"--load {load}: only a source of backbones has backbones to load; {name} is a {kind}")
+    if kind == "backbones":
+        quiet_tensorflow()
     plugin: Any = registry.backbone(f"{name}:{load}")[0] if kind == "backbones" else plugin_options(kind, name)
+    if kind == "backbones" and load is None and not [*plugin.names()]:
+        raise UserError(f"{name}: lists no backbone to try; give one with --load, as after the colon of its ID")
     label, verdicts = registry.label(kind, name), []
     click.echo(label, err=as_json)
     for verdict in examine(kind, plugin, load):

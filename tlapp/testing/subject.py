@@ -13,6 +13,7 @@ import numpy as np
 from tlapp import guard
 from tlapp.contracts import BackboneProvider, Fit, Head, Plan, Strategy
 from tlapp.engine.options import RunOptions
+from tlapp.engine.quiet import quiet_tensorflow
 from tlapp.errors import TlappError
 from tlapp.testing.tiny import Dense, TinyBackbones, pictures
 
@@ -62,6 +63,11 @@ class Subject:
         self.kind: Any = plugin if isinstance(plugin, type) else type(plugin)
         self._plugin, self.folder, self.label, self.reached, self.name = plugin, folder, label, reached, name
         self._made: dict[str, Any] = {}
+        if self.loads_keras:
+            quiet_tensorflow()
+
+    loads_keras = True
+    """Whether most of its rules need Keras; those that do not then wait for it too."""
 
     @cached_property
     def plugin(self) -> Any:
@@ -110,8 +116,6 @@ class Subject:
         return again
 
     def _train(self, epochs: int, folder: Path) -> Any:
-        from tlapp.engine.quiet import quiet_tensorflow
-
         quiet_tensorflow()
         from tlapp.testing.trial import Trial
 
@@ -152,6 +156,8 @@ class Subject:
 class StrategySubject(Subject):
     """A strategy, tried with one dense layer on the tiny backbone."""
 
+    loads_keras = False
+
     def parts(self) -> tuple[Strategy, Head, BackboneProvider, str]:
         return self.plugin, Dense(), TinyBackbones(), "tiny"
 
@@ -177,11 +183,11 @@ class BackbonesSubject(Subject):
         """The backbone to load.
 
         Raises:
-            Untried: the source lists none and none was given.
+            Broken: the source lists none and none was given.
         """
         listed = [self.name] if self.name else [*self.plugin.names()]
         if not listed:
-            raise Untried("it lists no backbone; name one: check_backbones(provider, NAME), tlapp plugins check --load NAME")
+            raise Broken("it lists no backbone to try; name one: check_backbones(provider, NAME)")
         return listed[0]
 
     @cached_property
@@ -198,13 +204,7 @@ class BackbonesSubject(Subject):
     @property
     def loaded(self) -> Any:
         """The backbone, loaded."""
-        from tlapp.engine.quiet import quiet_tensorflow
-
-        def load() -> Any:
-            quiet_tensorflow()
-            return self.asked and self._loaded
-
-        return self.once("backbone", load, "it does not load")
+        return self.once("backbone", lambda: self.asked and self._loaded, "it does not load")
 
 
 class LastStage(Strategy):
