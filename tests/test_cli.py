@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 import yaml
@@ -175,9 +176,21 @@ def test_interrupted_keeps_the_best_weights_and_says_where(folders, tmp_path):
             if "head 3:" in line:
                 process.send_signal(signal.SIGINT)
                 break
+        late = threading.Timer(60, process.kill)
+        late.start()
         said += process.stderr.readlines()
-        assert process.wait(60) == 130, "".join(said)
+        assert process.wait() == 130, "".join(said)
+        late.cancel()
     assert "interrupted.keras" in said[-1]
     assert (tmp_path / "run" / "checkpoints" / "interrupted.keras").is_file()
     assert not (tmp_path / "run" / "metrics.json").exists()
     assert run(["predict", str(tmp_path / "run"), "x.png"]) == 2
+
+
+def test_a_swallowed_ctrl_c_is_raised_at_the_next_report(monkeypatch):
+    from tlapp.cli import stop
+    from tlapp.cli.screen import Screen
+
+    monkeypatch.setattr(stop, "received", [signal.SIGINT])
+    with Screen() as screen, pytest.raises(KeyboardInterrupt):
+        screen.progress("head", 1, 2)

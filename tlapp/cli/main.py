@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib
 import signal
 import sys
-import threading
 import traceback
 from importlib.metadata import version
 
 import click
 
+from tlapp.cli import stop
 from tlapp.errors import TlappError
 
 COMMANDS = {
@@ -56,20 +56,13 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Run the command line; return the exit code."""
-    stopped_by = []
-
-    def terminate(number: int, frame: object) -> None:
-        stopped_by.append(number)
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, terminate)
+    stop.listen()
     asked = "--traceback" in arguments  # before or after the command
     words = [word for word in arguments if word != "--traceback"]
     try:
         return tlapp.main(args=words, prog_name="tlapp", standalone_mode=False) or 0
-    except click.exceptions.Exit as stop:
-        return stop.exit_code
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -78,7 +71,7 @@ def run(arguments: list[str]) -> int:
             traceback.print_exc()
         click.echo(f"tlapp: {error}", err=True)
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort) as stop:
-        reason = str(stop.__cause__ or stop)  # click wraps what it catches
+    except (KeyboardInterrupt, click.Abort) as error:
+        reason = str(error.__cause__ or error)  # click wraps what it catches
         click.echo(f"tlapp: interrupted{f'; {reason}' if reason else ''}", err=True)
-        return 128 + (stopped_by[0] if stopped_by else signal.SIGINT)
+        return 128 + (stop.received[0] if stop.received else signal.SIGINT)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
+
+from tlapp.cli import stop
 
 if TYPE_CHECKING:
     from tlapp.engine.fit import Epoch
@@ -53,6 +56,8 @@ class Screen:
             self._line(line)
 
     def progress(self, task: str, done: int, of: int) -> None:
+        if threading.current_thread() is threading.main_thread():
+            stop.check()
         if self._bars is None:
             return
         if task not in self._tasks:

@@ -40,6 +40,7 @@ class Outline(NamedTuple):
     strategy: str
     backbone: str
     weights: str
+    licence: str
     head: str
     image_size: int
     classes: tuple[str, ...]

@@ -158,6 +158,7 @@ class Run:
         else:
             self.record.begin(self.job.settings, self.outline.to_json(), self.dataset.classes, rows)
         self.history = [Epoch(*row) for row in self._latest.history] if self._latest else []
+        self._told = len(self.history)
         self.record.history(self.history)
 
     def carry_out(self) -> None:
@@ -186,7 +187,8 @@ class Run:
     def save_state(self) -> None:
         """Write the latest state, if there is one."""
         if self._latest is not None:
-            state.write(self.record.state, self._latest)
+            history = [list(epoch) for epoch in self.history[: self._told]]
+            state.write(self.record.state, self._latest._replace(history=history))
             self._written = time.monotonic()
 
     def finish(self) -> None:
@@ -217,7 +219,8 @@ class Run:
         facts, options = self.backbone.facts, self.job.options
         params = {stage.name: stage.params for stage in facts.stages}
         return Outline(
-            options.plugin, facts.name, self.backbone.weights, "solved" if self._solves_only() else options.head,
+            options.plugin, facts.name, self.backbone.weights, self.backbone.licence,
+            "solved" if self._solves_only() else options.head,
             facts.input.size, self.task.classes, dict(self.task.streams), len(facts.stages), sum(params.values()),
             tuple(
                 phase_outline(phase, where, learning(phase, self.backbone, params), self.remembered)
@@ -274,8 +277,8 @@ class Run:
             self.reporter.epoch(epoch)
 
         def pause() -> None:
-            history = [list(epoch) for epoch in self.history]
-            self._latest = state.State(phase=number, history=history, solved=self._solved, **fitting.capture(touched))
+            self._latest = state.State(phase=number, history=[], solved=self._solved, **fitting.capture(touched))
+            self._told = len(self.history)
             if time.monotonic() - self._written >= CHECKPOINT_SECONDS:
                 self.save_state()
 

@@ -1,0 +1,32 @@
+"""Ctrl-C and SIGTERM: raised where they arrive, and once more where the code that they arrived in swallowed them."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+received: list[int] = []
+"""The signals that asked this process to stop."""
+
+
+def listen() -> None:
+    """Turn SIGINT and SIGTERM into KeyboardInterrupt."""
+    received.clear()
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _stop)
+
+
+def check() -> None:
+    """Raise what was swallowed: Python drops an exception that a signal raises inside a finaliser or a callback from C.
+
+    Raises:
+        KeyboardInterrupt: the process was asked to stop.
+    """
+    if received:
+        raise KeyboardInterrupt
+
+
+def _stop(number: int, frame: object) -> None:
+    received.append(number)
+    raise KeyboardInterrupt
