@@ -23,7 +23,8 @@ def main(data: str, strategy: str, epochs: int, frozen_norm: bool) -> None:
     loaded = KerasCV().load("efficientnet-lite0")
     base, size = loaded.graph, loaded.facts.input.size
     read = {"image_size": (size, size), "batch_size": 32, "verbose": False}
-    train = keras.utils.image_dataset_from_directory(f"{data}/train", seed=0, **read).prefetch(2)
+    train = keras.utils.image_dataset_from_directory(f"{data}/train", seed=0, **read)
+    classes, train = len(train.class_names), train.prefetch(2)
     val = keras.utils.image_dataset_from_directory(f"{data}/val", shuffle=False, **read).prefetch(2)
     test = keras.utils.image_dataset_from_directory(f"{data}/test", shuffle=False, **read).prefetch(2)
 
@@ -37,7 +38,7 @@ def main(data: str, strategy: str, epochs: int, frozen_norm: bool) -> None:
     # The guide keeps a frozen base, and the batch norm of one that is fine-tuned, in inference mode by training=False;
     # most recipes that unfreeze leave it out, and then batch norm updates.
     features = base(image, training=False) if strategy != "full" else base(image)
-    outputs = keras.layers.Dense(10)(keras.layers.Dropout(0.2)(features))
+    outputs = keras.layers.Dense(classes)(keras.layers.Dropout(0.2)(features))
     model = keras.Model(image, outputs)
     model.compile(
         keras.optimizers.Adam(1e-3 if strategy == "freeze" else 1e-4),

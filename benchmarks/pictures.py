@@ -1,4 +1,4 @@
-"""Fashion-MNIST as class folders, out of Debian's package dataset-fashion-mnist (needs apt-get and dpkg-deb)."""
+"""Fashion-MNIST and photographs of stamps as class folders, out of Debian's packages (needs apt-get and dpkg-deb)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import numpy as np
 from PIL import Image
 
 CLASSES = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
-PACKAGE = "dataset-fashion-mnist"
+FASHION = "dataset-fashion-mnist"
+STAMPS = "tuxpaint-stamps-default"
+KINDS = ("animals", "food", "plants", "vehicles", "town")
 
 
 def fashion(folder: Path, train: int, test: int = 1000) -> Path:
@@ -30,6 +32,33 @@ def fashion(folder: Path, train: int, test: int = 1000) -> Path:
     return out
 
 
+def stamps(folder: Path, size: int = 224) -> Path:
+    """Write FOLDER/stamps/{train,val,test}/CLASS/*.png: Tux Paint's photographs on white, 65, 15 and 20 % of each class."""
+    out = folder / "stamps"
+    if out.exists():
+        return out
+    aside = folder / ".stamps.tmp"
+    root = _package(folder, STAMPS) / "usr/share/tuxpaint/stamps"
+    for kind in KINDS:
+        paths = sorted((root / kind).rglob("*.png"))
+        order = np.random.default_rng(0).permutation(len(paths))
+        for place, number in enumerate(order):
+            split = "test" if place < 0.2 * len(paths) else "val" if place < 0.35 * len(paths) else "train"
+            inside = aside / split / kind
+            inside.mkdir(parents=True, exist_ok=True)
+            _on_white(paths[number], size).save(inside / f"{number:05d}.png")
+    aside.rename(out)
+    return out
+
+
+def _on_white(path: Path, size: int) -> Image.Image:
+    """A picture in the middle of a white square."""
+    picture = Image.open(path).convert("RGBA")
+    square = Image.new("RGBA", (max(picture.size),) * 2, (255, 255, 255, 255))
+    square.alpha_composite(picture, ((square.width - picture.width) // 2, (square.height - picture.height) // 2))
+    return square.convert("RGB").resize((size, size), Image.Resampling.BICUBIC)
+
+
 def _write(folder: Path, images: np.ndarray, labels: np.ndarray, chosen: np.ndarray) -> None:
     for number in chosen:
         inside = folder / CLASSES[labels[number]]
@@ -38,18 +67,18 @@ def _write(folder: Path, images: np.ndarray, labels: np.ndarray, chosen: np.ndar
 
 
 def _split(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
-    root = _package(folder)
+    root = _package(folder, FASHION)
     return _idx(next(root.rglob(f"{name}-images*"))), _idx(next(root.rglob(f"{name}-labels*")))
 
 
-def _package(folder: Path) -> Path:
+def _package(folder: Path, package: str) -> Path:
     """Download (not install) the Debian package and unpack it."""
-    out = folder / PACKAGE
+    out = folder / package
     if not out.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        print(f"downloading Debian's package {PACKAGE}", file=sys.stderr)
-        subprocess.run(["apt-get", "download", PACKAGE], cwd=folder, check=True, stdout=subprocess.DEVNULL)
-        subprocess.run(["dpkg-deb", "-x", next(folder.glob(f"{PACKAGE}_*.deb")).name, PACKAGE], cwd=folder, check=True)
+        print(f"downloading Debian's package {package}", file=sys.stderr)
+        subprocess.run(["apt-get", "download", package], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(["dpkg-deb", "-x", next(folder.glob(f"{package}_*.deb")).name, package], cwd=folder, check=True)
     return out
 
 

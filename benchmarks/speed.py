@@ -1,6 +1,7 @@
 """tlapp beside the ordinary way: whole processes, in alternating runs, as a table of ratios.
 
     python benchmarks/speed.py OUT [--strategies freeze,partial,full] [--pictures 2000] [--epochs 10] [--runs 3]
+    python benchmarks/speed.py OUT --data stamps   # photographs, some 240 to train on, instead of Fashion-MNIST
     python benchmarks/speed.py OUT --growth        # tlapp alone: 500, 2,000, 8,000 pictures; 1, 10, 50 epochs
 
 OUT keeps the pictures (built on first use), the runs and the caches. Linux or macOS.
@@ -18,7 +19,7 @@ import sys
 import time
 from pathlib import Path
 
-from pictures import fashion
+from pictures import fashion, stamps
 
 HERE = Path(__file__).parent
 OPTIONS = {
@@ -54,9 +55,8 @@ def ordinary(out: Path, data: Path, strategy: str, epochs: int, *more: str) -> d
     return timed([sys.executable, str(HERE / "ordinary.py"), str(data), strategy, str(epochs), *more], out / "cache")
 
 
-def compare(out: Path, strategy: str, pictures: int, epochs: int, runs: int) -> None:
+def compare(out: Path, data: Path, strategy: str, epochs: int, runs: int) -> None:
     """Alternating runs of one strategy, as rows of the table."""
-    data = fashion(out, pictures)
     ways = {"ordinary": lambda: ordinary(out, data, strategy, epochs)}
     if strategy == "full":
         ways["ordinary, batch norm frozen"] = lambda: ordinary(out, data, strategy, epochs, "--frozen-norm")
@@ -74,7 +74,7 @@ def compare(out: Path, strategy: str, pictures: int, epochs: int, runs: int) -> 
             statistics.median(each[key] for each in found) for key in ("seconds", "accuracy", "peak_memory_mb")
         )
         print(
-            f"| {strategy}, {epochs} epochs, {pictures} pictures | {name} | {seconds:.1f} | {statistics.median(ratios):.1f} "
+            f"| {strategy}, {epochs} epochs, {data.name} | {name} | {seconds:.1f} | {statistics.median(ratios):.1f} "
             f"| {accuracy:.3f} | {memory:.0f} |",
             flush=True,
         )
@@ -95,6 +95,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--strategies", default="freeze,partial,full")
+    parser.add_argument("--data", default="fashion", choices=("fashion", "stamps"))
     parser.add_argument("--pictures", type=int, default=2000)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--runs", type=int, default=3)
@@ -104,8 +105,9 @@ def main() -> None:
     print("| what | way | seconds | times as fast | test accuracy | peak memory, MB |\n| --- | --- | --- | --- | --- | --- |")
     if given.growth:
         return growth(out)
+    data = stamps(out) if given.data == "stamps" else fashion(out, given.pictures)
     for strategy in given.strategies.split(","):
-        compare(out, strategy, given.pictures, given.epochs, given.runs)
+        compare(out, data, strategy, given.epochs, given.runs)
 
 
 if __name__ == "__main__":
