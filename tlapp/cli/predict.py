@@ -17,8 +17,10 @@ from tlapp.errors import UserError
 @click.command()
 @click.argument("run")
 @click.argument("files", nargs=-1, required=True)
-@click.option("--top", type=click.IntRange(min=1), metavar="K", help="How many labels a picture.  [default: 1; where a picture can "
-              "have several, all above 0.5]")  # fmt: skip
+@click.option(
+    "--top", type=click.IntRange(min=1), metavar="K",
+    help="How many labels a picture.  [default: 1; all above 0.5, where a picture can have several]",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there.")
 def predict(run: str, files: tuple[str, ...], top: int | None, as_json: bool) -> None:
     """Name the pictures FILES (files, folders or quoted globs) with the model of the folder RUN."""

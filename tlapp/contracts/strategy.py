@@ -14,7 +14,7 @@ from tlapp.contracts.plan import Plan
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be learnt: class names in label order (single labels, where a picture can have many), and how many examples each stream holds."""
+    """What is to be learnt: class names in label order, each a single label, and how many examples each stream holds."""
 
     classes: tuple[str, ...]
     streams: Mapping[str, int]

@@ -92,7 +92,7 @@ class One:
         return np.array([number[label or ""] for label in labels], np.int32)
 
     def words(self, numbers: np.ndarray, classes: Sequence[str]) -> list[str]:
-        return [classes[i] for i in numbers]
+        return [classes[int(i)] for i in numbers]
 
     def hot(self, numbers: np.ndarray, classes: int) -> np.ndarray:
         return np.eye(classes, dtype=bool)[numbers]
@@ -137,7 +137,7 @@ class Many:
         return hot
 
     def words(self, numbers: np.ndarray, classes: Sequence[str]) -> list[str]:
-        return [SEPARATOR.join(classes[i] for i in np.flatnonzero(row)) for row in numbers]
+        return [SEPARATOR.join(classes[int(i)] for i in np.flatnonzero(row)) for row in numbers]
 
     def hot(self, numbers: np.ndarray, classes: int) -> np.ndarray:
         return numbers

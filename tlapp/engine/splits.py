@@ -27,9 +27,9 @@ def assign(
 ) -> list[str]:
     """The split of each item: "train", or a key of `shares`, which tell what part of each class goes to "val" and "test".
 
-    A class here is a stratum of the labelling's. Within it, units are ordered by a hash of the seed and their name. The test takes the first of them and validation
-    the last, so pictures added later move only those at the two bounds. Items with an equal `same`, or of one group, stay
-    together.
+    A class here is a stratum of the labelling's. Within it, units are ordered by a hash of the seed and their name. The test
+    takes the first of them and validation the last, so pictures added later move only those at the two bounds. Items with an
+    equal `same`, or of one group, stay together.
     """
     splits = ["train"] * len(items)
     classes: dict[str, list[Unit]] = defaultdict(list)
