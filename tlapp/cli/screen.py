@@ -80,7 +80,8 @@ def outline_lines(outline: Outline) -> Iterator[str]:
     """The plan for people."""
     images = ", ".join(f"{count} {name}" for name, count in outline.images.items())
     yield f"plan: {outline.strategy} on {outline.backbone} ({outline.weights or 'weights unknown'}), {outline.image_size} px"
-    yield f"  {len(outline.classes)} classes; pictures: {images}"
+    several = ", any number of them a picture" if outline.labelling == "many" else ""
+    yield f"  {len(outline.classes)} classes{several}; pictures: {images}"
     for phase in outline.phases:
         yield f"  {phase.name}: {_what(phase, outline)}"
 
