@@ -93,8 +93,12 @@ class GuardedHead(Guard):
     """A head whose layer is checked as well."""
 
     def __init__(self, head: Head, label: str):
+        from tlapp.engine.labelling import unfit
+
         super().__init__(head, label, {"loss": "its loss"})
         self._label = label
+        if fault := unfit(head):
+            raise _named(f"{label}: {fault}")
 
     def build(self, features: Any, task: Any) -> Any:
         import keras

@@ -1,20 +1,17 @@
 import numpy as np
-from tlapp_multilabel import MultiLabel, label_probabilities, membership
+import pytest
+from tlapp_multilabel import MultiLabel
 
 from tlapp.testing import check_head
 
 
-def test_keeps_the_contract():
-    check_head(MultiLabel())
+@pytest.mark.parametrize("focus", [0.0, 2.0])
+def test_keeps_the_contract(focus):
+    check_head(MultiLabel(focus=focus))
 
 
-def test_sets_of_labels():
-    labels, inside = membership(("none", "red", "red;round", "round; big"))
-    assert labels == ("big", "red", "round")
-    assert inside.tolist() == [[0, 0, 0, 1], [0, 1, 1, 0], [0, 0, 1, 1]]
-
-
-def test_a_label_is_as_probable_as_the_sets_that_hold_it():
-    labels, found = label_probabilities(("none", "red", "red;round"), [[0.5, 0.2, 0.3]])
-    assert labels == ("red", "round")
-    assert np.allclose(found, [[0.5, 0.3]])
+def test_focus_forgives_what_is_right_already():
+    labels, sure, torn = np.array([[1.0, 0.0]]), np.array([[4.0, -4.0]]), np.array([[0.1, -0.1]])
+    plain, focal = MultiLabel(), MultiLabel(focus=2.0)
+    ratios = [float(focal.loss(labels, outputs)[0] / plain.loss(labels, outputs)[0]) for outputs in (sure, torn)]
+    assert ratios[0] < 0.001 and ratios[1] > 0.1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -40,8 +41,9 @@ def export(run: str, kind: str | None, snippet: str | None, as_json: bool, **set
 
     if snippet:
         from tlapp.engine.export import snippets
+        from tlapp.engine.labelling import of_run
 
-        click.echo(snippets.snippet(snippet, kind or "tflite"), nl=False)
+        click.echo(snippets.snippet(snippet, kind or "tflite", of_run(Path(run)).kind), nl=False)
         return
     if kind is None:
         raise click.UsageError("give --format savedmodel, tflite, keras or onnx")

@@ -17,9 +17,12 @@ from tlapp.errors import UserError
 @click.command()
 @click.argument("run")
 @click.argument("files", nargs=-1, required=True)
-@click.option("--top", type=click.IntRange(min=1), default=1, metavar="K", help="How many labels a picture.  [default: 1]")
+@click.option(
+    "--top", type=click.IntRange(min=1), metavar="K",
+    help="How many labels a picture.  [default: 1; all above 0.5, where a picture can have several]",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there.")
-def predict(run: str, files: tuple[str, ...], top: int, as_json: bool) -> None:
+def predict(run: str, files: tuple[str, ...], top: int | None, as_json: bool) -> None:
     """Name the pictures FILES (files, folders or quoted globs) with the model of the folder RUN."""
     saved = load(run)
     found = saved.predict(pictures(files), top)
@@ -27,7 +30,8 @@ def predict(run: str, files: tuple[str, ...], top: int, as_json: bool) -> None:
         click.echo(json.dumps({"predictions": [{"file": each.file, "labels": dict(each.labels)} for each in found]}))
         return
     for each in found:
-        click.echo(f"{each.file}: " + ", ".join(f"{label} {probability:.4f}" for label, probability in each.labels))
+        labels = ", ".join(f"{label} {probability:.4f}" for label, probability in each.labels)
+        click.echo(f"{each.file}: {labels or 'no label above 0.5'}")
 
 
 def pictures(given: Sequence[str]) -> list[str]:

@@ -80,7 +80,8 @@ def outline_lines(outline: Outline) -> Iterator[str]:
     """The plan for people."""
     images = ", ".join(f"{count} {name}" for name, count in outline.images.items())
     yield f"plan: {outline.strategy} on {outline.backbone} ({outline.weights or 'weights unknown'}), {outline.image_size} px"
-    yield f"  {len(outline.classes)} classes; pictures: {images}"
+    several = ", any number of them a picture" if outline.labelling == "many" else ""
+    yield f"  {len(outline.classes)} classes{several}; pictures: {images}"
     for phase in outline.phases:
         yield f"  {phase.name}: {_what(phase, outline)}"
 
@@ -114,7 +115,8 @@ def result_lines(folder: Path, metrics: Mapping[str, Any]) -> Iterator[str]:
 
 def split_line(name: str, split: Mapping[str, Any]) -> str:
     """A split's metrics for people."""
+    sets = f"micro F1 {split['micro_f1']:.4f}  mAP {split['map']:.4f}  " if "map" in split else ""
     return (
         f"{name:6} accuracy {split['accuracy']:.4f}  balanced {split['balanced_accuracy']:.4f}  "
-        f"macro F1 {split['macro_f1']:.4f}  loss {split['loss']:.4f}  ({split['n']} pictures)"
+        f"macro F1 {split['macro_f1']:.4f}  {sets}loss {split['loss']:.4f}  ({split['n']} pictures)"
     )

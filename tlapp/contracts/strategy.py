@@ -14,7 +14,7 @@ from tlapp.contracts.plan import Plan
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be learnt: class names in label order, and how many examples each stream holds."""
+    """What is to be learnt: class names in label order, each a single label, and how many examples each stream holds."""
 
     classes: tuple[str, ...]
     streams: Mapping[str, int]
@@ -44,12 +44,21 @@ class Head(Options):
     activation: ClassVar[Literal["softmax", "sigmoid"]] = "softmax"
     """Turns outputs into probabilities in the deployed model."""
 
+    labels: ClassVar[Literal["one", "many"]] = "one"
+    """Labels a picture. "many": the label "cat;dog" names two classes, rows of labels are multi-hot, activation is "sigmoid"."""
+
     @abstractmethod
     def build(self, features: Any, task: Task) -> Any:
         """A Keras layer from features (batch, size) to outputs (batch, classes); `features` is symbolic: read its shape."""
 
     def loss(self, labels: Any, outputs: Any) -> Any:
-        """Loss of each example, (batch,). `labels` float (batch, classes), rows summing to 1. Default: cross-entropy."""
+        """Loss of each example, (batch,). `labels` float (batch, classes), rows summing to 1. Default: cross-entropy.
+
+        Where the head takes many labels a picture, rows hold the probability of each label, and the default is the binary
+        cross-entropy, averaged over the labels.
+        """
         import keras
 
+        if self.labels == "many":
+            return keras.losses.binary_crossentropy(labels, outputs, from_logits=True)
         return keras.losses.categorical_crossentropy(labels, outputs, from_logits=True)

@@ -73,6 +73,26 @@ def _check_numbers(phase: Phase, where: str) -> None:
         raise PluginError(f"{where} solves in closed form, so that every rate must be 0")
 
 
+def check_labelling(plan: Plan, head: str, label: str) -> None:
+    """Check that a plan has no phase that needs one label a picture, for a head that takes several.
+
+    Raises:
+        UserError: it has; names the phase.
+    """
+    for phase in plan.phases:
+        what = "solves for a head" if isinstance(phase, Solve) else "draws pictures by class" if _samples(phase) else ""
+        if what:
+            raise UserError(
+                f"--head {head}: takes several labels a picture, but {label} {what} in phase {phase.name}, "
+                "which takes one label a picture; choose another head or strategy",
+                received=head,
+            )
+
+
+def _samples(phase: Phase) -> bool:
+    return isinstance(phase, Fit) and phase.sampler is not None
+
+
 def check_graft(graph: Any, backbone: LoadedBackbone, label: str) -> None:
     """Check that a grafted graph is one that can be cut, frozen and deployed.
 

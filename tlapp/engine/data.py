@@ -12,6 +12,7 @@ import numpy as np
 
 from tlapp.engine import notes, reading, sources, splits
 from tlapp.engine.decode import Report
+from tlapp.engine.labelling import ONE, Labelling
 from tlapp.engine.listing import Listing, check_known, list_sources
 from tlapp.engine.options import RunOptions
 from tlapp.engine.reading import Example
@@ -38,7 +39,7 @@ class Stream:
 
     Attributes:
         files: where each picture came from.
-        labels: (n,) int32, numbers of classes; None where unlabelled.
+        labels: as `Labelling.numbers` gives them: (n,) int32, or (n, classes) bool; None where unlabelled.
         digests: of each file's bytes, for the keys of caches.
         pixels: `take(indices)` gives (n, size, size, 3) uint8, read from disk.
     """
@@ -61,6 +62,7 @@ class Dataset:
     streams: Mapping[str, Stream]
     notes: tuple[str, ...] = ()
     aux_classes: tuple[str, ...] = ()
+    labelling: Labelling = ONE
 
 
 class Row(NamedTuple):
@@ -95,34 +97,40 @@ class Loading(Generic[T]):
             self._error = error
 
 
-def load(options: RunOptions, size: int, report: Report | None = None) -> Dataset:
+def load(options: RunOptions, size: int, report: Report | None = None, labelling: Labelling = ONE) -> Dataset:
     """List, check, decode and split what the options name; pictures of `size` pixels a side.
 
     Raises:
         UserError: a source is missing or not as it should be, or a picture cannot be read; names the flag or the file.
     """
-    return _load(list_sources(options), options, size, report or _silent)
+    return _load(list_sources(options, labelling), options, size, report or _silent)
 
 
-def start(options: RunOptions, size: int, report: Report | None = None) -> Loading[Dataset]:
+def start(options: RunOptions, size: int, report: Report | None = None, labelling: Labelling = ONE) -> Loading[Dataset]:
     """As `load`, but return once the sources are listed and checked, and decode meanwhile."""
-    listing = list_sources(options)
+    listing = list_sources(options, labelling)
     return Loading(lambda: _load(listing, options, size, report or _silent))
 
 
 def load_labelled(
-    flag: str, where: str, classes: Sequence[str], size: int, on_bad: str = "fail", report: Report | None = None
+    flag: str,
+    where: str,
+    classes: Sequence[str],
+    size: int,
+    on_bad: str = "fail",
+    report: Report | None = None,
+    labelling: Labelling = ONE,
 ) -> tuple[Stream, tuple[str, ...]]:
     """One labelled stream, "test", of classes known before, and notes: for judging a finished run.
 
     Raises:
         UserError: as `load`; or a class is not among `classes`.
     """
-    items = sources.one_stream(flag, where, "test").items
-    check_known(f"{flag} {where}", items, classes)
+    items = sources.one_stream(flag, where, "test", labelling.cells).items
+    check_known(f"{flag} {where}", items, classes, labelling)
     found = reading.read({"test": items}, size, on_bad, report or _silent)
     told = (f"left out: {reading.in_words(found.bad)}",) if found.bad else ()
-    return _stream("test", found.examples["test"], found.rows, classes), told
+    return stream("test", found.examples["test"], found.rows, classes, labelling), told
 
 
 def split_rows(dataset: Dataset) -> list[Row]:
@@ -130,29 +138,32 @@ def split_rows(dataset: Dataset) -> list[Row]:
     rows = []
     for stream in dataset.streams.values():
         classes = dataset.aux_classes if stream.name == "aux" else dataset.classes
-        labels = [""] * len(stream) if stream.labels is None else [classes[i] for i in stream.labels]
+        labels = [""] * len(stream) if stream.labels is None else dataset.labelling.words(stream.labels, classes)
         rows += [Row(_absolute(file), label, stream.name) for file, label in zip(stream.files, labels, strict=True)]
     return rows
 
 
 def _load(listing: Listing, options: RunOptions, size: int, report: Report) -> Dataset:
     found = reading.read(listing.streams, size, options.on_bad, report)
-    examples = _split(found.examples, options)
-    _check_left(examples, listing.classes, options.data)
-    told = (*listing.notes, *notes.of({name: examples[name] for name in ("train", "val", "test")}, listing.classes, found.bad))
+    labelling = listing.labelling
+    examples = _split(found.examples, options, labelling)
+    _check_left(examples, listing.classes, options.data, labelling)
+    judged = {name: examples[name] for name in ("train", "val", "test")}
+    told = (*listing.notes, *notes.of(judged, listing.classes, found.bad, labelling))
     streams: Mapping[str, Stream] = {
-        name: _stream(name, examples[name], found.rows, listing.aux_classes if name == "aux" else listing.classes)
+        name: stream(name, examples[name], found.rows, listing.aux_classes if name == "aux" else listing.classes, labelling)
         for name in ("train", "val", "test", "target", "aux")
         if name in examples
     }
-    return Dataset(listing.classes, streams, told, listing.aux_classes)
+    return Dataset(listing.classes, streams, told, listing.aux_classes, labelling)
 
 
-def _split(examples: dict[str, list[Example]], options: RunOptions) -> dict[str, list[Example]]:
+def _split(examples: dict[str, list[Example]], options: RunOptions, labelling: Labelling) -> dict[str, list[Example]]:
     pool, whole = examples["pool"], {name: found for name, found in examples.items() if name != "pool"}
     shares = {"val": options.val_share, "test": options.test_share}
     shares = {split: share for split, share in shares.items() if split not in whole}
-    given = splits.assign([example.item for example in pool], [example.pixels for example in pool], shares, options.seed)
+    items, same = [example.item for example in pool], [example.pixels for example in pool]
+    given = splits.assign(items, same, shares, options.seed, labelling)
     parts: dict[str, list[Example]] = {split: [] for split in ("train", *shares)}
     for example, split in zip(pool, given, strict=True):
         parts[split].append(example)
@@ -167,8 +178,8 @@ def _split(examples: dict[str, list[Example]], options: RunOptions) -> dict[str,
     return {**parts, **whole}
 
 
-def _check_left(examples: Mapping[str, list[Example]], classes: Sequence[str], where: str) -> None:
-    left = {example.item.label for example in examples["train"]}
+def _check_left(examples: Mapping[str, list[Example]], classes: Sequence[str], where: str, labelling: Labelling) -> None:
+    left = {name for example in examples["train"] for name in labelling.names(example.item.label)}
     lost = [name for name in classes if name not in left]
     if lost:
         raise UserError(f"--data {where}: no picture left to train on of {sources.in_a_row(lost)}", received=where)
@@ -177,14 +188,13 @@ def _check_left(examples: Mapping[str, list[Example]], classes: Sequence[str], w
             raise UserError(f"{name}: none of its pictures can be read", received=name)
 
 
-def _stream(name: str, examples: Sequence[Example], rows: Rows, classes: Sequence[str]) -> Stream:
-    number = {label: i for i, label in enumerate(classes)}
-    unlabelled = any(example.item.label is None for example in examples)
-    labels = None if unlabelled else np.array([number[example.item.label or ""] for example in examples], np.int32)
+def stream(name: str, examples: Sequence[Example], rows: Rows, classes: Sequence[str], labelling: Labelling) -> Stream:
+    """Examples with their labels as numbers."""
+    labels = [example.item.label for example in examples]
     return Stream(
         name,
         tuple(example.item.path for example in examples),
-        labels,
+        None if None in labels else labelling.numbers(labels, classes),
         tuple(example.file for example in examples),
         Pixels(rows, np.array([example.row for example in examples], np.int64)),
     )

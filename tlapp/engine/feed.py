@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from tlapp.engine.cache import Source
 from tlapp.engine.options import RunOptions
+
+if TYPE_CHECKING:
+    from tlapp.engine.labelling import Labelling
 
 IMBALANCE = 3.0
 """Classes that differ by more than this factor are weighted."""
@@ -27,16 +30,15 @@ def unlabelled(source: Source, size: int) -> Feed:
     return Feed(source, size, None, np.ones(size, np.float32))
 
 
-def labelled(source: Source, labels: np.ndarray, classes: int, options: RunOptions) -> Feed:
-    """A stream with labels (n,) int: smoothed, and weighted where the classes differ much."""
-    smoothing = options.label_smoothing
-    soft = np.eye(classes, dtype=np.float32)[labels] * (1 - smoothing) + smoothing / classes
-    weights = class_weights(labels, classes) if options.class_weights == "auto" else np.ones(classes)
-    return Feed(source, len(labels), soft.astype(np.float32), weights[labels].astype(np.float32))
+def labelled(source: Source, labels: np.ndarray, classes: int, options: RunOptions, labelling: Labelling) -> Feed:
+    """A stream with labels as its dataset holds them: smoothed, and weighted where the classes differ much."""
+    soft = labelling.soft(labels, classes, options.label_smoothing)
+    weights = labelling.weights(labels, classes) if options.class_weights == "auto" else np.ones(len(labels))
+    return Feed(source, len(labels), soft, weights.astype(np.float32))
 
 
 def class_weights(labels: np.ndarray, classes: int) -> np.ndarray:
-    """A weight a class, (classes,): inverse to its count and 1 on the average picture, or all 1 where they differ little."""
+    """A weight a class, (classes,): inverse to its count and 1 on the average label, or all 1 where they differ little."""
     counts = np.bincount(labels, minlength=classes).astype(float)
     seen = counts[counts > 0]
     if seen.max() <= IMBALANCE * seen.min():

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tlapp.engine import sources
+from tlapp.engine.labelling import ONE, Labelling
 from tlapp.engine.options import RunOptions
 from tlapp.engine.tables import Item
 from tlapp.errors import UserError
@@ -21,60 +22,66 @@ class Listing:
     classes: tuple[str, ...]
     aux_classes: tuple[str, ...]
     notes: tuple[str, ...]
+    labelling: Labelling
 
 
-def list_sources(options: RunOptions) -> Listing:
+def list_sources(options: RunOptions, labelling: Labelling = ONE) -> Listing:
     """List what the flags name and check that it fits together.
 
     Raises:
         UserError: a source is missing or not as it should be; names the flag.
     """
-    source = sources.labelled("--data", options.data)
+    source = sources.labelled("--data", options.data, labelling.cells)
     streams = {"pool": [item for item in source.items if item.split in (None, "train")]}
     told = list(source.notes)
-    classes = _classes("--data", options.data, streams["pool"])
+    classes = _classes("--data", options.data, streams["pool"], labelling)
     for split, where in (("val", options.val), ("test", options.test)):
         own = [item for item in source.items if item.split == split]
         if where is not None:
-            streams[split] = sources.one_stream(f"--{split}", where, split).items
+            streams[split] = sources.one_stream(f"--{split}", where, split, labelling.cells).items
             told += [f"--data {options.data}: its {split} pictures are not used, as --{split} is given"] if own else []
         elif own:
             streams[split] = own
         if split in streams:
-            check_known(f"--{split} {where}" if where else f"--data {options.data}, {split}", streams[split], classes)
+            told_as = f"--{split} {where}" if where else f"--data {options.data}, {split}"
+            check_known(told_as, streams[split], classes, labelling)
     _check_shares(options, streams)
     if options.target is not None:
-        streams["target"] = _target(options.target, classes)
+        streams["target"] = _target(options.target, classes, labelling)
     aux_classes: tuple[str, ...] = ()
     if options.aux is not None:
-        streams["aux"] = [item for item in sources.labelled("--aux", options.aux).items if item.split in (None, "train")]
-        aux_classes = _classes("--aux", options.aux, streams["aux"])
-    return Listing(streams, classes, aux_classes, tuple(told))
+        found = sources.labelled("--aux", options.aux, labelling.cells).items
+        streams["aux"] = [item for item in found if item.split in (None, "train")]
+        aux_classes = _classes("--aux", options.aux, streams["aux"], labelling)
+    return Listing(streams, classes, aux_classes, tuple(told), labelling)
 
 
-def _classes(flag: str, where: str, items: Sequence[Item]) -> tuple[str, ...]:
-    classes = tuple(sources.natural({item.label or "" for item in items}))
-    if len(classes) < 2:
+def _classes(flag: str, where: str, items: Sequence[Item], labelling: Labelling) -> tuple[str, ...]:
+    sets = {labelling.names(item.label) for item in items}
+    classes = tuple(sources.natural({name for names in sets for name in names}))
+    if len(sets) < 2:
         received = f"one, {classes[0]}" if classes else "none: no row is of split train"
         inside = os.path.join(where, classes[0]) if classes else ""
         hint = f" (did you mean {flag} {inside}?)" if os.path.isdir(inside) and sources.has_folders(inside) else ""
-        raise UserError(f"{flag} {where}: expected at least two classes. Received: {received}{hint}", received=where)
+        raise UserError(f"{flag} {where}: expected at least two {labelling.differ}. Received: {received}{hint}", received=where)
     return classes
 
 
-def _target(where: str, classes: Sequence[str]) -> list[Item]:
+def _target(where: str, classes: Sequence[str], labelling: Labelling) -> list[Item]:
     items = sources.any_pictures("--target", where).items
     bare = sum(item.label is None for item in items)
-    if 0 < bare < len(items):
+    if 0 < bare < len(items) and labelling.cells == "needed":
         raise UserError(f"--target {where}: {bare} of {len(items)} rows have no label; label all or none", received=where)
-    if not bare:
-        check_known(f"--target {where}", items, classes, "; for pictures without labels give a folder that holds them directly")
-    return items
+    if bare == len(items):
+        return items
+    advice = "; for pictures without labels give a folder that holds them directly"
+    check_known(f"--target {where}", items, classes, labelling, advice)
+    return [item._replace(label=item.label or "") for item in items]
 
 
-def check_known(where: str, items: Sequence[Item], classes: Sequence[str], advice: str = "") -> None:
-    """Raise a UserError if an item's label is not among `classes`."""
-    unknown = sources.natural({item.label or "" for item in items} - set(classes))
+def check_known(where: str, items: Sequence[Item], classes: Sequence[str], labelling: Labelling, advice: str = "") -> None:
+    """Raise a UserError if a class that an item's label names is not among `classes`."""
+    unknown = sources.natural({name for item in items for name in labelling.names(item.label)} - set(classes))
     if unknown:
         hint = sources.nearest(unknown[0], classes)
         raise UserError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
+from tlapp.engine.labelling import SEPARATOR, Labelling
 from tlapp.engine.reading import Bad, Example, in_words
 from tlapp.engine.sources import in_a_row
 from tlapp.engine.splits import SMALLEST
@@ -13,19 +14,19 @@ IMBALANCE = 3.0
 _Streams = Mapping[str, Sequence[Example]]
 
 
-def of(streams: _Streams, classes: Sequence[str], bad: list[Bad]) -> Iterator[str]:
+def of(streams: _Streams, classes: Sequence[str], bad: list[Bad], labelling: Labelling) -> Iterator[str]:
     """Sentences on streams train, val and test of `classes`, and on the pictures left out."""
     if bad:
         yield f"left out: {in_words(bad)}"
-    yield from _imbalance(streams["train"], classes)
-    yield from _missing(streams, classes)
+    yield from _imbalance(streams["train"], classes, labelling)
+    yield from _missing(streams, classes, labelling)
     yield from _copies(streams)
     yield from _leaks(streams)
-    yield from _conflicts(streams)
+    yield from _conflicts(streams, labelling)
 
 
-def _imbalance(train: Sequence[Example], classes: Sequence[str]) -> Iterator[str]:
-    counts = Counter(example.item.label or "" for example in train)
+def _imbalance(train: Sequence[Example], classes: Sequence[str], labelling: Labelling) -> Iterator[str]:
+    counts = Counter(name for example in train for name in labelling.names(example.item.label))
     ranked = sorted(classes, key=lambda name: -counts[name])
     most, least = counts[ranked[0]], counts[ranked[-1]]
     if most > IMBALANCE * least:
@@ -35,9 +36,9 @@ def _imbalance(train: Sequence[Example], classes: Sequence[str]) -> Iterator[str
         yield f"classes differ {most / least:.1f} to 1 in train: {numbers}{some}"
 
 
-def _missing(streams: _Streams, classes: Sequence[str]) -> Iterator[str]:
+def _missing(streams: _Streams, classes: Sequence[str], labelling: Labelling) -> Iterator[str]:
     for name in ("val", "test"):
-        met = {example.item.label for example in streams[name]}
+        met = {label for example in streams[name] for label in labelling.names(example.item.label)}
         absent = [label for label in classes if label not in met]
         if absent:
             yield f"{name} has no picture of {in_a_row(absent)}, so it says nothing of them (splitting a class takes {SMALLEST})"
@@ -62,11 +63,11 @@ def _leaks(streams: _Streams) -> Iterator[str]:
             yield f"the same picture in {one} and {other}, {len(shared)} in all, so {other} looks better than it is: {pair}"
 
 
-def _conflicts(streams: _Streams) -> Iterator[str]:
+def _conflicts(streams: _Streams, labelling: Labelling) -> Iterator[str]:
     labels: dict[str, dict[str, str]] = defaultdict(dict)
     for examples in streams.values():
         for example in examples:
-            labels[example.pixels].setdefault(example.item.label or "", example.item.path)
+            labels[example.pixels].setdefault(SEPARATOR.join(labelling.names(example.item.label)), example.item.path)
     torn = [found for found in labels.values() if len(found) > 1]
     if torn:
         (one, path), (other, copy) = list(torn[0].items())[:2]

@@ -35,7 +35,7 @@ class PhaseOutline(NamedTuple):
 
 
 class Outline(NamedTuple):
-    """The whole run."""
+    """The whole run; `labelling` is "one" or "many", the labels of a picture."""
 
     strategy: str
     backbone: str
@@ -48,6 +48,7 @@ class Outline(NamedTuple):
     stages: int
     params: int
     phases: tuple[PhaseOutline, ...]
+    labelling: str = "one"
 
     def to_json(self) -> dict[str, Any]:
         """As plan.json holds it."""

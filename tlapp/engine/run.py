@@ -14,12 +14,13 @@ from tlapp.contracts import BackboneProvider, Fit, Head, LoadedBackbone, Phase, 
 from tlapp.engine import data, state
 from tlapp.engine.augment import basic
 from tlapp.engine.cache import Remembered, Source
-from tlapp.engine.check import check_deploys, check_graft, make_plan
+from tlapp.engine.check import check_deploys, check_graft, check_labelling, make_plan
 from tlapp.engine.cut import Cut, cut
 from tlapp.engine.deploy import deployed
-from tlapp.engine.evaluate import metrics, predictor
+from tlapp.engine.evaluate import predictor
 from tlapp.engine.feed import Feed, labelled, unlabelled
 from tlapp.engine.fit import Epoch, Fitting
+from tlapp.engine.labelling import LABELLINGS
 from tlapp.engine.net import PhaseNet
 from tlapp.engine.options import RunOptions
 from tlapp.engine.outline import Outline, learning, phase_outline
@@ -107,19 +108,19 @@ class Run:
 
     def load(self) -> None:
         """Read the pictures while TensorFlow and the backbone load."""
-        options = self.job.options
+        options, self.labelling = self.job.options, LABELLINGS[self.job.head.labels]
         self.record = Record(options.run, options.plugin, self.resume)
         reading = None
         size = options.image_size or self.job.provider.native_size(self.job.backbone)
         if size is not None:
-            reading = data.start(options, size, self.reporter.progress)
+            reading = data.start(options, size, self.reporter.progress, self.labelling)
         quiet_tensorflow()
         import keras
 
         keras.utils.set_random_seed(options.seed)
         self.backbone = self.job.provider.load(self.job.backbone, image_size=options.image_size, weights=options.backbone_weights)
         began = time.perf_counter()
-        reading = reading or data.start(options, self.backbone.facts.input.size, self.reporter.progress)
+        reading = reading or data.start(options, self.backbone.facts.input.size, self.reporter.progress, self.labelling)
         self.dataset = reading.result()
         self.seconds["data"] = time.perf_counter() - began
         for note in self.dataset.notes:
@@ -133,6 +134,8 @@ class Run:
             self.plan = make_plan(self.job.strategy, self.task, self.backbone.facts, self.job.label)
         except UserError as error:
             raise UserError(f"{self._culprit(error)}{error}") from error
+        if self.labelling.kind == "many":
+            check_labelling(self.plan, options.head, self.job.label)
         if self._solves_only() and (key := next((key for key in self.job.given if key.split("_")[0] == "head"), None)):
             raise UserError(f"{self.job.where(key)}: strategy {options.plugin} solves for its own head; leave it out")
         self.graph = _graft(self.plan, self.backbone, self.job.label)
@@ -226,6 +229,7 @@ class Run:
                 phase_outline(phase, where, learning(phase, self.backbone, params), self.remembered)
                 for phase, where in zip(self.phases, self.cuts, strict=True)
             ),
+            self.labelling.kind,
         )  # fmt: skip
 
     def _ready(self, number: int) -> list[Cut]:
@@ -294,7 +298,7 @@ class Run:
         if stream.labels is None or name == "target":
             return unlabelled(source, len(stream))
         classes = len(self.dataset.aux_classes if name == "aux" else self.task.classes)
-        return labelled(source, stream.labels, classes, self.job.options)
+        return labelled(source, stream.labels, classes, self.job.options, self.labelling)
 
     def _validator(self, net: PhaseNet, where: Cut) -> Callable[[], Mapping[str, float]] | None:
         stream = self.dataset.streams.get("val")
@@ -304,7 +308,7 @@ class Run:
         predict = predictor(net, self.job.head.activation)
 
         def validate() -> Mapping[str, float]:
-            found = metrics(predict(source, len(labels)), labels, self.task.classes)
+            found = self.labelling.metrics(predict(source, len(labels)), labels, self.task.classes)
             return {"loss": found["loss"], "accuracy": found["accuracy"]}
 
         return validate
@@ -316,7 +320,8 @@ class Run:
         phase, where = self.phases[-1], self.cuts[-1]
         net = self._net(phase, where, {})
         source = self.remembered.source(where, stream.pixels.numbers)
-        return metrics(predictor(net, self.job.head.activation)(source, len(stream)), stream.labels, self.task.classes)
+        found = predictor(net, self.job.head.activation)(source, len(stream))
+        return self.labelling.metrics(found, stream.labels, self.task.classes)
 
 
 def _seed(seed: int) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 
 from tlapp.engine import data, images
-from tlapp.engine.evaluate import metrics
+from tlapp.engine.labelling import Labelling, of_run
 from tlapp.engine.quiet import quiet_tensorflow
 from tlapp.engine.report import Reporter, Silent
 from tlapp.errors import UserError
@@ -21,15 +21,15 @@ BATCH = 32
 
 
 class Prediction(NamedTuple):
-    """A picture's most probable labels, best first: ((label, probability), ...)."""
+    """A picture's most probable labels, best first: ((label, probability), ...); none where none is probable enough."""
 
     file: str
     labels: tuple[tuple[str, float], ...]
 
     @property
     def label(self) -> str:
-        """The most probable label."""
-        return self.labels[0][0]
+        """The most probable label; "" where there is none."""
+        return self.labels[0][0] if self.labels else ""
 
 
 class SavedRun:
@@ -66,6 +66,11 @@ class SavedRun:
         return tuple((self.folder / "labels.txt").read_text(encoding="utf-8").splitlines())
 
     @cached_property
+    def labelling(self) -> Labelling:
+        """Whether a picture has one label or several."""
+        return of_run(self.folder)
+
+    @cached_property
     def model(self) -> Any:
         """The deployed Keras model: (n, size, size, 3) raw RGB 0-255 -> probabilities (n, classes)."""
         return self.open(self.folder / "model.keras")
@@ -83,8 +88,8 @@ class SavedRun:
         """(n, size, size, 3) raw RGB 0-255 -> (n, classes)."""
         return self.model.predict(pictures.astype(np.float32), batch_size=BATCH, verbose=0)
 
-    def predict(self, files: Sequence[str | Path], top: int = 1) -> list[Prediction]:
-        """The `top` most probable labels of each picture file.
+    def predict(self, files: Sequence[str | Path], top: int | None = None) -> list[Prediction]:
+        """The `top` most probable labels of each picture file; None for the answer: one label, or all above 0.5.
 
         Raises:
             UserError: a file cannot be read.
@@ -93,8 +98,10 @@ class SavedRun:
         for start in range(0, len(files), BATCH):
             block = [str(file) for file in files[start : start + BATCH]]
             pictures = np.stack([images.read(file, self.image_size) for file in block])
-            for file, row in zip(block, self.probabilities(pictures), strict=True):
-                best = np.argsort(-row, kind="stable")[:top]
+            rows = self.probabilities(pictures)
+            answers = self.labelling.hot(self.labelling.decide(rows), len(self.labels)).sum(1)
+            for file, row, count in zip(block, rows, answers, strict=True):
+                best = np.argsort(-row, kind="stable")[: top or count]
                 found.append(Prediction(file, tuple((self.labels[i], float(row[i])) for i in best)))
         return found
 
@@ -105,13 +112,13 @@ class SavedRun:
             UserError: as --data of train; or a class is not one of the run's.
         """
         told = reporter or Silent()
-        stream, notes = data.load_labelled("--data", where, self.labels, self.image_size, on_bad, told.progress)
+        stream, notes = data.load_labelled("--data", where, self.labels, self.image_size, on_bad, told.progress, self.labelling)
         for note in notes:
             told.note(note)
         blocks = [np.arange(i, min(i + BATCH, len(stream))) for i in range(0, len(stream), BATCH)]
         rows = np.concatenate([self.probabilities(stream.pixels.take(block)) for block in blocks])
         assert stream.labels is not None, "load_labelled gives labels"
-        return metrics(rows, stream.labels, self.labels)
+        return self.labelling.metrics(rows, stream.labels, self.labels)
 
 
 def open_model(path: Path, layers: Mapping[str, type] | None = None) -> Any:

@@ -38,7 +38,7 @@ class _Folder(NamedTuple):
     unsupported: list[str]
 
 
-def labelled(flag: str, where: str) -> Source:
+def labelled(flag: str, where: str, labels: tables.Labels = "needed") -> Source:
     """List class folders, a folder of train/, val/ and test/ of them, a CSV, or the built-in digits.
 
     Raises:
@@ -47,7 +47,7 @@ def labelled(flag: str, where: str) -> Source:
     if where == BUILTIN:
         return Source(_digit_items())
     if _is_csv(flag, where):
-        return Source(tables.read(flag, where, labels="needed"))
+        return Source(tables.read(flag, where, labels))
     root = _look(where)
     if _is_split(where, root):
         return _split_folders(flag, where, root)
@@ -55,7 +55,7 @@ def labelled(flag: str, where: str) -> Source:
     return Source(list(_class_folders(flag, where, root)), (loose,) if root.pictures else ())
 
 
-def one_stream(flag: str, where: str, split: str) -> Source:
+def one_stream(flag: str, where: str, split: str, labels: tables.Labels = "needed") -> Source:
     """List class folders or a CSV for a single stream; of a CSV with a column split, its rows of that split.
 
     Raises:
@@ -65,7 +65,7 @@ def one_stream(flag: str, where: str, split: str) -> Source:
         return Source(_digit_items())
     if not _is_csv(flag, where):
         return Source(list(_class_folders(flag, where, _look(where))))
-    items = tables.read(flag, where, labels="needed")
+    items = tables.read(flag, where, labels)
     chosen = [item for item in items if item.split in (None, split)]
     if not chosen:
         raise UserError(f"{flag} {where}: its column split has no row {split}", received=where)

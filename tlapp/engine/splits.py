@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from typing import NamedTuple
 
+from tlapp.engine.labelling import ONE, Labelling
 from tlapp.engine.tables import Item
 
 SMALLEST = 3
@@ -21,16 +22,18 @@ class Unit(NamedTuple):
     order: bytes
 
 
-def assign(items: Sequence[Item], same: Sequence[Hashable], shares: Mapping[str, float], seed: int) -> list[str]:
+def assign(
+    items: Sequence[Item], same: Sequence[Hashable], shares: Mapping[str, float], seed: int, labelling: Labelling = ONE
+) -> list[str]:
     """The split of each item: "train", or a key of `shares`, which tell what part of each class goes to "val" and "test".
 
-    Within a class, units are ordered by a hash of the seed and their name. The test takes the first of them and validation
-    the last, so pictures added later move only those at the two bounds. Items with an equal `same`, or of one group, stay
-    together.
+    A class here is a stratum of the labelling's. Within it, units are ordered by a hash of the seed and their name. The test
+    takes the first of them and validation the last, so pictures added later move only those at the two bounds. Items with an
+    equal `same`, or of one group, stay together.
     """
     splits = ["train"] * len(items)
     classes: dict[str, list[Unit]] = defaultdict(list)
-    for unit in _units(items, same, seed):
+    for unit in _units(items, same, seed, labelling.strata([item.label for item in items])):
         classes[unit.label].append(unit)
     for units in classes.values():
         if len(units) >= SMALLEST:
@@ -63,15 +66,15 @@ def _pick(units: list[Unit], wanted: float, most: int) -> list[Unit]:
     return chosen or [min(units, key=lambda unit: len(unit.members))]
 
 
-def _units(items: Sequence[Item], same: Sequence[Hashable], seed: int) -> list[Unit]:
+def _units(items: Sequence[Item], same: Sequence[Hashable], seed: int, strata: Sequence[str]) -> list[Unit]:
     together: dict[Hashable, list[int]] = defaultdict(list)
     for i, root in enumerate(_roots(items, same)):
         together[root].append(i)
-    return [_unit([items[i] for i in members], members, seed) for members in together.values()]
+    return [_unit([items[i] for i in members], members, seed, [strata[i] for i in members]) for members in together.values()]
 
 
-def _unit(inside: list[Item], members: list[int], seed: int) -> Unit:
-    labels = Counter(item.label or "" for item in inside)
+def _unit(inside: list[Item], members: list[int], seed: int, strata: list[str]) -> Unit:
+    labels = Counter(strata)
     name = min(item.group or f"{item.label}/{item.name}" for item in inside)
     order = hashlib.blake2b(f"{seed}/{name}".encode("utf-8", "surrogateescape"), digest_size=16).digest()
     return Unit(members, min(labels, key=lambda label: (-labels[label], label)), order)

@@ -11,7 +11,8 @@ from typing import Literal, NamedTuple
 from tlapp.errors import UserError
 
 SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-Labels = Literal["needed", "optional"]
+Labels = Literal["needed", "optional", "sets"]
+"""Of a CSV's labels: each must be there; the column may be missing, and cells empty; a cell may be empty, standing for none."""
 
 
 class Item(NamedTuple):
@@ -56,7 +57,7 @@ def _columns(rows: csv.DictReader[str], flag: str, where: str, labels: Labels) -
     """Our names for the columns -> the header's."""
     header = list(rows.fieldnames or ())
     columns = {name.strip().lower(): name for name in header}
-    needed = {"path", "label"} if labels == "needed" else {"path"}
+    needed = {"path"} if labels == "optional" else {"path", "label"}
     if not needed <= columns.keys():
         hint = " (separate them with commas)" if any(mark in name for name in header for mark in ";\t") else ""
         raise UserError(
@@ -69,7 +70,7 @@ def _columns(rows: csv.DictReader[str], flag: str, where: str, labels: Labels) -
 
 def _item(cells: dict[str, str], line: str, base: str, labels: Labels) -> Item:
     path = os.path.join(base, cells["path"])
-    label = unicodedata.normalize("NFC", cells.get("label", "")) or None
+    label = unicodedata.normalize("NFC", cells.get("label", "")) or ("" if labels == "sets" else None)
     split = None
     if not cells["path"]:
         raise UserError(f"{line}: its path is empty", received=cells["path"])

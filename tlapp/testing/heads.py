@@ -10,14 +10,20 @@ from tlapp.contracts import Task
 from tlapp.testing.subject import Broken, Subject
 
 ACTIVATIONS = ("softmax", "sigmoid")
+SETS = np.array([[0, 0, 0, 0], [1, 1, 1, 1], [1, 0, 0, 1], [0, 1, 0, 0]], np.float32)
+"""Labels of four pictures, of which each has any number."""
 
 
 def builds(subject: Subject) -> None:
     """build() gives a Keras layer from (batch, size) to (batch, classes), whatever the size and the number of classes."""
     import keras
 
+    from tlapp.engine.labelling import unfit
+
     if subject.kind.activation not in ACTIVATIONS:
         raise Broken(f"its activation must be one of {', '.join(ACTIVATIONS)}. Received: {subject.kind.activation!r}")
+    if fault := unfit(subject.kind):
+        raise Broken(fault)
     for size, classes in ((8, 2), (33, 5)):
         features = keras.Input((size,))
         layer = subject.plugin.build(features, _task(classes))
@@ -32,7 +38,7 @@ def loss(subject: Subject) -> None:
     """loss() gives a finite number for each example, and a smaller one for right outputs than for wrong ones."""
     import keras
 
-    labels = np.eye(4, dtype=np.float32)
+    labels = np.eye(4, dtype=np.float32) if subject.kind.labels == "one" else SETS
     right = keras.ops.convert_to_tensor(6 * labels - 3)
     good, bad = (np.asarray(subject.plugin.loss(keras.ops.convert_to_tensor(labels), outputs)) for outputs in (right, -right))
     for found in (good, bad):

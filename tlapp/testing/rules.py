@@ -112,7 +112,7 @@ def savedmodel(subject: Subject) -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         (folder / "labels.txt").write_text("".join(f"{label}\n" for label in run.labels), encoding="utf-8")
-        served = tf.saved_model.load(str(folder / saved_model.write(run.model, run.labels, folder)))
+        served = tf.saved_model.load(str(folder / saved_model.write(run.model, run.labels, folder, run.labelling.kind)))
         found = served.signatures["serving_default"](image=tf.constant(pictures, tf.float32))["probabilities"].numpy()
     _same(found, run.probabilities(pictures))
 

@@ -37,12 +37,14 @@ class Answers(NamedTuple):
         probabilities: (n, classes).
         labels: the class names that it carries, or that lie beside it.
         others: endpoint -> probabilities of the same pictures (SavedModel's serve_uint8), or of files (serve_bytes).
+        said: the label of each picture, of an artifact that names it (a SavedModel).
     """
 
     probabilities: np.ndarray
     labels: tuple[str, ...]
     latency: Latency
     others: dict[str, np.ndarray]
+    said: tuple[str, ...] = ()
 
 
 def threads() -> int:
@@ -150,4 +152,5 @@ def _ask_saved_model(path: Path, pictures: np.ndarray, files: Sequence[str]) -> 
         with np.load(answers) as found:
             others = {key: found[key] for key in ("serve_uint8", "serve_bytes")}
             labels = tuple(found["labels"].tolist())
-            return Answers(found["probabilities"], labels, Latency(float(found["median_ms"]), TIMED, threads()), others)
+            latency = Latency(float(found["median_ms"]), TIMED, threads())
+            return Answers(found["probabilities"], labels, latency, others, tuple(found["said"].tolist()))

@@ -15,12 +15,17 @@ from tlapp.engine.export.metadata import Facts
 from tlapp.engine.export.options import ExportOptions
 from tlapp.engine.saved import SavedRun
 
+SAYS = {
+    "one": "Names a picture: one of {} classes.",
+    "many": "Names what is in a picture: any number of {} labels, each by itself.",
+}
+COUNTS = {"one": "accuracy", "many": "accuracy, where a picture counts if its whole set of labels is right,"}
 SHOWN = ("plugin", "backbone", "head", "image_size", "batch_size", "seed", "augment", "class_weights", "label_smoothing")
 
 
 def facts(run: SavedRun, options: ExportOptions) -> Facts:
     """What a TFLite file says about itself."""
-    said = f"Names a picture: one of {len(run.labels)} classes. Trained by strategy {run.settings['plugin']}."
+    said = f"{SAYS[run.labelling.kind].format(len(run.labels))} Trained by strategy {run.settings['plugin']}."
     return Facts(options.name or run.folder.resolve().name, said, "1", options.author, options.licence, run.labels)
 
 
@@ -33,8 +38,8 @@ def write(run: SavedRun, options: ExportOptions, report: Mapping[str, Any]) -> s
         ["## Intended use", "", "To be filled in by the author: for what, for whom, and what it must not be used for.", ""],
         ["## Data", "", *_data(run), ""],
         ["## Training", "", *_training(run), ""],
-        ["## Metrics", "", *_metrics(report), ""],
-        ["## How to load it", "", *_loading(report), ""],
+        ["## Metrics", "", *_metrics(run, report), ""],
+        ["## How to load it", "", *_loading(run, report), ""],
     )
     return "\n".join(line for part in parts for line in part)
 
@@ -54,7 +59,8 @@ def _front(known: Facts, run: SavedRun, report: Mapping[str, Any]) -> dict[str, 
 
 def _data(run: SavedRun) -> Iterator[str]:
     with open(run.folder / "splits.csv", encoding="utf-8", newline="") as file:
-        counts = Counter((row["label"], row["split"]) for row in csv.DictReader(file))
+        rows = csv.DictReader(file)
+        counts = Counter((name, row["split"]) for row in rows for name in run.labelling.names(row["label"]))
     yield "Where the pictures come from and under what terms: to be filled in by the author."
     yield ""
     yield "| class | train | val | test |"
@@ -75,11 +81,12 @@ def _training(run: SavedRun) -> Iterator[str]:
             yield f"- {key}: {run.settings[key]}"
 
 
-def _metrics(report: Mapping[str, Any]) -> Iterator[str]:
+def _metrics(run: SavedRun, report: Mapping[str, Any]) -> Iterator[str]:
     found = report["check"]
     yield f"On {found['n']} test pictures, this file beside the Keras model that it was made from:"
     yield ""
-    yield f"accuracy {found['accuracy_after']:.4f} (Keras {found['accuracy_before']:.4f}); the same top label on "
+    accuracy = f"{found['accuracy_after']:.4f} (Keras {found['accuracy_before']:.4f})"
+    yield f"{COUNTS[run.labelling.kind]} {accuracy}; the same {run.labelling.answer} on "
     yield f"{found['agreement']:.2%}; no probability differs by more than {found['largest_difference']:.4f}. "
     yield f"{found['bytes'] / 1e6:.2f} MB, {found['latency']['median_ms']:.1f} ms a picture where it was exported."
     yield ""
@@ -89,11 +96,11 @@ def _metrics(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"| {_cell(label)} | {each['n']} | {each['accuracy_after']:.4f} | {each['accuracy_before']:.4f} |"
 
 
-def _loading(report: Mapping[str, Any]) -> Iterator[str]:
+def _loading(run: SavedRun, report: Mapping[str, Any]) -> Iterator[str]:
     yield f"Give it RGB pictures of {report['image_size']} x {report['image_size']} of values 0 to 255: it scales them itself."
     yield "`tlapp verify` on this folder replays its golden vectors."
     yield ""
-    yield from ("```python", snippets.python(report["format"]).rstrip(), "```")
+    yield from ("```python", snippets.python(report["format"], run.labelling.kind).rstrip(), "```")
 
 
 def _cell(label: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tlapp.engine.export.artifact import Answers, Latency
+from tlapp.engine.labelling import ONE, Labelling
 
 # Numerical noise: what two float32 kernels differ by. Keras's two best classes closer than this are a tie.
 TIE = 1e-4
@@ -21,7 +22,7 @@ class Check:
     """What was measured. `fault` says why the artifact is not to be trusted; "" where it is.
 
     Attributes:
-        agreement: share of test pictures with the same top label as the Keras model, exact ties counted as the same.
+        agreement: share of test pictures with the Keras model's top label, or set of labels; ties count as the same.
         largest_difference: of any probability.
         files: of the endpoint serve_bytes against Keras on the same files: n, agreement, largest_difference; None elsewhere.
     """
@@ -50,7 +51,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Truth:
-    """What the artifact is held against: Keras's probabilities of the test pictures, their labels, the class names.
+    """What the artifact is held against: Keras's probabilities of the test pictures, their labels as numbers, the class names.
 
     `files` are Keras's probabilities of picture files as `images.read` reads them.
     """
@@ -59,31 +60,38 @@ class Truth:
     labels: np.ndarray
     classes: tuple[str, ...]
     files: np.ndarray | None = None
+    labelling: Labelling = ONE
+
+    def answers(self, probabilities: np.ndarray) -> np.ndarray:
+        """What probabilities say, (n, classes) bool."""
+        return self.labelling.hot(self.labelling.decide(probabilities), len(self.classes))
+
+    @property
+    def hot(self) -> np.ndarray:
+        """What is true, (n, classes) bool."""
+        return self.labelling.hot(self.labels, len(self.classes))
 
 
 def check(truth: Truth, answers: Answers, size: int, quantised: bool, max_drop: float) -> Check:
     """Measure an artifact of `size` bytes and judge it."""
-    before, after = truth.probabilities.argmax(1), answers.probabilities.argmax(1)
-    same = before == after
-    ties = ~same & (_chosen(truth.probabilities, before) - _chosen(truth.probabilities, after) <= TIE)
+    before, after, hot = truth.answers(truth.probabilities), truth.answers(answers.probabilities), truth.hot
+    same = (before == after).all(1)
+    doubt = truth.labelling.doubt(truth.probabilities, truth.labelling.decide(answers.probabilities))
+    ties = ~same & (doubt <= TIE)
     measured = Check(
-        len(before), float((same | ties).mean()), int(ties.sum()), float((before == truth.labels).mean()),
-        float((after == truth.labels).mean()), _by_class(truth, before, after),
+        len(before), float((same | ties).mean()), int(ties.sum()), float((before == hot).all(1).mean()),
+        float((after == hot).all(1).mean()), _by_class(truth.classes, hot, before, after),
         float(np.abs(truth.probabilities - answers.probabilities).max()), size, answers.latency, _files(truth, answers),
     )  # fmt: skip
     return Check(**{**vars(measured), "fault": _fault(measured, truth, answers, quantised, max_drop)})
 
 
-def _chosen(probabilities: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    return probabilities[np.arange(len(columns)), columns]
-
-
-def _by_class(truth: Truth, before: np.ndarray, after: np.ndarray) -> dict[str, dict[str, float]]:
+def _by_class(classes: tuple[str, ...], hot: np.ndarray, before: np.ndarray, after: np.ndarray) -> dict[str, dict[str, float]]:
     found = {}
-    for number, name in enumerate(truth.classes):
-        rows = truth.labels == number
+    for number, name in enumerate(classes):
+        rows = hot[:, number]
         if rows.any():
-            share = {"accuracy_before": before[rows] == number, "accuracy_after": after[rows] == number}
+            share = {"accuracy_before": before[rows, number], "accuracy_after": after[rows, number]}
             found[name] = {"n": int(rows.sum()), **{key: float(right.mean()) for key, right in share.items()}}
     return found
 
@@ -92,7 +100,7 @@ def _files(truth: Truth, answers: Answers) -> dict[str, float] | None:
     found = answers.others.get("serve_bytes")
     if truth.files is None or found is None or not len(found):
         return None
-    agreement = float((truth.files.argmax(1) == found.argmax(1)).mean())
+    agreement = float((truth.answers(truth.files) == truth.answers(found)).all(1).mean())
     return {"n": len(found), "agreement": agreement, "largest_difference": float(np.abs(truth.files - found).max())}
 
 
@@ -102,8 +110,8 @@ def _fault(found: Check, truth: Truth, answers: Answers, quantised: bool, max_dr
         return f"it names the classes {', '.join(answers.labels)}; the run's are {', '.join(truth.classes)}"
     if not np.isfinite(answers.probabilities).all():
         return "its probabilities are not all numbers"
-    wrong = _lost(found, max_drop) if quantised else _differs(found)
-    return wrong or _endpoints(found, answers)
+    wrong = _lost(found, max_drop) if quantised else _differs(found, truth.labelling.answer)
+    return wrong or names_wrongly(answers, truth.labelling) or _endpoints(found, answers)
 
 
 def _lost(found: Check, max_drop: float) -> str:
@@ -116,10 +124,16 @@ def _lost(found: Check, max_drop: float) -> str:
     )
 
 
-def _differs(found: Check) -> str:
+def names_wrongly(answers: Answers, labelling: Labelling) -> str:
+    """What is wrong with the labels that an artifact names, by its own probabilities; "" where nothing is."""
+    right = labelling.words(labelling.decide(answers.probabilities), answers.labels)
+    return "" if answers.said in ((), tuple(right)) else "its output `label` differs from its probabilities and labels"
+
+
+def _differs(found: Check, answer: str) -> str:
     if found.agreement < 1:
         count = round((1 - found.agreement) * found.n)
-        return f"its top label differs from the Keras model's on {count} of {found.n} test pictures"
+        return f"its {answer} differs from the Keras model's on {count} of {found.n} test pictures"
     if found.largest_difference > FLOAT_DIFFERENCE:
         return f"its probabilities differ from the Keras model's by up to {found.largest_difference:.4f}"
     return ""

@@ -61,7 +61,7 @@ class Work:
         rows = [i for i, file in enumerate(pictures.test.files) if served and file.lower().endswith(FILE_SUFFIXES)][:FILES]
         self.files = [pictures.test.files[i] for i in rows]
         found = np.concatenate([run.probabilities(test[i : i + BATCH]) for i in range(0, len(test), BATCH)])
-        self.truth = Truth(found, pictures.labels, run.labels, found[rows] if rows else None)
+        self.truth = Truth(found, pictures.labels, run.labels, found[rows] if rows else None, run.labelling)
         self.facts = card.facts(run, options)
 
     def first_that_passes(self, output: Path) -> dict[str, Any]:
@@ -96,10 +96,11 @@ class Work:
         given = Ingredients(self.run, self.run.model, folder, self.calibration, self.facts, lambda: self.selective)
         extra = write(self.options.format, way, given)
         facts = {"format": self.options.format, "quantize": way.quantize, "artifact": extra["artifact"]}
+        facts["labelling"] = self.run.labelling.kind
         path = folder / extra["artifact"]
         answers = ask(self.options.format, path, self.test, self.files, self.run.open)
         found = check(self.truth, answers, size_of(path), way.quantize != "none", self.options.max_drop)
-        rows = np.sort(spread(self.truth.labels, golden.COUNT))
+        rows = np.sort(spread(self.run.labelling.groups(self.truth.labels), golden.COUNT))
         golden.write(folder, facts, self.test[rows], answers.probabilities[rows])
         return {
             **facts, **extra, "image_size": self.run.image_size, "labels": list(self.run.labels),
@@ -114,7 +115,7 @@ class Work:
     def _compare_with_record(self) -> None:
         """Tell where the model does not do on its test pictures what metrics.json says."""
         recorded = (self.run.metrics.get("test") or {}).get("accuracy")
-        now = float((self.truth.probabilities.argmax(1) == self.truth.labels).mean())
+        now = float((self.truth.answers(self.truth.probabilities) == self.truth.hot).all(1).mean())
         if recorded is not None and abs(recorded - now) > 0.005:
             self.reporter.note(f"accuracy on the test pictures is {now:.4f}; the run recorded {recorded:.4f}. Did they change?")
 

@@ -36,7 +36,7 @@ def write(kind: str, way: Way, given: Ingredients) -> dict[str, Any]:
 
 
 def _saved_model(way: Way, given: Ingredients) -> dict[str, Any]:
-    return {"artifact": saved_model.write(given.model, given.run.labels, given.folder)}
+    return {"artifact": saved_model.write(given.model, given.run.labels, given.folder, given.run.labelling.kind)}
 
 
 def _tflite(way: Way, given: Ingredients) -> dict[str, Any]:

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from tlapp.engine import data, reading
-from tlapp.engine.data import Pixels, Stream
+from tlapp.engine.data import Stream
 from tlapp.engine.options import RunOptions
-from tlapp.engine.reading import Example
 from tlapp.engine.report import Reporter
 from tlapp.engine.saved import SavedRun
 from tlapp.engine.tables import Item
@@ -32,7 +31,7 @@ class Pictures:
         found = _moved(run, where, reporter) if where else _recorded(run, calibration, reporter)
         self.test = found["test"]
         train = found["train"]
-        self.calibration = train.pixels.take(spread(_labels(train), calibration)) if calibration else None
+        self.calibration = train.pixels.take(spread(run.labelling.groups(_labels(train)), calibration)) if calibration else None
 
     def write_test(self, path: Path) -> np.ndarray:
         """The test pictures as an array on disk, (n, size, size, 3) uint8."""
@@ -45,12 +44,12 @@ class Pictures:
 
     @property
     def labels(self) -> np.ndarray:
-        """The test pictures' labels, (n,)."""
+        """The test pictures' labels, as numbers."""
         return _labels(self.test)
 
 
 def spread(labels: np.ndarray, count: int) -> np.ndarray:
-    """Up to `count` row numbers, a picture of each class in turn, drawn with a fixed seed."""
+    """Up to `count` row numbers, a picture of each of the labels, (n,), in turn, drawn with a fixed seed."""
     turn, dice = np.zeros(len(labels), np.int64), np.random.default_rng(0)
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
@@ -67,7 +66,7 @@ def _moved(run: SavedRun, where: str, reporter: Reporter) -> dict[str, Stream]:
     """The run's streams from another place: its settings repeat its split there."""
     known = {key: value for key, value in run.settings.items() if key in RunOptions.model_fields}
     options = RunOptions(**{**known, "data": where, "target": None, "aux": None})
-    dataset = data.load(options, run.image_size, reporter.progress)
+    dataset = data.load(options, run.image_size, reporter.progress, run.labelling)
     if dataset.classes != run.labels:
         raise UserError(f"--data {where}: expected the classes {', '.join(run.labels)}. Received: {', '.join(dataset.classes)}")
     return dict(dataset.streams)
@@ -76,15 +75,15 @@ def _moved(run: SavedRun, where: str, reporter: Reporter) -> dict[str, Stream]:
 def _recorded(run: SavedRun, calibration: int, reporter: Reporter) -> dict[str, Stream]:
     """The run's streams as splits.csv lists them; of "train" no more than will be needed."""
     listed = _listed(run)
-    order = {label: number for number, label in enumerate(run.labels)}
     train = listed["train"]
-    chosen = spread(np.array([order[item.label or ""] for item in train]), calibration)
+    labels = run.labelling.numbers([item.label for item in train], run.labels)
+    chosen = spread(run.labelling.groups(labels), calibration)
     listed["train"] = [train[i] for i in chosen]
     try:
         found = reading.read(listed, run.image_size, "fail", reporter.progress)
     except UserError as error:
         raise UserError(f"the run's pictures are needed for the check: {error}; if they have moved, give --data") from error
-    return {name: _stream(name, examples, found, order) for name, examples in found.examples.items()}
+    return {name: data.stream(name, each, found.rows, run.labels, run.labelling) for name, each in found.examples.items()}
 
 
 def _listed(run: SavedRun) -> dict[str, list[Item]]:
@@ -98,10 +97,3 @@ def _listed(run: SavedRun) -> dict[str, list[Item]]:
     for row in rows:
         listed[row["split"]].append(Item(row["path"], row["path"], row["label"]))
     return listed
-
-
-def _stream(name: str, examples: list[Example], found: reading.Reading, order: dict[str, int]) -> Stream:
-    numbers = np.array([example.row for example in examples], np.int64)
-    labels = np.array([order[example.item.label or ""] for example in examples], np.int32)
-    files = tuple(example.item.path for example in examples)
-    return Stream(name, files, labels, tuple(example.file for example in examples), Pixels(found.rows, numbers))

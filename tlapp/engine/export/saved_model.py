@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from tlapp.engine.labelling import SEPARATOR, SURE
 from tlapp.errors import UserError
 
 VERSION = "1"
@@ -13,8 +14,11 @@ VERSION = "1"
 RANDOM = ("random", "multinomial", "dropout")
 
 
-def write(model: Any, labels: Sequence[str], folder: Path) -> str:
+def write(model: Any, labels: Sequence[str], folder: Path, labelling: str = "one") -> str:
     """Write `folder`/1 with the endpoints serving_default, serve_uint8 and serve_bytes; return its name.
+
+    Args:
+        labelling: "one" or "many", the labels of a picture.
 
     Raises:
         UserError: an operation in it is random.
@@ -33,7 +37,7 @@ def write(model: Any, labels: Sequence[str], folder: Path) -> str:
 
     def answer(image: Any) -> dict[str, Any]:
         probabilities = model(tf.cast(image, tf.float32), training=False)
-        return {"probabilities": probabilities, "label": tf.gather(service.labels, tf.argmax(probabilities, -1))}
+        return {"probabilities": probabilities, "label": NAMED[labelling](service.labels, probabilities)}
 
     def endpoint(kind: Any) -> Any:
         return answer_any.get_concrete_function(tf.TensorSpec((None, size, size, 3), kind, name="image"))
@@ -50,6 +54,24 @@ def write(model: Any, labels: Sequence[str], folder: Path) -> str:
     refuse_random(signatures["serving_default"])
     tf.saved_model.save(service, str(folder / VERSION), signatures=signatures)
     return VERSION
+
+
+def _top(labels: Any, probabilities: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.gather(labels, tf.argmax(probabilities, -1))
+
+
+def _likely(labels: Any, probabilities: Any) -> Any:
+    """The set of labels as a CSV holds it, such as "cat;dog"."""
+    import tensorflow as tf
+
+    parts = tf.where(probabilities > SURE, tf.strings.join([SEPARATOR, labels]), "")
+    return tf.strings.regex_replace(tf.strings.reduce_join(parts, -1), f"^{SEPARATOR}", "")
+
+
+NAMED: dict[str, Callable[[Any, Any], Any]] = {"one": _top, "many": _likely}
+"""Labelling -> labels (classes,) and probabilities (n, classes) to the answers (n,), as strings."""
 
 
 def write_fixed(model: Any, folder: Path, kind: str = "float32") -> str:

@@ -66,9 +66,18 @@ labels = open("labels.txt", encoding="utf-8").read().splitlines()
 picture = ImageOps.exif_transpose(Image.open(sys.argv[1])).convert("RGB")
 picture = picture.resize((size, size), Image.Resampling.BILINEAR)  # the values stay 0 to 255: the model scales them itself
 probabilities = classify(np.asarray(picture)[None])
+{tell}'''
+
+_TELL = {
+    "one": """\
 best = int(probabilities.argmax())
-print(labels[best], f"{{probabilities[best]:.4f}}")
-'''
+print(labels[best], f"{probabilities[best]:.4f}")
+""",
+    "many": """\
+for number in np.flatnonzero(probabilities > 0.5):  # any number of labels, none included
+    print(labels[number], f"{probabilities[number]:.4f}")
+""",
+}
 
 _KOTLIN = """\
 // Android, app/build.gradle: implementation("com.google.mediapipe:tasks-vision:latest.release")
@@ -85,18 +94,30 @@ class Names(context: Context) {
         context,
         ImageClassifierOptions.builder()
             .setBaseOptions(BaseOptions.builder().setModelAssetPath("model.tflite").build())
-            .setMaxResults(1)
+            {limit}
             .build(),
     )
 
+{tell}
+}
+"""
+
+_KOTLIN_LIMIT = {"one": ".setMaxResults(1)", "many": ".setScoreThreshold(0.5f)"}
+_KOTLIN_TELL = {
+    "one": """\
     /** The label of an upright ARGB_8888 bitmap of any size: it is squashed to the model's square. */
     fun name(bitmap: Bitmap): String {
         val best = classifier.classify(BitmapImageBuilder(bitmap).build())
             .classificationResult().classifications()[0].categories()[0]
         return "${best.categoryName()} ${best.score()}"
-    }
+    }""",
+    "many": """\
+    /** The labels above 0.5 of an upright ARGB_8888 bitmap of any size, none included: it is squashed to the model's square. */
+    fun names(bitmap: Bitmap): List<String> =
+        classifier.classify(BitmapImageBuilder(bitmap).build())
+            .classificationResult().classifications()[0].categories()
+            .map { "${it.categoryName()} ${it.score()}" }""",
 }
-"""
 
 _SWIFT = """\
 // iOS, Podfile: pod 'MediaPipeTasksVision'
@@ -110,33 +131,53 @@ final class Names {
     init() throws {
         let options = ImageClassifierOptions()
         options.baseOptions.modelAssetPath = Bundle.main.path(forResource: "model", ofType: "tflite")!
-        options.maxResults = 1
+        {limit}
         classifier = try ImageClassifier(options: options)
     }
 
+{tell}
+}
+"""
+
+_SWIFT_LIMIT = {"one": "options.maxResults = 1", "many": "options.scoreThreshold = 0.5"}
+_SWIFT_TELL = {
+    "one": """\
     /// The label of a picture of any size: it is squashed to the model's square.
     func name(_ picture: UIImage) throws -> String {
         let result = try classifier.classify(image: MPImage(uiImage: picture))
         guard let best = result.classificationResult.classifications.first?.categories.first else { return "" }
         return "\\(best.categoryName ?? "") \\(best.score)"
-    }
+    }""",
+    "many": """\
+    /// The labels above 0.5 of a picture of any size, none included: it is squashed to the model's square.
+    func names(_ picture: UIImage) throws -> [String] {
+        let result = try classifier.classify(image: MPImage(uiImage: picture))
+        let found = result.classificationResult.classifications.first?.categories ?? []
+        return found.map { "\\($0.categoryName ?? "") \\($0.score)" }
+    }""",
 }
-"""
 
 
-def snippet(language: str, kind: str) -> str:
+def snippet(language: str, kind: str, labelling: str = "one") -> str:
     """A program in "python", "kotlin" or "swift" for an artifact of the format `kind`.
+
+    Args:
+        labelling: "one" or "many", the labels of a picture.
 
     Raises:
         UserError: a phone's language with a format that phones do not run.
     """
     if language == "python":
-        return python(kind)
+        return python(kind, labelling)
     if kind != "tflite":
         raise UserError(f"--snippet {language}: is for --format tflite. Received: --format {kind}")
-    return {"kotlin": _KOTLIN, "swift": _SWIFT}[language]
+    whole, limit, tell = {
+        "kotlin": (_KOTLIN, _KOTLIN_LIMIT, _KOTLIN_TELL),
+        "swift": (_SWIFT, _SWIFT_LIMIT, _SWIFT_TELL),
+    }[language]
+    return whole.replace("{limit}", limit[labelling]).replace("{tell}", tell[labelling])
 
 
-def python(kind: str) -> str:
+def python(kind: str, labelling: str = "one") -> str:
     """The program in Python."""
-    return _PYTHON.format(run=_RUN[kind].rstrip())
+    return _PYTHON.format(run=_RUN[kind].rstrip(), tell=_TELL[labelling])

@@ -9,6 +9,8 @@ import numpy as np
 
 from tlapp.engine.export import golden
 from tlapp.engine.export.artifact import ask
+from tlapp.engine.export.check import names_wrongly
+from tlapp.engine.labelling import LABELLINGS
 from tlapp.errors import UserError
 
 
@@ -27,6 +29,8 @@ def verify(artifact: str | Path) -> dict[str, Any]:
     expected = np.array([each["probabilities"] for each in facts["vectors"]])
     names = [str(folder / each["file"]) for each in facts["vectors"]]
     found = ask(facts["format"], folder / facts["artifact"], golden.pictures(folder, facts), names)
+    if fault := names_wrongly(found, LABELLINGS[facts.get("labelling", "one")]):
+        raise UserError(f"{artifact}: {fault}")
     largest = 0.0
     for way, answer in {"": found.probabilities, **found.others}.items():
         difference = np.abs(answer - expected).max(1)
