@@ -40,7 +40,7 @@ def both(net: Net, batches: Mapping[str, Batch]) -> Mapping[str, Any]:
 
 @dataclass(frozen=True)
 class Surest:
-    """Labels the surest `share` of each class's answers, and weighs every class alike (CBST, Zou et al. 2018, arXiv 1810.07911)."""
+    """Labels the surest `share` of each class's answers (CBST: Zou et al. 2018, https://arxiv.org/abs/1810.07911)."""
 
     share: float
 

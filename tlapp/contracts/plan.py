@@ -101,8 +101,9 @@ class Phase:
         name: for the plan, the progress bar and history.csv.
         rates: THE statement of what trains; covers every stage.
         streams: named sets of examples; the first one paces the epoch.
-        augment: None leaves it to `--augment`. Of several, the engine takes the one that brings the mean and deviation of the
-            first stream's features nearest to those of the target's.
+        augment: None leaves it to `--augment`.
+        augments: several to choose from: the engine takes, as `augment`, the one that brings the mean and deviation of the first
+            stream's features nearest to those of the target's.
         select: what the best weights are chosen by: the loss on val, or a score of what the model says of the target, without
             its labels. The weights that a phase begins with are a candidate too.
         alternative: start from what the phase before the first of several alternatives ended with; the best of them all, and of
@@ -112,7 +113,8 @@ class Phase:
     name: str
     rates: Rates
     streams: tuple[str, ...] = ("train",)
-    augment: Augment | tuple[Augment, ...] | None = None
+    augment: Augment | None = None
+    augments: tuple[Augment, ...] = ()
     select: Literal["val", "target"] = "val"
     alternative: bool = False
 

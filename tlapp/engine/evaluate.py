@@ -40,7 +40,7 @@ def metrics(probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str
     }
 
 
-def describer(net: PhaseNet, activation: str) -> Callable[[Source, int], tuple[np.ndarray, np.ndarray]]:
+def describer(net: PhaseNet, activation: str) -> Callable[[Source, int], tuple[np.ndarray, ...]]:
     """(source, rows) -> features (rows, size) and probabilities (rows, classes) of the net as it then stands."""
     import keras
     import tensorflow as tf

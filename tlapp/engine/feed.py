@@ -14,7 +14,7 @@ IMBALANCE = 3.0
 
 
 class Feed(NamedTuple):
-    """One stream at the cut: labels are float (n, classes) or None, weights float (n,); a step sees each example `versions` times."""
+    """One stream at the cut: labels float (n, classes) or None, weights float (n,); a step sees each example `versions` times."""
 
     source: Source
     size: int

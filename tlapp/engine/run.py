@@ -229,8 +229,8 @@ class Run:
         return f"{self.job.where(held[0])}: " if len(held) == 1 and error.received is not None else ""
 
     def _with_augment(self, phase: Phase) -> Phase:
-        if isinstance(phase.augment, tuple):
-            chosen = choose(phase.augment, self.graph, self.dataset.streams[phase.streams[0]], self.dataset.streams["target"])
+        if phase.augments:
+            chosen = choose(phase.augments, self.graph, self.dataset.streams[phase.streams[0]], self.dataset.streams["target"])
             self.reporter.note(f"phase {phase.name}: {chosen.name} brings the pictures nearest to the target's")
             return replace(phase, augment=chosen)
         asked = self.job.options.augment == "basic" and phase.augment is None and isinstance(phase, Fit)
@@ -298,7 +298,7 @@ class Run:
             fitting.first = began[0] if began else fitting.first
 
         def pause() -> None:
-            also = {"solved": self._solved, "base": self._base, "labels": given or ()}
+            also: dict[str, Any] = {"solved": self._solved, "base": self._base, "labels": given or ()}
             self._latest = state.State(phase=number, history=[], **also, **fitting.capture(touched))
             self._told = len(self.history)
             if time.monotonic() - self._written >= CHECKPOINT_SECONDS:

@@ -86,7 +86,7 @@ def read(path: Path) -> State | None:
             if about["version"] != VERSION:
                 raise UserError(f"{path}: is a checkpoint of version {about['version']}; this tlapp reads version {VERSION}")
             counts = {kind: sum(name.startswith(f"{kind}-") for name in file.files) for kind in ARRAYS}
-            arrays = {kind: [file[f"{kind}-{i}"] for i in range(count)] for kind, count in counts.items()}
+            arrays: dict[str, Any] = {kind: [file[f"{kind}-{i}"] for i in range(count)] for kind, count in counts.items()}
             solved = file["solved"].tobytes()
     except FileNotFoundError:
         return None

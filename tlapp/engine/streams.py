@@ -58,7 +58,8 @@ class Streams:
     def describe(self, net: PhaseNet, where: Cut) -> tuple[np.ndarray, np.ndarray]:
         """Features (n, size) and probabilities (n, classes) of the target as a net then sees it."""
         source = self.remembered.source(where, self._rows("target"))
-        return describer(net, self.head.activation)(source, len(self.dataset.streams["target"]))
+        features, said = describer(net, self.head.activation)(source, len(self.dataset.streams["target"]))
+        return features, said
 
     def remember_target(self, whole: Cut) -> None:
         """Note which target pictures look alike to the network as it now is, cut at its features."""

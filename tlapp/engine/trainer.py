@@ -98,13 +98,8 @@ class Trainer:
 
     @staticmethod
     def _gather(feed: Feed, rows: np.ndarray, epoch: int) -> Batch:
-        flat = rows.reshape(-1)
-        views = tuple(
-            tuple(
-                array.reshape(*rows.shape, *array.shape[1:]) for array in feed.source.take(flat, epoch * feed.versions + version)
-            )
-            for version in range(feed.versions)
-        )
+        taken = [feed.source.take(rows.reshape(-1), epoch * feed.versions + version) for version in range(feed.versions)]
+        views = tuple(tuple(array.reshape(*rows.shape, *array.shape[1:]) for array in view) for view in taken)
         labels = feed.labels[rows] if feed.labels is not None else None
         return Batch(views[0], labels, feed.weights[rows], views if feed.versions > 1 else ())
 
