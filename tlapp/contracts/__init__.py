@@ -11,6 +11,7 @@ from tlapp.contracts.plan import (
     Batch,
     Fit,
     Graft,
+    Labeller,
     Loss,
     Net,
     PartFactory,
@@ -19,6 +20,7 @@ from tlapp.contracts.plan import (
     Sampler,
     Solve,
     Solver,
+    Statistics,
 )
 from tlapp.contracts.strategy import Head, Strategy, Task
 from tlapp.contracts.version import VERSION
@@ -35,6 +37,7 @@ __all__ = [
     "Graft",
     "Head",
     "ImageInput",
+    "Labeller",
     "LoadedBackbone",
     "Loss",
     "Net",
@@ -48,6 +51,7 @@ __all__ = [
     "Solve",
     "Solver",
     "Stage",
+    "Statistics",
     "Strategy",
     "Task",
     "UserError",

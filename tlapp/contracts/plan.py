@@ -16,12 +16,14 @@ class Batch(NamedTuple):
     """Examples of one stream as a loss sees them.
 
     x is the activation at the cut (a tuple of tensors where several cross it); y is float (batch, classes), rows summing to 1,
-    or None for an unlabelled stream; weight is float (batch,).
+    or None for an unlabelled stream; weight is float (batch,). views holds the several versions of the same examples, each as x,
+    where the phase's augmentation makes more than one a step; x is the first.
     """
 
     x: Any
     y: Any = None
     weight: Any = None
+    views: tuple[Any, ...] = ()
 
 
 class Net(Protocol):
@@ -42,19 +44,22 @@ class Net(Protocol):
         """The part of that name, a Keras layer."""
         ...
 
-    def task_loss(self, batch: Batch) -> Any:
-        """The head's own loss on a labelled batch, weighted and averaged: a scalar."""
+    def task_loss(self, batch: Batch, outputs: Any = None) -> Any:
+        """The head's own loss on a labelled batch, weighted and averaged: a scalar; of `outputs`, where they are known."""
         ...
 
 
 Loss = Callable[[Net, Mapping[str, Batch]], Mapping[str, Any]]
-"""(net, {stream: batch}) -> {term: scalar}; the engine minimises their sum."""
+"""(net, {stream: batch}) -> {term: scalar}; the engine minimises their sum. A term under stop_gradient is only logged."""
 
 PartFactory = Callable[[], Any]
 """() -> an unbuilt Keras layer, trained with the phase and never exported."""
 
 Solver = Callable[["np.ndarray", "np.ndarray", int], Any]
 """(features (n, size) float32, labels (n,) int, number of classes) -> a built Keras layer from features to outputs."""
+
+Labeller = Callable[["np.ndarray", "np.ndarray"], "tuple[np.ndarray, np.ndarray]"]
+"""(features (n, size), probabilities (n, classes)) -> labels (n, classes), rows summing to 1, and weights (n,), 0 = left out."""
 
 Graft = Callable[[LoadedBackbone], Any]
 """A loaded backbone -> a functional Keras model on the same input; layers without a stage are what was grafted."""
@@ -76,11 +81,16 @@ class Augment:
         apply: ((batch, size, size, 3) float32 0-255 tensor, integer seed) -> the same shape and range.
         views: None draws afresh each epoch (nothing is cached); K makes K seeded copies of each picture, which are.
         name: part of the cache's key and of the printed plan.
+        per_step: versions of each picture that a step sees, as `Batch.views`; with `views`, at most as many.
+        reference: a stream whose pictures `apply` gets as a third argument, of the first one's shape and drawn at random; that
+            stream itself stays as it is.
     """
 
-    apply: Callable[[Any, int], Any]
+    apply: Callable[..., Any]
     views: int | None = None
     name: str = "augment"
+    per_step: int = 1
+    reference: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,12 +102,21 @@ class Phase:
         rates: THE statement of what trains; covers every stage.
         streams: named sets of examples; the first one paces the epoch.
         augment: None leaves it to `--augment`.
+        augments: several to choose from: the engine takes, as `augment`, the one that brings the mean and deviation of the first
+            stream's features nearest to those of the target's.
+        select: what the best weights are chosen by: the loss on val, or a score of what the model says of the target, without
+            its labels. The weights that a phase begins with are a candidate too.
+        alternative: start from what the phase before the first of several alternatives ended with; the best of them all, and of
+            what they started from, is kept. Needs select="target".
     """
 
     name: str
     rates: Rates
     streams: tuple[str, ...] = ("train",)
     augment: Augment | None = None
+    augments: tuple[Augment, ...] = ()
+    select: Literal["val", "target"] = "val"
+    alternative: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +133,7 @@ class Fit(Phase):
             both on the stored statistics; "update" trains both and moves the statistics.
         only: path of a backbone's variable ("stem_conv/kernel") -> whether it trains where its stage does; None for all. The
             head, the parts and what was grafted always train.
+        labeller: labels the target stream, once, from what the model says of it when the phase begins.
     """
 
     epochs: int
@@ -123,6 +143,15 @@ class Fit(Phase):
     sampler: Sampler | None = None
     batch_norm: Literal["frozen", "affine", "update"] = "frozen"
     only: Callable[[str], bool] | None = None
+    labeller: Labeller | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statistics(Phase):
+    """A phase that trains nothing: it takes the batch-norm statistics of live stages anew, from the streams' pictures.
+
+    With the target's pictures this is AdaBN (Li et al. 2016, https://arxiv.org/abs/1603.04779).
+    """
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,10 +44,10 @@ class Pixels:
 
 
 class Augmented:
-    """Pictures changed at random, another way at each draw."""
+    """Pictures changed at random, another way at each draw; `reference` are those that the augmentation looks at."""
 
-    def __init__(self, pictures: Pixels, augment: Augment, seed: int):
-        self.pictures, self.augment, self.seed = pictures, augment, seed
+    def __init__(self, pictures: Pixels, augment: Augment, seed: int, reference: Pixels | None = None):
+        self.pictures, self.augment, self.seed, self.reference = pictures, augment, seed, reference
 
     def take(self, rows: np.ndarray, draw: int) -> tuple[np.ndarray, ...]:
         import tensorflow as tf
@@ -55,7 +55,13 @@ class Augmented:
         (pixels,) = self.pictures.take(rows, draw)
         first = int(self.pictures.rows[rows[0]])
         seed = int(np.random.SeedSequence([self.seed, draw, first]).generate_state(1)[0] >> 1)
-        return (np.asarray(self.augment.apply(tf.constant(pixels, tf.float32), seed)),)
+        others = () if self.reference is None else (tf.constant(self._others(self.reference, seed, len(rows)), tf.float32),)
+        return (np.asarray(self.augment.apply(tf.constant(pixels, tf.float32), seed, *others)),)
+
+    @staticmethod
+    def _others(reference: Pixels, seed: int, count: int) -> np.ndarray:
+        chosen = np.random.default_rng(seed).integers(len(reference.rows), size=count)
+        return reference.take(chosen, 0)[0]
 
 
 class Computed:
@@ -127,24 +133,30 @@ class Remembered:
         if missing:
             self._compute(missing, Pixels(self.pixels, np.arange(len(self.pixels))), [self._key(t) for t in missing])
 
-    def source(self, cut: Cut, rows: np.ndarray, augment: Augment | None = None) -> Source:
-        """Where a phase with this cut gets the stream that holds `rows` of the pictures."""
+    def source(self, cut: Cut, rows: np.ndarray, augment: Augment | None = None, reference: np.ndarray | None = None) -> Source:
+        """Where a phase with this cut gets the stream that holds `rows` of the pictures; `reference` are the augmentation's."""
         pictures: Source = Pixels(self.pixels, rows)
         if augment is None:
             if self.fits(cut):
                 self.prepare([cut])
                 return Stored([self._table(self._key(tensor)) for tensor in cut.boundary], rows)
         elif augment.views and self.fits(cut, augment.views):
-            return Views([self._view(cut, rows, augment, view) for view in range(augment.views)])
+            return Views([self._view(cut, rows, augment, view, reference) for view in range(augment.views)])
         else:
-            pictures = Augmented(Pixels(self.pixels, rows), augment, self.seed)
+            pictures = self._augmented(rows, augment, self.seed, reference)
         return pictures if cut.at_input else Computed(pictures, Front(self.graph, cut.boundary))
 
-    def _view(self, cut: Cut, rows: np.ndarray, augment: Augment, view: int) -> Stored:
-        about = (augment.name, self.seed, view, store.key_of(rows.tolist()))
+    def _augmented(self, rows: np.ndarray, augment: Augment, seed: int, reference: np.ndarray | None) -> Augmented:
+        others = None if reference is None else Pixels(self.pixels, reference)
+        return Augmented(Pixels(self.pixels, rows), augment, seed, others)
+
+    def _view(self, cut: Cut, rows: np.ndarray, augment: Augment, view: int, reference: np.ndarray | None) -> Stored:
+        about = [augment.name, self.seed, view, store.key_of(rows.tolist())]
+        if reference is not None:
+            about.append(store.key_of(reference.tolist()))
         keys = [self._key(tensor, *about) for tensor in cut.boundary]
         if any(self._table(key) is None for key in keys):
-            changed = Augmented(Pixels(self.pixels, rows), augment, self.seed + 1 + view)
+            changed = self._augmented(rows, augment, self.seed + 1 + view, reference)
             self._compute(list(cut.boundary), changed, keys, len(rows))
         return Stored([self._table(key) for key in keys], np.arange(len(rows)))
 

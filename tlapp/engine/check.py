@@ -6,11 +6,12 @@ import math
 from collections.abc import Callable, Collection
 from typing import Any
 
-from tlapp.contracts import Backbone, Fit, LoadedBackbone, Phase, Plan, Solve, Strategy, Task
+from tlapp.contracts import Backbone, Fit, LoadedBackbone, Phase, Plan, Solve, Statistics, Strategy, Task
 from tlapp.contracts.graph import is_nested, steps
 from tlapp.errors import PluginError, UserError, in_a_line
 
 BATCH_NORM = ("frozen", "affine", "update")
+SELECT = ("val", "target")
 
 
 def make_plan(strategy: Strategy, task: Task, backbone: Backbone, label: str) -> Plan:
@@ -31,8 +32,8 @@ def make_plan(strategy: Strategy, task: Task, backbone: Backbone, label: str) ->
         raise PluginError(f"{label}: plan() failed: {in_a_line(error)}") from error
     if not isinstance(plan, Plan) or not plan.phases:
         raise PluginError(f"{label}: plan() must return a Plan with at least one phase. Received: {plan!r}")
-    if bad := next((phase for phase in plan.phases if not isinstance(phase, (Fit, Solve))), None):
-        raise PluginError(f"{label}: a plan's phases must each be a Fit or a Solve. Received: {bad!r}")
+    if bad := next((phase for phase in plan.phases if not isinstance(phase, (Fit, Solve, Statistics))), None):
+        raise PluginError(f"{label}: a plan's phases must each be a Fit, a Solve or a Statistics. Received: {bad!r}")
     names = [phase.name for phase in plan.phases]
     for phase in plan.phases:
         where = f"{label}: phase {phase.name}"
@@ -40,6 +41,7 @@ def make_plan(strategy: Strategy, task: Task, backbone: Backbone, label: str) ->
             raise PluginError(f"{where} occurs {names.count(phase.name)} times; each needs a name of its own")
         _check_rates(phase, backbone, where)
         _check_streams(phase, task.streams, where)
+        _check_selection(phase, where)
         _check_numbers(phase, where)
     return plan
 
@@ -56,9 +58,27 @@ def _check_rates(phase: Phase, backbone: Backbone, where: str) -> None:
 
 
 def _check_streams(phase: Phase, streams: Collection[str], where: str) -> None:
-    for name in phase.streams:
+    for name in needs(phase):
         if name not in streams:
             raise UserError(f"{where} needs pictures named {name}; give --{name} a folder or CSV")
+
+
+def _check_selection(phase: Phase, where: str) -> None:
+    if phase.select not in SELECT:
+        raise PluginError(f"{where}: select must be one of {', '.join(SELECT)}. Received: {phase.select}")
+    if phase.alternative and phase.select != "target":
+        raise PluginError(f'{where}: an alternative needs select="target", which tells which of them is best')
+    for augment in (*phase.augments, *([phase.augment] if phase.augment else [])):
+        if augment.per_step < 1 or augment.per_step > (augment.views or augment.per_step):
+            raise PluginError(f"{where}: per_step must be from 1 to views, here {augment.views}. Received: {augment.per_step}")
+
+
+def needs(phase: Phase) -> list[str]:
+    """The streams that a phase reads, its own ones and those that it is compared with."""
+    labelled = isinstance(phase, Fit) and phase.labeller is not None
+    augments = (*phase.augments, *([phase.augment] if phase.augment else []))
+    compared = ["target"] if phase.select == "target" or phase.augments or labelled else []
+    return list(dict.fromkeys([*phase.streams, *compared, *(a.reference for a in augments if a.reference)]))
 
 
 def _check_numbers(phase: Phase, where: str) -> None:
@@ -80,8 +100,7 @@ def check_labelling(plan: Plan, head: str, label: str) -> None:
         UserError: it has; names the phase.
     """
     for phase in plan.phases:
-        what = "solves for a head" if isinstance(phase, Solve) else "draws pictures by class" if _samples(phase) else ""
-        if what:
+        if what := _one_label_only(phase):
             raise UserError(
                 f"--head {head}: takes several labels a picture, but {label} {what} in phase {phase.name}, "
                 "which takes one label a picture; choose another head or strategy",
@@ -89,8 +108,15 @@ def check_labelling(plan: Plan, head: str, label: str) -> None:
             )
 
 
-def _samples(phase: Phase) -> bool:
-    return isinstance(phase, Fit) and phase.sampler is not None
+def _one_label_only(phase: Phase) -> str:
+    """What a phase does that takes one label a picture, in words; "" where it does nothing of the kind."""
+    if isinstance(phase, Solve):
+        return "solves for a head"
+    if phase.select == "target":
+        return "judges the target by the class that it is said to be"
+    if isinstance(phase, Fit) and phase.labeller is not None:
+        return "labels the target with one class a picture"
+    return "draws pictures by class" if isinstance(phase, Fit) and phase.sampler is not None else ""
 
 
 def check_graft(graph: Any, backbone: LoadedBackbone, label: str) -> None:

@@ -17,12 +17,13 @@ IMBALANCE = 3.0
 
 
 class Feed(NamedTuple):
-    """One stream at the cut: labels are float (n, classes) or None, weights float (n,)."""
+    """One stream at the cut: labels float (n, classes) or None, weights float (n,); a step sees each example `versions` times."""
 
     source: Source
     size: int
     labels: np.ndarray | None
     weights: np.ndarray
+    versions: int = 1
 
 
 def unlabelled(source: Source, size: int) -> Feed:

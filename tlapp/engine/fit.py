@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,21 +13,33 @@ from tlapp.engine.feed import Feed
 from tlapp.engine.net import PhaseNet
 from tlapp.engine.options import RunOptions
 from tlapp.engine.state import State, assign, values
+from tlapp.engine.target import collapsed
 from tlapp.engine.trainer import Trainer
 from tlapp.errors import PluginError, UserError
 
 
 class Epoch(NamedTuple):
-    """A line of history: `terms` are the loss's, averaged; `validation` {"loss", "accuracy"} or empty."""
+    """A line of history.
+
+    Attributes:
+        epoch: from 1; 0 is how a phase that the target selects begins.
+        terms: the loss's, averaged.
+        validation: {"loss", "accuracy"} or empty.
+        best: whether the weights are the best so far.
+        target: what can be said of the target without its labels, or empty.
+        said: the class of each target picture, (n,) int16; None where it was not looked at.
+    """
 
     phase: str
     epoch: int
     terms: Mapping[str, float]
     validation: Mapping[str, float]
     best: bool
+    target: Mapping[str, float] = MappingProxyType({})
+    said: np.ndarray | None = None
 
 
-Validate = Callable[[], Mapping[str, float]]
+Judge = Callable[[int], Epoch]
 
 
 class Fitting:
@@ -37,14 +50,19 @@ class Fitting:
         feeds: the phase's streams, the pacing one first.
         options: batch size, patience, schedule, clipping, weight decay.
         seed: of the order of the pictures; the phase's number is part of it.
-        validate: {"loss", "accuracy"} of the net as it stands; None where there is nothing to go by.
+        judge: epoch -> how the net as it stands does on what selects the best weights.
+        best: the best weights of earlier alternatives; None for those that the net has.
     """
 
-    def __init__(self, net: PhaseNet, feeds: Mapping[str, Feed], options: RunOptions, seed: int, validate: Validate | None):
+    def __init__(
+        self, net: PhaseNet, feeds: Mapping[str, Feed], options: RunOptions, seed: int, judge: Judge, best: Best | None = None
+    ):
         self.trainer = Trainer(net, feeds, options, seed)
-        self.net, self.validate, self.patience = net, validate, options.patience
-        self.best = Best(net, self._validation())
+        self.net, self.judge, self.patience = net, judge, options.patience
+        self.best = best or Best(net.state())
         self.epoch, self.step, self.sums = 0, 0, np.zeros(0)
+        self.first = judge(0)
+        self.best.begin(self.first)
 
     def capture(self, also: list[Any]) -> dict[str, Any]:
         """What `restore` needs, by the names of `state.State`; `also` are variables that earlier phases changed."""
@@ -74,65 +92,98 @@ class Fitting:
         """Everything that training changes, random states and optimizers included."""
         return [*self.net.variables(), *self.trainer.variables()]
 
-    def run(self, tell: Callable[[Epoch], None], report: Callable[[str, int, int], None], pause: Callable[[], None]) -> None:
-        """Train on to the phase's end, or until validation stops getting better; leaves the best weights in the net.
+    def run(self, tell: Callable[[Epoch], None], report: Callable[[str, int, int], None], pause: Callable[[], None]) -> str:
+        """Train on to the phase's end, or until what selects stops getting better; leaves the best weights in the net.
 
         Args:
             tell: told every epoch.
             report: told (phase, steps done, steps of the phase).
             pause: called between two blocks, when everything is as `variables` and the attributes say.
 
+        Returns:
+            Why an adaptation was given up, in words; "" where it was not.
+
         Raises:
-            UserError, PluginError: the loss is no longer a finite number; the best weights are back in the net.
+            UserError, PluginError: the loss is no longer a finite number, and there is nothing to fall back to; the best
+                weights are back in the net.
         """
-        trainer, name = self.trainer, self.net.phase.name
+        trainer, name, given_up = self.trainer, self.net.phase.name, ""
+        if self.first.target and self.epoch == self.step == 0:
+            tell(self.first)
         while self.epoch < self.net.phase.epochs and not self._waited_enough():
             for done, sums in trainer.blocks(self.epoch + 1, self.step):
                 self.sums = sums if self.step == 0 else self.sums + sums
                 self.step = done
                 report(name, self.epoch * trainer.steps + done, trainer.total)
                 pause()
-            tell(self._end_epoch())
+            if self.first.target and not np.all(np.isfinite(self.sums)):
+                given_up = "the loss is no longer a finite number"
+                break
+            line = self._end_epoch()
+            tell(line)
+            if self._collapsed(line):
+                given_up = "nearly every target picture is said to be of one class"
+                break
             pause()
         report(name, trainer.total, trainer.total)
         self.best.restore()
+        return given_up
+
+    def _collapsed(self, line: Epoch) -> bool:
+        """Whether the net answers one class where it did not when the phase began."""
+        if line.said is None or self.first.said is None:
+            return False
+        return collapsed(line.said) and not collapsed(self.first.said)
 
     def _end_epoch(self) -> Epoch:
         # The names stay as they were restored, where the last block was trained before.
         terms = {name: float(v) / self.trainer.steps for name, v in zip(self.trainer.names, self.sums, strict=True)}
         _must_be_finite(terms, self.net, self.epoch + 1, self.best)
-        validation = self._validation()
         self.epoch, self.step, self.sums = self.epoch + 1, 0, np.zeros(0)
-        better = self.best.update(validation, self.epoch)
-        return Epoch(self.net.phase.name, self.epoch, terms, validation, better)
-
-    def _validation(self) -> Mapping[str, float]:
-        return self.validate() if self.validate else {}
+        judged = self.judge(self.epoch)
+        return judged._replace(terms=terms, best=self.best.update(judged))
 
     def _waited_enough(self) -> bool:
-        return self.validate is not None and self.epoch - self.best.epoch >= self.patience
+        judges = bool(self.first.validation or self.first.target)
+        return judges and self.epoch - self.best.epoch >= self.patience
 
 
 class Best:
-    """The weights with the lowest validation loss so far; the ones that a phase began with count too."""
+    """The best weights so far, by validation loss or, where the target selects, its score; those at the start count too.
 
-    def __init__(self, net: PhaseNet, validation: Mapping[str, float]):
-        self._variables = net.state()
-        self.loss, self.epoch = validation.get("loss", float("inf")), 0
-        self.kept = [variable.numpy() for variable in self._variables]
+    Args:
+        variables: what is kept.
+        loss: of the values that they have now, lower is better; None where it is yet to be judged.
+    """
 
-    def update(self, validation: Mapping[str, float], epoch: int) -> bool:
+    def __init__(self, variables: Sequence[Any], loss: float | None = None):
+        self._variables = variables
+        self.loss, self.epoch = float("inf") if loss is None else loss, 0
+        self.kept = values(variables)
+
+    def begin(self, judged: Epoch) -> None:
+        """Take the judgement of the weights that a phase begins with, unless better ones are known."""
+        self.loss, self.epoch = min(self.loss, _loss(judged, self.loss)), 0
+
+    def update(self, judged: Epoch) -> bool:
         """Keep the present weights if they are better, or if there is no telling; say whether they were kept."""
-        better = not validation or validation["loss"] < self.loss
+        loss = _loss(judged, -float("inf"))
+        better = loss < self.loss
         if better:
-            self.loss, self.epoch = validation.get("loss", self.loss), epoch
-            self.kept = [variable.numpy() for variable in self._variables]
+            self.loss = self.loss if loss == -float("inf") else loss
+            self.epoch = judged.epoch
+            self.kept = values(self._variables)
         return better
 
     def restore(self) -> None:
         """Put the kept weights back."""
         for variable, value in zip(self._variables, self.kept, strict=True):
             variable.assign(value)
+
+
+def _loss(judged: Epoch, otherwise: float) -> float:
+    """What the best weights are chosen by, lower is better; `otherwise` where there is nothing to go by."""
+    return -judged.target["score"] if judged.target else judged.validation.get("loss", otherwise)
 
 
 def _must_be_finite(terms: Mapping[str, float], net: PhaseNet, epoch: int, best: Best) -> None:

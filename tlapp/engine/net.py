@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from tlapp.contracts import Batch, Fit, Head, Phase
+from tlapp.contracts import Batch, Fit, Head, Phase, Statistics
 from tlapp.contracts.graph import Step, replay
 from tlapp.engine.cut import Cut, rate
 from tlapp.engine.fold import fold
@@ -48,20 +48,22 @@ class PhaseNet:
         self.cut, self.layer, self.parts = cut, layer, parts
         self.phase: Any = phase
         self._stage_of, self._head = stage_of, head
-        self._norms = phase.batch_norm if isinstance(phase, Fit) else "frozen"
+        self._norms = phase.batch_norm if isinstance(phase, Fit) else "update" if isinstance(phase, Statistics) else "frozen"
         self._only = phase.only if isinstance(phase, Fit) else None
         self._train = fold(cut.rest, [cut.output], lambda norm: not self._in_training(norm), self._call)
         self._infer = fold(cut.rest, [cut.output], lambda norm: True, infer)
         self.progress: Any = keras.ops.convert_to_tensor(0.0)
 
-    def _learns(self, operation: Any) -> bool:
+    def learns(self, operation: Any) -> bool:
         """Whether an operation's variables train: its stage lives and, being a batch norm, it is not to stay as it is."""
         live = rate(operation, self.phase.rates, self._stage_of) > 0
+        if isinstance(self.phase, Statistics):
+            return live and is_batch_norm(operation)
         return live and (self._norms != "frozen" or not is_batch_norm(operation))
 
     def _in_training(self, operation: Any) -> bool:
         """Whether an operation is in training mode: it learns and, being a batch norm, moves its statistics too."""
-        return self._learns(operation) and (self._norms == "update" or not is_batch_norm(operation))
+        return self.learns(operation) and (self._norms == "update" or not is_batch_norm(operation))
 
     def _chosen(self, operation: Any) -> list[Any]:
         """The variables of an operation that train."""
@@ -90,15 +92,19 @@ class PhaseNet:
     def part(self, name: str) -> Any:
         return self.parts[name]
 
-    def task_loss(self, batch: Batch) -> Any:
+    def task_loss(self, batch: Batch, outputs: Any = None) -> Any:
         import keras
 
-        losses = self._head.loss(batch.y, self.head(self.features(batch.x)))
+        losses = self._head.loss(batch.y, self.head(self.features(batch.x)) if outputs is None else outputs)
         return keras.ops.mean(losses * batch.weight)
+
+    def describe(self, x: Any) -> Any:
+        """Features (batch, size) in inference mode."""
+        return self._features(x, self._infer)
 
     def predict(self, x: Any) -> Any:
         """Outputs (batch, classes) in inference mode."""
-        return self.layer(self._features(x, self._infer), training=False)
+        return self.layer(self.describe(x), training=False)
 
     def trainable(self) -> dict[float, list[Any]]:
         """Rate -> the variables that learn at it; everything else is frozen."""
@@ -118,11 +124,11 @@ class PhaseNet:
 
     def variables(self) -> list[Any]:
         """As `state`, and the random states of every layer that runs in training mode."""
-        layers = [s.operation for s in self.cut.rest if hasattr(s.operation, "variables") and self._learns(s.operation)]
+        layers = [s.operation for s in self.cut.rest if hasattr(s.operation, "variables") and self.learns(s.operation)]
         found = {id(v): v for layer in (*layers, self.layer, *self.parts.values()) for v in layer.variables}
         return list(found.values())
 
     def _living(self) -> list[Any]:
         """The layers of the rest that are in training mode."""
         found = {id(s.operation): s.operation for s in self.cut.rest if getattr(s.operation, "weights", ())}
-        return [operation for operation in found.values() if self._learns(operation)]
+        return [operation for operation in found.values() if self.learns(operation)]

@@ -77,7 +77,7 @@ def phase_outline(phase: Phase, cut: Cut, params: dict[str, int], remembered: Re
     size = sum(row_bytes(shape) for shape in shapes) * len(remembered.pixels) * copies
     return PhaseOutline(
         phase.name,
-        "fit" if fit else "solve",
+        type(phase).__name__.lower(),
         fit.epochs if fit else None,
         fit.learning_rate if fit else None,
         phase.streams,

@@ -105,7 +105,7 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 def _rows(epoch: Epoch) -> list[tuple[Any, ...]]:
     return [
         (epoch.phase, epoch.epoch, split, name, repr(value))
-        for split, values in (("train", epoch.terms), ("val", epoch.validation))
+        for split, values in (("train", epoch.terms), ("val", epoch.validation), ("target", epoch.target))
         for name, value in values.items()
     ]
 

@@ -5,21 +5,19 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tlapp.contracts import BackboneProvider, Fit, Head, LoadedBackbone, Phase, Plan, Solve, Strategy, Task
+from tlapp.contracts import BackboneProvider, Fit, Head, LoadedBackbone, Phase, Plan, Solve, Statistics, Strategy, Task
 from tlapp.engine import data, state
 from tlapp.engine.augment import basic
-from tlapp.engine.cache import Remembered, Source
+from tlapp.engine.cache import Remembered
 from tlapp.engine.check import check_deploys, check_graft, check_labelling, make_plan
 from tlapp.engine.cut import Cut, cut
 from tlapp.engine.deploy import deployed
-from tlapp.engine.evaluate import predictor
-from tlapp.engine.feed import Feed, labelled, unlabelled
-from tlapp.engine.fit import Epoch, Fitting
+from tlapp.engine.fit import Best, Epoch, Fitting
 from tlapp.engine.labelling import LABELLINGS
 from tlapp.engine.net import PhaseNet
 from tlapp.engine.options import RunOptions
@@ -28,6 +26,10 @@ from tlapp.engine.quiet import quiet_tensorflow
 from tlapp.engine.record import Record
 from tlapp.engine.report import Reporter
 from tlapp.engine.solve import solve
+from tlapp.engine.statistics import renew
+from tlapp.engine.streams import Streams
+from tlapp.engine.style import choose
+from tlapp.engine.target import adaptation
 from tlapp.errors import PluginError, TlappError, UserError, in_a_line
 
 
@@ -104,6 +106,8 @@ class Run:
     resume: bool = False
     started: float = field(default_factory=time.perf_counter)
     _solved: bytes = b""
+    _base: list[Any] = field(default_factory=list)
+    _lead: float = float("inf")
     seconds: dict[str, float] = field(default_factory=lambda: {"data": 0.0, "front": 0.0, "train": 0.0})
 
     def load(self) -> None:
@@ -141,6 +145,7 @@ class Run:
         self.graph = _graft(self.plan, self.backbone, self.job.label)
         pixels = streams["train"].pixels.rows
         self.remembered = Remembered(self.graph, pixels, pixels.path.stem, options.seed, options.cache, self.reporter.progress)
+        self.streams = Streams(self.dataset, self.remembered, options, self.job.head)
         self.phases = [self._with_augment(phase) for phase in self.plan.phases]
         self.cuts = [cut(self.graph, phase.rates, self.backbone.stage_of) for phase in self.phases]
         self.layer = self.job.head.build(self.graph.outputs[0], self.task)
@@ -161,6 +166,9 @@ class Run:
         else:
             self.record.begin(self.job.settings, self.outline.to_json(), self.dataset.classes, rows)
         self.history = [Epoch(*row) for row in self._latest.history] if self._latest else []
+        if self._latest:
+            said = iter(self._latest.said)
+            self.history = [epoch._replace(said=next(said)) if epoch.target else epoch for epoch in self.history]
         self._told = len(self.history)
         self.record.history(self.history)
 
@@ -169,6 +177,8 @@ class Run:
         left = self._latest
         if left and left.solved:
             self.layer = state.unpack_layer(left.solved)
+        if any(phase.select == "target" for phase in self.phases):
+            self.streams.remember_target(cut(self.graph, self.backbone.facts.frozen(), self.backbone.stage_of))
         for number, (phase, where) in enumerate(zip(self.phases, self.cuts, strict=True)):
             if left and number < left.phase:
                 continue
@@ -183,6 +193,8 @@ class Run:
             began = time.perf_counter()
             if isinstance(phase, Fit):
                 self._fit(number, phase, where, left if left and number == left.phase else None)
+            elif isinstance(phase, Statistics):
+                self._renew(number, phase, where)
             elif isinstance(phase, Solve):
                 self._solve(phase, where)
             self.seconds["train"] += time.perf_counter() - began
@@ -190,14 +202,19 @@ class Run:
     def save_state(self) -> None:
         """Write the latest state, if there is one."""
         if self._latest is not None:
-            history = [list(epoch) for epoch in self.history[: self._told]]
-            state.write(self.record.state, self._latest._replace(history=history))
+            told = self.history[: self._told]
+            said = [epoch.said for epoch in told if epoch.said is not None]
+            history = [[*epoch[:5], dict(epoch.target)] for epoch in told]
+            state.write(self.record.state, self._latest._replace(history=history, said=said))
             self._written = time.monotonic()
 
     def finish(self) -> None:
         """Judge the model and complete the run's folder."""
         self.record.model(self.model())
-        results = {name: self._judge(name) for name in ("val", "test", "target")}
+        net = self._net(self.phases[-1], self.cuts[-1], {})
+        results = {name: self.streams.metrics(net, self.cuts[-1], name) for name in ("val", "test", "target")}
+        if told := adaptation(self.history, self.dataset.streams.get("target")):
+            results["adaptation"] = told
         seconds = {"total": time.perf_counter() - self.started, **self.seconds}
         images = {name: len(stream) for name, stream in self.dataset.streams.items()}
         self.record.finish({**results, "seconds": seconds, "images": images, "peak_memory_mb": peak_memory_mb()})
@@ -215,6 +232,10 @@ class Run:
         return f"{self.job.where(held[0])}: " if len(held) == 1 and error.received is not None else ""
 
     def _with_augment(self, phase: Phase) -> Phase:
+        if phase.augments:
+            chosen = choose(phase.augments, self.graph, self.dataset.streams[phase.streams[0]], self.dataset.streams["target"])
+            self.reporter.note(f"phase {phase.name}: {chosen.name} brings the pictures nearest to the target's")
+            return replace(phase, augment=chosen)
         asked = self.job.options.augment == "basic" and phase.augment is None and isinstance(phase, Fit)
         return replace(phase, augment=basic()) if asked else phase
 
@@ -242,15 +263,14 @@ class Run:
             trained |= {id(s.operation) for s in where.rest if getattr(s.operation, "weights", ())}
         return ready
 
-    def _source(self, phase: Phase, where: Cut, stream: str) -> Source:
-        numbers = self.dataset.streams[stream].pixels.numbers
-        return self.remembered.source(where, numbers, phase.augment if stream in phase.streams else None)
-
     def _touched(self, number: int) -> list[Any]:
         """The variables that the phases before this one may have changed."""
-        earlier = [(p, c) for p, c in zip(self.phases[:number], self.cuts[:number], strict=True) if isinstance(p, Fit)]
-        found = {id(v): v for phase, where in earlier for v in self._net(phase, where, {}).state()}
-        return list(found.values())
+        return self._changed(range(number))
+
+    def _changed(self, numbers: Iterable[int]) -> list[Any]:
+        """The variables that phases may change, parts excepted."""
+        pairs = [(self.phases[n], self.cuts[n]) for n in numbers if not isinstance(self.phases[n], Solve)]
+        return list({id(v): v for phase, where in pairs for v in self._net(phase, where, {}).state()}.values())
 
     def _net(self, phase: Phase, where: Cut, parts: Mapping[str, Any]) -> PhaseNet:
         return PhaseNet(where, phase, self.backbone.stage_of, self.job.head, self.layer, parts)
@@ -258,7 +278,7 @@ class Run:
     def _solve(self, phase: Solve, where: Cut) -> None:
         labels = self.dataset.streams["train"].labels
         assert labels is not None, "the pictures that train have labels"
-        self.layer = solve(phase, self._source(phase, where, "train"), labels, len(self.task.classes))
+        self.layer = solve(phase, self.streams.source(phase, where, "train"), labels, len(self.task.classes))
         self._solved = state.pack_layer(self.layer, self.graph.outputs[0])
 
     def _fit(self, number: int, phase: Fit, where: Cut, left: state.State | None) -> None:
@@ -268,60 +288,71 @@ class Run:
         if bad := next((name for name, part in parts.items() if not isinstance(part, keras.Layer)), None):
             raise PluginError(f"{self.job.label}: phase {phase.name}: part {bad} is no Keras layer")
         net = self._net(phase, where, parts)
-        feeds = {name: self._feed(phase, where, name) for name in phase.streams}
-        validate = self._validator(net, where) if phase.loss is None or "train" in phase.streams else None
-        fitting = Fitting(net, feeds, self.job.options, self.job.options.seed * 1009 + number, validate)
+        best = self._best_before(number, net, left)
+        given = None
+        if phase.labeller is not None:
+            given = (left.labels[0], left.labels[1]) if left else phase.labeller(*self.streams.describe(net, where))
+        feeds = {name: self.streams.feed(phase, where, name, given) for name in phase.streams}
+        judge = self.streams.judge(net, where, phase)
+        fitting = Fitting(net, feeds, self.job.options, self.job.options.seed * 1009 + number, judge, best)
         touched = self._touched(number)
         if left:
             fitting.restore(left, touched, self.record.state)
-
-        def tell(epoch: Epoch) -> None:
-            self.history.append(epoch)
-            self.record.epoch(epoch)
-            self.reporter.epoch(epoch)
+            began = [epoch for epoch in self.history if (epoch.phase, epoch.epoch) == (phase.name, 0)]
+            fitting.first = began[0] if began else fitting.first
 
         def pause() -> None:
-            self._latest = state.State(phase=number, history=[], solved=self._solved, **fitting.capture(touched))
+            also: dict[str, Any] = {"solved": self._solved, "base": self._base, "labels": given or ()}
+            self._latest = state.State(phase=number, history=[], **also, **fitting.capture(touched))
             self._told = len(self.history)
             if time.monotonic() - self._written >= CHECKPOINT_SECONDS:
                 self.save_state()
 
         try:
-            fitting.run(tell, self.reporter.progress, pause)
+            given_up = fitting.run(self._tell, self.reporter.progress, pause)
         except KeyboardInterrupt:
             fitting.best.restore()
             raise
+        self._lead = fitting.best.loss
+        if given_up:
+            self.reporter.note(f"phase {phase.name}: stopped, {given_up}; the best weights before that are kept")
 
-    def _feed(self, phase: Phase, where: Cut, name: str) -> Feed:
-        stream = self.dataset.streams[name]
-        source = self._source(phase, where, name)
-        if stream.labels is None or name == "target":
-            return unlabelled(source, len(stream))
-        classes = len(self.dataset.aux_classes if name == "aux" else self.task.classes)
-        return labelled(source, stream.labels, classes, self.job.options, self.labelling)
-
-    def _validator(self, net: PhaseNet, where: Cut) -> Callable[[], Mapping[str, float]] | None:
-        stream = self.dataset.streams.get("val")
-        if stream is None or stream.labels is None:
-            return None
-        source, labels = self.remembered.source(where, stream.pixels.numbers), stream.labels
-        predict = predictor(net, self.job.head.activation)
-
-        def validate() -> Mapping[str, float]:
-            found = self.labelling.metrics(predict(source, len(labels)), labels, self.task.classes)
-            return {"loss": found["loss"], "accuracy": found["accuracy"]}
-
-        return validate
-
-    def _judge(self, name: str) -> dict[str, Any] | None:
-        stream = self.dataset.streams.get(name)
-        if stream is None or stream.labels is None:
-            return None
-        phase, where = self.phases[-1], self.cuts[-1]
+    def _renew(self, number: int, phase: Statistics, where: Cut) -> None:
         net = self._net(phase, where, {})
-        source = self.remembered.source(where, stream.pixels.numbers)
-        found = predictor(net, self.job.head.activation)(source, len(stream))
-        return self.labelling.metrics(found, stream.labels, self.task.classes)
+        best = self._best_before(number, net, None) or Best(net.state())
+        judge = self.streams.judge(net, where, phase)
+        before = judge(0)
+        best.begin(before)
+        sources = [(self.streams.source(phase, where, name), len(self.dataset.streams[name])) for name in phase.streams]
+        renew(net, sources)
+        after = judge(1)
+        if phase.select == "target":
+            self._tell(before)
+            self._tell(after._replace(best=best.update(after)))
+            best.restore()
+            self._lead = best.loss
+
+    def _tell(self, epoch: Epoch) -> None:
+        self.history.append(epoch)
+        self.record.epoch(epoch)
+        self.reporter.epoch(epoch)
+
+    def _best_before(self, number: int, net: PhaseNet, left: state.State | None) -> Best | None:
+        """The best of the alternatives before this one, with the weights put back to what they all start from."""
+        if not self.phases[number].alternative:
+            return None
+        first = last = number
+        while first > 0 and self.phases[first - 1].alternative:
+            first -= 1
+        while last + 1 < len(self.phases) and self.phases[last + 1].alternative:
+            last += 1
+        variables = self._changed(range(first, last + 1))
+        if number == first and not left:
+            self._base = state.values(variables)
+        best = Best(variables, None if number == first else self._lead)
+        self._base = list(left.base) if left else self._base
+        state.assign(variables, self._base, self.record.state)
+        return best
 
 
 def _seed(seed: int) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from tlapp.errors import UserError
 
-VERSION = 1
+VERSION = 2
 ABOUT = ("phase", "epoch", "step", "terms", "best", "history")
 
 
@@ -29,6 +29,9 @@ class State(NamedTuple):
         history: of all phases up to now, as lists that JSON can hold.
         variables: of the network, the optimizers and the random generators, in the order in which the phase lists them.
         kept: the best weights so far.
+        base: the weights that alternative phases start from; empty where there are none.
+        said: the class of each target picture, of every line of history that was judged there, (n,) int16.
+        labels: of the target stream as the phase's labeller gave them, and their weights; empty where there is none.
         solved: the head as a solver made it, in Keras's own format; empty where the head was built.
     """
 
@@ -40,7 +43,13 @@ class State(NamedTuple):
     history: list[Any]
     variables: list[np.ndarray]
     kept: list[np.ndarray]
+    base: Sequence[np.ndarray] = ()
+    said: Sequence[np.ndarray] = ()
+    labels: Sequence[np.ndarray] = ()
     solved: bytes = b""
+
+
+ARRAYS = ("variables", "kept", "base", "said", "labels")
 
 
 def write(path: Path, state: State) -> None:
@@ -48,8 +57,7 @@ def write(path: Path, state: State) -> None:
     aside = path.with_name(f".{path.name}.tmp")
     path.parent.mkdir(parents=True, exist_ok=True)
     about = {"version": VERSION, **{name: getattr(state, name) for name in ABOUT}}
-    arrays = {f"variable-{i}": array for i, array in enumerate(state.variables)}
-    arrays |= {f"kept-{i}": array for i, array in enumerate(state.kept)}
+    arrays = {f"{kind}-{i}": array for kind in ARRAYS for i, array in enumerate(getattr(state, kind))}
     arrays["solved"] = np.frombuffer(state.solved, np.uint8)
     arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
     try:
@@ -77,16 +85,15 @@ def read(path: Path) -> State | None:
             about = json.loads(file["about"].tobytes())
             if about["version"] != VERSION:
                 raise UserError(f"{path}: is a checkpoint of version {about['version']}; this tlapp reads version {VERSION}")
-            counts = [sum(name.startswith(kind) for name in file.files) for kind in ("variable-", "kept-")]
-            variables = [file[f"variable-{i}"] for i in range(counts[0])]
-            kept = [file[f"kept-{i}"] for i in range(counts[1])]
+            counts = {kind: sum(name.startswith(f"{kind}-") for name in file.files) for kind in ARRAYS}
+            arrays: dict[str, Any] = {kind: [file[f"{kind}-{i}"] for i in range(count)] for kind, count in counts.items()}
             solved = file["solved"].tobytes()
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
         raise UserError(f"{path}: is no checkpoint, or a damaged one: {error}") from error
     about["best"] = (float(about["best"][0]), int(about["best"][1]))
-    return State(**{name: about[name] for name in ABOUT}, variables=variables, kept=kept, solved=solved)
+    return State(**{name: about[name] for name in ABOUT}, **arrays, solved=solved)
 
 
 def values(variables: Sequence[Any]) -> list[np.ndarray]:

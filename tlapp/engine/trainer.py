@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -83,7 +83,7 @@ class Trainer:
 
     def _step_bytes(self) -> int:
         first = [self._gather(feed, np.zeros((1, 1), int), 0) for feed in self.feeds.values()]
-        return self.batch * sum(array.nbytes for batch in first for array in batch.x)
+        return self.batch * sum(array.nbytes for batch in first for view in batch.views or (batch.x,) for array in view)
 
     def _order(self, name: str, feed: Feed, epoch: int) -> np.ndarray:
         """Row numbers (steps, batch); a pure function of seed, stream and epoch, so that a resumed run goes on alike."""
@@ -98,15 +98,18 @@ class Trainer:
 
     @staticmethod
     def _gather(feed: Feed, rows: np.ndarray, epoch: int) -> Batch:
-        flat = rows.reshape(-1)
-        x = tuple(array.reshape(*rows.shape, *array.shape[1:]) for array in feed.source.take(flat, epoch))
-        return Batch(x, feed.labels[rows] if feed.labels is not None else None, feed.weights[rows])
+        taken = [feed.source.take(rows.reshape(-1), epoch * feed.versions + version) for version in range(feed.versions)]
+        views = tuple(tuple(array.reshape(*rows.shape, *array.shape[1:]) for array in view) for view in taken)
+        labels = feed.labels[rows] if feed.labels is not None else None
+        return Batch(views[0], labels, feed.weights[rows], views if feed.versions > 1 else ())
 
     @staticmethod
     def _batch(block: Batch, index: Any) -> Batch:
-        x = tuple(tensor[index] for tensor in block.x)
+        def at_cut(tensors: Sequence[Any]) -> Any:
+            return tuple(tensor[index] for tensor in tensors) if len(tensors) > 1 else tensors[0][index]
+
         labels = None if block.y is None else block.y[index]
-        return Batch(x if len(x) > 1 else x[0], labels, block.weight[index])
+        return Batch(at_cut(block.x), labels, block.weight[index], tuple(at_cut(view) for view in block.views))
 
     def _run(self, blocks: Mapping[str, Batch]) -> Any:
         """Train on each of the blocks' batches; the sums of the loss's terms."""

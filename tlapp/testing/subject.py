@@ -139,12 +139,12 @@ class Subject:
         return {}
 
     def _data(self, strategy: Strategy) -> dict[str, Any]:
-        from tlapp.engine.check import make_plan
+        from tlapp.engine.check import make_plan, needs
         from tlapp.testing.anatomy import TASK, backbone
 
         places = {name: self.once(name, partial(self._pictures, name), "no pictures") for name in EACH}
         plan = make_plan(strategy, TASK, backbone(3), self.label)
-        asked = {stream for phase in plan.phases for stream in phase.streams}
+        asked = {stream for phase in plan.phases for stream in needs(phase)}
         data = {"data": places["train"], "val": places["val"], "test": places["test"]}
         more = {"target": places["target"], "aux": places["train"]}
         return {key: str(place) for key, place in {**data, **{k: v for k, v in more.items() if k in asked}}.items()}

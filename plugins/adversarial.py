@@ -1,0 +1,84 @@
+"""Adversarial."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tlapp_plugins import domain_losses
+from tlapp_plugins.adapt import PAIR, Adapt
+
+from tlapp.contracts import Backbone, Batch, Field, Fit, Net, Plan, Statistics, Task
+
+DISCRIMINATORS = ("dann", "cdan")
+
+
+class Adversarial(Adapt):
+    """Make features of source and target alike: by an adversary (DANN, CDAN), MCC, CORAL or batch-norm statistics (AdaBN)."""
+
+    method: Literal["dann", "cdan", "mcc", "coral", "adabn", "auto"] = Field(
+        "auto", description="auto tries all and keeps the one that the score without labels says is best"
+    )
+    strength: float = Field(1.0, gt=0, description="factor of the adapting loss, at the end of its ramp")
+    width: int = Field(128, ge=1, description="units of the domain classifier")
+
+    def plan(self, task: Task, backbone: Backbone) -> Plan:
+        methods = ("adabn", "coral", "mcc", "cdan", "dann") if self.method == "auto" else (self.method,)
+        return Plan((*self.source(backbone), *(self.adapt(method, backbone) for method in methods)))
+
+    def adapt(self, method: str, backbone: Backbone) -> Fit | Statistics:
+        """The phase of one method."""
+        rivals = self.method == "auto"
+        if method == "adabn":
+            return Statistics(name=method, rates=backbone.all(), streams=("target",), select="target", alternative=rivals)
+        return Fit(
+            name=method, rates=self.rates(backbone), streams=PAIR, epochs=self.epochs, learning_rate=self.learning_rate,
+            loss=Adapting(method, self.strength), parts={"domain": Classifier(self.width)} if method in DISCRIMINATORS else {},
+            select="target", alternative=rivals,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """Makes a domain classifier: features -> one logit."""
+
+    width: int
+
+    def __call__(self) -> Any:
+        import keras
+
+        return keras.Sequential([keras.layers.Dense(self.width, "relu"), keras.layers.Dense(1)])
+
+
+@dataclass(frozen=True)
+class Adapting:
+    """The head's loss on the source, and `strength` times the ramp times a method's loss over both domains."""
+
+    method: str
+    strength: float
+
+    def __call__(self, net: Net, batches: Mapping[str, Batch]) -> Mapping[str, Any]:
+        import keras
+
+        source, target = batches["train"], batches["target"]
+        features = net.features(source.x), net.features(target.x)
+        outputs = [net.head(each) for each in features]
+        ramp = self.strength * domain_losses.ramp(net.progress)
+        logged = {
+            "entropy": keras.ops.mean(domain_losses.entropy(keras.ops.softmax(outputs[1]))),
+            "ramp": keras.ops.convert_to_tensor(ramp),
+        }
+        if self.method == "mcc":
+            terms = {"confusion": ramp * domain_losses.class_confusion(outputs[1])}
+        elif self.method == "coral":
+            terms = {"coral": ramp * domain_losses.correlation_distance(*features)}
+        else:
+            seen = features
+            if self.method == "cdan":
+                seen = tuple(domain_losses.outer(f, keras.ops.softmax(o)) for f, o in zip(features, outputs, strict=True))
+            said = [net.part("domain")(domain_losses.reverse(each, ramp)) for each in seen]
+            terms = {"domain": domain_losses.domain_loss(*said)}
+            logged["domain_accuracy"] = domain_losses.domain_accuracy(*said)
+        loss = net.task_loss(source, outputs[0])
+        return {"loss": loss, **terms, **{name: keras.ops.stop_gradient(value) for name, value in logged.items()}}

@@ -1,0 +1,57 @@
+"""Self-training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tlapp_plugins.adapt import PAIR, Adapt
+
+from tlapp.contracts import Backbone, Batch, Field, Fit, Net, Plan, Task
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class SelfTraining(Adapt):
+    """Train on the target by the model's own surest answers, class by class, more of them each round."""
+
+    rounds: int = Field(4, ge=1, description="times that the target is labelled anew")
+    share: float = Field(0.9, gt=0, le=1, description="share of each class's answers that the last round trusts")
+    epochs: int = Field(5, ge=1, description="epochs a round, at most")
+
+    def plan(self, task: Task, backbone: Backbone) -> Plan:
+        rounds = [self.round(number, backbone) for number in range(1, self.rounds + 1)]
+        return Plan((*self.source(backbone), *rounds))
+
+    def round(self, number: int, backbone: Backbone) -> Fit:
+        """One round, from 1."""
+        return Fit(
+            name=f"round-{number}", rates=self.rates(backbone), streams=PAIR, epochs=self.epochs, select="target",
+            learning_rate=self.learning_rate, loss=both, labeller=Surest(self.share * number / self.rounds),
+        )  # fmt: skip
+
+
+def both(net: Net, batches: Mapping[str, Batch]) -> Mapping[str, Any]:
+    """The head's loss on the source and on the target's pictures that were labelled."""
+    return {"loss": net.task_loss(batches["train"]), "target": net.task_loss(batches["target"])}
+
+
+@dataclass(frozen=True)
+class Surest:
+    """Labels the surest `share` of each class's answers (CBST: Zou et al. 2018, https://arxiv.org/abs/1810.07911)."""
+
+    share: float
+
+    def __call__(self, features: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        import numpy as np
+
+        said, sure = probabilities.argmax(axis=1), probabilities.max(axis=1)
+        weights = np.zeros(len(said), np.float32)
+        for label in np.unique(said):
+            rows = np.flatnonzero(said == label)
+            chosen = rows[np.argsort(-sure[rows], kind="stable")[: max(1, round(self.share * len(rows)))]]
+            weights[chosen] = 1.0
+        weights *= len(weights) / weights.sum()
+        return np.eye(probabilities.shape[1], dtype=np.float32)[said], weights

@@ -1,0 +1,333 @@
+"""Adapting to a target without its labels: the losses, what selects, and what is never looked at."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+from tlapp_plugins import domain_losses, styles
+from tlapp_plugins.adversarial import Adversarial
+from tlapp_plugins.augment_adapt import AugmentAdapt
+from tlapp_plugins.self_supervised import SelfSupervised, crop_and_colour, simclr, vicreg
+from tlapp_plugins.self_training import SelfTraining, Surest
+
+from tlapp.contracts import Fit, Plan, PluginError, Statistics, Strategy, UserError
+from tlapp.engine.target import agreement, information, nearest, nuclear
+from tlapp.testing import pictures, tiny_run
+
+QUICK = {"warmup": 2, "source_epochs": 2, "epochs": 2, "last": 1}
+RNG = np.random.default_rng(5)
+
+
+def softmax(x):
+    e = np.exp(x - x.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def entropies(p):
+    return -(p * np.log(p)).sum(axis=-1)
+
+
+@pytest.fixture(scope="module")
+def domains(tmp_path_factory):
+    """Pictures, and darkened ones of the same classes."""
+    folder = tmp_path_factory.mktemp("domains")
+    source = pictures(folder / "source", each=16)
+    target = pictures(folder / "target", each=12, seed=9)
+    for path in target.rglob("*.png"):
+        Image.fromarray((np.asarray(Image.open(path)) * 0.5 + 90).astype(np.uint8)).save(path)
+    return source, target
+
+
+def adapted(strategy, domains, folder, **options):
+    source, target = domains
+    run = tiny_run(strategy, source, folder, **{"target": str(target), "seed": 1, **options})
+    return run, json.loads((folder / "metrics.json").read_text())
+
+
+def test_class_confusion_is_the_paper_s(tensorflow):
+    logits = RNG.normal(size=(12, 4)).astype(np.float32) * 3
+    p = softmax(logits / 2.5)
+    weight = 1 + np.exp(-entropies(p))
+    weight = 12 * weight / weight.sum()
+    confusion = np.zeros((4, 4))
+    for i in range(12):
+        confusion += weight[i] * np.outer(p[i], p[i])
+    confusion /= confusion.sum(axis=1, keepdims=True)
+    expected = (confusion.sum() - np.trace(confusion)) / 4
+    assert float(domain_losses.class_confusion(logits)) == pytest.approx(expected, rel=1e-4)
+
+
+def test_coral_is_the_paper_s(tensorflow):
+    a, b = (RNG.normal(size=(n, 6)).astype(np.float32) for n in (9, 14))
+    expected = np.square(np.cov(a.T) - np.cov(b.T)).sum() / (4 * 36)
+    assert float(domain_losses.correlation_distance(a, b)) == pytest.approx(expected, rel=1e-4)
+
+
+def test_domain_loss_and_accuracy(tensorflow):
+    a, b = (RNG.normal(size=(8, 1)).astype(np.float32) for _ in range(2))
+    expected = (np.log1p(np.exp(-a)).mean() + np.log1p(np.exp(b)).mean()) / 2
+    assert float(domain_losses.domain_loss(a, b)) == pytest.approx(expected, rel=1e-5)
+    right = ((a > 0).mean() + (b < 0).mean()) / 2
+    assert float(domain_losses.domain_accuracy(a, b)) == pytest.approx(right)
+
+
+def test_information_loss_and_scores(tensorflow):
+    logits = RNG.normal(size=(30, 5)).astype(np.float32) * 2
+    p = softmax(logits)
+    expected = (entropies(p.mean(axis=0)) - entropies(p).mean()) / np.log(5)
+    assert information(p) == pytest.approx(expected, rel=1e-4)
+    assert float(domain_losses.information(logits)) == pytest.approx(-expected, rel=1e-4)
+    assert nuclear(p) == pytest.approx(np.linalg.svd(p, compute_uv=False).sum() / np.sqrt(30 * 5), rel=1e-5)
+    sure = np.eye(5)[np.arange(30) % 5]
+    assert information(sure) == pytest.approx(1, abs=1e-6) and nuclear(sure) == pytest.approx(1, abs=1e-6)
+    assert information(np.full((30, 5), 0.2)) == pytest.approx(0, abs=1e-6)
+
+
+def test_agreement_rewards_equal_answers_to_like_pictures():
+    place = np.repeat(np.eye(3) * 10, 10, axis=0) + RNG.normal(size=(30, 3)) * 0.1
+    near = nearest(place)
+    assert all(row // 10 == other // 10 for row in range(30) for other in near[row])
+    by_place, by_turn = np.eye(3)[np.repeat(np.arange(3), 10)], np.eye(3)[np.arange(30) % 3]
+    assert agreement(by_place, near) == pytest.approx(1)
+    assert agreement(by_turn, near) < 0.3
+    assert agreement(np.eye(3)[np.zeros(30, int)], near) == pytest.approx(0, abs=1e-6)
+
+
+def test_reversal_turns_the_gradient_by_its_factor(tensorflow):
+    tf = tensorflow
+    x = tf.Variable([1.0, -2.0])
+    for factor in (0.0, 0.3, 1.0):
+        with tf.GradientTape() as tape:
+            y = domain_losses.reverse(x, tf.constant(factor))
+            loss = tf.reduce_sum(y * [3.0, 5.0])
+        assert np.allclose(y, [1.0, -2.0])
+        assert np.allclose(tape.gradient(loss, x), [-3.0 * factor, -5.0 * factor])
+
+
+def test_simclr_and_vicreg_are_the_papers(tensorflow):
+    a, b = (RNG.normal(size=(6, 4)).astype(np.float32) for _ in range(2))
+    z = np.concatenate([a, b])
+    z /= np.linalg.norm(z, axis=1, keepdims=True)
+    likeness = np.exp(z @ z.T / 0.2)
+    losses = [-np.log(likeness[i, (i + 6) % 12] / (likeness[i].sum() - likeness[i, i])) for i in range(12)]
+    assert float(simclr(a, b)) == pytest.approx(np.mean(losses), rel=1e-3)
+    expected = 25 * np.square(a - b).mean()
+    for each in (a, b):
+        covariance = np.cov(each.T)
+        expected += 12.5 * np.maximum(0, 1 - np.sqrt(np.diag(covariance) + 1e-4)).mean()
+        expected += (np.square(covariance).sum() - np.square(np.diag(covariance)).sum()) / 4
+    assert float(vicreg(a, b)) == pytest.approx(expected, rel=1e-3)
+
+
+def test_surest_takes_the_same_share_of_each_class():
+    p = softmax(RNG.normal(size=(60, 3)) * 2)
+    labels, weights = Surest(0.5)(np.zeros((60, 1)), p)
+    said = p.argmax(axis=1)
+    assert np.array_equal(labels.argmax(axis=1), said) and weights.sum() == pytest.approx(60)
+    for label in range(3):
+        rows = said == label
+        assert (weights[rows] > 0).sum() == max(1, round(rows.sum() / 2))
+        assert p[rows & (weights > 0)].max(axis=1).min() >= p[rows & (weights == 0)].max(axis=1).max()
+
+
+def test_styles_towards_the_target_have_its_statistics(tensorflow):
+    ours = RNG.uniform(60, 120, (4, 16, 16, 3)).astype(np.float32)
+    theirs = RNG.uniform(100, 180, (4, 16, 16, 3)).astype(np.float32)
+    moved = styles.colour(ours, 0, theirs).numpy()
+    assert np.allclose(moved.mean(axis=(1, 2)), theirs.mean(axis=(1, 2)), atol=0.5)
+    assert np.allclose(moved.std(axis=(1, 2)), theirs.std(axis=(1, 2)), atol=0.5)
+    matched = styles.histogram(ours, 0, theirs).numpy()
+    assert np.allclose(np.sort(matched.reshape(4, -1, 3), axis=1), np.sort(theirs.reshape(4, -1, 3), axis=1))
+    assert np.array_equal(matched[0, :, :, 0].argmax(), ours[0, :, :, 0].argmax())
+    spectrum = styles.fourier(ours, 0, theirs).numpy()
+    assert np.allclose(spectrum.mean(axis=(1, 2)), theirs.mean(axis=(1, 2)), atol=1)
+    assert np.allclose(styles.fourier(ours, 0, ours), ours, atol=0.05)
+
+
+@pytest.mark.parametrize("style", [*styles.PLAIN.values(), crop_and_colour])
+def test_plain_styles_stay_pictures_and_repeat(style, tensorflow):
+    ours = RNG.uniform(0, 255, (4, 32, 32, 3)).astype(np.float32)
+    once = style(ours, 3).numpy()
+    assert once.shape == ours.shape and once.min() >= 0 and once.max() <= 255 and not np.allclose(once, ours)
+    assert np.array_equal(once, style(ours, 3).numpy())
+
+
+STRATEGIES = {
+    "adversarial": Adversarial(**QUICK),
+    "dann": Adversarial(method="dann", **QUICK),
+    "self-training": SelfTraining(rounds=2, **QUICK),
+    "augment-adapt": AugmentAdapt(views=2, **QUICK),
+    "self-supervised": SelfSupervised(views=2, pretrain_epochs=2, **QUICK),
+}
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_the_target_s_labels_change_nothing_but_its_metrics(name, domains, tmp_path, tensorflow):
+    source, target = domains
+    order = tmp_path / "order.csv"
+    paths = sorted(target.rglob("*.png"))
+    order.write_text("path,label\n" + "".join(f"{path},{path.parent.name}\n" for path in paths))
+    wrong = tmp_path / "wrong.csv"
+    wrong.write_text("path,label\n" + "".join(f"{p},{q.parent.name}\n" for p, q in zip(paths, np.roll(paths, 7), strict=True)))
+    first, known = adapted(STRATEGIES[name], (source, order), tmp_path / "a")
+    second, other = adapted(STRATEGIES[name], (source, wrong), tmp_path / "b")
+    assert (tmp_path / "a" / "history.csv").read_text() == (tmp_path / "b" / "history.csv").read_text()
+    for a, b in zip(first.model().weights, second.model().weights, strict=True):
+        assert np.array_equal(a, b)
+    assert known["test"] == other["test"] and known["target"]["loss"] != other["target"]["loss"]
+
+
+def test_what_the_score_says_is_best_is_what_is_kept(domains, tmp_path, tensorflow):
+    run, metrics = adapted(Adversarial(**QUICK), domains, tmp_path / "run")
+    told = metrics["adaptation"]
+    looked = [epoch for epoch in run.history if epoch.target]
+    assert {epoch.phase for epoch in looked} == {"adabn", "coral", "mcc", "cdan", "dann"}
+    best = max(looked, key=lambda epoch: epoch.target["score"])
+    assert (told["adapted"]["phase"], told["adapted"]["epoch"]) == (best.phase, best.epoch)
+    labels = run.dataset.streams["target"].labels
+    assert metrics["target"]["accuracy"] == pytest.approx(np.mean(best.said == labels))
+    assert told["source_only"]["epoch"] == 0 and told["oracle"]["accuracy"] >= told["adapted"]["accuracy"]
+    starts = [epoch.target["score"] for epoch in looked if epoch.epoch == 0]
+    assert starts == pytest.approx([starts[0]] * 5), "alternatives start from the same weights"
+
+
+def test_the_ramp_and_with_it_the_reversal_move_within_a_phase(domains, tmp_path, tensorflow):
+    run, _ = adapted(Adversarial(method="dann", **{**QUICK, "epochs": 4}), domains, tmp_path / "run", patience=50)
+    ramps = [epoch.terms["ramp"] for epoch in run.history if epoch.phase == "dann" and epoch.epoch]
+    assert ramps == sorted(ramps) and ramps[0] < 0.6 < ramps[-1]
+
+
+class Shifted(Strategy):
+    """Trains the last stage on the source, with a domain classifier that is or is not reversed."""
+
+    reverses: bool = True
+
+    def plan(self, task, backbone):
+        def loss(net, batches):
+            seen = [net.features(batches[name].x) for name in ("train", "target")]
+            seen = [domain_losses.reverse(each, 1.0 if self.reverses else 0.0) for each in seen]
+            said = [net.part("domain")(each) for each in seen]
+            terms = {"loss": net.task_loss(batches["train"]), "domain": domain_losses.domain_loss(*said)}
+            return {**terms, "domain_accuracy": domain_losses.domain_accuracy(*said)}
+
+        from tlapp_plugins.adversarial import Classifier
+
+        phase = {"rates": backbone.last(2), "streams": ("train", "target"), "loss": loss, "parts": {"domain": Classifier(16)}}
+        return Plan((Fit(name="shift", epochs=25, learning_rate=3e-3, **phase),))
+
+
+def test_reversing_lowers_the_domain_accuracy(domains, tmp_path, tensorflow):
+    found = {}
+    for reverses in (True, False):
+        run, _ = adapted(Shifted(reverses=reverses), domains, tmp_path / str(reverses), patience=100)
+        found[reverses] = np.mean([epoch.terms["domain_accuracy"] for epoch in run.history[-5:]])
+    assert found[False] > 0.95 and found[True] < found[False] - 0.1
+
+
+class Renew(Strategy):
+    """Takes the statistics of every batch norm from the target."""
+
+    def plan(self, task, backbone):
+        warm = Fit(name="warm", rates=backbone.frozen(), epochs=1, learning_rate=1e-3)
+        return Plan((warm, Statistics(name="renew", rates=backbone.all(), streams=("target",))))
+
+
+def test_statistics_are_those_of_the_pictures(domains, tmp_path, tensorflow):
+    import keras
+
+    run, _ = adapted(Renew(), domains, tmp_path / "run")
+    stream = run.dataset.streams["target"]
+    taps = keras.Model(run.graph.inputs, run.graph.get_layer("stem_conv").output)
+    seen = np.asarray(taps(stream.pixels.take(np.arange(len(stream))).astype(np.float32)))
+    norm = run.graph.get_layer("stem_norm")
+    assert np.allclose(norm.moving_mean, seen.mean(axis=(0, 1, 2)), atol=1e-3)
+    assert np.allclose(norm.moving_variance, seen.var(axis=(0, 1, 2)), rtol=1e-3)
+
+
+class Breaks(Strategy):
+    """An adaptation whose loss is no number, or whose answers become one class."""
+
+    how: str = "nan"
+
+    def plan(self, task, backbone):
+        def loss(net, batches):
+            import keras
+
+            value = net.task_loss(batches["train"])
+            if self.how == "nan":
+                return {"bad": value * keras.ops.log(-1.0)}
+            outputs = net.head(net.features(batches["target"].x))
+            return {"bad": 0.0 * value - 1e3 * keras.ops.mean(outputs[:, 0]) + 1e3 * keras.ops.mean(outputs[:, 1:])}
+
+        warm = Fit(name="warm", rates=backbone.frozen(), epochs=3, learning_rate=1e-2)
+        bad = {"streams": ("train", "target"), "loss": loss, "select": "target", "rates": backbone.frozen()}
+        return Plan((warm, Fit(name="adapt", epochs=30, learning_rate=1.0, **bad)))
+
+
+@pytest.mark.parametrize("how", ["nan", "one class"])
+def test_an_adaptation_that_breaks_falls_back_to_the_source(how, domains, tmp_path, tensorflow, monkeypatch):
+    said = []
+    monkeypatch.setattr("tlapp.engine.report.Silent.note", lambda self, sentence: said.append(sentence))
+    _, metrics = adapted(Breaks(how=how), domains, tmp_path / "run", patience=100)
+    told = metrics["adaptation"]
+    assert told["adapted"]["epoch"] == 0 and not told["helped"]
+    assert metrics["target"]["accuracy"] == told["source_only"]["accuracy"]
+    cause = {"nan": "no longer a finite number", "one class": "of one class"}[how]
+    assert any("phase adapt: stopped" in sentence and cause in sentence for sentence in said)
+
+
+@pytest.mark.parametrize(
+    ("name", "at"), [("adversarial", 16), ("adversarial", 34), ("self-training", 25), ("self-supervised", 6)]
+)
+def test_stopped_and_resumed_ends_the_same(name, at, domains, tmp_path, tensorflow, monkeypatch):
+    """Blocks of one step, so that `at` counts steps and ends of epochs."""
+    from tlapp.engine import trainer
+    from tlapp.engine.report import Silent
+    from tlapp.engine.run import Interrupted, train
+
+    monkeypatch.setattr(trainer, "BLOCK_BYTES", 1)
+    expected, _ = adapted(STRATEGIES[name], domains, tmp_path / "whole")
+    count, phases = [0], {phase.name for phase in expected.phases}
+
+    class Stop(Silent):
+        def progress(self, task, done, of):
+            count[0] += task in phases
+            if count[0] == at:
+                raise KeyboardInterrupt
+
+    options = expected.job.options.model_copy(update={"run": str(tmp_path / "cut")})
+    job = replace(expected.job, options=options, settings=options.model_dump(mode="json"))
+    with pytest.raises(Interrupted):
+        train(job, Stop())
+    assert not (tmp_path / "cut" / "metrics.json").exists()
+    train(job, Silent(), resume=True)
+    assert (tmp_path / "cut" / "history.csv").read_text() == (tmp_path / "whole" / "history.csv").read_text()
+    whole, cut = (json.loads((tmp_path / each / "metrics.json").read_text()) for each in ("whole", "cut"))
+    assert all(whole[key] == cut[key] for key in ("val", "test", "target")) and whole.get("adaptation") == cut.get("adaptation")
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"alternative": True}, 'an alternative needs select="target"'),
+        ({"select": "best"}, "select must be one of val, target"),
+    ],
+)
+def test_a_plan_that_selects_wrongly_is_refused(change, sentence, domains, tmp_path, tensorflow):
+    class Wrong(Strategy):
+        """Selects wrongly."""
+
+        def plan(self, task, backbone):
+            return Plan((Fit(name="one", rates=backbone.frozen(), epochs=1, learning_rate=1e-3, **change),))
+
+    with pytest.raises(PluginError, match=sentence):
+        adapted(Wrong(), domains, tmp_path / "run")
+
+
+def test_without_a_target_it_is_asked_for(domains, tmp_path, tensorflow):
+    with pytest.raises(UserError, match="give --target a folder or CSV"):
+        tiny_run(AugmentAdapt(**QUICK), domains[0], tmp_path / "run")

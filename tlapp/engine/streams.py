@@ -1,0 +1,114 @@
+"""What a phase gets of the named sets of examples, and how its net does on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from tlapp.contracts import Fit, Head, Phase
+from tlapp.engine.cache import Remembered, Source
+from tlapp.engine.cut import Cut
+from tlapp.engine.data import Dataset
+from tlapp.engine.evaluate import describer, predictor
+from tlapp.engine.feed import Feed, labelled, unlabelled
+from tlapp.engine.fit import Epoch
+from tlapp.engine.net import PhaseNet
+from tlapp.engine.options import RunOptions
+from tlapp.engine.target import Watch, nearest
+
+BLOCK = 256
+"""Pictures whose features are gathered at a time."""
+
+
+class Streams:
+    """The streams of a run.
+
+    Args:
+        dataset: pictures and labels.
+        remembered: their activations.
+        head: whose activation makes probabilities.
+    """
+
+    def __init__(self, dataset: Dataset, remembered: Remembered, options: RunOptions, head: Head):
+        self.dataset, self.remembered, self.options, self.head = dataset, remembered, options, head
+        self._alike: np.ndarray | None = None
+
+    def source(self, phase: Phase, where: Cut, name: str) -> Source:
+        """The activations of a stream at a phase's cut, augmented where the phase says so."""
+        augment = phase.augment if name in phase.streams else None
+        if augment is None or name == augment.reference:
+            return self.remembered.source(where, self._rows(name))
+        return self.remembered.source(where, self._rows(name), augment, self._rows(augment.reference))
+
+    def feed(self, phase: Fit, where: Cut, name: str, given: tuple[np.ndarray, np.ndarray] | None = None) -> Feed:
+        """A stream with its labels; `given` are those (n, classes) and the weights (n,) of a target that was labelled."""
+        stream, source = self.dataset.streams[name], self.source(phase, where, name)
+        if name == "target" and given is not None:
+            feed = Feed(source, len(stream), *given)
+        elif stream.labels is None or name == "target":
+            feed = unlabelled(source, len(stream))
+        else:
+            classes = self.dataset.aux_classes if name == "aux" else self.dataset.classes
+            feed = labelled(source, stream.labels, len(classes), self.options, self.dataset.labelling)
+        augment = phase.augment
+        return feed if augment is None or name == augment.reference else feed._replace(versions=augment.per_step)
+
+    def describe(self, net: PhaseNet, where: Cut) -> tuple[np.ndarray, np.ndarray]:
+        """Features (n, size) and probabilities (n, classes) of the target as a net then sees it."""
+        source = self.remembered.source(where, self._rows("target"))
+        features, said = describer(net, self.head.activation)(source, len(self.dataset.streams["target"]))
+        return features, said
+
+    def remember_target(self, whole: Cut) -> None:
+        """Note which target pictures look alike to the network as it now is, cut at its features."""
+        source, count = self.remembered.source(whole, self._rows("target")), len(self.dataset.streams["target"])
+        blocks = [source.take(np.arange(i, min(i + BLOCK, count)), 0)[0] for i in range(0, count, BLOCK)]
+        self._alike = nearest(np.concatenate(blocks))
+
+    def judge(self, net: PhaseNet, where: Cut, phase: Phase) -> Callable[[int], Epoch]:
+        """Epoch -> how the net then does on what selects, as a line of history without the loss's terms."""
+        validate = self._validator(net, where) if _sees_labels(phase) else dict
+        look = self._watch(net, where).look if phase.select == "target" else None
+
+        def line(epoch: int) -> Epoch:
+            return Epoch(phase.name, epoch, {}, validate(), epoch == 0, *(look() if look else ()))
+
+        return line
+
+    def metrics(self, net: PhaseNet, where: Cut, name: str) -> dict[str, Any] | None:
+        """The metrics of a stream; None where there is none, or no labels."""
+        stream = self.dataset.streams.get(name)
+        if stream is None or stream.labels is None:
+            return None
+        source = self.remembered.source(where, stream.pixels.numbers)
+        found = predictor(net, self.head.activation)(source, len(stream))
+        return self.dataset.labelling.metrics(found, stream.labels, self.dataset.classes)
+
+    def _rows(self, name: str | None) -> Any:
+        return None if name is None else self.dataset.streams[name].pixels.numbers
+
+    def _watch(self, net: PhaseNet, where: Cut) -> Watch:
+        assert self._alike is not None, "remember_target comes before any phase"
+        source, count = self.remembered.source(where, self._rows("target")), len(self.dataset.streams["target"])
+        predict = predictor(net, self.head.activation)
+        return Watch(lambda: predict(source, count), self._alike)
+
+    def _validator(self, net: PhaseNet, where: Cut) -> Callable[[], Mapping[str, float]]:
+        stream = self.dataset.streams.get("val")
+        if stream is None or stream.labels is None:
+            return dict
+        source, labels = self.remembered.source(where, stream.pixels.numbers), stream.labels
+        predict = predictor(net, self.head.activation)
+
+        def validate() -> Mapping[str, float]:
+            found = self.dataset.labelling.metrics(predict(source, len(labels)), labels, self.dataset.classes)
+            return {"loss": found["loss"], "accuracy": found["accuracy"]}
+
+        return validate
+
+
+def _sees_labels(phase: Phase) -> bool:
+    """Whether the head learns in a phase, so that validation says something."""
+    return not isinstance(phase, Fit) or phase.loss is None or "train" in phase.streams
