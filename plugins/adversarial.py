@@ -9,9 +9,12 @@ from typing import Any, Literal
 from tlapp_plugins import domain_losses
 from tlapp_plugins.adapt import PAIR, Adapt
 
-from tlapp.contracts import Backbone, Batch, Field, Fit, Net, Plan, Statistics, Task
+from tlapp.contracts import Backbone, Batch, Field, Fit, Net, Plan, Statistics, Task, UserError
 
+METHODS = ("adabn", "coral", "mcc", "cdan", "dann")
 DISCRIMINATORS = ("dann", "cdan")
+FEATURES = (*DISCRIMINATORS, "coral")
+"""Methods that change nothing unless a stage trains."""
 
 
 class Adversarial(Adapt):
@@ -24,7 +27,9 @@ class Adversarial(Adapt):
     width: int = Field(128, ge=1, description="units of the domain classifier")
 
     def plan(self, task: Task, backbone: Backbone) -> Plan:
-        methods = ("adabn", "coral", "mcc", "cdan", "dann") if self.method == "auto" else (self.method,)
+        if not self.last and self.method in FEATURES:
+            raise UserError(f"--last 0 trains no stage, and {self.method} works on what stages compute; use --last 1 or --method mcc")
+        methods = [each for each in METHODS if self.last or each not in FEATURES] if self.method == "auto" else [self.method]
         return Plan((*self.source(backbone), *(self.adapt(method, backbone) for method in methods)))
 
     def adapt(self, method: str, backbone: Backbone) -> Fit | Statistics:
