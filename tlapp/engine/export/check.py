@@ -1,4 +1,4 @@
-"""Does the artifact do what the trained model does? Measured on the run's test pictures."""
+"""Does the artifact do what the trained model does? Measured on pictures that the run was not trained on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Check:
     """What was measured. `fault` says why the artifact is not to be trusted; "" where it is.
 
     Attributes:
-        agreement: share of test pictures with the same top label as the Keras model, exact ties counted as the same.
+        agreement: share of pictures with the same top label as the Keras model, exact ties counted as the same.
         largest_difference: of any probability.
         files: of the endpoint serve_bytes against Keras on the same files: n, agreement, largest_difference; None elsewhere.
     """
@@ -50,15 +50,16 @@ class Check:
 
 @dataclass(frozen=True)
 class Truth:
-    """What the artifact is held against: Keras's probabilities of the test pictures, their labels, the class names.
+    """What the artifact is held against: Keras's probabilities of pictures, their labels, the class names.
 
-    `files` are Keras's probabilities of picture files as `images.read` reads them.
+    `files` are Keras's probabilities of picture files as `images.read` reads them; `stream` is where the pictures are from.
     """
 
     probabilities: np.ndarray
     labels: np.ndarray
     classes: tuple[str, ...]
     files: np.ndarray | None = None
+    stream: str = "test"
 
 
 def check(truth: Truth, answers: Answers, size: int, quantised: bool, max_drop: float) -> Check:
@@ -102,24 +103,24 @@ def _fault(found: Check, truth: Truth, answers: Answers, quantised: bool, max_dr
         return f"it names the classes {', '.join(answers.labels)}; the run's are {', '.join(truth.classes)}"
     if not np.isfinite(answers.probabilities).all():
         return "its probabilities are not all numbers"
-    wrong = _lost(found, max_drop) if quantised else _differs(found)
+    wrong = _lost(found, truth.stream, max_drop) if quantised else _differs(found, truth.stream)
     return wrong or _endpoints(found, answers)
 
 
-def _lost(found: Check, max_drop: float) -> str:
+def _lost(found: Check, stream: str, max_drop: float) -> str:
     # Counts, not shares: a drop of exactly --max-drop passes whatever the last bit says.
     if round(found.drop * found.n) <= max_drop * found.n + 1e-9:
         return ""
     return (
-        f"its accuracy on {found.n} test pictures is {found.accuracy_after:.4f}, the Keras model's {found.accuracy_before:.4f}: "
-        f"a drop of {found.drop:.4f}, over --max-drop {max_drop:g}"
+        f"its accuracy on {found.n} {stream} pictures is {found.accuracy_after:.4f}, the Keras model's "
+        f"{found.accuracy_before:.4f}: a drop of {found.drop:.4f}, over --max-drop {max_drop:g}"
     )
 
 
-def _differs(found: Check) -> str:
+def _differs(found: Check, stream: str) -> str:
     if found.agreement < 1:
         count = round((1 - found.agreement) * found.n)
-        return f"its top label differs from the Keras model's on {count} of {found.n} test pictures"
+        return f"its top label differs from the Keras model's on {count} of {found.n} {stream} pictures"
     if found.largest_difference > FLOAT_DIFFERENCE:
         return f"its probabilities differ from the Keras model's by up to {found.largest_difference:.4f}"
     return ""

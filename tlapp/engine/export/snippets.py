@@ -116,7 +116,8 @@ final class Names {
 
     /// The label of a picture of any size: it is squashed to the model's square.
     func name(_ picture: UIImage) throws -> String {
-        let result = try classifier.classify(image: MPImage(uiImage: picture))
+        let upright = try MPImage(uiImage: picture, orientation: picture.imageOrientation)
+        let result = try classifier.classify(image: upright)
         guard let best = result.classificationResult.classifications.first?.categories.first else { return "" }
         return "\\(best.categoryName ?? "") \\(best.score)"
     }
