@@ -61,8 +61,9 @@ def test_pictures(run):
     from tlapp.engine.export.pictures import Pictures
     from tlapp.engine.report import Silent
 
-    found = Pictures(run, None, 12, Silent())
-    return found, found.test.pixels.take(np.arange(len(found.test)))
+    found = Pictures(run, None, ("test",), 12, Silent())
+    test = found.streams["test"]
+    return found, test.pixels.take(np.arange(len(test)))
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +201,7 @@ def test_int8_takes_pixels_as_they_are(int8, tflite, test_pictures):
     source, target = lite.get_input_details()[0], lite.get_output_details()[0]
     assert source["dtype"] == np.uint8 and source["quantization"] == (1.0, 0) and target["dtype"] == np.float32
     rows = np.array([classify(lite, picture) for picture in test_pictures[1]])
-    accuracy = (rows.argmax(1) == test_pictures[0].labels).mean()
+    accuracy = (rows.argmax(1) == test_pictures[0].streams["test"].labels).mean()
     assert accuracy == int8["check"]["accuracy_after"] and int8["check"]["accuracy_before"] - accuracy <= 0.05
     assert int8["check"]["accuracy_before"] > 0.6, "a model that knows nothing shows nothing"
     assert int8["check"]["bytes"] < 0.4 * tflite["check"]["bytes"]
@@ -368,23 +369,27 @@ def test_allow_drop_keeps_it(run, world, monkeypatch):
 
 
 @pytest.fixture
-def ways_tried(monkeypatch, run, test_pictures):
-    """Ways of quantising that were tried; those in `bad` lose accuracy. Nothing is converted."""
-    tried, bad = [], set()
-    right = run.probabilities(test_pictures[1])
+def ways_tried(monkeypatch, run):
+    """Ways of quantising that were tried, and how many pictures each was asked; those in `bad` lose accuracy on the streams told
+    there. Nothing is converted.
+    """
+    tried, asked, bad = [], [], {}
+    sizes = {run.metrics[stream]["n"]: stream for stream in ("val", "test")}
+    assert len(sizes) == 2
 
     def write(kind, way, given):
         tried.append((way.quantize, way.keep))
         (given.folder / "model.tflite").write_bytes(b"x")
         return {"artifact": "model.tflite"}
 
-    def ask(*arguments):
-        found = right[:, ::-1] if tried[-1] in bad else right
-        return Answers(found, run.labels, LATENCY, {})
+    def ask(kind, path, pictures, *others):
+        asked.append(sizes[len(pictures)])
+        found = run.probabilities(pictures)
+        return Answers(found[:, ::-1] if asked[-1] in bad.get(tried[-1], ()) else found, run.labels, LATENCY, {})
 
     monkeypatch.setattr(deliver, "write", write)
     monkeypatch.setattr(deliver, "ask", ask)
-    return tried, bad
+    return tried, asked, bad
 
 
 INT8 = [("int8", 0), ("int8", 2), ("int8", 4), ("int8", 8), ("int8", 16)]
@@ -392,18 +397,29 @@ INT8 = [("int8", 0), ("int8", 2), ("int8", 4), ("int8", 8), ("int8", 16)]
 
 @pytest.mark.parametrize("failing", range(8))
 def test_auto_takes_the_smallest_that_passes(run, tmp_path, ways_tried, failing):
-    tried, bad = ways_tried
+    tried, asked, bad = ways_tried
     every = [*INT8, ("dynamic", 0), ("float16", 0), ("none", 0)]
-    bad.update(every[:failing])
+    bad.update(dict.fromkeys(every[:failing], ("val", "test")))
     report = deliver.export(run, ExportOptions(format="tflite", quantize="auto", output=str(tmp_path / "auto")))
     assert tried == every[: failing + 1] and report["quantize"] == every[failing][0]
-    assert len(report["tried"]) == failing and [each.name for each in tmp_path.iterdir()] == ["auto"]
+    assert [each["on"] for each in report["tried"]] == ["val"] * failing
+    # The test judges the way that was chosen, and no other; the last way is no choice.
+    assert asked == ["val"] * min(failing + 1, 7) + ["test"] and [each.name for each in tmp_path.iterdir()] == ["auto"]
+
+
+def test_what_the_test_refuses_gives_way_to_the_next(run, tmp_path, ways_tried):
+    tried, asked, bad = ways_tried
+    bad[("int8", 0)] = ("test",)
+    report = deliver.export(run, ExportOptions(format="tflite", quantize="auto", output=str(tmp_path / "auto")))
+    assert (tried, asked) == (INT8[:2], ["val", "test", "val", "test"])
+    (refused,) = report["tried"]
+    assert (refused["quantize"], refused["on"]) == ("int8", "test") and "test pictures" in refused["check"]["fault"]
 
 
 def test_int8_that_falls_short_ends_in_a_sentence(run, tmp_path, ways_tried):
-    tried, bad = ways_tried
-    bad.update(INT8)
-    with pytest.raises(UserError, match=r"--quantize int8: its accuracy on \d+ .* over --max-drop 0.01; it was not kept"):
+    tried, _, bad = ways_tried
+    bad.update(dict.fromkeys(INT8, ("val", "test")))
+    with pytest.raises(UserError, match=r"--quantize int8: its accuracy on \d+ test .* over --max-drop 0.01; it was not kept"):
         deliver.export(run, ExportOptions(format="tflite", quantize="int8", output=str(tmp_path / "it")))
     assert tried == INT8 and list(tmp_path.iterdir()) == []
 
@@ -486,7 +502,7 @@ def test_calibration_takes_every_class_in_turn():
 def test_the_snippet_runs(kind, request, run, test_pictures):
     folder = Path(request.getfixturevalue(kind)["folder"])
     (folder / "classify.py").write_text(snippets.snippet("python", kind.replace("_", "")))
-    file = test_pictures[0].test.files[0]
+    file = test_pictures[0].streams["test"].files[0]
     try:
         done = subprocess.run([sys.executable, "classify.py", file], cwd=folder, capture_output=True, text=True, check=True)
     finally:
