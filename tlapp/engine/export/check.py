@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,14 @@ class Check:
     def drop(self) -> float:
         """Accuracy lost."""
         return self.accuracy_before - self.accuracy_after
+
+    def agreeing(self, least: float, stream: str) -> Check:
+        """This check, failed if less than a share of the top labels stayed the same."""
+        if self.fault or self.agreement >= least:
+            return self
+        return replace(
+            self, fault=f"its top label is the Keras model's on only {self.agreement:.2%} of {self.n} {stream} pictures"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """As export.json holds it."""

@@ -9,7 +9,6 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,9 @@ import numpy as np
 from tlapp.engine.export import card, golden, metadata, tflite
 from tlapp.engine.export.artifact import Answers, ask
 from tlapp.engine.export.check import Check, check
+from tlapp.engine.export.dynamic import Dynamic
 from tlapp.engine.export.formats import Ingredients, write
-from tlapp.engine.export.options import ExportOptions, Way
+from tlapp.engine.export.options import LADDERS, ExportOptions, Way
 from tlapp.engine.export.pictures import Pictures, spread
 from tlapp.engine.export.selective import Selective
 from tlapp.engine.export.standard import FILES, Standard, standard
@@ -42,7 +42,7 @@ def export(run: SavedRun, options: ExportOptions, reporter: Reporter | None = No
     told = reporter or Silent()
     output = _fresh(run, options)
     names = ("val", "test") if len(options.ways()) > 1 else ("test",)
-    calibrates = options.quantize in ("int8", "auto")
+    calibrates = options.quantize in LADDERS
     pictures = Pictures(run, options.data, names, tflite.CALIBRATION if calibrates else 0, told)
     with tempfile.TemporaryDirectory() as scratch:
         served = FILES if options.format == "savedmodel" else 0
@@ -60,6 +60,7 @@ class Work:
         self.run, self.options, self.reporter = run, options, reporter
         self.standards, self.calibration = standards, calibration
         self.facts = card.facts(run, options)
+        self._selective: dict[str, Any] = {}
 
     def first_that_passes(self, output: Path) -> dict[str, Any]:
         """Try one way of quantising after the other; the first artifact that passes its checks becomes `output`.
@@ -89,16 +90,17 @@ class Work:
             self.reporter.note(f"{way}: {found.fault}")
         raise UserError(f"{self._asked()}: {tried[-1]['check']['fault']}; it was not kept (--allow-drop would)")
 
-    @cached_property
-    def selective(self) -> Selective:
-        """The network calibrated for selective int8: made once, as calibrating takes longest."""
-        assert self.calibration is not None, "int8 is calibrated"
-        return Selective(self.run.model, self.calibration)
+    def selective(self, quantize: str) -> Any:
+        """The network of which some layers can stay in float: made once, as measuring its layers takes longest."""
+        assert self.calibration is not None, "what has a choice is calibrated"
+        if quantize not in self._selective:
+            self._selective[quantize] = {"int8": Selective, "dynamic": Dynamic}[quantize](self.run.model, self.calibration)
+        return self._selective[quantize]
 
     def _write(self, folder: Path, way: Way) -> dict[str, Any]:
         """Write an artifact; return what it is."""
         (folder / metadata.LABELS).write_bytes(metadata.lines(self.run.labels))
-        given = Ingredients(self.run, self.run.model, folder, self.calibration, self.facts, lambda: self.selective)
+        given = Ingredients(self.run, self.run.model, folder, self.calibration, self.facts, self.selective)
         extra = write(self.options.format, way, given)
         return {
             "format": self.options.format, "quantize": way.quantize, "backbone": self.run.settings["backbone"], **extra,
@@ -108,7 +110,9 @@ class Work:
         """Run an artifact over pictures."""
         path = folder / facts["artifact"]
         answers = ask(self.options.format, path, given.pictures, given.files, self.run.open)
-        return answers, check(given.truth, answers, size_of(path), way.quantize != "none", self.options.max_drop)
+        found = check(given.truth, answers, size_of(path), way.quantize != "none", self.options.max_drop)
+        chooses = given is not self.standards[-1]
+        return answers, found.agreeing(self.options.agreement(), given.truth.stream) if chooses else found
 
     def _report(self, facts: Mapping[str, Any], found: Check) -> dict[str, Any]:
         return {
