@@ -28,7 +28,9 @@ class Adversarial(Adapt):
 
     def plan(self, task: Task, backbone: Backbone) -> Plan:
         if not self.last and self.method in FEATURES:
-            raise UserError(f"--last 0 trains no stage, and {self.method} works on what stages compute; use --last 1 or --method mcc")
+            raise UserError(
+                f"--last 0 trains no stage, and {self.method} works on what stages compute; use --last 1 or --method mcc"
+            )
         methods = [each for each in METHODS if self.last or each not in FEATURES] if self.method == "auto" else [self.method]
         return Plan((*self.source(backbone), *(self.adapt(method, backbone) for method in methods)))
 

@@ -61,8 +61,9 @@ def test_pictures(run):
     from tlapp.engine.export.pictures import Pictures
     from tlapp.engine.report import Silent
 
-    found = Pictures(run, None, 12, Silent())
-    return found, found.test.pixels.take(np.arange(len(found.test)))
+    found = Pictures(run, None, ("test",), 12, Silent())
+    test = found.streams["test"]
+    return found, test.pixels.take(np.arange(len(test)))
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +201,7 @@ def test_int8_takes_pixels_as_they_are(int8, tflite, test_pictures):
     source, target = lite.get_input_details()[0], lite.get_output_details()[0]
     assert source["dtype"] == np.uint8 and source["quantization"] == (1.0, 0) and target["dtype"] == np.float32
     rows = np.array([classify(lite, picture) for picture in test_pictures[1]])
-    accuracy = (rows.argmax(1) == test_pictures[0].labels).mean()
+    accuracy = (rows.argmax(1) == test_pictures[0].streams["test"].labels).mean()
     assert accuracy == int8["check"]["accuracy_after"] and int8["check"]["accuracy_before"] - accuracy <= 0.05
     assert int8["check"]["accuracy_before"] > 0.6, "a model that knows nothing shows nothing"
     assert int8["check"]["bytes"] < 0.4 * tflite["check"]["bytes"]
@@ -342,19 +343,23 @@ def test_a_drop_of_exactly_the_limit_passes():
     assert judged(before, after, [0] * 100, True, 0.009).fault
 
 
-def spoilt(monkeypatch):
-    """Answers of the artifact with the classes the wrong way round."""
-    whole = deliver.ask
+def answering(monkeypatch, run, spoil):
+    """Artifacts that answer as the run's model does, changed by `spoil`."""
 
-    def ask(*arguments):
-        answers = whole(*arguments)
-        return answers._replace(probabilities=answers.probabilities[:, ::-1])
+    def ask(kind, path, pictures, *others):
+        assert path.is_file()
+        return Answers(spoil(run.probabilities(pictures)), run.labels, LATENCY, {})
 
     monkeypatch.setattr(deliver, "ask", ask)
 
 
+def spoilt(monkeypatch, run):
+    """Answers of the artifact with the classes the wrong way round."""
+    answering(monkeypatch, run, lambda found: found[:, ::-1])
+
+
 def test_a_failing_check_removes_the_artifact(run, world, monkeypatch, capfd):
-    spoilt(monkeypatch)
+    spoilt(monkeypatch, run)
     output = world / "spoilt" / "it"
     assert command(["export", str(run.folder), "--format", "keras", "--output", str(output)]) == 2
     assert "top label differs" in capfd.readouterr().err
@@ -362,48 +367,92 @@ def test_a_failing_check_removes_the_artifact(run, world, monkeypatch, capfd):
 
 
 def test_allow_drop_keeps_it(run, world, monkeypatch):
-    spoilt(monkeypatch)
+    spoilt(monkeypatch, run)
     report = deliver.export(run, ExportOptions(format="keras", allow_drop=True, output=str(world / "kept")))
     assert not report["passed"] and json.loads((world / "kept" / "export.json").read_text())["check"]["fault"]
 
 
 @pytest.fixture
-def ways_tried(monkeypatch, run, test_pictures):
-    """Ways of quantising that were tried; those in `bad` lose accuracy. Nothing is converted."""
-    tried, bad = [], set()
-    right = run.probabilities(test_pictures[1])
+def ways_tried(monkeypatch, run):
+    """Ways of quantising that were tried, and how many pictures each was asked; those in `bad` lose accuracy on the streams told
+    there. Nothing is converted.
+    """
+    tried, asked, bad = [], [], {}
+    sizes = {run.metrics[stream]["n"]: stream for stream in ("val", "test")}
+    assert len(sizes) == 2
 
     def write(kind, way, given):
         tried.append((way.quantize, way.keep))
         (given.folder / "model.tflite").write_bytes(b"x")
         return {"artifact": "model.tflite"}
 
-    def ask(*arguments):
-        found = right[:, ::-1] if tried[-1] in bad else right
-        return Answers(found, run.labels, LATENCY, {})
+    def ask(kind, path, pictures, *others):
+        asked.append(sizes[len(pictures)])
+        found = run.probabilities(pictures)
+        return Answers(found[:, ::-1] if asked[-1] in bad.get(tried[-1], ()) else found, run.labels, LATENCY, {})
 
     monkeypatch.setattr(deliver, "write", write)
     monkeypatch.setattr(deliver, "ask", ask)
-    return tried, bad
+    return tried, asked, bad
 
 
 INT8 = [("int8", 0), ("int8", 2), ("int8", 4), ("int8", 8), ("int8", 16)]
 
 
-@pytest.mark.parametrize("failing", range(8))
+DYNAMIC = [("dynamic", keep) for _, keep in INT8]
+EVERY = [*INT8, *DYNAMIC, ("float16", 0), ("none", 0)]
+
+
+@pytest.mark.parametrize("failing", [0, 1, 5, 6, 10, 11])
 def test_auto_takes_the_smallest_that_passes(run, tmp_path, ways_tried, failing):
-    tried, bad = ways_tried
-    every = [*INT8, ("dynamic", 0), ("float16", 0), ("none", 0)]
-    bad.update(every[:failing])
+    tried, asked, bad = ways_tried
+    every = EVERY
+    bad.update(dict.fromkeys(every[:failing], ("val", "test")))
     report = deliver.export(run, ExportOptions(format="tflite", quantize="auto", output=str(tmp_path / "auto")))
     assert tried == every[: failing + 1] and report["quantize"] == every[failing][0]
-    assert len(report["tried"]) == failing and [each.name for each in tmp_path.iterdir()] == ["auto"]
+    assert [each["on"] for each in report["tried"]] == ["val"] * failing
+    # The test judges the way that was chosen, and no other; the last way is no choice.
+    assert asked == ["val"] * min(failing + 1, len(EVERY) - 1) + ["test"] and [each.name for each in tmp_path.iterdir()] == [
+        "auto"
+    ]
+
+
+def test_what_the_test_refuses_gives_way_to_the_next(run, tmp_path, ways_tried):
+    tried, asked, bad = ways_tried
+    bad[("int8", 0)] = ("test",)
+    report = deliver.export(run, ExportOptions(format="tflite", quantize="auto", output=str(tmp_path / "auto")))
+    assert (tried, asked) == (INT8[:2], ["val", "test", "val", "test"])
+    (refused,) = report["tried"]
+    assert (refused["quantize"], refused["on"]) == ("int8", "test") and "test pictures" in refused["check"]["fault"]
+
+
+def test_dynamic_keeps_the_top_label(run, tmp_path, ways_tried, monkeypatch):
+    tried, asked, _ = ways_tried
+    whole = deliver.ask
+
+    def ask(kind, path, pictures, *others):
+        answers = whole(kind, path, pictures, *others)
+        flat = np.full_like(answers.probabilities, 1 / 3)
+        return answers._replace(probabilities=flat) if tried[-1][1] < 4 else answers
+
+    monkeypatch.setattr(deliver, "ask", ask)
+    options = ExportOptions(format="tflite", quantize="dynamic", max_drop=1, output=str(tmp_path / "it"))
+    report = deliver.export(run, options)
+    assert tried == DYNAMIC[:3] and asked == ["val"] * 3 + ["test"] and report["passed"]
+    assert all("its top label is the Keras model's on only" in each["check"]["fault"] for each in report["tried"])
+
+
+def test_allow_drop_takes_what_was_asked_for(run, tmp_path, ways_tried):
+    tried, _, bad = ways_tried
+    bad[("int8", 0)] = ("test",)
+    options = ExportOptions(format="tflite", quantize="int8", allow_drop=True, output=str(tmp_path / "it"))
+    assert not deliver.export(run, options)["passed"] and tried == [("int8", 0)]
 
 
 def test_int8_that_falls_short_ends_in_a_sentence(run, tmp_path, ways_tried):
-    tried, bad = ways_tried
-    bad.update(INT8)
-    with pytest.raises(UserError, match=r"--quantize int8: its accuracy on \d+ .* over --max-drop 0.01; it was not kept"):
+    tried, _, bad = ways_tried
+    bad.update(dict.fromkeys(INT8, ("val", "test")))
+    with pytest.raises(UserError, match=r"--quantize int8: its accuracy on \d+ test .* over --max-drop 0.01; it was not kept"):
         deliver.export(run, ExportOptions(format="tflite", quantize="int8", output=str(tmp_path / "it")))
     assert tried == INT8 and list(tmp_path.iterdir()) == []
 
@@ -425,6 +474,25 @@ def test_the_worst_layers_stay_in_float(run, test_pictures):
     assert errors[1] < errors[0] / 2
 
 
+def test_dynamic_keeps_the_weights_that_rounding_harms_most(run, test_pictures):
+    from ai_edge_litert.interpreter import Interpreter
+
+    from tlapp.engine.export.dynamic import Dynamic
+
+    dynamic = Dynamic(run.model, test_pictures[0].calibration)
+    worst = dynamic.kept(1000)
+    assert len(worst) > 40 and [each.error for each in worst] == sorted((each.error for each in worst), reverse=True)
+    expected, errors, sizes = run.probabilities(test_pictures[1]), [], []
+    for keep in (0, 4, len(worst)):
+        content = dynamic.convert(keep)
+        lite = Interpreter(model_content=content)
+        lite.allocate_tensors()
+        sizes.append(len(content))
+        errors.append(np.abs([classify(lite, picture) for picture in test_pictures[1]] - expected).mean())
+    assert errors[0] > errors[1] > errors[2] and errors[2] < 1e-5
+    assert sizes[0] < sizes[1] < sizes[2]
+
+
 def test_nothing_is_written_over(run, tflite):
     with pytest.raises(UserError, match="is there already"):
         deliver.export(run, ExportOptions(format="tflite"))
@@ -435,7 +503,8 @@ def test_only_tflite_is_quantised(run):
         deliver.export(run, ExportOptions(format="savedmodel", quantize="int8"))
 
 
-def test_pictures_that_have_moved(run, world):
+def test_pictures_that_have_moved(run, world, monkeypatch):
+    answering(monkeypatch, run, lambda found: found)
     (world / "data").rename(world / "moved")
     try:
         with pytest.raises(UserError, match="give --data"):
@@ -486,7 +555,7 @@ def test_calibration_takes_every_class_in_turn():
 def test_the_snippet_runs(kind, request, run, test_pictures):
     folder = Path(request.getfixturevalue(kind)["folder"])
     (folder / "classify.py").write_text(snippets.snippet("python", kind.replace("_", "")))
-    file = test_pictures[0].test.files[0]
+    file = test_pictures[0].streams["test"].files[0]
     try:
         done = subprocess.run([sys.executable, "classify.py", file], cwd=folder, capture_output=True, text=True, check=True)
     finally:

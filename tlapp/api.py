@@ -38,15 +38,23 @@ def load(run: str | Path) -> Any:
     """
     from tlapp.engine.saved import SavedRun
 
-    def layers() -> Mapping[str, type]:
-        return registry.backbone(saved.settings["backbone"])[0].custom_layers()
-
-    saved = SavedRun(run, layers)
+    saved = SavedRun(run, lambda: layers(saved.settings["backbone"]))
     return saved
 
 
-def carry_out(settings: Settings, reporter: Reporter, dry: bool = False, resume: bool = False) -> Path | None:
-    """Run settings through the engine; the run's folder, or None for a dry run. `resume` goes on with the folder `run`."""
+def layers(backbone: str) -> Mapping[str, type]:
+    """The layer classes that a model with the backbone of this ID needs beyond Keras's own, by name.
+
+    Raises:
+        UserError: nothing provides the backbone.
+    """
+    return registry.backbone(backbone)[0].custom_layers()
+
+
+def carry_out(
+    settings: Settings, reporter: Reporter, dry: bool = False, resume: bool = False, exports: str | None = None
+) -> Path | None:
+    """Run settings through the engine; see `tlapp.engine.run.train`. The run's folder, or None for a dry run."""
     from tlapp.engine.run import Job
     from tlapp.engine.run import train as run
 
@@ -61,4 +69,4 @@ def carry_out(settings: Settings, reporter: Reporter, dry: bool = False, resume:
         name, settings.flat(), settings.origins.keys(), settings.where, label,
     )  # fmt: skip
     with guard.naming(label):
-        return run(job, reporter, dry, resume)
+        return run(job, reporter, dry, resume, exports)

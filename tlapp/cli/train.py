@@ -71,8 +71,12 @@ def _chosen(args: Sequence[str], lenient: bool) -> tuple[str, str]:
 @click.option("--config", metavar="YAML", help="File of settings; flags go before it.")
 @click.option("--resume", metavar="RUN", help="Go on with a run that was stopped or killed; takes no other setting.")
 @click.option("--dry-run", is_flag=True, help="Tell the plan and end before any training.")
+@click.option(
+    "--exports", type=click.Choice(["tflite", "savedmodel", "none"]),
+    help="Refuse, before training, a model that does not convert to this.  [default: tflite with --dry-run, else none]",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there.")
-def train(config: str | None, resume: str | None, dry_run: bool, as_json: bool, **flags: Any) -> None:
+def train(config: str | None, resume: str | None, dry_run: bool, exports: str | None, as_json: bool, **flags: Any) -> None:
     """Train a model on your pictures, by the strategy --plugin.
 
     Options of other strategies and heads: tlapp train --plugin NAME --head NAME --help
@@ -80,11 +84,13 @@ def train(config: str | None, resume: str | None, dry_run: bool, as_json: bool, 
     from tlapp.api import carry_out
 
     settings = resumed(resume, flags, config) if resume else resolve(flags, config)
+    wanted = exports or ("tflite" if dry_run else "none")
+    checked = None if wanted == "none" else wanted
     with Screen() as screen:
-        folder = carry_out(settings, screen, dry_run, resume is not None)
+        folder = carry_out(settings, screen, dry_run, resume is not None, checked)
     if folder is None:
         if as_json:
-            click.echo(json.dumps({"plan": screen.last_outline.to_json()}))
+            click.echo(json.dumps({"plan": screen.last_outline.to_json(), "exports": checked}))
         return
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     if as_json:

@@ -6,6 +6,8 @@ import json
 
 import click
 
+from tlapp.api import layers
+
 
 @click.command()
 @click.argument("artifact")
@@ -14,7 +16,7 @@ def verify(artifact: str, as_json: bool) -> None:
     """Check that ARTIFACT, an exported folder or a file in it, is unchanged and answers as when it was exported."""
     from tlapp.engine.export import verify as replay
 
-    found = replay(artifact)
+    found = replay(artifact, layers)
     if as_json:
         click.echo(json.dumps(found))
         return

@@ -17,6 +17,7 @@ from tlapp.engine.cache import Remembered
 from tlapp.engine.check import check_deploys, check_graft, check_labelling, make_plan
 from tlapp.engine.cut import Cut, cut
 from tlapp.engine.deploy import deployed
+from tlapp.engine.export.trial import check_converts
 from tlapp.engine.fit import Best, Epoch, Fitting
 from tlapp.engine.labelling import LABELLINGS
 from tlapp.engine.net import PhaseNet
@@ -68,12 +69,13 @@ class Interrupted(KeyboardInterrupt):
         self.path = path
 
 
-def train(job: Job, reporter: Reporter, dry: bool = False, resume: bool = False) -> Path | None:
+def train(job: Job, reporter: Reporter, dry: bool = False, resume: bool = False, exports: str | None = None) -> Path | None:
     """Carry a job out.
 
     Args:
         dry: end when the plan was told.
         resume: go on with the run in the folder `job.options.run`.
+        exports: "tflite" or "savedmodel", to refuse before training a model that does not convert to it.
 
     Returns:
         The run's folder; None for a dry run.
@@ -85,6 +87,8 @@ def train(job: Job, reporter: Reporter, dry: bool = False, resume: bool = False)
     run = Run(job, reporter, resume)
     run.load()
     run.make_plan()
+    if exports:
+        run.check_exports(exports)
     if dry:
         return None
     run.begin()
@@ -154,6 +158,17 @@ class Run:
             check_deploys(self.model, self.job.label)
         self.outline = self._outline()
         self.reporter.outline(self.outline)
+
+    def check_exports(self, kind: str) -> None:
+        """Convert the deployed model, untrained as it is.
+
+        Raises:
+            UserError: it does not convert; names the operation.
+        """
+        what = f"{self.backbone.facts.name} by strategy {self.job.options.plugin} with head {self.outline.head}"
+        check_converts(self.model(), kind, self.task.classes, what)
+        solved = any(isinstance(phase, Solve) for phase in self.plan.phases)
+        self.reporter.note(f"exports to {kind}: yes{', as far as is known before the head is solved for' if solved else ''}")
 
     def begin(self) -> None:
         """Make the run's folder, or read where it was left."""

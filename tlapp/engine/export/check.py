@@ -1,8 +1,8 @@
-"""Does the artifact do what the trained model does? Measured on the run's test pictures."""
+"""Does the artifact do what the trained model does? Measured on pictures that the run was not trained on."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ class Check:
     """What was measured. `fault` says why the artifact is not to be trusted; "" where it is.
 
     Attributes:
-        agreement: share of test pictures with the Keras model's top label, or set of labels; ties count as the same.
+        agreement: share of pictures with the Keras model's top label, or set of labels; exact ties count as the same.
         largest_difference: of any probability.
         files: of the endpoint serve_bytes against Keras on the same files: n, agreement, largest_difference; None elsewhere.
     """
@@ -44,6 +44,14 @@ class Check:
         """Accuracy lost."""
         return self.accuracy_before - self.accuracy_after
 
+    def agreeing(self, least: float, stream: str) -> Check:
+        """This check, failed if less than a share of the top labels stayed the same."""
+        if self.fault or self.agreement >= least:
+            return self
+        return replace(
+            self, fault=f"its top label is the Keras model's on only {self.agreement:.2%} of {self.n} {stream} pictures"
+        )
+
     def to_json(self) -> dict[str, Any]:
         """As export.json holds it."""
         return {**asdict(self), "accuracy_drop": self.drop, "latency": self.latency._asdict()}
@@ -51,15 +59,16 @@ class Check:
 
 @dataclass(frozen=True)
 class Truth:
-    """What the artifact is held against: Keras's probabilities of the test pictures, their labels as numbers, the class names.
+    """What the artifact is held against: Keras's probabilities of pictures, their labels as numbers, the class names.
 
-    `files` are Keras's probabilities of picture files as `images.read` reads them.
+    `files` are Keras's probabilities of picture files as `images.read` reads them; `stream` is where the pictures are from.
     """
 
     probabilities: np.ndarray
     labels: np.ndarray
     classes: tuple[str, ...]
     files: np.ndarray | None = None
+    stream: str = "test"
     labelling: Labelling = ONE
 
     def answers(self, probabilities: np.ndarray) -> np.ndarray:
@@ -110,17 +119,17 @@ def _fault(found: Check, truth: Truth, answers: Answers, quantised: bool, max_dr
         return f"it names the classes {', '.join(answers.labels)}; the run's are {', '.join(truth.classes)}"
     if not np.isfinite(answers.probabilities).all():
         return "its probabilities are not all numbers"
-    wrong = _lost(found, max_drop) if quantised else _differs(found, truth.labelling.answer)
+    wrong = _lost(found, truth.stream, max_drop) if quantised else _differs(found, truth)
     return wrong or names_wrongly(answers, truth.labelling) or _endpoints(found, answers)
 
 
-def _lost(found: Check, max_drop: float) -> str:
+def _lost(found: Check, stream: str, max_drop: float) -> str:
     # Counts, not shares: a drop of exactly --max-drop passes whatever the last bit says.
     if round(found.drop * found.n) <= max_drop * found.n + 1e-9:
         return ""
     return (
-        f"its accuracy on {found.n} test pictures is {found.accuracy_after:.4f}, the Keras model's {found.accuracy_before:.4f}: "
-        f"a drop of {found.drop:.4f}, over --max-drop {max_drop:g}"
+        f"its accuracy on {found.n} {stream} pictures is {found.accuracy_after:.4f}, the Keras model's "
+        f"{found.accuracy_before:.4f}: a drop of {found.drop:.4f}, over --max-drop {max_drop:g}"
     )
 
 
@@ -130,10 +139,10 @@ def names_wrongly(answers: Answers, labelling: Labelling) -> str:
     return "" if answers.said in ((), tuple(right)) else "its output `label` differs from its probabilities and labels"
 
 
-def _differs(found: Check, answer: str) -> str:
+def _differs(found: Check, truth: Truth) -> str:
     if found.agreement < 1:
         count = round((1 - found.agreement) * found.n)
-        return f"its {answer} differs from the Keras model's on {count} of {found.n} test pictures"
+        return f"its {truth.labelling.answer} differs from the Keras model's on {count} of {found.n} {truth.stream} pictures"
     if found.largest_difference > FLOAT_DIFFERENCE:
         return f"its probabilities differ from the Keras model's by up to {found.largest_difference:.4f}"
     return ""

@@ -7,9 +7,8 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,19 +16,17 @@ from typing import Any
 import numpy as np
 
 from tlapp.engine.export import card, golden, metadata, tflite
-from tlapp.engine.export.artifact import ask
-from tlapp.engine.export.check import Truth, check
+from tlapp.engine.export.artifact import Answers, ask
+from tlapp.engine.export.check import Check, check
+from tlapp.engine.export.dynamic import Dynamic
 from tlapp.engine.export.formats import Ingredients, write
-from tlapp.engine.export.options import ExportOptions, Way
+from tlapp.engine.export.options import LADDERS, ExportOptions, Way
 from tlapp.engine.export.pictures import Pictures, spread
 from tlapp.engine.export.selective import Selective
+from tlapp.engine.export.standard import FILES, Standard, standard
 from tlapp.engine.report import Reporter, Silent
-from tlapp.engine.saved import BATCH, SavedRun
+from tlapp.engine.saved import SavedRun
 from tlapp.errors import UserError
-
-FILES = 100
-"""Picture files that a SavedModel's endpoint for files is tried on."""
-FILE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 
 
 def export(run: SavedRun, options: ExportOptions, reporter: Reporter | None = None) -> dict[str, Any]:
@@ -44,28 +41,32 @@ def export(run: SavedRun, options: ExportOptions, reporter: Reporter | None = No
     options.check()
     told = reporter or Silent()
     output = _fresh(run, options)
-    calibrates = options.quantize in ("int8", "auto")
-    pictures = Pictures(run, options.data, tflite.CALIBRATION if calibrates else 0, told)
+    names = ("val", "test") if len(options.ways()) > 1 else ("test",)
+    calibrates = options.quantize in LADDERS
+    pictures = Pictures(run, options.data, names, tflite.CALIBRATION if calibrates else 0, told)
     with tempfile.TemporaryDirectory() as scratch:
-        test = pictures.write_test(Path(scratch) / "test.npy")
-        return Work(run, options, told, pictures, test).first_that_passes(output)
+        served = FILES if options.format == "savedmodel" else 0
+        standards = [standard(run, stream, Path(scratch), served) for stream in pictures.streams.values()]
+        return Work(run, options, told, standards, pictures.calibration).first_that_passes(output)
 
 
 class Work:
-    """One export under way: what the artifacts are held against, and where they go."""
+    """One export under way: what the artifacts are held against, the test last, and where they go."""
 
-    def __init__(self, run: SavedRun, options: ExportOptions, reporter: Reporter, pictures: Pictures, test: np.ndarray):
+    def __init__(
+        self, run: SavedRun, options: ExportOptions, reporter: Reporter, standards: Sequence[Standard],
+        calibration: np.ndarray | None,
+    ):  # fmt: skip
         self.run, self.options, self.reporter = run, options, reporter
-        self.test, self.calibration = test, pictures.calibration
-        served = options.format == "savedmodel"
-        rows = [i for i, file in enumerate(pictures.test.files) if served and file.lower().endswith(FILE_SUFFIXES)][:FILES]
-        self.files = [pictures.test.files[i] for i in rows]
-        found = np.concatenate([run.probabilities(test[i : i + BATCH]) for i in range(0, len(test), BATCH)])
-        self.truth = Truth(found, pictures.labels, run.labels, found[rows] if rows else None, run.labelling)
+        self.standards, self.calibration = standards, calibration
         self.facts = card.facts(run, options)
+        self._selective: dict[str, Any] = {}
 
     def first_that_passes(self, output: Path) -> dict[str, Any]:
-        """Try one way of quantising after the other; the first artifact that passes its check becomes `output`.
+        """Try one way of quantising after the other; the first artifact that passes its checks becomes `output`.
+
+        The validation pictures choose: a way that falls short there is not taken. The test pictures judge what was chosen; only
+        where they refuse it does the next way get its turn. The last way is no choice, and is only judged.
 
         Raises:
             UserError: none passes.
@@ -75,47 +76,66 @@ class Work:
         ways = self.options.ways()
         for way in ways:
             with aside(output) as folder:
-                report = {**self._attempt(folder, way), "tried": tried}
-                if report["passed"] or (self.options.allow_drop and way is ways[-1]):
-                    self._complete(folder, report)
+                facts = self._write(folder, way)
+                for each in self.standards if way is not ways[-1] else self.standards[-1:]:
+                    answers, found = self._judge(folder, facts, way, each)
+                    if found.fault:
+                        break
+                if not found.fault or (self.options.allow_drop and way is ways[-1]):
+                    report = {**self._report(facts, found), "tried": tried}
+                    self._complete(folder, facts, answers, report)
                     os.rename(folder, output)
                     return {**report, "folder": str(output)}
-            tried.append({"quantize": str(way), "check": report["check"]})
-            self.reporter.note(f"{way}: {report['check']['fault']}")
+            tried.append({"quantize": str(way), "on": each.truth.stream, "check": found.to_json()})
+            self.reporter.note(f"{way}: {found.fault}")
         raise UserError(f"{self._asked()}: {tried[-1]['check']['fault']}; it was not kept (--allow-drop would)")
 
-    @cached_property
-    def selective(self) -> Selective:
-        """The network calibrated for selective int8: made once, as calibrating takes longest."""
-        assert self.calibration is not None, "int8 is calibrated"
-        return Selective(self.run.model, self.calibration)
+    def selective(self, quantize: str) -> Any:
+        """The network of which some layers can stay in float: made once, as measuring its layers takes longest."""
+        assert self.calibration is not None, "what has a choice is calibrated"
+        if quantize not in self._selective:
+            self._selective[quantize] = {"int8": Selective, "dynamic": Dynamic}[quantize](self.run.model, self.calibration)
+        return self._selective[quantize]
 
-    def _attempt(self, folder: Path, way: Way) -> dict[str, Any]:
-        """Write an artifact and run it over the test pictures."""
+    def _write(self, folder: Path, way: Way) -> dict[str, Any]:
+        """Write an artifact; return what it is."""
         (folder / metadata.LABELS).write_bytes(metadata.lines(self.run.labels))
-        given = Ingredients(self.run, self.run.model, folder, self.calibration, self.facts, lambda: self.selective)
+        given = Ingredients(self.run, self.run.model, folder, self.calibration, self.facts, self.selective)
         extra = write(self.options.format, way, given)
-        facts = {"format": self.options.format, "quantize": way.quantize, "artifact": extra["artifact"]}
-        facts["labelling"] = self.run.labelling.kind
-        path = folder / extra["artifact"]
-        answers = ask(self.options.format, path, self.test, self.files, self.run.open)
-        found = check(self.truth, answers, size_of(path), way.quantize != "none", self.options.max_drop)
-        rows = np.sort(spread(self.run.labelling.groups(self.truth.labels), golden.COUNT))
-        golden.write(folder, facts, self.test[rows], answers.probabilities[rows])
         return {
-            **facts, **extra, "image_size": self.run.image_size, "labels": list(self.run.labels),
+            "format": self.options.format, "quantize": way.quantize, "backbone": self.run.settings["backbone"],
+            "labelling": self.run.labelling.kind, **extra,
+        }  # fmt: skip
+
+    def _judge(self, folder: Path, facts: Mapping[str, Any], way: Way, given: Standard) -> tuple[Answers, Check]:
+        """Run an artifact over pictures."""
+        path = folder / facts["artifact"]
+        answers = ask(self.options.format, path, given.pictures, given.files, self.run.open)
+        found = check(given.truth, answers, size_of(path), way.quantize != "none", self.options.max_drop)
+        chooses = given is not self.standards[-1]
+        return answers, found.agreeing(self.options.agreement(), given.truth.stream) if chooses else found
+
+    def _report(self, facts: Mapping[str, Any], found: Check) -> dict[str, Any]:
+        return {
+            **facts, "image_size": self.run.image_size, "labels": list(self.run.labels),
             "max_drop": self.options.max_drop,
             "passed": not found.fault, "check": found.to_json(), "versions": versions(), "machine": machine(),
         }  # fmt: skip
 
-    def _complete(self, folder: Path, report: dict[str, Any]) -> None:
+    def _complete(self, folder: Path, facts: Mapping[str, Any], answers: Answers, report: dict[str, Any]) -> None:
+        """Put the golden vectors, the report and the card beside an artifact."""
+        test = self.standards[-1]
+        rows = np.sort(spread(self.run.labelling.groups(test.truth.labels), golden.COUNT))
+        kept = {key: facts[key] for key in ("format", "quantize", "artifact", "backbone", "labelling")}
+        golden.write(folder, kept, test.pictures[rows], answers.probabilities[rows])
         (folder / "export.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
         (folder / "README.md").write_text(card.write(self.run, self.options, report), encoding="utf-8")
 
     def _compare_with_record(self) -> None:
         """Tell where the model does not do on its test pictures what metrics.json says."""
         recorded = (self.run.metrics.get("test") or {}).get("accuracy")
-        now = float((self.truth.answers(self.truth.probabilities) == self.truth.hot).all(1).mean())
+        truth = self.standards[-1].truth
+        now = float((truth.answers(truth.probabilities) == truth.hot).all(1).mean())
         if recorded is not None and abs(recorded - now) > 0.005:
             self.reporter.note(f"accuracy on the test pictures is {now:.4f}; the run recorded {recorded:.4f}. Did they change?")
 

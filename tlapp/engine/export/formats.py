@@ -10,20 +10,25 @@ import numpy as np
 
 from tlapp.engine.export import metadata, saved_model, tflite
 from tlapp.engine.export.options import Way
-from tlapp.engine.export.selective import Selective
 from tlapp.engine.saved import SavedRun
 from tlapp.errors import UserError
 
 
 class Ingredients(NamedTuple):
-    """What a writer may need: where from, where to, pictures (n, size, size, 3) uint8 to calibrate on, words for the metadata."""
+    """What a writer may need.
+
+    Attributes:
+        calibration: pictures (n, size, size, 3) uint8.
+        facts: words for the metadata.
+        selective: "int8" or "dynamic" -> the network of which some layers can stay in float.
+    """
 
     run: SavedRun
     model: Any
     folder: Path
     calibration: np.ndarray | None
     facts: metadata.Facts
-    selective: Callable[[], Selective]
+    selective: Callable[[str], Any]
 
 
 def write(kind: str, way: Way, given: Ingredients) -> dict[str, Any]:
@@ -41,7 +46,7 @@ def _saved_model(way: Way, given: Ingredients) -> dict[str, Any]:
 
 def _tflite(way: Way, given: Ingredients) -> dict[str, Any]:
     if way.keep:
-        selective = given.selective()
+        selective = given.selective(way.quantize)
         content = selective.convert(way.keep)
         kept = [layer._asdict() for layer in selective.kept(way.keep)]
     else:
@@ -61,7 +66,7 @@ def _onnx(way: Way, given: Ingredients) -> dict[str, Any]:
     try:
         given.model.export(str(given.folder / name), format="onnx", verbose=False)
     except ImportError as error:
-        raise UserError("--format onnx: needs two packages more: pip install tf2onnx onnxruntime") from error
+        raise UserError("--format onnx: needs more packages: pip install 'tlapp[onnx]'") from error
     return {"artifact": name}
 
 

@@ -20,7 +20,7 @@ def write(folder: Path, facts: dict[str, Any], pictures: np.ndarray, found: np.n
     """Write golden.json: pictures, what the artifact says of them, and the digests of every file in the folder.
 
     Args:
-        facts: format, quantize, artifact and labelling.
+        facts: format, quantize, artifact, backbone and labelling.
         pictures: (n, size, size, 3) uint8.
         found: probabilities (n, classes).
     """

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import flatbuffers
 import numpy as np
 
+from tlapp.engine.export import flat
+
 LABELS = "labels.txt"
 BUFFER = "TFLITE_METADATA"
 # Enumerators and union members, by their numbers in the schema.
@@ -35,26 +37,17 @@ class Table(dict[int, Any]):
     """A FlatBuffers table: field number -> value."""
 
 
-class _Builder(flatbuffers.Builder):
-    """Aligns every vector to 16 bytes, as the TFLite schema asks of tensors."""
-
-    def StartVector(self, elemSize: int, numElems: int, alignment: int) -> Any:
-        return super().StartVector(elemSize, numElems, max(16, alignment))
-
-
 def add(content: bytes, facts: Facts) -> bytes:
     """A TFLite file with metadata, and the labels as a file that is zipped behind it."""
     from tensorflow.lite.python import schema_py_generated as schema
 
-    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    model = flat.read(content)
     buffer, entry = schema.BufferT(), schema.MetadataT()
     buffer.data = np.frombuffer(packed(facts), np.uint8)
     entry.name, entry.buffer = BUFFER, len(model.buffers)
     model.buffers.append(buffer)
     model.metadata = [*(model.metadata or []), entry]
-    builder = _Builder(len(content) + 4096)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return with_files(bytes(builder.Output()), {LABELS: lines(facts.labels)})
+    return with_files(flat.write(model), {LABELS: lines(facts.labels)})
 
 
 def lines(labels: Sequence[str]) -> bytes:

@@ -14,7 +14,7 @@ Quantize = Literal["none", "float16", "dynamic", "int8", "auto"]
 
 
 class Way(NamedTuple):
-    """A way of quantising. `keep`: how many layers stay in float, those that int8 harms most."""
+    """A way of quantising. `keep`: how many layers stay in float, those that rounding harms most."""
 
     quantize: str
     keep: int = 0
@@ -23,7 +23,11 @@ class Way(NamedTuple):
         return f"{self.quantize} with its {self.keep} worst layers in float" if self.keep else self.quantize
 
 
-INT8 = (Way("int8"), Way("int8", 2), Way("int8", 4), Way("int8", 8), Way("int8", 16))
+INT8, DYNAMIC = (tuple(Way(quantize, keep) for keep in (0, 2, 4, 8, 16)) for quantize in ("int8", "dynamic"))
+LADDERS = {"int8": INT8, "dynamic": DYNAMIC, "auto": (*INT8, *DYNAMIC, Way("float16"), Way("none"))}
+# Activations stay float in a dynamic file, so that it is to be nearer to the original than int8's point of accuracy.
+AGREEMENT = {"dynamic": 0.99}
+"""What share of top labels is to stay the same on the validation pictures for a way to be chosen, besides --max-drop."""
 
 
 class ExportOptions(Options):
@@ -42,9 +46,13 @@ class ExportOptions(Options):
 
     def ways(self) -> tuple[Way, ...]:
         """The ways of quantising to try, smallest file first; the first that passes its check is taken."""
-        if self.quantize == "auto":
-            return (*INT8, Way("dynamic"), Way("float16"), Way("none"))
-        return INT8 if self.quantize == "int8" and not self.allow_drop else (Way(self.quantize),)
+        if self.quantize in LADDERS and not (self.allow_drop and self.quantize != "auto"):
+            return LADDERS[self.quantize]
+        return (Way(self.quantize),)
+
+    def agreement(self) -> float:
+        """The share of top labels that is to stay the same for a way to be chosen."""
+        return AGREEMENT.get(self.quantize, 0.0)
 
     def folder_name(self) -> str:
         """The folder under RUN/export/."""

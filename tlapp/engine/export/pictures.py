@@ -1,9 +1,9 @@
-"""The run's own pictures: those it was tested on, to judge an artifact, and some it was trained on, to calibrate one."""
+"""The run's own pictures: of its test to judge an artifact, of its validation to choose one, of its training to calibrate."""
 
 from __future__ import annotations
 
 import csv
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -17,9 +17,10 @@ from tlapp.errors import UserError
 
 
 class Pictures:
-    """The test pictures of a run, and a stratified sample of those that it was trained on.
+    """Streams of a run by their names, and a stratified sample of the pictures that it was trained on.
 
     Args:
+        names: of the streams: "test", and "val" where there is a choice to make.
         where: as --data of train, if the pictures have moved; None for where the run found them.
         calibration: how many to take of those that it was trained on.
 
@@ -27,25 +28,11 @@ class Pictures:
         UserError: they are not there any more.
     """
 
-    def __init__(self, run: SavedRun, where: str | None, calibration: int, reporter: Reporter):
-        found = _moved(run, where, reporter) if where else _recorded(run, calibration, reporter)
-        self.test = found["test"]
+    def __init__(self, run: SavedRun, where: str | None, names: Sequence[str], calibration: int, reporter: Reporter):
+        found = _moved(run, where, reporter) if where else _recorded(run, names, calibration, reporter)
+        self.streams = {name: found[name] for name in names}
         train = found["train"]
         self.calibration = train.pixels.take(spread(run.labelling.groups(_labels(train)), calibration)) if calibration else None
-
-    def write_test(self, path: Path) -> np.ndarray:
-        """The test pictures as an array on disk, (n, size, size, 3) uint8."""
-        shape = (len(self.test), *self.test.pixels.rows.shape)
-        array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-        for start in range(0, len(self.test), 64):
-            rows = np.arange(start, min(start + 64, len(self.test)))
-            array[rows] = self.test.pixels.take(rows)
-        return array
-
-    @property
-    def labels(self) -> np.ndarray:
-        """The test pictures' labels, as numbers."""
-        return _labels(self.test)
 
 
 def spread(labels: np.ndarray, count: int) -> np.ndarray:
@@ -72,9 +59,9 @@ def _moved(run: SavedRun, where: str, reporter: Reporter) -> dict[str, Stream]:
     return dict(dataset.streams)
 
 
-def _recorded(run: SavedRun, calibration: int, reporter: Reporter) -> dict[str, Stream]:
+def _recorded(run: SavedRun, names: Sequence[str], calibration: int, reporter: Reporter) -> dict[str, Stream]:
     """The run's streams as splits.csv lists them; of "train" no more than will be needed."""
-    listed = _listed(run)
+    listed = _listed(run, names)
     train = listed["train"]
     labels = run.labelling.numbers([item.label for item in train], run.labels)
     chosen = spread(run.labelling.groups(labels), calibration)
@@ -86,14 +73,14 @@ def _recorded(run: SavedRun, calibration: int, reporter: Reporter) -> dict[str, 
     return {name: data.stream(name, each, found.rows, run.labels, run.labelling) for name, each in found.examples.items()}
 
 
-def _listed(run: SavedRun) -> dict[str, list[Item]]:
+def _listed(run: SavedRun, names: Sequence[str]) -> dict[str, list[Item]]:
     path = run.folder / "splits.csv"
     try:
         with open(path, encoding="utf-8", newline="") as file:
-            rows = [row for row in csv.DictReader(file) if row["split"] in ("train", "test")]
+            rows = [row for row in csv.DictReader(file) if row["split"] in ("train", *names)]
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}; it says which pictures the artifact is checked on") from error
-    listed: dict[str, list[Item]] = {"test": [], "train": []}
+    listed: dict[str, list[Item]] = {"train": [], **{name: [] for name in names}}
     for row in rows:
         listed[row["split"]].append(Item(row["path"], row["path"], row["label"]))
     return listed

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tlapp.contracts import BackboneProvider
 from tlapp.engine import images, sources
 from tlapp.engine.deploy import deployed
 from tlapp.engine.export import artifact, metadata, saved_model, tflite
@@ -35,6 +36,23 @@ class Step(NamedTuple):
     seconds: float
 
 
+class Candidate(NamedTuple):
+    """A backbone that is to convert as well: its provider, its name there, and its weights as of --backbone-weights."""
+
+    provider: BackboneProvider
+    name: str
+    weights: str | None
+
+    def converts(self) -> str:
+        """Convert it with a head of two classes."""
+        import keras
+
+        backbone = self.provider.load(self.name, weights=self.weights)
+        model = deployed(backbone.graph, keras.layers.Dense(2), "softmax")
+        tflite.convert(model, "none", None)
+        return ""
+
+
 def installed() -> dict[str, str]:
     """Versions, devices, and which extras are there."""
     quiet_tensorflow()
@@ -49,9 +67,11 @@ def installed() -> dict[str, str]:
     return found
 
 
-def rehearse() -> Iterator[Step]:
+def rehearse(candidate: Candidate | None = None) -> Iterator[Step]:
     """The steps as they end; after a step that fails, those that need it are left out."""
     quiet_tensorflow()
+    if candidate:
+        yield _timed(f"{candidate.name} to TFLite", candidate.converts)
     with tempfile.TemporaryDirectory() as folder:
         stage = Stage(Path(folder))
         for name, act in stage.acts().items():

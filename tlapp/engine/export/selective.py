@@ -20,7 +20,7 @@ PROBES = 20
 
 
 class Layer(NamedTuple):
-    """An operation of the converted network. `error` is its output's root mean square error, in steps of its int8 scale."""
+    """An operation of the converted network, and the error that rounding makes there, however it is measured."""
 
     operation: str
     name: str
@@ -31,7 +31,8 @@ class Selective:
     """A network calibrated once, to be quantised with any of its layers left in float.
 
     By TensorFlow's own debugger: it sets each int8 layer beside the same layer in float, both on the int8 network's inputs, so
-    that an error is blamed on the layer that makes it and not on those behind it. The input is uint8, cast inside.
+    that an error is blamed on the layer that makes it and not on those behind it. It is the root mean square of the output's
+    error, in steps of its int8 scale. The input is uint8, cast inside.
 
     Args:
         calibration: pictures (n, size, size, 3) uint8.

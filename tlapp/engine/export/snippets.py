@@ -144,7 +144,8 @@ _SWIFT_TELL = {
     "one": """\
     /// The label of a picture of any size: it is squashed to the model's square.
     func name(_ picture: UIImage) throws -> String {
-        let result = try classifier.classify(image: MPImage(uiImage: picture))
+        let upright = try MPImage(uiImage: picture, orientation: picture.imageOrientation)
+        let result = try classifier.classify(image: upright)
         guard let best = result.classificationResult.classifications.first?.categories.first else { return "" }
         return "\\(best.categoryName ?? "") \\(best.score)"
     }""",

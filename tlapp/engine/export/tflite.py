@@ -12,11 +12,19 @@ import numpy as np
 
 from tlapp.contracts.graph import Step, expand, is_nested, rebuild
 from tlapp.engine.export.saved_model import write_fixed
-from tlapp.errors import UserError
+from tlapp.errors import UserError, in_a_line
 
 FILE = "model.tflite"
 # 200 pictures: the converter's guide asks for 100 to 500, and each costs as much as two predictions.
 CALIBRATION = 200
+
+
+class Unfit(UserError):
+    """A model does not convert; `reason` says why."""
+
+    def __init__(self, reason: str):
+        super().__init__(f"--format tflite: this model does not convert: {reason}")
+        self.reason = reason
 
 
 def convert(model: Any, quantize: str, calibration: np.ndarray | None) -> bytes:
@@ -27,7 +35,7 @@ def convert(model: Any, quantize: str, calibration: np.ndarray | None) -> bytes:
         calibration: pictures (n, size, size, 3) uint8, for "int8".
 
     Raises:
-        UserError: an operation of the model has no built-in counterpart; names it.
+        Unfit: an operation of the model has no built-in counterpart; names it.
     """
     if quantize == "int8":
         model = for_int8(model)
@@ -86,11 +94,10 @@ def tried(call: Callable[[], Any]) -> Any:
     """What the call returns; the converter's failure is put into a sentence.
 
     Raises:
-        UserError: it does not convert.
+        Unfit: it does not convert.
     """
     try:
         return call()
     except Exception as error:  # the converter raises its own kinds, by version
         operations = sorted(set(re.findall(r"\btf\.([A-Z]\w+)", str(error))))
-        reason = f"no built-in counterpart of {', '.join(operations)}" if operations else str(error).splitlines()[0][:300]
-        raise UserError(f"--format tflite: this model does not convert: {reason}") from error
+        raise Unfit(f"no built-in counterpart of {', '.join(operations)}" if operations else in_a_line(error)) from error

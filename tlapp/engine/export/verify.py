@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,15 @@ from tlapp.engine.export import golden
 from tlapp.engine.export.artifact import ask
 from tlapp.engine.export.check import names_wrongly
 from tlapp.engine.labelling import LABELLINGS
+from tlapp.engine.saved import open_model
 from tlapp.errors import UserError
 
 
-def verify(artifact: str | Path) -> dict[str, Any]:
+def verify(artifact: str | Path, layers: Callable[[str], Mapping[str, type]] | None = None) -> dict[str, Any]:
     """Check that an exported folder, or a file in it, is as it was exported and answers as it did.
+
+    Args:
+        layers: a backbone's ID -> the layer classes that a Keras file of it needs beyond Keras's own, by name.
 
     Returns:
         format, pictures, largest_difference, tolerance and latency.
@@ -28,7 +33,11 @@ def verify(artifact: str | Path) -> dict[str, Any]:
     _check_files(folder, facts["sha256"])
     expected = np.array([each["probabilities"] for each in facts["vectors"]])
     names = [str(folder / each["file"]) for each in facts["vectors"]]
-    found = ask(facts["format"], folder / facts["artifact"], golden.pictures(folder, facts), names)
+
+    def opened(path: Path) -> Any:
+        return open_model(path, layers(facts["backbone"]) if layers and "backbone" in facts else None)
+
+    found = ask(facts["format"], folder / facts["artifact"], golden.pictures(folder, facts), names, opened)
     if fault := names_wrongly(found, LABELLINGS[facts.get("labelling", "one")]):
         raise UserError(f"{artifact}: {fault}")
     largest = 0.0
