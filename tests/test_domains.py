@@ -331,3 +331,12 @@ def test_a_plan_that_selects_wrongly_is_refused(change, sentence, domains, tmp_p
 def test_without_a_target_it_is_asked_for(domains, tmp_path, tensorflow):
     with pytest.raises(UserError, match="give --target a folder or CSV"):
         tiny_run(AugmentAdapt(**QUICK), domains[0], tmp_path / "run")
+
+
+def test_the_result_says_whether_it_helped():
+    from tlapp.cli.screen import adaptation_line
+
+    before, after = ({"phase": "mcc", "epoch": e, "score": s, "accuracy": a} for e, s, a in ((0, 0.3, 0.4), (2, 0.5, 0.6)))
+    helped = adaptation_line({"helped": True, "source_only": before, "adapted": after, "oracle": after})
+    assert helped.startswith("adapted: mcc, epoch 2; score 0.500, accuracy 0.6000; source-only 0.300, accuracy 0.4000")
+    assert "source-only model was the best" in adaptation_line({"helped": False, "source_only": before, "adapted": before})

@@ -69,7 +69,11 @@ class Screen:
     def epoch(self, epoch: Epoch) -> None:
         terms = "  ".join(f"{name} {value:.4f}" for name, value in epoch.terms.items())
         seen = "  ".join(f"val {name} {value:.4f}" for name, value in epoch.validation.items())
-        self._line(f"  {epoch.phase} {epoch.epoch}: {terms}  {seen}{'  *' if epoch.best and epoch.validation else ''}")
+        if epoch.target:
+            seen = f"{seen}  target score {epoch.target['score']:.4f}"
+        self._line(
+            f"  {epoch.phase} {epoch.epoch}: {terms}  {seen}{'  *' if epoch.best and (epoch.validation or epoch.target) else ''}"
+        )
 
     def _line(self, text: str) -> None:
         self._console.print(text, markup=False)
@@ -105,12 +109,28 @@ def result_lines(folder: Path, metrics: Mapping[str, Any]) -> Iterator[str]:
     for name in ("val", "test", "target"):
         if split := metrics.get(name):
             yield split_line(name, split)
+    if told := metrics.get("adaptation"):
+        yield adaptation_line(told)
     seconds = metrics["seconds"]
     yield (
         f"{seconds['total']:.0f} s (front {seconds['front']:.0f}, train {seconds['train']:.0f}), "
         f"peak memory {metrics['peak_memory_mb']:.0f} MB"
     )
     yield f"run: {folder}"
+
+
+def adaptation_line(told: Mapping[str, Any]) -> str:
+    """What adapting did, for people: by the score that chose and, where labels are known, by accuracy."""
+
+    def words(key: str) -> str:
+        known = f", accuracy {told[key]['accuracy']:.4f}" if "accuracy" in told[key] else ""
+        return f"{told[key]['score']:.3f}{known}"
+
+    before, after = words("source_only"), words("adapted")
+    if not told["helped"]:
+        return f"adapted: no; by its score ({before}) the source-only model was the best, and it is kept"
+    oracle = f"; the labels would have chosen accuracy {told['oracle']['accuracy']:.4f}" if "oracle" in told else ""
+    return f"adapted: {told['adapted']['phase']}, epoch {told['adapted']['epoch']}; score {after}; source-only {before}{oracle}"
 
 
 def split_line(name: str, split: Mapping[str, Any]) -> str:
