@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from tlapp.cli.options import click_options
+from tlapp.cli.options import click_options, trust_option
 from tlapp.cli.screen import Screen, result_lines
 from tlapp.engine.options import RunOptions
 from tlapp.errors import TlappError, UserError
@@ -71,8 +71,9 @@ def _chosen(args: Sequence[str], lenient: bool) -> tuple[str, str]:
 @click.option("--config", metavar="YAML", help="File of settings; flags go before it.")
 @click.option("--resume", metavar="RUN", help="Go on with a run that was stopped or killed; takes no other setting.")
 @click.option("--dry-run", is_flag=True, help="Tell the plan and end before any training.")
+@trust_option
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there.")
-def train(config: str | None, resume: str | None, dry_run: bool, as_json: bool, **flags: Any) -> None:
+def train(config: str | None, resume: str | None, dry_run: bool, trust: bool, as_json: bool, **flags: Any) -> None:
     """Train a model on your pictures, by the strategy --plugin.
 
     Options of other strategies and heads: tlapp train --plugin NAME --head NAME --help
@@ -81,7 +82,7 @@ def train(config: str | None, resume: str | None, dry_run: bool, as_json: bool, 
 
     settings = resumed(resume, flags, config) if resume else resolve(flags, config)
     with Screen() as screen:
-        folder = carry_out(settings, screen, dry_run, resume is not None)
+        folder = carry_out(settings, screen, dry_run, resume is not None, trust)
     if folder is None:
         if as_json:
             click.echo(json.dumps({"plan": screen.last_outline.to_json()}))

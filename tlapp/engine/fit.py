@@ -45,6 +45,8 @@ class Fitting:
         self.net, self.validate, self.patience = net, validate, options.patience
         self.best = Best(net, self._validation())
         self.epoch, self.step, self.sums = 0, 0, np.zeros(0)
+        self.diverged = False
+        _global_seed()  # made here, as a variable cannot be made inside the compiled function
 
     def capture(self, also: list[Any]) -> dict[str, Any]:
         """What `restore` needs, by the names of `state.State`; `also` are variables that earlier phases changed."""
@@ -72,7 +74,7 @@ class Fitting:
 
     def variables(self) -> list[Any]:
         """Everything that training changes, random states and optimizers included."""
-        return [*self.net.variables(), *self.trainer.variables()]
+        return [*self.net.variables(), *self.trainer.variables(), _global_seed()]
 
     def run(self, tell: Callable[[Epoch], None], report: Callable[[str, int, int], None], pause: Callable[[], None]) -> None:
         """Train on to the phase's end, or until validation stops getting better; leaves the best weights in the net.
@@ -88,6 +90,7 @@ class Fitting:
         trainer, name = self.trainer, self.net.phase.name
         while self.epoch < self.net.phase.epochs and not self._waited_enough():
             for done, sums in trainer.blocks(self.epoch + 1, self.step):
+                self._must_be_finite(sums, done)
                 self.sums = sums if self.step == 0 else self.sums + sums
                 self.step = done
                 report(name, self.epoch * trainer.steps + done, trainer.total)
@@ -100,11 +103,23 @@ class Fitting:
     def _end_epoch(self) -> Epoch:
         # The names stay as they were restored, where the last block was trained before.
         terms = {name: float(v) / self.trainer.steps for name, v in zip(self.trainer.names, self.sums, strict=True)}
-        _must_be_finite(terms, self.net, self.epoch + 1, self.best)
         validation = self._validation()
         self.epoch, self.step, self.sums = self.epoch + 1, 0, np.zeros(0)
         better = self.best.update(validation, self.epoch)
         return Epoch(self.net.phase.name, self.epoch, terms, validation, better)
+
+    def _must_be_finite(self, sums: np.ndarray, done: int) -> None:
+        """Stop before anything of a block whose loss is no number is kept."""
+        bad = [name for name, value in zip(self.trainer.names, sums, strict=True) if not np.isfinite(value)]
+        if not bad:
+            return
+        self.best.restore()
+        self.diverged, phase = True, self.net.phase
+        steps = f"step {done}" if done == self.step + 1 else f"steps {self.step + 1} to {done}"
+        where = f"phase {phase.name}, epoch {self.epoch + 1}, {steps}: the loss {', '.join(bad)} is no longer a finite number"
+        if phase.loss is None:
+            raise UserError(f"{where}; a lower --learning-rate (now {phase.learning_rate}) is the usual cure")
+        raise PluginError(f"{where}; it comes from the strategy's own loss")
 
     def _validation(self) -> Mapping[str, float]:
         return self.validate() if self.validate else {}
@@ -135,12 +150,8 @@ class Best:
             variable.assign(value)
 
 
-def _must_be_finite(terms: Mapping[str, float], net: PhaseNet, epoch: int, best: Best) -> None:
-    bad = [name for name, value in terms.items() if not np.isfinite(value)]
-    if not bad:
-        return
-    best.restore()
-    where = f"phase {net.phase.name}, epoch {epoch}: the loss {', '.join(bad)} is no longer a finite number"
-    if net.phase.loss is None:
-        raise UserError(f"{where}; a lower --learning-rate (now {net.phase.learning_rate}) is the usual cure")
-    raise PluginError(f"{where}; it comes from the strategy's own loss")
+def _global_seed() -> Any:
+    """The state of the generator behind `keras.random` where a loss or layer brings none of its own."""
+    from keras.src.random.seed_generator import global_seed_generator
+
+    return global_seed_generator().state

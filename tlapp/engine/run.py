@@ -152,7 +152,7 @@ class Run:
         rows = [tuple(row) for row in data.split_rows(self.dataset)]
         self._latest: state.State | None = None
         self._written = time.monotonic()
-        if self.resume:
+        if self.resume and self.record.begun:
             self.record.resume(rows)
             self._latest = state.read(self.record.state)
         else:
@@ -165,7 +165,7 @@ class Run:
         """The phases, one after the other."""
         left = self._latest
         if left and left.solved:
-            self.layer = state.unpack_layer(left.solved)
+            self.layer, self._solved = state.unpack_layer(left.solved), left.solved
         for number, (phase, where) in enumerate(zip(self.phases, self.cuts, strict=True)):
             if left and number < left.phase:
                 continue
@@ -287,6 +287,11 @@ class Run:
         except KeyboardInterrupt:
             fitting.best.restore()
             raise
+        except TlappError as error:
+            if not fitting.diverged:
+                raise
+            kept = self.record.model(self.model(), "checkpoints/best.keras")
+            raise type(error)(f"{error}; the best weights so far are in {kept}") from error
 
     def _feed(self, phase: Phase, where: Cut, name: str) -> Feed:
         stream = self.dataset.streams[name]

@@ -14,7 +14,7 @@ import numpy as np
 
 from tlapp.errors import UserError
 
-VERSION = 1
+VERSION = 2
 ABOUT = ("phase", "epoch", "step", "terms", "best", "history")
 
 
@@ -63,7 +63,10 @@ def write(path: Path, state: State) -> None:
         os.replace(aside, path)
     except OSError as error:
         aside.unlink(missing_ok=True)
-        raise UserError(f"{path}: the checkpoint cannot be written: {error.strerror or error}") from error
+        raise UserError(
+            f"{path}: the checkpoint cannot be written: {error.strerror or error}; "
+            "the one before stays, and --resume goes on from it"
+        ) from error
 
 
 def read(path: Path) -> State | None:

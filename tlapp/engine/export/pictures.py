@@ -37,11 +37,12 @@ class Pictures:
     def write_test(self, path: Path) -> np.ndarray:
         """The test pictures as an array on disk, (n, size, size, 3) uint8."""
         shape = (len(self.test), *self.test.pixels.rows.shape)
-        array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-        for start in range(0, len(self.test), 64):
-            rows = np.arange(start, min(start + 64, len(self.test)))
-            array[rows] = self.test.pixels.take(rows)
-        return array
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        with open(path, "wb") as file:  # written, not mapped: storing to a map of a full disk ends the process
+            np.lib.format.write_array_header_1_0(file, header)
+            for start in range(0, len(self.test), 64):
+                file.write(self.test.pixels.take(np.arange(start, min(start + 64, len(self.test)))).data)
+        return np.load(path, mmap_mode="r")
 
     @property
     def labels(self) -> np.ndarray:
@@ -90,7 +91,7 @@ def _recorded(run: SavedRun, calibration: int, reporter: Reporter) -> dict[str, 
 def _listed(run: SavedRun) -> dict[str, list[Item]]:
     path = run.folder / "splits.csv"
     try:
-        with open(path, encoding="utf-8", newline="") as file:
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
             rows = [row for row in csv.DictReader(file) if row["split"] in ("train", "test")]
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}; it says which pictures the artifact is checked on") from error
