@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tlapp.engine import data, decode, images, sources, splits, store
+from tlapp.engine import crew, data, decode, images, sources, splits, store
 from tlapp.engine.options import RunOptions
 from tlapp.engine.tables import Item
 from tlapp.errors import UserError
@@ -822,7 +822,7 @@ def test_a_decoding_process_that_fails_is_replaced(tmp_path, monkeypatch, reads,
     if child is None:
         monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))
     else:
-        monkeypatch.setattr(decode, "_CHILD", child)
+        monkeypatch.setattr(crew, "CHILD", child)
     dataset = load(two_classes(tmp_path / "d"))
     assert len(reads) == 20 and sizes(dataset) == {"train": 12, "val": 4, "test": 4}
 

@@ -11,8 +11,8 @@ ROOT = Path(__file__).parents[1]
 HEAVY = {"tensorflow", "keras", "keras_cv", "tensorflow_hub", "sklearn"}
 MAY = {
     "tlapp/contracts": {"tlapp.contracts", "tlapp.errors"},
-    "tlapp/engine": {"tlapp.contracts", "tlapp.engine", "tlapp.errors"},
-    "tlapp/backbones": {"tlapp.contracts", "tlapp.backbones", "tlapp.errors"},
+    "tlapp/engine": {"tlapp.contracts", "tlapp.engine", "tlapp.errors", "tlapp.safety"},
+    "tlapp/backbones": {"tlapp.contracts", "tlapp.backbones", "tlapp.errors", "tlapp.safety"},
     "plugins": {"tlapp.contracts", "tlapp_plugins"},
 }
 LATE = {"hub_layer.py", "encoded.py", "replay.py"}  # subclasses of TensorFlow's, imported inside the functions that use them

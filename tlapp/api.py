@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from tlapp import guard, registry
+from tlapp.engine.memory import enough_memory
 from tlapp.engine.report import Reporter, Silent
 from tlapp.settings import Settings, resolve
 
 
-def train(config: str | Path | None = None, *, reporter: Reporter | None = None, **settings: Any) -> Any:
+def train(config: str | Path | None = None, *, reporter: Reporter | None = None, trust: bool = False, **settings: Any) -> Any:
     """Train a model: `tlapp.train(plugin="partial", data="pictures", last=3)`.
 
     Args:
         config: a YAML file of settings.
         reporter: told what happens; see `tlapp.engine.report.Reporter`.
+        trust: open model files that the settings name even if they hold code, which could then do anything that you can do.
         settings: as on the command line, with underscores.
 
     Returns:
@@ -25,20 +27,22 @@ def train(config: str | Path | None = None, *, reporter: Reporter | None = None,
     Raises:
         UserError: a setting, file or folder is wrong. PluginError: a plugin is.
     """
-    folder = carry_out(resolve(settings, config), reporter or Silent())
+    folder = carry_out(resolve(settings, config), reporter or Silent(), trust=trust)
     assert folder is not None, "only a dry run has no folder"
     return load(folder)
 
 
-def load(run: str | Path) -> Any:
+def load(run: str | Path, *, trust: bool = False) -> Any:
     """A finished run, by its folder: `tlapp.load("saved_models/pets").predict(["cat.jpg"])`.
+
+    `trust` opens its model even if it holds code, which could then do anything that you can do.
 
     Raises:
         UserError: there is no finished run.
     """
     from tlapp.engine.saved import SavedRun
 
-    saved = SavedRun(run, lambda: layers(saved.settings["backbone"]))
+    saved = SavedRun(run, lambda: layers(saved.settings["backbone"]), trust)
     return saved
 
 
@@ -52,7 +56,12 @@ def layers(backbone: str) -> Mapping[str, type]:
 
 
 def carry_out(
-    settings: Settings, reporter: Reporter, dry: bool = False, resume: bool = False, exports: str | None = None
+    settings: Settings,
+    reporter: Reporter,
+    dry: bool = False,
+    resume: bool = False,
+    exports: str | None = None,
+    trust: bool = False,
 ) -> Path | None:
     """Run settings through the engine; see `tlapp.engine.run.train`. The run's folder, or None for a dry run."""
     from tlapp.engine.run import Job
@@ -60,6 +69,7 @@ def carry_out(
 
     options = settings.options
     provider, name = registry.backbone(options.backbone)
+    provider.trust = trust
     label = registry.label("strategy", options.plugin)
     job = Job(
         options,
@@ -68,5 +78,5 @@ def carry_out(
         guard.provider(provider, registry.label("backbones", options.backbone.partition(":")[0])),
         name, settings.flat(), settings.origins.keys(), settings.where, label,
     )  # fmt: skip
-    with guard.naming(label):
+    with guard.naming(label), enough_memory(options):
         return run(job, reporter, dry, resume, exports)

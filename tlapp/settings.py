@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import yaml
 from pydantic import ValidationError
@@ -19,7 +19,7 @@ from tlapp.errors import PluginError, TlappError, UserError, in_a_line
 HEAD = "head_"
 """Before the name of each of a head's options, so that a head and a strategy cannot claim the same one."""
 
-COMMAND = ("config", "dry_run", "json", "as_json", "resume", "help", "traceback")
+COMMAND = ("config", "dry_run", "json", "as_json", "resume", "trust", "help", "traceback")
 """Flags of `tlapp train` that are no settings."""
 
 
@@ -118,7 +118,8 @@ def _keys(options: type[Options], prefix: str = "") -> dict[str, str]:
 
 
 def _build(options: type[Any], chosen: Mapping[str, Any], origins: Mapping[str, str], prefix: str = "", label: str = "") -> Any:
-    values = {field: _parsed(chosen[key]) for key, field in _keys(options, prefix).items() if key in chosen}
+    given = {field: chosen[key] for key, field in _keys(options, prefix).items() if key in chosen}
+    values = {field: _parsed(value, options.model_fields[field].annotation) for field, value in given.items()}
     try:
         return options(**values)
     except ValidationError as error:
@@ -147,8 +148,13 @@ def _refused(
     return PluginError(f"{label}: its own default{f' for {field}' if field else 's'} is refused by its own check: {wanted}")
 
 
-def _parsed(value: Any) -> Any:
-    """Text from the command line: "none" is None, "64,32" a tuple; everything else pydantic parses."""
-    if isinstance(value, str) and "," in value and not any(mark in value for mark in "/\\ "):
+def _parsed(value: Any, annotation: Any) -> Any:
+    """Text from the command line: "64,32" is a tuple where one is wanted; everything else pydantic parses."""
+    if isinstance(value, str) and "," in value and _is_tuple(annotation):
         return tuple(value.split(","))
     return value
+
+
+def _is_tuple(annotation: Any) -> bool:
+    """Whether a field's annotation is a tuple or list, or may be one."""
+    return get_origin(annotation) in (tuple, list) or any(_is_tuple(part) for part in get_args(annotation))

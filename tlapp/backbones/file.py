@@ -9,6 +9,7 @@ from typing import Any
 from tlapp.backbones import assemble
 from tlapp.contracts import BackboneProvider, LoadedBackbone, UserError
 from tlapp.contracts.graph import Step, steps
+from tlapp.safety import keras_fault, refuse
 
 PROBABILITIES = ("linear", "softmax", "sigmoid", "log_softmax", "log_sigmoid")
 """Activations that end a classifier; after any other, a dense layer makes features."""
@@ -32,7 +33,7 @@ class File(BackboneProvider):
             raise UserError(f"--backbone-weights {weights}: file:{name} holds its own weights; leave the option out")
         import keras
 
-        model = _read(name)
+        model = _read(name, self.trust)
         height = model.inputs[0].shape[1]
         image = assemble.picture(image_size or height or 224)
         size = image.shape[1]
@@ -44,19 +45,21 @@ class File(BackboneProvider):
             raise assemble.bad_size(f"file:{name}", size, error) from error
 
 
-def _read(name: str) -> Any:
+def _read(name: str, trust: bool) -> Any:
     """The saved model, all of it trainable.
 
     Raises:
-        UserError: no such file, no functional model, or one that does not take pictures.
+        UserError: no such file, a dangerous one without trust, no functional model, or one that does not take pictures.
     """
     import keras
 
     path = Path(name).expanduser()
     if not path.is_file() or path.suffix != ".keras":
         raise UserError(f"--backbone file:{name}: there is no .keras file of that name; `model.save('NAME.keras')` writes one")
+    if not trust:
+        refuse(f"--backbone file:{name}", keras_fault(path))
     try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        model = keras.saving.load_model(path, compile=False, safe_mode=not trust)
     except Exception as error:  # Keras, zipfile and h5py raise whatever they like for a file that they do not know
         reason = str(error).strip().partition("\n")[0]
         raise UserError(f"--backbone file:{name}: Keras cannot load it: {reason}") from error

@@ -9,6 +9,7 @@ from typing import Any
 
 from tlapp.backbones import assemble
 from tlapp.contracts import BackboneProvider, LoadedBackbone, UserError
+from tlapp.safety import refuse, saved_model_fault
 
 log = logging.getLogger("tlapp")
 
@@ -35,7 +36,7 @@ class Hub(BackboneProvider):
 
         from tlapp.backbones.hub_layer import HubModule, specify
 
-        saved = _read(name, folder)
+        saved = _read(name, folder, self.trust)
         size = _size(name, saved.module, image_size)
         features = _features(name, saved.module, size)
         with assemble.fresh_names():
@@ -70,16 +71,19 @@ def _folder(name: str) -> str:
 _WANTED = "a SavedModel of TensorFlow 2 that can be called is needed, such as `model.export(FOLDER)` of Keras writes"
 
 
-def _read(name: str, folder: str) -> Any:
+def _read(name: str, folder: str, trust: bool) -> Any:
     """The loaded SavedModel.
 
     Raises:
-        UserError: there is none, or it cannot be called.
+        UserError: there is none, it is dangerous and there is no trust, or it cannot be called.
     """
     from tlapp.backbones import hub_layer
 
+    copy = hub_layer.copied(folder)
+    if not trust:
+        refuse(f"--backbone hub:{name}", saved_model_fault(Path(copy.name)))
     try:
-        saved = hub_layer.read(folder)
+        saved = hub_layer.opened(copy)
     except Exception as error:  # TensorFlow raises OSError, ValueError, and its own
         raise UserError(f"--backbone hub:{name}: there is no SavedModel to read in {folder}: {_line(error)}") from error
     if not hub_layer.traces(saved.module):

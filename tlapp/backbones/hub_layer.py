@@ -22,10 +22,15 @@ class Saved(NamedTuple):
     copy: tempfile.TemporaryDirectory[str]
 
 
-def read(folder: str) -> Saved:
-    """Load a SavedModel from a copy, so that it can be saved again whatever becomes of its folder."""
+def copied(folder: str) -> tempfile.TemporaryDirectory[str]:
+    """A private copy of a SavedModel, so that it can be saved again whatever becomes of its folder."""
     copy = tempfile.TemporaryDirectory(prefix="tlapp-hub-")
     shutil.copytree(folder, copy.name, dirs_exist_ok=True)
+    return copy
+
+
+def opened(copy: tempfile.TemporaryDirectory[str]) -> Saved:
+    """Load a copied SavedModel."""
     return Saved(tf.saved_model.load(copy.name), copy)
 
 
@@ -71,7 +76,7 @@ class HubModule(keras.layers.Layer):
     def load_assets(self, dir_path: str) -> None:
         """Read the SavedModel from a .keras file, whose weights are here already."""
         current = [variable.numpy() for variable in self._in_order]
-        self._adopt(read(dir_path))
+        self._adopt(opened(copied(dir_path)))
         for variable, value in zip(self._in_order, current, strict=True):
             variable.assign(value)
 

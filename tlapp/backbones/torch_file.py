@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import os
 import pickle
 from collections import OrderedDict
 from pathlib import Path
@@ -14,6 +16,11 @@ from tlapp.errors import UserError
 
 MAGIC = 0x1950A86A20F9469CFC6C
 KINDS = {"FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2", "LongStorage": "<i8", "IntStorage": "<i4"}
+
+
+_BROKEN = (pickle.UnpicklingError, ValueError, TypeError, AttributeError, LookupError, EOFError, OSError, ArithmeticError,
+           MemoryError, RecursionError)  # fmt: skip
+"""What Python's unpickler and NumPy raise for a file that is something else, or that lies about its sizes."""
 
 
 class Storage(NamedTuple):
@@ -67,7 +74,7 @@ def read(path: Path, sha256: str | None = None) -> dict[str, np.ndarray]:
             raise UserError(f"{path}: its SHA-256 is not that of the published weights; reinstall the package that it came with")
         with path.open("rb") as file:
             return _arrays(file)
-    except (pickle.UnpicklingError, ValueError, TypeError, AttributeError, KeyError, IndexError, EOFError, OSError) as error:
+    except _BROKEN as error:
         raise UserError(f"{path}: cannot be read as a file of tensors in PyTorch's old format: {error}") from error
 
 
@@ -87,7 +94,10 @@ def _numbers(file: IO[bytes], storage: Storage) -> np.ndarray:
     length = int(np.frombuffer(file.read(8), "<i8")[0])
     if length != storage.length:
         raise ValueError(f"storage {storage.key} holds {length} numbers instead of {storage.length}")
-    return np.frombuffer(file.read(length * np.dtype(storage.dtype).itemsize), storage.dtype, count=length)
+    size = length * np.dtype(storage.dtype).itemsize
+    if not 0 <= size <= os.fstat(file.fileno()).st_size:
+        raise ValueError(f"storage {storage.key} of {size} bytes is larger than the file")
+    return np.frombuffer(file.read(size), storage.dtype, count=length)
 
 
 def _view(numbers: np.ndarray, tensor: Tensor) -> np.ndarray:
@@ -95,6 +105,8 @@ def _view(numbers: np.ndarray, tensor: Tensor) -> np.ndarray:
     offset, size, stride = tensor.offset, tuple(tensor.size), tuple(tensor.stride)
     if min((offset, *size, *stride)) < 0 or len(size) != len(stride):
         raise ValueError("a tensor has negative strides or sizes")
+    if math.prod(size) > len(numbers):
+        raise ValueError("a tensor has more numbers than its storage")
     if offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True)) >= len(numbers):
         raise ValueError("a tensor reaches beyond its storage")
     flat = numbers[offset:]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from tlapp import guard, registry
+from tlapp.cli.options import trust_option
 from tlapp.engine.quiet import quiet_tensorflow
 from tlapp.errors import PluginError
 
@@ -33,10 +34,12 @@ def list_backbones() -> None:
 @click.argument("identity", metavar="ID")
 @click.option("--image-size", type=int, help="Pixels a side.")
 @click.option("--backbone-weights", metavar="FILE|none", help="Weights file, or none for random ones.")
-def show_backbone(identity: str, image_size: int | None, backbone_weights: str | None) -> None:
+@trust_option
+def show_backbone(identity: str, image_size: int | None, backbone_weights: str | None, trust: bool) -> None:
     """The stages of a backbone, from input to output, with their parameters and output shapes."""
     quiet_tensorflow()
     provider, name = registry.backbone(identity)
+    provider.trust = trust
     loaded = provider.load(name, image_size=image_size, weights=backbone_weights)
     facts = loaded.facts
     click.echo(f"{facts.name}: {facts.input.size} x {facts.input.size} pixels, weights: {loaded.weights or 'unknown'}")

@@ -7,6 +7,7 @@ import json
 import click
 
 from tlapp.api import load
+from tlapp.cli.options import trust_option
 from tlapp.cli.screen import Screen, split_line
 
 
@@ -14,10 +15,11 @@ from tlapp.cli.screen import Screen, split_line
 @click.argument("run")
 @click.option("--data", required=True, help="Class folders, or a CSV with path,label.")
 @click.option("--on-bad", type=click.Choice(["fail", "skip"]), default="fail", help="What a picture that cannot be read does.")
+@trust_option
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there.")
-def evaluate(run: str, data: str, on_bad: str, as_json: bool) -> None:
+def evaluate(run: str, data: str, on_bad: str, trust: bool, as_json: bool) -> None:
     """Measure the model of the folder RUN on other labelled pictures."""
-    saved = load(run)
+    saved = load(run, trust=trust)
     with Screen() as screen:
         found = saved.evaluate(data, on_bad, screen)
     if as_json:

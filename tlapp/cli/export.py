@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from tlapp.api import load
+from tlapp.cli.options import trust_option
 from tlapp.cli.screen import Screen
 
 
@@ -33,8 +34,9 @@ from tlapp.cli.screen import Screen
     type=click.Choice(["python", "kotlin", "swift"]),
     help="Write a program that uses the artifact, and nothing else.",
 )
+@trust_option
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there.")
-def export(run: str, kind: str | None, snippet: str | None, as_json: bool, **settings: Any) -> None:
+def export(run: str, kind: str | None, snippet: str | None, trust: bool, as_json: bool, **settings: Any) -> None:
     """Write the model of the folder RUN for a server or a phone, and check that it does what the model does."""
     from tlapp.engine.export import ExportOptions
     from tlapp.engine.export import export as deliver
@@ -47,7 +49,7 @@ def export(run: str, kind: str | None, snippet: str | None, as_json: bool, **set
         return
     if kind is None:
         raise click.UsageError("give --format savedmodel, tflite, keras or onnx")
-    saved = load(run)
+    saved = load(run, trust=trust)
     with Screen() as screen:
         report = deliver(saved, ExportOptions.model_validate({"format": kind, **settings}), screen)
     if as_json:

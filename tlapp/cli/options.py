@@ -14,6 +14,12 @@ from tlapp.contracts.options import Options
 from tlapp.light import light
 from tlapp.settings import flag
 
+trust_option = click.option(
+    "--trust", is_flag=True,
+    help="Open model files even if they hold code, which can then do anything that you can do: read, change and send files.",
+)  # fmt: skip
+"""Of every command that opens model files; no setting, so that no YAML file can give it."""
+
 
 def click_options(options: type[Options], prefix: str = "") -> list[click.Option]:
     """An option a field. Values stay text: pydantic parses and checks them, so that YAML and flags fail alike."""

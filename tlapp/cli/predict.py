@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import glob
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from tlapp.api import load
+from tlapp.cli.options import trust_option
 from tlapp.engine.images import SUFFIXES
 from tlapp.errors import UserError
 
@@ -21,10 +23,11 @@ from tlapp.errors import UserError
     "--top", type=click.IntRange(min=1), metavar="K",
     help="How many labels a picture.  [default: 1; all above 0.5, where a picture can have several]",
 )  # fmt: skip
+@trust_option
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there.")
-def predict(run: str, files: tuple[str, ...], top: int | None, as_json: bool) -> None:
+def predict(run: str, files: tuple[str, ...], top: int | None, trust: bool, as_json: bool) -> None:
     """Name the pictures FILES (files, folders or quoted globs) with the model of the folder RUN."""
-    saved = load(run)
+    saved = load(run, trust=trust)
     found = saved.predict(pictures(files), top)
     if as_json:
         click.echo(json.dumps({"predictions": [{"file": each.file, "labels": dict(each.labels)} for each in found]}))
@@ -42,11 +45,10 @@ def pictures(given: Sequence[str]) -> list[str]:
     """
     found: list[str] = []
     for name in given:
-        path = Path(name)
-        if path.is_dir():
-            inside = sorted(str(file) for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+        if os.path.isdir(name):
+            inside = sorted(str(file) for file in Path(name).rglob("*") if file.suffix.lower() in SUFFIXES)
         else:
-            inside = [name] if path.is_file() else sorted(glob.glob(name, recursive=True))
+            inside = [name] if os.path.isfile(name) else sorted(glob.glob(name, recursive=True))
         if not inside:
             raise UserError(f"{name}: no such file, folder or glob of pictures")
         found += inside

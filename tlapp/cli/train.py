@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from tlapp.cli.options import click_options
+from tlapp.cli.options import click_options, trust_option
 from tlapp.cli.screen import Screen, result_lines
 from tlapp.engine.options import RunOptions
 from tlapp.errors import TlappError, UserError
@@ -75,8 +75,11 @@ def _chosen(args: Sequence[str], lenient: bool) -> tuple[str, str]:
     "--exports", type=click.Choice(["tflite", "savedmodel", "none"]),
     help="Refuse, before training, a model that does not convert to this.  [default: tflite with --dry-run, else none]",
 )  # fmt: skip
+@trust_option
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there.")
-def train(config: str | None, resume: str | None, dry_run: bool, exports: str | None, as_json: bool, **flags: Any) -> None:
+def train(
+    config: str | None, resume: str | None, dry_run: bool, exports: str | None, trust: bool, as_json: bool, **flags: Any
+) -> None:
     """Train a model on your pictures, by the strategy --plugin.
 
     Options of other strategies and heads: tlapp train --plugin NAME --head NAME --help
@@ -87,7 +90,7 @@ def train(config: str | None, resume: str | None, dry_run: bool, exports: str | 
     wanted = exports or ("tflite" if dry_run else "none")
     checked = None if wanted == "none" else wanted
     with Screen() as screen:
-        folder = carry_out(settings, screen, dry_run, resume is not None, checked)
+        folder = carry_out(settings, screen, dry_run, resume is not None, checked, trust)
     if folder is None:
         if as_json:
             click.echo(json.dumps({"plan": screen.last_outline.to_json(), "exports": checked}))

@@ -83,6 +83,9 @@ class BackboneProvider(ABC):
     contract: ClassVar[str] = "1.0"
     """The `tlapp.contracts.VERSION` that it was written for."""
 
+    trust: bool = False
+    """Whether the user said --trust: only then may `load` open a file that could run code or write files."""
+
     @abstractmethod
     def names(self) -> Iterable[str]:
         """The names that `PREFIX:NAME` accepts and that can be listed; may import Keras."""

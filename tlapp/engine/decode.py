@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
 import queue
 import signal
-import subprocess
+import stat
 import sys
 from collections.abc import Callable, Sequence
-from typing import IO, Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import PIL
 
-from tlapp.engine import images, sources, store
+from tlapp.engine import crew, images, sources, store, threads
+from tlapp.engine.crew import Block
 from tlapp.engine.rowfile import Rows, Writer
-from tlapp.engine.threads import each, workers
 
 Report = Callable[[str, int, int], None]
 """(what is being done, how many are done, of how many); called from several threads, one at a time."""
@@ -27,15 +28,6 @@ WHAT = "pictures"
 _STEP = 16  # pictures at a time: few enough to stop soon when told to
 _BLOCK_BYTES = 8 << 20
 _WORTH_PROCESSES = 200  # pictures of 100 kB; starting a process takes about as long as decoding a hundred
-_CHILD = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from tlapp.engine import decode; decode.serve()"
-
-
-class Block(NamedTuple):
-    """Pictures decoded together: pixels (n, size, size, 3) uint8, their digests, and row -> what is wrong with it."""
-
-    pixels: np.ndarray
-    digests: list[str]
-    bad: dict[int, str]
 
 
 def digests(paths: Sequence[str], report: Report) -> tuple[list[str], dict[int, str]]:
@@ -51,7 +43,7 @@ def digests(paths: Sequence[str], report: Report) -> tuple[list[str], dict[int, 
                 bad[i] = f"cannot be opened: {error.strerror}"
         return len(part)
 
-    each(work, -(-len(paths) // _STEP), workers(), lambda done: report("checking files", done, len(paths)))
+    threads.each(work, -(-len(paths) // _STEP), threads.workers(), lambda done: report("checking files", done, len(paths)))
     return found, bad
 
 
@@ -87,7 +79,7 @@ def decode(paths: Sequence[str], size: int) -> Block:
 
 
 def serve() -> None:
-    """Decode what standard input asks for, in a process of its own: the other end of `_Process`."""
+    """Decode what standard input asks for, in a process of its own: the other end of `crew.Process`."""
     with contextlib.suppress(ValueError):
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     for line in sys.stdin.buffer:
@@ -95,50 +87,6 @@ def serve() -> None:
         sys.stdout.buffer.write(json.dumps([block.digests, list(block.bad.items())]).encode() + b"\n")
         sys.stdout.buffer.write(block.pixels.data)
         sys.stdout.buffer.flush()
-
-
-class _Process:
-    """Decodes in another process, as Pillow holds the interpreter lock; in this one if that fails."""
-
-    def __init__(self) -> None:
-        command = [sys.executable, "-c", _CHILD, json.dumps(sys.path)]
-        self._child: subprocess.Popen[bytes] | None = None
-        with contextlib.suppress(OSError):
-            self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-
-    def decode(self, paths: Sequence[str], size: int) -> Block:
-        if self._child is not None:
-            try:
-                assert self._child.stdin and self._child.stdout
-                return _ask(self._child.stdin, self._child.stdout, paths, size)
-            except (OSError, ValueError, EOFError):  # it could not start, or a broken picture killed it
-                self.close()
-        return decode(paths, size)
-
-    def close(self) -> None:
-        if self._child is not None:
-            with contextlib.suppress(OSError), self._child:
-                self._child.kill()
-        self._child = None
-
-
-class _Here:
-    """Decodes in this process."""
-
-    decode = staticmethod(decode)
-
-    def close(self) -> None:
-        pass
-
-
-def _ask(stdin: IO[bytes], stdout: IO[bytes], paths: Sequence[str], size: int) -> Block:
-    stdin.write(json.dumps({"paths": list(paths), "size": size}).encode() + b"\n")
-    stdin.flush()
-    answer: tuple[list[str], list[tuple[int, str]]] = json.loads(stdout.readline())
-    pixels = np.empty((len(paths), size, size, 3), np.uint8)
-    if stdout.readinto(pixels.data.cast("B")) != pixels.nbytes:  # type: ignore[attr-defined]
-        raise EOFError
-    return Block(pixels, answer[0], dict(answer[1]))
 
 
 def _decode_all(key: str, paths: Sequence[str], size: int, report: Report) -> Rows:
@@ -150,9 +98,9 @@ def _decode_all(key: str, paths: Sequence[str], size: int, report: Report) -> Ro
 def _fill(writer: Writer, paths: Sequence[str], size: int, report: Report) -> dict[str, Any]:
     step = max(1, min(_STEP, _BLOCK_BYTES // (size * size * 3)))
     digests, bad = [""] * len(paths), {}
-    crew = _crew(paths)
-    idle: queue.SimpleQueue[_Process | _Here] = queue.SimpleQueue()
-    for worker in crew:
+    workers = _workers(paths)
+    idle: queue.SimpleQueue[crew.Process | crew.Here] = queue.SimpleQueue()
+    for worker in workers:
         idle.put(worker)
 
     def work(number: int) -> int:
@@ -169,17 +117,21 @@ def _fill(writer: Writer, paths: Sequence[str], size: int, report: Report) -> di
         return len(part)
 
     try:
-        each(work, -(-len(paths) // step), len(crew), lambda done: report("reading pictures", done, len(paths)))
+        threads.each(work, -(-len(paths) // step), len(workers), lambda done: report("reading pictures", done, len(paths)))
     finally:
-        for worker in crew:
+        for worker in workers:
             worker.close()
     return {"pixels": digests, "bad": bad}
 
 
-def _crew(paths: Sequence[str]) -> list[_Process | _Here]:
+def _workers(paths: Sequence[str]) -> list[crew.Process | crew.Here]:
     files = [path for path in paths if not path.startswith(sources.BUILTIN)]
     work = len(files) + sum(map(_bytes_of, files)) / 100_000
-    return [_Process() if work >= 2 * _WORTH_PROCESSES else _Here() for _ in range(workers())]
+    return [crew.Process(_here) if work >= 2 * _WORTH_PROCESSES else crew.Here(_here) for _ in range(threads.workers())]
+
+
+def _here(paths: Sequence[str], size: int) -> Block:
+    return decode(paths, size)
 
 
 def _bytes_of(path: str) -> int:
@@ -200,6 +152,8 @@ def _file_digest(path: str) -> str:
     if path.startswith(sources.BUILTIN):
         digest.update(sources.digits()[0][int(path.rpartition("/")[2])].tobytes())
         return digest.hexdigest()
+    if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would never end
+        raise OSError(errno.EINVAL, "not a file")
     with open(path, "rb", buffering=0) as file:
         while content := file.read(1 << 20):
             digest.update(content)

@@ -61,6 +61,8 @@ class Fitting:
         self.net, self.judge, self.patience = net, judge, options.patience
         self.best = best or Best(net.state())
         self.epoch, self.step, self.sums = 0, 0, np.zeros(0)
+        self.diverged = False
+        _global_seed()  # made here, as a variable cannot be made inside the compiled function
         self.first = judge(0)
         self.best.begin(self.first)
 
@@ -90,7 +92,7 @@ class Fitting:
 
     def variables(self) -> list[Any]:
         """Everything that training changes, random states and optimizers included."""
-        return [*self.net.variables(), *self.trainer.variables()]
+        return [*self.net.variables(), *self.trainer.variables(), _global_seed()]
 
     def run(self, tell: Callable[[Epoch], None], report: Callable[[str, int, int], None], pause: Callable[[], None]) -> str:
         """Train on to the phase's end, or until what selects stops getting better; leaves the best weights in the net.
@@ -112,12 +114,15 @@ class Fitting:
             tell(self.first)
         while self.epoch < self.net.phase.epochs and not self._waited_enough():
             for done, sums in trainer.blocks(self.epoch + 1, self.step):
+                if self.first.target and not np.all(np.isfinite(sums)):
+                    given_up = "the loss is no longer a finite number"
+                    break
+                self._must_be_finite(sums, done)
                 self.sums = sums if self.step == 0 else self.sums + sums
                 self.step = done
                 report(name, self.epoch * trainer.steps + done, trainer.total)
                 pause()
-            if self.first.target and not np.all(np.isfinite(self.sums)):
-                given_up = "the loss is no longer a finite number"
+            if given_up:
                 break
             line = self._end_epoch()
             tell(line)
@@ -138,10 +143,22 @@ class Fitting:
     def _end_epoch(self) -> Epoch:
         # The names stay as they were restored, where the last block was trained before.
         terms = {name: float(v) / self.trainer.steps for name, v in zip(self.trainer.names, self.sums, strict=True)}
-        _must_be_finite(terms, self.net, self.epoch + 1, self.best)
         self.epoch, self.step, self.sums = self.epoch + 1, 0, np.zeros(0)
         judged = self.judge(self.epoch)
         return judged._replace(terms=terms, best=self.best.update(judged))
+
+    def _must_be_finite(self, sums: np.ndarray, done: int) -> None:
+        """Stop before anything of a block whose loss is no number is kept."""
+        bad = [name for name, value in zip(self.trainer.names, sums, strict=True) if not np.isfinite(value)]
+        if not bad:
+            return
+        self.best.restore()
+        self.diverged, phase = True, self.net.phase
+        steps = f"step {done}" if done == self.step + 1 else f"steps {self.step + 1} to {done}"
+        where = f"phase {phase.name}, epoch {self.epoch + 1}, {steps}: the loss {', '.join(bad)} is no longer a finite number"
+        if phase.loss is None:
+            raise UserError(f"{where}; a lower --learning-rate (now {phase.learning_rate}) is the usual cure")
+        raise PluginError(f"{where}; it comes from the strategy's own loss")
 
     def _waited_enough(self) -> bool:
         judges = bool(self.first.validation or self.first.target)
@@ -186,12 +203,8 @@ def _loss(judged: Epoch, otherwise: float) -> float:
     return -judged.target["score"] if judged.target else judged.validation.get("loss", otherwise)
 
 
-def _must_be_finite(terms: Mapping[str, float], net: PhaseNet, epoch: int, best: Best) -> None:
-    bad = [name for name, value in terms.items() if not np.isfinite(value)]
-    if not bad:
-        return
-    best.restore()
-    where = f"phase {net.phase.name}, epoch {epoch}: the loss {', '.join(bad)} is no longer a finite number"
-    if net.phase.loss is None:
-        raise UserError(f"{where}; a lower --learning-rate (now {net.phase.learning_rate}) is the usual cure")
-    raise PluginError(f"{where}; it comes from the strategy's own loss")
+def _global_seed() -> Any:
+    """The state of the generator behind `keras.random` where a loss or layer brings none of its own."""
+    from keras.src.random.seed_generator import global_seed_generator
+
+    return global_seed_generator().state

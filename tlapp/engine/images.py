@@ -60,6 +60,8 @@ def read(path: str, size: int, most_pixels: int = MOST_PIXELS) -> np.ndarray:
     except Exception as error:  # Pillow raises nearly anything on a damaged file
         if isinstance(error, OSError) and error.errno in _PASSING:
             raise BadPicture(path, f"cannot be opened: {error.strerror}", passing=True) from error
+        if isinstance(error, MemoryError):
+            raise BadPicture(path, "not enough memory to decode it", passing=True) from error
         raise BadPicture(path, _reason(path, error)) from error
     return np.asarray(square if turn is None else square.transpose(turn))
 
@@ -95,8 +97,6 @@ def _reason(path: str, error: Exception) -> str:
         with open(path, "rb") as file:
             heic = file.read(12)[4:11] in (b"ftyphei", b"ftypmif", b"ftypavi")
         return "a HEIC or AVIF picture, which is not supported: convert it to JPEG" if heic else "not a picture"
-    if isinstance(error, MemoryError):
-        return "not enough memory to decode it"
     return f"damaged or cut short ({error})" if str(error) else "damaged or cut short"
 
 

@@ -59,12 +59,24 @@ def list_sources(options: RunOptions, labelling: Labelling = ONE) -> Listing:
 def _classes(flag: str, where: str, items: Sequence[Item], labelling: Labelling) -> tuple[str, ...]:
     sets = {labelling.names(item.label) for item in items}
     classes = tuple(sources.natural({name for names in sets for name in names}))
+    if bad := next((name for name in classes if name.splitlines() != [name] or not _is_text(name)), None):
+        raise UserError(
+            f"{flag} {where}: class {bad!a}: a class's name must be one line of Unicode text; rename it", received=where
+        )
     if len(sets) < 2:
         received = f"one, {classes[0]}" if classes else "none: no row is of split train"
         inside = os.path.join(where, classes[0]) if classes else ""
         hint = f" (did you mean {flag} {inside}?)" if os.path.isdir(inside) and sources.has_folders(inside) else ""
         raise UserError(f"{flag} {where}: expected at least two {labelling.differ}. Received: {received}{hint}", received=where)
     return classes
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name can be written down: names of files may hold bytes that stand for no character."""
+    try:
+        return bool(name.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _target(where: str, classes: Sequence[str], labelling: Labelling) -> list[Item]:

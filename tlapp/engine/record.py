@@ -7,17 +7,21 @@ import io
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from tlapp.engine.fit import Epoch
-from tlapp.errors import UserError
+from tlapp.errors import UserError, in_a_line
 
 ROOT = Path("saved_models")
 HISTORY = ("phase", "epoch", "split", "name", "value")
+SPLITS = ("path", "label", "split")
+ANY_NAME = "surrogateescape"
+"""How names of files that are not UTF-8 are written: as their bytes."""
 
 
 class Record:
@@ -28,8 +32,12 @@ class Record:
         self.state = self.folder / "checkpoints" / "state.npz"
         if resume:
             self._must_be_unfinished()
-        elif self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+        elif self.folder.exists() and not self._is_free():
             raise UserError(f"--run {self.folder}: is there already; name a folder that does not exist or is empty")
+
+    def _is_free(self) -> bool:
+        """Whether the folder holds no more than what a run left that was killed while it made it."""
+        return self.folder.is_dir() and all(path.name == ".settings.yaml.tmp" for path in self.folder.iterdir())
 
     def _must_be_unfinished(self) -> None:
         if not (self.folder / "settings.yaml").is_file():
@@ -47,12 +55,17 @@ class Record:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self.write("settings.yaml", yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True))
-            self.write("plan.json", json.dumps(outline, indent=1))
-            self.write("labels.txt", "".join(f"{label}\n" for label in labels))
-            self.write("splits.csv", _table(("path", "label", "split"), splits))
         except OSError as error:
             raise UserError(f"--run {self.folder}: cannot be written: {error.strerror or error}") from error
+        self.write("settings.yaml", yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True))
+        self.write("plan.json", json.dumps(outline, indent=1))
+        self.write("labels.txt", "".join(f"{label}\n" for label in labels))
+        self.write("splits.csv", _table(SPLITS, splits))  # the last: with it, the run is begun
+
+    @property
+    def begun(self) -> bool:
+        """Whether `begin` came to its end."""
+        return (self.folder / "splits.csv").is_file()
 
     def resume(self, splits: Iterable[Sequence[str]]) -> None:
         """Go on with a run that was begun.
@@ -60,7 +73,7 @@ class Record:
         Raises:
             UserError: the pictures are not those that it was begun with.
         """
-        if (self.folder / "splits.csv").read_text(encoding="utf-8") != _table(("path", "label", "split"), splits):
+        if (self.folder / "splits.csv").read_text(encoding="utf-8", errors=ANY_NAME) != _table(SPLITS, splits):
             raise UserError(f"--resume {self.folder}: the pictures are no longer those in its splits.csv; train anew")
 
     def history(self, epochs: Iterable[Epoch]) -> None:
@@ -71,16 +84,18 @@ class Record:
         """Add an epoch to history.csv."""
         path = self.folder / "history.csv"
         text = _table(HISTORY, _rows(epoch))
-        with open(path, "a", newline="", encoding="utf-8") as file:
+        with self._written(path), open(path, "a", newline="", encoding="utf-8") as file:
             file.write(text.partition("\n")[2] if path.stat().st_size else text)
 
     def model(self, model: Any, name: str = "model.keras") -> Path:
         """Write a Keras model, whole or not at all."""
         path = self.folder / name
         aside = path.with_name(f".{path.name}.tmp.keras")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        model.save(aside)
-        os.replace(aside, path)
+        with self._written(path, aside):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            model.save(aside)
+            _settle(aside)
+            os.replace(aside, path)
         return path
 
     def finish(self, metrics: Mapping[str, Any]) -> None:
@@ -90,9 +105,29 @@ class Record:
     def write(self, name: str, text: str) -> None:
         """Write a text file, whole or not at all."""
         aside = self.folder / f".{name}.tmp"
-        with open(aside, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-        os.replace(aside, self.folder / name)
+        with self._written(self.folder / name, aside):
+            with open(aside, "w", encoding="utf-8", newline="", errors=ANY_NAME) as file:
+                file.write(text)
+            _settle(aside)
+            os.replace(aside, self.folder / name)
+
+    @contextmanager
+    def _written(self, path: Path, aside: Path | None = None) -> Iterator[None]:
+        """Turn what goes wrong while a file is written into a UserError; what was written aside is removed."""
+        try:
+            yield
+        except (OSError, RuntimeError) as error:  # h5py raises RuntimeError where the disk is full
+            if aside is not None:
+                aside.unlink(missing_ok=True)
+            reason = getattr(error, "strerror", None) or in_a_line(error)
+            go_on = f"; once that is mended, go on with: tlapp train --resume {self.folder}" if self.begun else ""
+            raise UserError(f"{path}: cannot be written: {reason}{go_on}") from error
+
+
+def _settle(path: Path) -> None:
+    """Wait until a file is on the disk, so that a loss of power cannot leave its name without its content."""
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

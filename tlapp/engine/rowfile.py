@@ -24,6 +24,7 @@ _TAIL = struct.Struct("<QI8s")  # bytes of JSON, their CRC-32, the magic
 _MAGIC = b"tlapp-1\n"
 _STEP = 4 << 20
 _MOST_BUFFERS = 512  # the kernel's own limit is 1024
+_AGAIN = "start again, or go on with --resume: it is checked and made anew"
 _opened: weakref.WeakValueDictionary[int, Rows] = weakref.WeakValueDictionary()
 
 
@@ -78,7 +79,11 @@ class Rows:
         for begin, end in itertools.pairwise(bounds):
             for at in range(begin, end, _MOST_BUFFERS):
                 rows = places[at : min(end, at + _MOST_BUFFERS)]
-                read_into(self._fd, [memoryview(out[row]) for row in rows], int(numbers[at]) * self._width)
+                buffers = [memoryview(out[row]) for row in rows]
+                try:
+                    read_into(self._fd, buffers, int(numbers[at]) * self._width)
+                except (EOFError, OSError) as error:
+                    raise UserError(f"cache file {self.path}: changed or lost while it was read ({error}); {_AGAIN}") from error
 
 
 class Writer:

@@ -175,7 +175,7 @@ class Run:
         rows = [tuple(row) for row in data.split_rows(self.dataset)]
         self._latest: state.State | None = None
         self._written = time.monotonic()
-        if self.resume:
+        if self.resume and self.record.begun:
             self.record.resume(rows)
             self._latest = state.read(self.record.state)
         else:
@@ -191,7 +191,7 @@ class Run:
         """The phases, one after the other."""
         left = self._latest
         if left and left.solved:
-            self.layer = state.unpack_layer(left.solved)
+            self.layer, self._solved = state.unpack_layer(left.solved), left.solved
         if any(phase.select == "target" for phase in self.phases):
             self.streams.remember_target(cut(self.graph, self.backbone.facts.frozen(), self.backbone.stage_of))
         for number, (phase, where) in enumerate(zip(self.phases, self.cuts, strict=True)):
@@ -328,6 +328,11 @@ class Run:
         except KeyboardInterrupt:
             fitting.best.restore()
             raise
+        except TlappError as error:
+            if not fitting.diverged:
+                raise
+            kept = self.record.model(self.model(), "checkpoints/best.keras")
+            raise type(error)(f"{error}; the best weights so far are in {kept}") from error
         self._lead = fitting.best.loss
         if given_up:
             self.reporter.note(f"phase {phase.name}: stopped, {given_up}; the best weights before that are kept")

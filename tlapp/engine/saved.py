@@ -16,6 +16,7 @@ from tlapp.engine.labelling import Labelling, of_run
 from tlapp.engine.quiet import quiet_tensorflow
 from tlapp.engine.report import Reporter, Silent
 from tlapp.errors import UserError
+from tlapp.safety import keras_fault, refuse
 
 BATCH = 32
 
@@ -38,13 +39,14 @@ class SavedRun:
     Args:
         folder: the run's.
         layers: gives the layer classes that the model needs beyond Keras's own, by name; asked when it is opened.
+        trust: open its model even if it holds code.
 
     Raises:
         UserError: the folder is no run, or the run did not finish.
     """
 
-    def __init__(self, folder: str | Path, layers: Callable[[], Mapping[str, type]] = dict):
-        self.folder, self._layers = Path(folder), layers
+    def __init__(self, folder: str | Path, layers: Callable[[], Mapping[str, type]] = dict, trust: bool = False):
+        self.folder, self._layers, self._trust = Path(folder), layers, trust
         if not (self.folder / "settings.yaml").is_file():
             raise UserError(f"{folder}: is no run; a run's folder holds settings.yaml, labels.txt and model.keras")
         if not (self.folder / "metrics.json").is_file():
@@ -77,7 +79,7 @@ class SavedRun:
 
     def open(self, path: Path) -> Any:
         """Another file of the same kind of model, such as a copy of it."""
-        return open_model(path, self._layers())
+        return open_model(path, self._layers(), self._trust)
 
     @property
     def image_size(self) -> int:
@@ -121,11 +123,17 @@ class SavedRun:
         return self.labelling.metrics(rows, stream.labels, self.labels)
 
 
-def open_model(path: Path, layers: Mapping[str, type] | None = None) -> Any:
-    """A deployed Keras model from its file; `layers` are classes that Keras does not know."""
+def open_model(path: Path, layers: Mapping[str, type] | None = None, trust: bool = False) -> Any:
+    """A deployed Keras model from its file; `layers` are classes that Keras does not know.
+
+    Raises:
+        UserError: it holds what could run code or write files, and there is no trust.
+    """
     quiet_tensorflow()
     import keras
 
-    model = keras.saving.load_model(path, custom_objects=dict(layers or {}), compile=False)
+    if not trust:
+        refuse(str(path), keras_fault(path, layers or ()))
+    model = keras.saving.load_model(path, custom_objects=dict(layers or {}), compile=False, safe_mode=not trust)
     model.jit_compile = False  # on a processor XLA makes convolutions many times slower, and takes seconds to compile them
     return model

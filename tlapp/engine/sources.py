@@ -158,12 +158,19 @@ def _sort_in(entry: os.DirEntry[str], found: _Folder) -> None:
     if entry.name.startswith(".") or entry.name == "__MACOSX":
         return
     suffix = os.path.splitext(entry.name)[1].lower()
-    if entry.is_dir():
+    if _is_folder(entry):
         found.folders.append(entry.name)
     elif suffix in images.SUFFIXES:
         found.pictures.append(entry.name)
     elif suffix in _OTHER_PICTURES:
         found.unsupported.append(suffix)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself: told when it is read, if it is called as a picture is
+        return False
 
 
 def _pictures_below(where: str) -> tuple[list[str], set[str]]:
@@ -175,7 +182,10 @@ def _pictures_below(where: str) -> tuple[list[str], set[str]]:
     while waiting:
         below = waiting.pop()
         folder = os.path.join(where, below) if below else where
-        status = os.stat(folder)
+        try:
+            status = os.stat(folder)
+        except OSError as error:
+            raise UserError(f"{folder}: cannot be listed: {error.strerror}", received=where) from error
         if (status.st_dev, status.st_ino) in seen:  # a link back up, or to a folder already read
             continue
         seen.add((status.st_dev, status.st_ino))

@@ -71,7 +71,10 @@ def write(path: Path, state: State) -> None:
         os.replace(aside, path)
     except OSError as error:
         aside.unlink(missing_ok=True)
-        raise UserError(f"{path}: the checkpoint cannot be written: {error.strerror or error}") from error
+        raise UserError(
+            f"{path}: the checkpoint cannot be written: {error.strerror or error}; "
+            "the one before stays, and --resume goes on from it"
+        ) from error
 
 
 def read(path: Path) -> State | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
@@ -26,7 +27,9 @@ from tlapp.engine.export.selective import Selective
 from tlapp.engine.export.standard import FILES, Standard, standard
 from tlapp.engine.report import Reporter, Silent
 from tlapp.engine.saved import SavedRun
-from tlapp.errors import UserError
+from tlapp.errors import UserError, in_a_line
+
+DISK = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EIO))
 
 
 def export(run: SavedRun, options: ExportOptions, reporter: Reporter | None = None) -> dict[str, Any]:
@@ -44,7 +47,7 @@ def export(run: SavedRun, options: ExportOptions, reporter: Reporter | None = No
     names = ("val", "test") if len(options.ways()) > 1 else ("test",)
     calibrates = options.quantize in LADDERS
     pictures = Pictures(run, options.data, names, tflite.CALIBRATION if calibrates else 0, told)
-    with tempfile.TemporaryDirectory() as scratch:
+    with _room(output), tempfile.TemporaryDirectory() as scratch:
         served = FILES if options.format == "savedmodel" else 0
         standards = [standard(run, stream, Path(scratch), served) for stream in pictures.streams.values()]
         return Work(run, options, told, standards, pictures.calibration).first_that_passes(output)
@@ -157,6 +160,26 @@ def aside(output: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _room(output: Path) -> Iterator[None]:
+    """Turn a disk that is full or cannot be written into a UserError."""
+    try:
+        yield
+    except Exception as error:
+        if not _is_disk(error):
+            raise
+        places = f"--output {output} or the folder for temporary files {tempfile.gettempdir()}"
+        raise UserError(f"{places}: cannot be written: {in_a_line(error)}", received=str(output)) from error
+
+
+def _is_disk(error: Exception) -> bool:
+    """Whether an error says that a disk is full or cannot be written, in the words of Python, TensorFlow or h5py."""
+    if isinstance(error, OSError):
+        return True
+    known = error.__class__.__module__.startswith(("tensorflow", "builtins"))
+    return known and any(reason in str(error) for reason in DISK)
 
 
 def size_of(path: Path) -> int:

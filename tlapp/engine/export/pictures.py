@@ -76,7 +76,7 @@ def _recorded(run: SavedRun, names: Sequence[str], calibration: int, reporter: R
 def _listed(run: SavedRun, names: Sequence[str]) -> dict[str, list[Item]]:
     path = run.folder / "splits.csv"
     try:
-        with open(path, encoding="utf-8", newline="") as file:
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
             rows = [row for row in csv.DictReader(file) if row["split"] in ("train", *names)]
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}; it says which pictures the artifact is checked on") from error

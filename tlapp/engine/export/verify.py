@@ -14,30 +14,38 @@ from tlapp.engine.export.check import names_wrongly
 from tlapp.engine.labelling import LABELLINGS
 from tlapp.engine.saved import open_model
 from tlapp.errors import UserError
+from tlapp.safety import refuse, saved_model_fault
 
 
-def verify(artifact: str | Path, layers: Callable[[str], Mapping[str, type]] | None = None) -> dict[str, Any]:
+def verify(
+    artifact: str | Path, layers: Callable[[str], Mapping[str, type]] | None = None, trust: bool = False
+) -> dict[str, Any]:
     """Check that an exported folder, or a file in it, is as it was exported and answers as it did.
 
     Args:
         layers: a backbone's ID -> the layer classes that a Keras file of it needs beyond Keras's own, by name.
+        trust: run it even if it holds what could run code or write files.
 
     Returns:
         format, pictures, largest_difference, tolerance and latency.
 
     Raises:
-        UserError: it is not an export, a file of it was changed or is missing, or it answers otherwise.
+        UserError: it is not an export, a file of it was changed or is missing, it is dangerous, or it answers otherwise.
     """
     folder = _folder(Path(artifact))
     facts = golden.read(folder)
+    _check_names(folder, facts)
     _check_files(folder, facts["sha256"])
     expected = np.array([each["probabilities"] for each in facts["vectors"]])
     names = [str(folder / each["file"]) for each in facts["vectors"]]
+    path = folder / facts["artifact"]
+    if not trust and facts["format"] == "savedmodel":
+        refuse(str(path), saved_model_fault(path))
 
     def opened(path: Path) -> Any:
-        return open_model(path, layers(facts["backbone"]) if layers and "backbone" in facts else None)
+        return open_model(path, layers(facts["backbone"]) if layers and "backbone" in facts else None, trust)
 
-    found = ask(facts["format"], folder / facts["artifact"], golden.pictures(folder, facts), names, opened)
+    found = ask(facts["format"], path, golden.pictures(folder, facts), names, opened)
     if fault := names_wrongly(found, LABELLINGS[facts.get("labelling", "one")]):
         raise UserError(f"{artifact}: {fault}")
     largest = 0.0
@@ -63,6 +71,12 @@ def _folder(path: Path) -> Path:
         if (folder / golden.FILE).is_file():
             return folder
     raise UserError(f"{path}: is no export; a folder that `tlapp export` wrote holds {golden.FILE}")
+
+
+def _check_names(folder: Path, facts: dict[str, Any]) -> None:
+    for name in (*facts["sha256"], facts["artifact"], *(each["file"] for each in facts["vectors"])):
+        if not (folder / name).resolve().is_relative_to(folder.resolve()):
+            raise UserError(f"{folder / golden.FILE}: names {name}, which lies outside the folder")
 
 
 def _check_files(folder: Path, expected: dict[str, str]) -> None:

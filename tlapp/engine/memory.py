@@ -1,0 +1,30 @@
+"""Memory that runs out: a sentence that says which settings take less."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tlapp.engine.options import RunOptions
+from tlapp.errors import UserError, in_a_line
+
+
+def ran_out(error: BaseException) -> bool:
+    """Whether an error says that there is no more memory: Python's, or TensorFlow's own."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
+
+
+@contextmanager
+def enough_memory(options: RunOptions) -> Iterator[None]:
+    """Turn running out of memory, inside, into a UserError that names the settings to lower."""
+    try:
+        yield
+    except Exception as error:
+        if not ran_out(error):
+            raise
+        size = f"(now {options.image_size})" if options.image_size else "(now the backbone's own)"
+        raise UserError(
+            f"memory ran out: lower --batch-size (now {options.batch_size}) or --image-size {size}, or close other programs; "
+            f"the last checkpoint, if there was one, stays ({in_a_line(error)[:160]})",
+            received=options.batch_size,
+        ) from error
