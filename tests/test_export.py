@@ -412,9 +412,8 @@ def test_auto_takes_the_smallest_that_passes(run, tmp_path, ways_tried, failing)
     assert tried == every[: failing + 1] and report["quantize"] == every[failing][0]
     assert [each["on"] for each in report["tried"]] == ["val"] * failing
     # The test judges the way that was chosen, and no other; the last way is no choice.
-    assert asked == ["val"] * min(failing + 1, len(EVERY) - 1) + ["test"] and [each.name for each in tmp_path.iterdir()] == [
-        "auto"
-    ]
+    assert asked == ["val"] * min(failing + 1, len(EVERY) - 1) + ["test"]
+    assert [each.name for each in tmp_path.iterdir()] == ["auto"]
 
 
 def test_what_the_test_refuses_gives_way_to_the_next(run, tmp_path, ways_tried):

@@ -48,7 +48,7 @@ def cut(graph: Any, rates: Mapping[str, float], stage_of: Mapping[str, str]) -> 
     frozen = {id(source)}
     rest: list[Step] = []
     for step in every:
-        lives = bool(step.operation.weights) if step.operation.name not in stage_of else rate(step.operation, rates, stage_of) > 0
+        lives = _weights(step) if step.operation.name not in stage_of else rate(step.operation, rates, stage_of) > 0
         if lives or any(id(tensor) not in frozen for tensor in step.inputs):
             rest.append(step)
         else:
@@ -57,6 +57,11 @@ def cut(graph: Any, rates: Mapping[str, float], stage_of: Mapping[str, str]) -> 
     crossing = {id(t): t for step in rest for t in step.inputs if id(t) in frozen}
     boundary = tuple(crossing.values()) or (output,)
     front = needed(every, boundary)
-    if not any(step.operation.weights for step in front):
+    if not any(_weights(step) for step in front):
         return Cut(source, (source,), (), tuple(needed(every, [output])), output)
     return Cut(source, boundary, tuple(front), tuple(rest), output)
+
+
+def _weights(step: Step) -> bool:
+    """Whether a step has weights; an operation of keras.ops has not even the attribute."""
+    return bool(getattr(step.operation, "weights", ()))

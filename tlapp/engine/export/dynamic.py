@@ -28,8 +28,8 @@ class _Weights(NamedTuple):
 class Dynamic:
     """A network converted with float weights and with int8 ones, to be mixed layer by layer.
 
-    What rounding a layer costs is the Kullback-Leibler divergence of the probabilities from the float network's when that layer
-    alone is rounded, the mean over some pictures.
+    What rounding a layer costs is the root mean square change of the log probabilities when that layer alone is rounded. On 20
+    pictures it ranks layers as on 100; the Kullback-Leibler divergence, which hangs on the few doubtful pictures, does not.
 
     Args:
         pictures: (n, size, size, 3) uint8; the first `PROBES` measure the layers.
@@ -49,7 +49,7 @@ class Dynamic:
         expected = _probabilities(floats, probes)
         every = _rounded(flat.read(self._rounded), self._floats)
         self._layers = [
-            Layer(each.operation, each.name.decode(), _divergence(expected, _probabilities(self._alone(each, every), probes)))
+            Layer(each.operation, each.name.decode(), _change(expected, _probabilities(self._alone(each, every), probes)))
             for each in every
         ]
 
@@ -127,6 +127,6 @@ def _probabilities(content: bytes, pictures: np.ndarray) -> np.ndarray:
     return np.stack(found)
 
 
-def _divergence(expected: np.ndarray, found: np.ndarray) -> float:
+def _change(expected: np.ndarray, found: np.ndarray) -> float:
     difference = np.log(np.maximum(expected, TINY)) - np.log(np.maximum(found, TINY))
-    return float((expected * difference).sum(1).mean())
+    return float(np.sqrt(np.square(difference).mean()))
