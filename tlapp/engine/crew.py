@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ import numpy as np
 CHILD = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from tlapp.engine import decode; decode.serve()"
 SECONDS = 60.0
 """A block of pictures that takes longer hangs: 16 pictures of the most pixels allowed take about half of it."""
+KILLED = "its decoder was killed"
 
 
 class Block(NamedTuple):
@@ -31,12 +33,12 @@ Decode = Callable[[Sequence[str], int], Block]
 class Process:
     """Decodes in another process, as Pillow holds the interpreter lock; in this one if no process can be had.
 
-    Where the process is killed, by a picture or from outside, its pictures are decoded one by one in new ones; a picture that
-    twice ends a process of its own, or keeps it busy for too long, is bad.
+    Where the process ends too early, its pictures are decoded one by one in new ones. A picture that twice crashes a process of
+    its own, or keeps it busy for too long, is bad; where somebody else kills the process, this one decodes.
     """
 
     def __init__(self, here: Decode) -> None:
-        self._here = here
+        self._here, self._late = here, False
         self._child: subprocess.Popen[bytes] | None = None
         self._start()
 
@@ -46,7 +48,7 @@ class Process:
         try:
             return self._ask(paths, size)
         except (OSError, ValueError, EOFError):
-            if not self._was_killed():
+            if not self._fault():
                 return self._here(paths, size)
         return _together([self._alone(path, size) for path in paths])
 
@@ -68,24 +70,30 @@ class Process:
             try:
                 return self._ask([path], size)
             except (OSError, ValueError, EOFError):
-                if not self._was_killed():
+                fault = self._fault()
+                if fault in ("", KILLED):
                     return self._here([path], size)
-        black = np.zeros((1, size, size, 3), np.uint8)
-        return Block(black, [""], {0: "decoding it crashes or hangs"})
+        return Block(np.zeros((1, size, size, 3), np.uint8), [""], {0: fault})
 
-    def _was_killed(self) -> bool:
-        """End the process, and say whether a signal had ended it."""
-        assert self._child is not None
+    def _fault(self) -> str:
+        """End the process, and say what a picture did to it; "" where it ended by itself."""
+        if self._child is None:
+            return ""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._child.wait(1)
         ended = self._child.returncode
         self.close()
-        return ended is not None and ended < 0
+        if self._late:
+            return f"takes more than {SECONDS:g} seconds to decode"
+        if ended is None or ended >= 0:
+            return ""
+        return KILLED if ended == -signal.SIGKILL else "decoding it crashes"
 
     def _ask(self, paths: Sequence[str], size: int) -> Block:
         if self._child is None:
             raise EOFError
-        late = threading.Timer(SECONDS, self._child.kill)
+        self._late = False
+        late = threading.Timer(SECONDS, self._stop, [self._child])
         late.daemon = True
         late.start()
         try:
@@ -93,6 +101,10 @@ class Process:
             return _ask(self._child.stdin, self._child.stdout, paths, size)
         finally:
             late.cancel()
+
+    def _stop(self, child: subprocess.Popen[bytes]) -> None:
+        self._late = True
+        child.kill()
 
 
 class Here:

@@ -144,7 +144,7 @@ class Run:
             raise UserError(f"{self._culprit(error)}{error}") from error
         if self.labelling.kind == "many":
             check_labelling(self.plan, options.head, self.job.label)
-        if self._solves_only() and (key := next((key for key in self.job.given if key.split("_")[0] == "head"), None)):
+        if self._solves_only() and (key := self._useless()):
             raise UserError(f"{self.job.where(key)}: strategy {options.plugin} solves for its own head; leave it out")
         self.graph = _graft(self.plan, self.backbone, self.job.label)
         pixels = streams["train"].pixels.rows
@@ -240,6 +240,12 @@ class Run:
 
     def _solves_only(self) -> bool:
         return all(isinstance(phase, Solve) for phase in self.plan.phases)
+
+    def _useless(self) -> str | None:
+        """A given option of the head that is not the default's, where the strategy solves for its own."""
+        head = self.job.options.head != RunOptions.model_fields["head"].default
+        changed = {"head"} if head else {f"head_{key}" for key in self.job.head.model_dump(exclude_defaults=True)}
+        return next((key for key in self.job.given if key in changed), None)
 
     def _culprit(self, error: UserError) -> str:
         """The flag or file of the one strategy option that holds the offending value."""

@@ -1,0 +1,136 @@
+"""Trials: processes that are killed, memory that runs out, losses that are no numbers, clocks that go backwards."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from workshop import OFTEN, PLANS, Workshop, check, check_nothing_half_written, check_same, check_sentence, weights
+
+from tlapp.engine import state
+from tlapp.engine.saved import SavedRun
+from tlapp.errors import UserError
+
+
+def killed(shop: Workshop, seed: int) -> str:
+    """kill -9 at random moments, then --resume: the same to the bit as the run that was left in peace."""
+    dice, plan = random.Random(seed), list(PLANS)[seed % len(PLANS)]
+    whole, folder = shop.whole(plan), shop.fresh("killed")
+    cache = shop.fresh("cache") if dice.random() < 0.5 else None
+    places = []
+    for _ in range(dice.randint(1, 3)):
+        process = shop.start(*shop.again(plan, folder), cache=cache, constants=OFTEN)
+        if dice.random() < 0.7:  # loading takes half of the time of these small runs
+            process.until("plan:")
+        time.sleep(dice.uniform(0.02, 0.8 * whole.seconds))
+        process.kill()
+        if process.wait().code != -signal.SIGKILL:
+            break
+        places.append(place(folder))
+        check_unfinished(folder)
+    if not (folder / "metrics.json").exists():
+        ended = shop.run(*shop.again(plan, folder), cache=cache, constants=OFTEN)
+        check(ended.code == 0, ended.said)
+    check_same(folder, whole.folder)
+    return f"{plan}: resumed, equal to the bit (killed {', '.join(places) or 'too late'})"
+
+
+def place(folder: Path) -> str:
+    """Where a run was when it was killed."""
+    if not (folder / "splits.csv").is_file():
+        return "before it began"
+    if (folder / "model.keras").is_file():
+        return "at its end"
+    found = state.read(folder / "checkpoints" / "state.npz")
+    return f"in phase {found.phase + 1}" if found else "before its first checkpoint"
+
+
+def check_unfinished(folder: Path) -> None:
+    """A run that was killed has nothing half-written, and is not taken for a finished one."""
+    check_nothing_half_written(folder, killed=True)
+    if not (folder / "metrics.json").exists():
+        with pytest.raises(UserError, match=r"did not finish|is no run"):
+            SavedRun(folder)
+
+
+def out_of_memory(shop: Workshop, seed: int) -> str:
+    """A limit on memory (RLIMIT_AS) that the run needs more than."""
+    dice, folder = random.Random(seed), shop.fresh("memory")
+    more = int(dice.uniform(100, 900)) << 20
+    words = [*shop.train("full", folder), "--image-size", "512", "--batch-size", "1024"]
+    ended = shop.run(*words, more_memory=more, cache=shop.fresh("cache"))
+    check_nothing_half_written(folder, killed=ended.code < 0)
+    if ended.code == 0:
+        return "enough after all"
+    if ended.code < 0:
+        return f"ended by the system ({signal.Signals(-ended.code).name}), nothing half-written"
+    check_sentence(ended, "memory", "--batch-size", "--image-size")
+    return "told, with the settings to lower"
+
+
+def no_number(shop: Workshop, seed: int) -> str:
+    """A loss that is no number: the strategy's own from some step on, or by a learning rate far too high."""
+    dice, folder = random.Random(seed), shop.fresh("nan")
+    if seed % 2:
+        words = [*shop.train("partial", folder), "--learning-rate", "1e38", "--clip-norm", "1e30"]
+        ended = shop.run(*words, constants=OFTEN)
+        check_sentence(ended, "phase tune, epoch ", "step ", "--learning-rate", "checkpoints/best.keras")
+    else:
+        words = turns_bad(shop, folder, dice.uniform(0.05, 0.95))
+        ended = shop.run(*words, constants=OFTEN)
+        check_sentence(ended, "phase bad, epoch ", "step ", "strategy's own loss", "checkpoints/best.keras", code=3)
+    check_nothing_half_written(folder)
+    check(all_finite(folder), f"{folder}: a checkpoint that is no number")
+    return "told, with phase, epoch and step; the best weights kept"
+
+
+def turns_bad(shop: Workshop, folder: Path, at: float) -> list[str]:
+    """Train by the strategy whose loss turns bad."""
+    words = shop.train("a loss that draws", folder)
+    words[words.index("draws")] = "turns-bad"
+    return [*words, "--at", str(at)]
+
+
+def all_finite(folder: Path) -> bool:
+    """Whether the weights in what a run left are numbers."""
+    values = weights(folder / "checkpoints" / "best.keras").values()
+    found = state.read(folder / "checkpoints" / "state.npz")
+    return bool(values) and all(np.isfinite(v).all() for v in [*values, *(found.variables if found else [])])
+
+
+def clock(shop: Workshop, seed: int) -> str:
+    """A clock that begins yesterday and runs backwards, and a cache that was used tomorrow."""
+    plan = list(PLANS)[seed % len(PLANS)]
+    whole, folder, cache = shop.whole(plan), shop.fresh("clock"), shop.fresh("cache")
+    for target in (shop.fresh("clock"), folder):
+        ended = shop.run(*shop.train(plan, target), cache=cache, constants=OFTEN, clock="backwards")
+        check(ended.code == 0, ended.said)
+        for path in cache.iterdir():
+            os.utime(path, (time.time() + 86_400,) * 2)
+    check_same(folder, whole.folder)
+    return "nothing noticed"
+
+
+def worker(shop: Workshop, seed: int) -> str:
+    """The processes that decode pictures are killed while they do."""
+    dice, plan = random.Random(seed), "feature-extract"
+    whole, folder = shop.whole(plan), shop.fresh("worker")
+    constants = {"tlapp.engine.decode._WORTH_PROCESSES": 1}
+    process = shop.start(*shop.train(plan, folder), cache=shop.fresh("cache"), constants=constants)
+    killed = 0
+    for _ in range(3):
+        time.sleep(dice.uniform(0.02, 0.4))
+        for child in process.children():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+                killed += 1
+    ended = process.wait()
+    check(ended.code == 0, ended.said)
+    check_same(folder, whole.folder)
+    return "finished, equal to the bit" if killed else "finished before it was killed"
