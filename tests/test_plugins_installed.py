@@ -95,7 +95,8 @@ def test_several_labels_a_picture(place):
     assert judged["n"] == len(rows) and judged["map"] > 0.5 and judged["classes"]["bright"]["n"] == len(rows) // 2
     call(place, "pip", "uninstall", "--quiet", "--yes", "tlapp-multilabel")  # what it trained does not need it
     call(place, "tlapp", "export", "several-run", "--format", "tflite")
-    assert json.loads(call(place, "tlapp", "verify", "several-run/export/tflite", "--json"))["pictures"] == 8
+    tested = json.loads((place / "several-run" / "metrics.json").read_text())["images"]["test"]
+    assert json.loads(call(place, "tlapp", "verify", "several-run/export/tflite", "--json"))["pictures"] == min(8, tested) > 0
 
 
 def test_a_project_that_new_writes_installs_trains_and_is_certified(place):
