@@ -16,8 +16,8 @@ class Batch(NamedTuple):
     """Examples of one stream as a loss sees them.
 
     x is the activation at the cut (a tuple of tensors where several cross it); y is float (batch, classes), rows summing to 1
-    (several hot where the head's labels are "many"), or None for an unlabelled stream; weight is float (batch,). views holds the several versions of the same examples, each as x,
-    where the phase's augmentation makes more than one a step; x is the first.
+    (several hot where the head's labels are "many"), or None for an unlabelled stream; weight is float (batch,). views holds the
+    several versions of the same examples, each as x, where the phase's augmentation makes more than one a step; x is the first.
     """
 
     x: Any
