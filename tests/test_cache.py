@@ -36,7 +36,7 @@ def test_views_are_computed_once_and_told_apart(shapes, tmp_path, tensorflow):
     run = tiny_run(Viewed(), shapes, tmp_path / "a")
     assert run.outline.phases[0].front == "cached" and run.outline.phases[0].augment == "brighten"
     assert len(DRAWS) == len(set(DRAWS)) == 3  # 31 training pictures are one block a view
-    source = run._source(run.phases[0], run.cuts[0], "train")
+    source = run.streams.source(run.phases[0], run.cuts[0], "train")
     first, second = source.take(np.arange(6), 1)[0], source.take(np.arange(6), 2)[0]
     assert not np.array_equal(first, second)
     assert np.array_equal(first, source.take(np.arange(6), 4)[0])
