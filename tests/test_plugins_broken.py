@@ -79,7 +79,7 @@ SAID = [
     ([*TRAIN, "plan-raises"], "plan() failed: KeyError: 'stage9'"),
     ([*TRAIN, "no-phases"], "plan() must return a Plan with at least one phase. Received: None"),
     ([*TRAIN, "misses-stage"], "phase head gives no rate for stage top of tiny:tiny"),
-    ([*TRAIN, "nan"], "phase head, epoch 1: the loss mine is no longer a finite number"),
+    ([*TRAIN, "nan"], "phase head, epoch 1, step 1: the loss mine is no longer a finite number"),
     ([*TRAIN, "loss-raises"], "phase head: its loss failed: KeyError: 'target'"),
     ([*TRAIN, "part-raises"], "phase head: its part mine failed: ZeroDivisionError"),
     ([*TRAIN, "sampler-raises"], "phase head: its sampler failed: IndexError"),
