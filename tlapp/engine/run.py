@@ -314,7 +314,7 @@ class Run:
         if phase.labeller is not None:
             given = (left.labels[0], left.labels[1]) if left else phase.labeller(*self.streams.describe(net, where))
         feeds = {name: self.streams.feed(phase, where, name, given) for name in phase.streams}
-        judge = self.streams.judge(net, where, phase)
+        judge = self._judge(net, where, phase)
         fitting = Fitting(net, feeds, self.job.options, self.job.options.seed * 1009 + number, judge, best)
         touched = self._touched(number)
         if left:
@@ -346,7 +346,7 @@ class Run:
     def _renew(self, number: int, phase: Statistics, where: Cut) -> None:
         net = self._net(phase, where, {})
         best = self._best_before(number, net, None) or Best(net.state())
-        judge = self.streams.judge(net, where, phase)
+        judge = self._judge(net, where, phase)
         before = judge(0)
         best.begin(before)
         sources = [(self.streams.source(phase, where, name), len(self.dataset.streams[name])) for name in phase.streams]
@@ -357,6 +357,9 @@ class Run:
             self._tell(after._replace(best=best.update(after)))
             best.restore()
             self._lead = best.loss
+
+    def _judge(self, net: PhaseNet, where: Cut, phase: Phase) -> Callable[[int], Epoch]:
+        return self.streams.judge(net, where, phase)
 
     def _tell(self, epoch: Epoch) -> None:
         self.history.append(epoch)

@@ -29,10 +29,10 @@ class State(NamedTuple):
         history: of all phases up to now, as lists that JSON can hold.
         variables: of the network, the optimizers and the random generators, in the order in which the phase lists them.
         kept: the best weights so far.
+        solved: the head as a solver made it, in Keras's own format; empty where the head was built.
         base: the weights that alternative phases start from; empty where there are none.
         said: the class of each target picture, of every line of history that was judged there, (n,) int16.
         labels: of the target stream as the phase's labeller gave them, and their weights; empty where there is none.
-        solved: the head as a solver made it, in Keras's own format; empty where the head was built.
     """
 
     phase: int
@@ -43,10 +43,10 @@ class State(NamedTuple):
     history: list[Any]
     variables: list[np.ndarray]
     kept: list[np.ndarray]
+    solved: bytes = b""
     base: Sequence[np.ndarray] = ()
     said: Sequence[np.ndarray] = ()
     labels: Sequence[np.ndarray] = ()
-    solved: bytes = b""
 
 
 ARRAYS = ("variables", "kept", "base", "said", "labels")
@@ -90,6 +90,7 @@ def read(path: Path) -> State | None:
                 raise UserError(f"{path}: is a checkpoint of version {about['version']}; this tlapp reads version {VERSION}")
             counts = {kind: sum(name.startswith(f"{kind}-") for name in file.files) for kind in ARRAYS}
             arrays: dict[str, Any] = {kind: [file[f"{kind}-{i}"] for i in range(count)] for kind, count in counts.items()}
+            arrays |= {kind: tuple(arrays[kind]) for kind in ("base", "said", "labels")}
             solved = file["solved"].tobytes()
     except FileNotFoundError:
         return None

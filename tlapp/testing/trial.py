@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from tlapp.contracts import Fit
+from tlapp.contracts import Fit, Phase
 from tlapp.engine.fit import Epoch
 from tlapp.engine.report import Silent
 from tlapp.engine.run import Run
@@ -70,8 +71,8 @@ class Trial(Run):
         # By place, not by path: Keras numbers unnamed layers through a whole process.
         return {f"weight {i} {v.shape}": v.numpy() for i, v in enumerate(self.model().weights)}
 
-    def _validator(self, *given: Any) -> None:
-        return None
+    def _judge(self, net: Any, where: Any, phase: Phase) -> Callable[[int], Epoch]:
+        return lambda epoch: Epoch(phase.name, epoch, {}, {}, epoch == 0)
 
     def _fit(self, number: int, phase: Fit, *given: Any) -> None:
         before = weights(self.graph)
