@@ -6,6 +6,7 @@ import hashlib
 import math
 import os
 import pickle
+import pickletools
 from collections import OrderedDict
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -17,6 +18,9 @@ from tlapp.errors import UserError
 MAGIC = 0x1950A86A20F9469CFC6C
 KINDS = {"FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2", "LongStorage": "<i8", "IntStorage": "<i4"}
 
+
+MOST_NAMED = 1_000_000
+"""Values that a pickle may refer back to: a network of a thousand tensors names some ten thousand."""
 
 _BROKEN = (pickle.UnpicklingError, ValueError, TypeError, AttributeError, LookupError, EOFError, OSError, ArithmeticError,
            MemoryError, RecursionError)  # fmt: skip
@@ -78,14 +82,27 @@ def read(path: Path, sha256: str | None = None) -> dict[str, np.ndarray]:
         raise UserError(f"{path}: cannot be read as a file of tensors in PyTorch's old format: {error}") from error
 
 
+def _unpickled(file: IO[bytes]) -> Any:
+    """The next pickle of a file, looked at before it is read.
+
+    One that names a far place in the unpickler's memory would make it take all that there is.
+    """
+    begin = file.tell()
+    for operation, argument, _ in pickletools.genops(file):
+        if operation.name in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= argument <= MOST_NAMED:
+            raise ValueError(f"it names {argument} values")
+    file.seek(begin)
+    return Restricted(file).load()
+
+
 def _arrays(file: IO[bytes]) -> dict[str, np.ndarray]:
-    if Restricted(file).load() != MAGIC:
+    if _unpickled(file) != MAGIC:
         raise ValueError("it does not begin with PyTorch's mark")
     for _ in ("protocol version", "sizes of C types"):
-        Restricted(file).load()
-    tensors: dict[str, Tensor] = Restricted(file).load()
+        _unpickled(file)
+    tensors: dict[str, Tensor] = _unpickled(file)
     known = {tensor.storage.key: tensor.storage for tensor in tensors.values()}
-    numbers = {key: _numbers(file, known[key]) for key in Restricted(file).load()}
+    numbers = {key: _numbers(file, known[key]) for key in _unpickled(file)}
     return {name: _view(numbers[tensor.storage.key], tensor) for name, tensor in tensors.items()}
 
 

@@ -134,7 +134,8 @@ def _eight_bits(values: np.ndarray) -> np.ndarray:
     for top in (1.0, 255.0, 65535.0) if values.dtype.kind == "f" else (65535.0,):
         if low >= 0 and high <= top:
             return _rounded(numbers * (255 / top))
-    return _rounded((numbers - low) * (255 / (high - low or 1)))
+    with np.errstate(all="ignore"):  # values at the ends of what a float can hold
+        return _rounded((numbers - low) * (255 / (high - low or 1)))
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:
