@@ -1,0 +1,103 @@
+"""Broken pictures, a few hundred; `python tests/faults/fuzz.py 5000 0` and `pytest -m slow` read thousands."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+import fuzz
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tlapp.engine import crew, decode
+from tlapp.testing import pictures
+
+FILES = fuzz.corpus()
+MAGICS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"RIFF\0\0\0\0WEBP", b"BM", b"II*\0", b"MM\0*", b"")
+
+
+def test_the_corpus_itself_decodes(tmp_path):
+    for name, content in FILES.items():
+        (tmp_path / name).write_bytes(content)
+        assert fuzz.read(tmp_path / name) == "decoded"
+
+
+def test_mutants():
+    found = fuzz.in_a_process(600, 1)
+    assert found["decoded"] + found["named as bad"] == 600
+    assert min(found["decoded"], found["named as bad"]) > 50  # the mutants are neither all whole nor all hopeless
+    assert found["slowest"] < fuzz.SECONDS and found["peak_mb"] < fuzz.MEGABYTES
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(10))
+def test_mutants_by_the_thousand(seed):
+    found = fuzz.in_a_process(600, 100 + seed)
+    assert found["decoded"] + found["named as bad"] == 600
+
+
+@given(name=st.sampled_from(sorted(FILES)), edits=st.lists(st.tuples(st.integers(0, 4000), st.binary(max_size=8)), max_size=4))
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_edits(name, edits, tmp_path):
+    content = bytearray(FILES[name])
+    for at, piece in edits:
+        content[at % len(content) : at % len(content) + len(piece)] = piece
+    (tmp_path / name).write_bytes(content)
+    assert fuzz.read(tmp_path / name) in ("decoded", "named as bad")
+
+
+@given(magic=st.sampled_from(MAGICS), content=st.binary(max_size=200))
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_bytes(magic, content, tmp_path):
+    (tmp_path / "a.png").write_bytes(magic + content)
+    assert fuzz.read(tmp_path / "a.png") in ("decoded", "named as bad")
+
+
+# Pictures that end or hold up the process that decodes them ---------------------------------------------------------------------
+
+DEADLY = """
+import json, sys, os, time
+sys.path[:] = json.loads(sys.argv[1])
+from tlapp.engine import decode, images
+read = images.read
+def deadly(path, size):
+    if "002" in path:
+        {}
+    return read(path, size)
+images.read = deadly
+decode.serve()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="ends processes by signals")
+@pytest.mark.parametrize(
+    ("act", "reason"),
+    [
+        (f"os.kill(os.getpid(), {int(signal.SIGSEGV)})", "decoding it crashes"),
+        ("time.sleep(60)", "takes more than 3 seconds"),
+        ("raise ZeroDivisionError", None),
+        (f"os.kill(os.getpid(), {int(signal.SIGKILL)})", None),
+    ],
+    ids=["crashes", "hangs", "fails", "is killed"],
+)
+def test_a_picture_that_ends_its_decoder(act, reason, tmp_path, monkeypatch):
+    """It alone is bad; what somebody else did to the process is not held against it."""
+    monkeypatch.setattr(crew, "CHILD", DEADLY.format(act))
+    files = sorted(str(path) for path in pictures(tmp_path, 4, ["circle"]).rglob("*.png"))
+    expected = decode.decode(files, 32)
+    process = crew.Process(decode.decode)
+    monkeypatch.setattr(crew, "SECONDS", 3.0 if "sleep" in act else 60.0)  # to start takes about one
+    try:
+        found = process.decode(files, 32)
+    finally:
+        process.close()
+    if reason is None:
+        assert found.bad == {} and np.array_equal(found.pixels, expected.pixels) and found.digests == expected.digests
+    else:
+        assert list(found.bad) == [2] and reason in found.bad[2]
+        good = [0, 1, 3]
+        assert np.array_equal(found.pixels[good], expected.pixels[good])
+        assert os.path.basename(files[2]) == "002.png"
