@@ -89,7 +89,7 @@ def _unpickled(file: IO[bytes]) -> Any:
     """
     begin = file.tell()
     for operation, argument, _ in pickletools.genops(file):
-        if operation.name in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= argument <= MOST_NAMED:
+        if operation.name in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= (argument or 0) <= MOST_NAMED:
             raise ValueError(f"it names {argument} values")
     file.seek(begin)
     return Restricted(file).load()
