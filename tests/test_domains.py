@@ -176,7 +176,7 @@ def test_the_target_s_labels_change_nothing_but_its_metrics(name, domains, tmp_p
     first, known = adapted(STRATEGIES[name], (source, order), tmp_path / "a")
     second, other = adapted(STRATEGIES[name], (source, wrong), tmp_path / "b")
     assert (tmp_path / "a" / "history.csv").read_text() == (tmp_path / "b" / "history.csv").read_text()
-    for a, b in zip(first.model().weights, second.model().weights, strict=True):
+    for a, b in zip(first.work.model().weights, second.work.model().weights, strict=True):
         assert np.array_equal(a, b)
     assert known["test"] == other["test"] and known["target"]["loss"] != other["target"]["loss"]
 
@@ -184,7 +184,7 @@ def test_the_target_s_labels_change_nothing_but_its_metrics(name, domains, tmp_p
 def test_what_the_score_says_is_best_is_what_is_kept(domains, tmp_path, tensorflow):
     run, metrics = adapted(Adversarial(**QUICK), domains, tmp_path / "run")
     told = metrics["adaptation"]
-    looked = [epoch for epoch in run.history if epoch.target]
+    looked = [epoch for epoch in run.work.history if epoch.target]
     assert {epoch.phase for epoch in looked} == {"adabn", "coral", "mcc", "cdan", "dann"}
     best = max(looked, key=lambda epoch: epoch.target["score"])
     assert (told["adapted"]["phase"], told["adapted"]["epoch"]) == (best.phase, best.epoch)
@@ -197,7 +197,7 @@ def test_what_the_score_says_is_best_is_what_is_kept(domains, tmp_path, tensorfl
 
 def test_the_ramp_and_with_it_the_reversal_move_within_a_phase(domains, tmp_path, tensorflow):
     run, _ = adapted(Adversarial(method="dann", **{**QUICK, "epochs": 4}), domains, tmp_path / "run", patience=50)
-    ramps = [epoch.terms["ramp"] for epoch in run.history if epoch.phase == "dann" and epoch.epoch]
+    ramps = [epoch.terms["ramp"] for epoch in run.work.history if epoch.phase == "dann" and epoch.epoch]
     assert ramps == sorted(ramps) and ramps[0] < 0.6 < ramps[-1]
 
 
@@ -224,7 +224,7 @@ def test_reversing_lowers_the_domain_accuracy(domains, tmp_path, tensorflow):
     found = {}
     for reverses in (True, False):
         run, _ = adapted(Shifted(reverses=reverses), domains, tmp_path / str(reverses), patience=100)
-        found[reverses] = np.mean([epoch.terms["domain_accuracy"] for epoch in run.history[-5:]])
+        found[reverses] = np.mean([epoch.terms["domain_accuracy"] for epoch in run.work.history[-5:]])
     assert found[False] > 0.95 and found[True] < found[False] - 0.1
 
 
@@ -241,9 +241,9 @@ def test_statistics_are_those_of_the_pictures(domains, tmp_path, tensorflow):
 
     run, _ = adapted(Renew(), domains, tmp_path / "run")
     stream = run.dataset.streams["target"]
-    taps = keras.Model(run.graph.inputs, run.graph.get_layer("stem_conv").output)
+    taps = keras.Model(run.work.graph.inputs, run.work.graph.get_layer("stem_conv").output)
     seen = np.asarray(taps(stream.pixels.take(np.arange(len(stream))).astype(np.float32)))
-    norm = run.graph.get_layer("stem_norm")
+    norm = run.work.graph.get_layer("stem_norm")
     assert np.allclose(norm.moving_mean, seen.mean(axis=(0, 1, 2)), atol=1e-3)
     assert np.allclose(norm.moving_variance, seen.var(axis=(0, 1, 2)), rtol=1e-3)
 
@@ -289,7 +289,7 @@ def test_stopped_and_resumed_ends_the_same(name, at, domains, tmp_path, tensorfl
 
     monkeypatch.setattr(trainer, "BLOCK_BYTES", 1)
     expected, _ = adapted(STRATEGIES[name], domains, tmp_path / "whole")
-    count, phases = [0], {phase.name for phase in expected.phases}
+    count, phases = [0], {phase.name for phase in expected.work.phases}
 
     class Stop(Silent):
         def progress(self, task, done, of):

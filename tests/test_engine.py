@@ -44,7 +44,7 @@ def test_frozen_stay_live_move_and_batch_norm_is_untouched(name, shapes, tmp_pat
 
     before = weights(TinyBackbones().load("tiny").graph)
     run = tiny_run(make(name), shapes, tmp_path / "run", patience=50)
-    after = weights(run.graph)
+    after = weights(run.work.graph)
     assert set(before) == set(after)
     for path, value in before.items():
         moves = path.split("_")[0] in LIVE[name] and path.endswith("kernel")
@@ -73,7 +73,7 @@ def test_learns_and_leaves_a_complete_run(name, shapes, tmp_path, tensorflow):
 def test_same_seed_same_result_and_the_cache_is_memory_not_semantics(name, shapes, tmp_path, tensorflow):
     def history(folder, **options):
         run = tiny_run(make(name), shapes, tmp_path / folder, **options)
-        return (tmp_path / folder / "history.csv").read_text(), weights(run.graph)
+        return (tmp_path / folder / "history.csv").read_text(), weights(run.work.graph)
 
     first, again, uncached, other = history("a"), history("b"), history("c", cache="off"), history("d", seed=1)
     assert first[0] == again[0] == uncached[0] != other[0]
@@ -102,7 +102,7 @@ class Narrow(Strategy):
 def test_a_stage_between_frozen_ones_trains_alone(shapes, tmp_path, tensorflow):
     from tlapp.testing import TinyBackbones
 
-    before, after = weights(TinyBackbones().load("tiny").graph), weights(tiny_run(Narrow(), shapes, tmp_path / "run").graph)
+    before, after = weights(TinyBackbones().load("tiny").graph), weights(tiny_run(Narrow(), shapes, tmp_path / "run").work.graph)
     assert {path for path in before if not np.array_equal(before[path], after[path])} == {"middle_conv/kernel"}
 
 
@@ -110,7 +110,7 @@ def test_batch_norm_updates_where_it_is_asked_to(shapes, tmp_path, tensorflow):
     from tlapp.testing import TinyBackbones
 
     run = tiny_run(Narrow(batch_norm="update"), shapes, tmp_path / "run")
-    before, after = weights(TinyBackbones().load("tiny").graph), weights(run.graph)
+    before, after = weights(TinyBackbones().load("tiny").graph), weights(run.work.graph)
     moved = {path for path in before if not np.array_equal(before[path], after[path])}
     assert moved == {f"middle_norm/{name}" for name in ("gamma", "beta", "moving_mean", "moving_variance")} | {
         "middle_conv/kernel"
@@ -131,7 +131,7 @@ def test_rates_are_learning_rates(shapes, tmp_path, tensorflow, monkeypatch):
     before = weights(TinyBackbones().load("tiny").graph)
     options = {"batch_size": 64, "weight_decay": 0.0, "schedule": "constant", "clip_norm": 1e9}
     run = tiny_run(Step(), shapes, tmp_path / "run", **options)
-    after = weights(run.graph)
+    after = weights(run.work.graph)
     step = {s: np.median(np.abs(after[f"{s}_conv/kernel"] - before[f"{s}_conv/kernel"])) for s in ("middle", "top")}
     assert step["top"] == pytest.approx(0.01, rel=0.05)
     assert step["middle"] == pytest.approx(0.005, rel=0.05)
@@ -157,7 +157,7 @@ def test_a_high_learning_rate_never_ends_worse_than_it_began(shapes, tmp_path, t
     losses = [row.split(",") for row in (tmp_path / "run" / "history.csv").read_text().splitlines()]
     best = min(float(row[4]) for row in losses if row[0] == "warm-up" and row[2:4] == ["val", "loss"])
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["val"]["loss"] <= best + 1e-6
-    assert run.phases[-1].name == "tune"
+    assert run.work.phases[-1].name == "tune"
 
 
 @pytest.mark.parametrize(

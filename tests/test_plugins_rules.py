@@ -309,7 +309,7 @@ def test_only_and_affine_train_scales_and_shifts_on_stored_statistics(shapes, tm
 
     before = weights(TinyBackbones().load("tiny").graph)
     run = tiny_run(Scales(last=2), shapes, tmp_path / "run")
-    after = weights(run.graph)
+    after = weights(run.work.graph)
     moved = {path for path, value in before.items() if (value != after[path]).any()}
     assert moved == {f"{stage}_norm/{name}" for stage in ("middle", "top") for name in ("gamma", "beta")}
     assert run.outline.phases[0].trains == 2 * (16 + 24)

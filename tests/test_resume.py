@@ -59,11 +59,11 @@ def whole(shapes, tmp_path_factory):
 def test_stopped_at_any_block_and_resumed(name, at, whole, shapes, tmp_path, monkeypatch, capfd):
     """Blocks of one step, so that `at` counts steps and ends of epochs."""
     from tlapp.engine import trainer
-    from tlapp.engine.run import Run
+    from tlapp.engine.phases import Phases
 
     monkeypatch.setattr(trainer, "BLOCK_BYTES", 1)
     expected = whole(name)
-    before, count = Run.save_state, [0]
+    before, count = Phases.save_state, [0]
 
     def interrupt(self, *arguments):
         count[0] += 1
@@ -71,12 +71,12 @@ def test_stopped_at_any_block_and_resumed(name, at, whole, shapes, tmp_path, mon
             raise KeyboardInterrupt
         before(self)
 
-    monkeypatch.setattr("tlapp.engine.run.CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr(Run, "save_state", interrupt)
+    monkeypatch.setattr("tlapp.engine.phases.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(Phases, "save_state", interrupt)
     folder = tmp_path / "run"
     assert run(command(shapes, folder, name)) == 130
     assert f"tlapp train --resume {folder}" in capfd.readouterr().err
-    monkeypatch.setattr(Run, "save_state", before)
+    monkeypatch.setattr(Phases, "save_state", before)
     assert run(["train", "--resume", str(folder)]) == 0
     assert outcome(folder) == outcome(expected)
     for one, other in zip(weights(folder), weights(expected), strict=True):

@@ -64,7 +64,7 @@ def carry_out(
     trust: bool = False,
 ) -> Path | None:
     """Run settings through the engine; see `tlapp.engine.run.train`. The run's folder, or None for a dry run."""
-    from tlapp.engine.run import Job
+    from tlapp.engine.job import Job
     from tlapp.engine.run import train as run
 
     options = settings.options

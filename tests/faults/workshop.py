@@ -35,7 +35,7 @@ PLANS = {
     "a solved head that is tuned": ["--plugin", "solve-then-tune"],
     "a loss that draws": ["--plugin", "draws"],
 }
-OFTEN = {"tlapp.engine.run.CHECKPOINT_SECONDS": 0.0, "tlapp.engine.trainer.BLOCK_BYTES": 1}
+OFTEN = {"tlapp.engine.phases.CHECKPOINT_SECONDS": 0.0, "tlapp.engine.trainer.BLOCK_BYTES": 1}
 """A checkpoint after every step."""
 LONGEST = 180
 

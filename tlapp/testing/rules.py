@@ -93,7 +93,7 @@ def saved(subject: Subject) -> None:
     """The saved model opens without the plugin, being of Keras's own layers, and predicts what the trained one does."""
     trial = subject.trial()
     known = set(trial.job.provider.custom_layers().values())
-    for layer in trial.model().layers:
+    for layer in trial.work.model().layers:
         if type(layer) not in known and not type(layer).__module__.startswith("keras."):
             raise Broken(f"layer {layer.name} is a {type(layer).__module__}.{type(layer).__name__}; use layers of Keras's own")
     pictures = _pictures(trial)
@@ -174,7 +174,7 @@ def _pictures(trial: Any) -> np.ndarray:
 
 
 def _probabilities(trial: Any, pictures: np.ndarray) -> np.ndarray:
-    return trial.model().predict(pictures.astype(np.float32), batch_size=32, verbose=0)
+    return trial.work.model().predict(pictures.astype(np.float32), batch_size=32, verbose=0)
 
 
 def _same(found: np.ndarray, wanted: np.ndarray) -> None:

@@ -86,7 +86,7 @@ def _forbid(subject: Subject, norms_too: bool) -> None:
 
 
 def _variables(trial: Any) -> Iterator[tuple[Any, Any]]:
-    return ((layer, variable) for layer in trial.graph.layers for variable in layer.weights if "seed" not in variable.path)
+    return ((layer, variable) for layer in trial.work.graph.layers for variable in layer.weights if "seed" not in variable.path)
 
 
 def _may(layer: Any, variable: Any, moved: Moved, rate: float) -> bool:

@@ -110,7 +110,7 @@ class Subject:
         try:
             stopped.all()
         except KeyboardInterrupt:
-            stopped.save_state()
+            stopped.work.save_state()
         again = Trial(job, resume=True)
         again.all()
         return again
@@ -125,7 +125,7 @@ class Subject:
         return trial
 
     def _job(self, epochs: int, folder: Path) -> Any:
-        from tlapp.engine.run import Job
+        from tlapp.engine.job import Job
 
         strategy, head, provider, name = self.parts()
         options = RunOptions(**self._data(strategy), run=str(folder), **{**SETTINGS, **self.settings()})

@@ -93,7 +93,8 @@ def tiny_run(strategy: Strategy, data: str | Path, run: str | Path, head: Head |
         head: None for one dense layer.
         options: of the engine; see `tlapp.engine.options.RunOptions`.
     """
-    from tlapp.engine.run import Job, Run
+    from tlapp.engine.job import Job
+    from tlapp.engine.run import Run
 
     chosen = RunOptions(data=str(data), run=str(run), **{"batch_size": 8, **options})
     label = f"strategy {type(strategy).__name__}"
@@ -102,7 +103,7 @@ def tiny_run(strategy: Strategy, data: str | Path, run: str | Path, head: Head |
     under_way.load()
     under_way.make_plan()
     under_way.begin()
-    under_way.carry_out()
+    under_way.work.carry_out()
     under_way.finish()
     return under_way
 

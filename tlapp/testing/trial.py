@@ -9,6 +9,7 @@ import numpy as np
 
 from tlapp.contracts import Fit, Phase
 from tlapp.engine.fit import Epoch
+from tlapp.engine.phases import Phases
 from tlapp.engine.report import Silent
 from tlapp.engine.run import Run
 from tlapp.testing.subject import weights
@@ -44,19 +45,40 @@ class Interrupter(Listener):
             raise KeyboardInterrupt
 
 
+class Watched(Phases):
+    """Phases without early stopping, which note what each of them moved."""
+
+    def __init__(self, *given: Any):
+        super().__init__(*given)
+        self.moved: list[Moved] = []
+
+    def _judge(self, net: Any, where: Any, phase: Phase) -> Callable[[int], Epoch]:
+        return lambda epoch: Epoch(phase.name, epoch, {}, {}, epoch == 0)
+
+    def _fit(self, number: int, phase: Fit, *given: Any) -> None:
+        before = weights(self.graph)
+        super()._fit(number, phase, *given)
+        after = weights(self.graph)
+        self.moved.append(Moved(phase, frozenset(p for p in before if not np.array_equal(before[p], after[p], equal_nan=True))))
+
+
 class Trial(Run):
     """A run without early stopping: validation would put earlier weights back, and hide what trained."""
 
     def __init__(self, job: Any, resume: bool = False, listener: Listener | None = None):
-        super().__init__(job, listener or Listener(), resume)
-        self.moved: list[Moved] = []
+        super().__init__(job, listener or Listener(), resume, carrier=Watched)
+
+    @property
+    def moved(self) -> list[Moved]:
+        """What each phase moved, so far."""
+        return self.work.moved  # type: ignore[attr-defined]
 
     def all(self) -> None:
         """The whole run."""
         self.load()
         self.make_plan()
         self.begin()
-        self.carry_out()
+        self.work.carry_out()
         self.finish()
 
     def losses(self) -> dict[str, list[float]]:
@@ -69,13 +91,4 @@ class Trial(Run):
     def state(self) -> dict[str, np.ndarray]:
         """Every weight of the deployed model, in the order in which it holds them."""
         # By place, not by path: Keras numbers unnamed layers through a whole process.
-        return {f"weight {i} {v.shape}": v.numpy() for i, v in enumerate(self.model().weights)}
-
-    def _judge(self, net: Any, where: Any, phase: Phase) -> Callable[[int], Epoch]:
-        return lambda epoch: Epoch(phase.name, epoch, {}, {}, epoch == 0)
-
-    def _fit(self, number: int, phase: Fit, *given: Any) -> None:
-        before = weights(self.graph)
-        super()._fit(number, phase, *given)
-        after = weights(self.graph)
-        self.moved.append(Moved(phase, frozenset(p for p in before if not np.array_equal(before[p], after[p], equal_nan=True))))
+        return {f"weight {i} {v.shape}": v.numpy() for i, v in enumerate(self.work.model().weights)}

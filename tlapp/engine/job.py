@@ -1,0 +1,33 @@
+"""What the engine is asked to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tlapp.contracts import BackboneProvider, Head, Strategy
+from tlapp.engine.options import RunOptions
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a run needs, resolved: the engine looks no name up.
+
+    Attributes:
+        provider, backbone: where the backbone comes from, and its name there.
+        settings: everything, flat, as settings.yaml holds it.
+        given: the keys that a flag or a file set.
+        where: key -> the flag or file that set it, with its value.
+        label: the strategy's name, distribution and version, for errors.
+    """
+
+    options: RunOptions
+    strategy: Strategy
+    head: Head
+    provider: BackboneProvider
+    backbone: str
+    settings: Mapping[str, Any]
+    given: Collection[str]
+    where: Callable[[str], str]
+    label: str

@@ -1,0 +1,222 @@
+"""The phases of a run, one after the other, to be stopped and taken up again between any two blocks of steps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from tlapp.contracts import Fit, LoadedBackbone, Phase, Solve, Statistics
+from tlapp.engine import state
+from tlapp.engine.cut import Cut, cut
+from tlapp.engine.deploy import deployed
+from tlapp.engine.fit import Best, Epoch, Fitting
+from tlapp.engine.job import Job
+from tlapp.engine.net import PhaseNet
+from tlapp.engine.record import Record
+from tlapp.engine.report import Reporter
+from tlapp.engine.solve import solve
+from tlapp.engine.statistics import renew
+from tlapp.engine.streams import Streams
+from tlapp.errors import PluginError, TlappError
+
+CHECKPOINT_SECONDS = 10.0
+"""At most so much work is lost when a run is killed."""
+
+
+class Phases:
+    """Carries phases out on one network.
+
+    Args:
+        phases: with the augmentation that each is to have.
+        graph: pictures to features, with what was grafted.
+        layer: the head's, built.
+        streams: where the examples come from.
+        record: the run's folder.
+
+    Attributes:
+        cuts: where the frozen front of each phase ends.
+        layer: the head as it now stands; a solver replaces it.
+        history: the epochs so far.
+        seconds: spent on fronts and on training.
+    """
+
+    def __init__(
+        self, job: Job, phases: Sequence[Phase], graph: Any, backbone: LoadedBackbone, layer: Any, streams: Streams,
+        record: Record, reporter: Reporter,
+    ):  # fmt: skip
+        self.job, self.phases, self.graph, self.backbone, self.layer = job, phases, graph, backbone, layer
+        self.streams, self.record, self.reporter = streams, record, reporter
+        self.cuts = [cut(graph, phase.rates, backbone.stage_of) for phase in phases]
+        self.history: list[Epoch] = []
+        self.seconds = {"front": 0.0, "train": 0.0}
+        self._latest: state.State | None = None
+        self._written, self._told = time.monotonic(), 0
+        self._solved, self._lead = b"", float("inf")
+        self._base: list[Any] = []
+
+    def model(self) -> Any:
+        """The deployed model as it stands."""
+        return deployed(self.graph, self.layer, self.job.head.activation)
+
+    def last(self) -> tuple[PhaseNet, Cut]:
+        """The net of the last phase, and its cut."""
+        return self._net(self.phases[-1], self.cuts[-1], {}), self.cuts[-1]
+
+    def begin(self, left: state.State | None) -> None:
+        """Start, or go on from a state."""
+        self._latest = left
+        if left:
+            said = iter(left.said)
+            epochs = [Epoch(*row) for row in left.history]
+            self.history = [epoch._replace(said=next(said)) if epoch.target else epoch for epoch in epochs]
+        self._told = len(self.history)
+        self._written = time.monotonic()
+        self.record.history(self.history)
+
+    def carry_out(self) -> None:
+        """One after the other."""
+        import keras
+
+        left = self._latest
+        if left and left.solved:
+            self.layer, self._solved = state.unpack_layer(left.solved), left.solved
+        if any(phase.select == "target" for phase in self.phases):
+            self.streams.remember_target(cut(self.graph, self.backbone.facts.frozen(), self.backbone.stage_of))
+        for number, (phase, where) in enumerate(zip(self.phases, self.cuts, strict=True)):
+            if left and number < left.phase:
+                continue
+            # Each phase draws its own random numbers, so that a resumed run need not repeat what earlier ones drew.
+            keras.utils.set_random_seed(self.job.options.seed + 1 + number)
+            if left and number == left.phase:  # before the front is looked for: its weights are part of its key
+                touched = self._touched(number)
+                state.assign(touched, left.variables[: len(touched)], self.record.state)
+            began = time.perf_counter()
+            self.streams.remembered.prepare(self._ready(number))
+            self.seconds["front"] += time.perf_counter() - began
+            began = time.perf_counter()
+            if isinstance(phase, Fit):
+                self._fit(number, phase, where, left if left and number == left.phase else None)
+            elif isinstance(phase, Statistics):
+                self._renew(number, phase, where)
+            elif isinstance(phase, Solve):
+                self._solve(phase, where)
+            self.seconds["train"] += time.perf_counter() - began
+
+    def save_state(self) -> None:
+        """Write the latest state, if there is one."""
+        if self._latest is not None:
+            told = self.history[: self._told]
+            said = [epoch.said for epoch in told if epoch.said is not None]
+            history = [[*epoch[:5], dict(epoch.target)] for epoch in told]
+            state.write(self.record.state, self._latest._replace(history=history, said=said))
+            self._written = time.monotonic()
+
+    def _ready(self, number: int) -> list[Cut]:
+        """The cuts of this phase and of later ones whose fronts no phase from here to there trains: one pass serves them all."""
+        trained: set[int] = set()
+        ready = []
+        for phase, where in zip(self.phases[number:], self.cuts[number:], strict=True):
+            if phase.augment is None and not any(id(step.operation) in trained for step in where.front):
+                ready.append(where)
+            trained |= {id(s.operation) for s in where.rest if getattr(s.operation, "weights", ())}
+        return ready
+
+    def _touched(self, number: int) -> list[Any]:
+        """The variables that the phases before this one may have changed."""
+        return self._changed(range(number))
+
+    def _changed(self, numbers: Iterable[int]) -> list[Any]:
+        """The variables that phases may change, parts excepted."""
+        pairs = [(self.phases[n], self.cuts[n]) for n in numbers if not isinstance(self.phases[n], Solve)]
+        return list({id(v): v for phase, where in pairs for v in self._net(phase, where, {}).state()}.values())
+
+    def _net(self, phase: Phase, where: Cut, parts: Mapping[str, Any]) -> PhaseNet:
+        return PhaseNet(where, phase, self.backbone.stage_of, self.job.head, self.layer, parts)
+
+    def _solve(self, phase: Solve, where: Cut) -> None:
+        labels = self.streams.dataset.streams["train"].labels
+        assert labels is not None, "the pictures that train have labels"
+        self.layer = solve(phase, self.streams.source(phase, where, "train"), labels, len(self.streams.dataset.classes))
+        self._solved = state.pack_layer(self.layer, self.graph.outputs[0])
+
+    def _fit(self, number: int, phase: Fit, where: Cut, left: state.State | None) -> None:
+        import keras
+
+        parts = {name: factory() for name, factory in phase.parts.items()}
+        if bad := next((name for name, part in parts.items() if not isinstance(part, keras.Layer)), None):
+            raise PluginError(f"{self.job.label}: phase {phase.name}: part {bad} is no Keras layer")
+        net = self._net(phase, where, parts)
+        best = self._best_before(number, net, left)
+        given = None
+        if phase.labeller is not None:
+            given = (left.labels[0], left.labels[1]) if left else phase.labeller(*self.streams.describe(net, where))
+        feeds = {name: self.streams.feed(phase, where, name, given) for name in phase.streams}
+        judge = self._judge(net, where, phase)
+        fitting = Fitting(net, feeds, self.job.options, self.job.options.seed * 1009 + number, judge, best)
+        touched = self._touched(number)
+        if left:
+            fitting.restore(left, touched, self.record.state)
+            began = [epoch for epoch in self.history if (epoch.phase, epoch.epoch) == (phase.name, 0)]
+            fitting.first = began[0] if began else fitting.first
+
+        def pause() -> None:
+            also: dict[str, Any] = {"solved": self._solved, "base": self._base, "labels": given or ()}
+            self._latest = state.State(phase=number, history=[], **also, **fitting.capture(touched))
+            self._told = len(self.history)
+            if time.monotonic() - self._written >= CHECKPOINT_SECONDS:
+                self.save_state()
+
+        try:
+            given_up = fitting.run(self._tell, self.reporter.progress, pause)
+        except KeyboardInterrupt:
+            fitting.best.restore()
+            raise
+        except TlappError as error:
+            if not fitting.diverged:
+                raise
+            kept = self.record.model(self.model(), "checkpoints/best.keras")
+            raise type(error)(f"{error}; the best weights so far are in {kept}") from error
+        self._lead = fitting.best.loss
+        if given_up:
+            self.reporter.note(f"phase {phase.name}: stopped, {given_up}; the best weights before that are kept")
+
+    def _renew(self, number: int, phase: Statistics, where: Cut) -> None:
+        net = self._net(phase, where, {})
+        best = self._best_before(number, net, None) or Best(net.state())
+        judge = self._judge(net, where, phase)
+        before = judge(0)
+        best.begin(before)
+        sources = [(self.streams.source(phase, where, name), len(self.streams.dataset.streams[name])) for name in phase.streams]
+        renew(net, sources)
+        after = judge(1)
+        if phase.select == "target":
+            self._tell(before)
+            self._tell(after._replace(best=best.update(after)))
+            best.restore()
+            self._lead = best.loss
+
+    def _judge(self, net: PhaseNet, where: Cut, phase: Phase) -> Callable[[int], Epoch]:
+        return self.streams.judge(net, where, phase)
+
+    def _tell(self, epoch: Epoch) -> None:
+        self.history.append(epoch)
+        self.record.epoch(epoch)
+        self.reporter.epoch(epoch)
+
+    def _best_before(self, number: int, net: PhaseNet, left: state.State | None) -> Best | None:
+        """The best of the alternatives before this one, with the weights put back to what they all start from."""
+        if not self.phases[number].alternative:
+            return None
+        first = last = number
+        while first > 0 and self.phases[first - 1].alternative:
+            first -= 1
+        while last + 1 < len(self.phases) and self.phases[last + 1].alternative:
+            last += 1
+        variables = self._changed(range(first, last + 1))
+        if number == first and not left:
+            self._base = state.values(variables)
+        best = Best(variables, None if number == first else self._lead)
+        self._base = list(left.base) if left else self._base
+        state.assign(variables, self._base, self.record.state)
+        return best
