@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from tlapp_plugins import styles
 from tlapp_plugins.fine_tune import FineTune
 
-from tlapp.contracts import Backbone, Field, Fit, Rates
+from tlapp.contracts import Augment, Backbone, Field, Fit, LoadedBackbone, Phase, Plan, Rates, Statistics, Task
 
 PAIR = ("train", "target")
+Style = Literal[
+    "none", "auto", "mixed", "grey", "blur", "poster", "sketch", "silhouette", "recolour", "jitter", "shrink", "crop",
+    "randaugment", "augmix", "colour", "histogram", "fourier",
+]  # fmt: skip
+AUTO = ("mixed", "grey", "poster", "sketch", "silhouette", "colour", "histogram", "fourier")
+"""What `--style auto` tries."""
 
 
 class Adapt(FineTune):
-    """Train on the source; then adapt to the target, keeping what a score without labels says is best."""
+    """Train on the source; then adapt to the target, keeping what a score without labels says is best.
+
+    Features are standardised, each domain's by its own mean and deviation: AdaBN (Li et al. 2016,
+    https://arxiv.org/abs/1603.04779) where it costs nothing, behind the last stage.
+    """
 
     last: int = Field(2, ge=0, description="stages to train, counted from the output; 0 trains the head alone")
     decay: float = Field(1.0, gt=0, le=1, description="learning-rate factor a stage towards the input")
@@ -18,13 +33,49 @@ class Adapt(FineTune):
     source_epochs: int = Field(5, ge=0, description="epochs that train the stages on the source alone, at most")
     epochs: int = Field(15, ge=1, description="epochs of adapting, at most")
     learning_rate: float = Field(5e-4, gt=0, description="learning rate of the last stage and the head")
+    style: Style = Field("none", description="how pictures are changed; auto: what brings the source nearest to the target")
+    views: int = Field(6, ge=1, description="changed copies of each picture that are kept")
+
+    def plan(self, task: Task, backbone: Backbone) -> Plan:
+        target = Statistics(name="target-statistics", rates=backbone.frozen(), streams=("target",), select="target")
+        return Plan((*self.source(backbone, self.looks()), target, *self.adapting(backbone)), standardised)
+
+    @abstractmethod
+    def adapting(self, backbone: Backbone) -> tuple[Phase, ...]:
+        """The phases that adapt the source-only model."""
 
     def rates(self, backbone: Backbone) -> Rates:
         return backbone.last(self.last, self.decay)
 
-    def source(self, backbone: Backbone) -> tuple[Fit, ...]:
-        """The phases that make the source-only model."""
+    def source(self, backbone: Backbone, looks: Mapping[str, Any]) -> tuple[Phase, ...]:
+        """The phases that make the source-only model, of pictures that look as they say."""
+        begin = Statistics(name="source-statistics", rates=backbone.frozen(), **looks)
+        warm = Fit(name="warm-up", rates=backbone.frozen(), epochs=self.warmup, learning_rate=self.warmup_rate, **looks)
         if not (self.last and self.source_epochs):
-            return self.warm_up(backbone)
-        tune = Fit(name="source", rates=self.rates(backbone), epochs=self.source_epochs, learning_rate=self.learning_rate)
-        return (*self.warm_up(backbone), tune)
+            return (begin, warm)
+        rates, epochs = self.rates(backbone), self.source_epochs
+        return (begin, warm, Fit(name="source", rates=rates, epochs=epochs, learning_rate=self.learning_rate, **looks))
+
+    def looks(self) -> dict[str, Any]:
+        """A phase's augmentation, as its arguments."""
+        if self.style == "none":
+            return {}
+        if self.style == "auto":
+            return {"augments": tuple(self.augment(name) for name in AUTO)}
+        return {"augment": self.augment(self.style)}
+
+    def augment(self, name: str) -> Augment:
+        """A style as an augmentation."""
+        if name == "mixed":
+            return Augment(styles.mixed, self.views, name)
+        if name in styles.PLAIN:
+            return Augment(styles.Half(styles.PLAIN[name]), self.views, name)
+        return Augment(styles.Half(styles.TOWARDS_TARGET[name]), self.views, name, reference="target")
+
+
+def standardised(backbone: LoadedBackbone) -> Any:
+    """Features less their mean, over their deviation; `Statistics` phases say of which pictures."""
+    import keras
+
+    norm = keras.layers.BatchNormalization(center=False, scale=False, epsilon=1e-5, name="standardise")
+    return keras.Model(backbone.graph.inputs, norm(backbone.graph.outputs[0]))

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from tlapp_plugins import domain_losses
 from tlapp_plugins.adapt import PAIR, Adapt
 
-from tlapp.contracts import Backbone, Batch, Field, Fit, Net, Plan, Statistics, Task, UserError
+from tlapp.contracts import Backbone, Batch, Field, Fit, Net, Phase, Statistics, UserError
 
 METHODS = ("adabn", "coral", "mcc", "cdan", "dann")
 DISCRIMINATORS = ("dann", "cdan")
@@ -26,13 +26,13 @@ class Adversarial(Adapt):
     strength: float = Field(1.0, gt=0, description="factor of the adapting loss, at the end of its ramp")
     width: int = Field(128, ge=1, description="units of the domain classifier")
 
-    def plan(self, task: Task, backbone: Backbone) -> Plan:
+    def adapting(self, backbone: Backbone) -> tuple[Phase, ...]:
         if not self.last and self.method in FEATURES:
             raise UserError(
                 f"--last 0 trains no stage, and {self.method} works on what stages compute; use --last 1 or --method mcc"
             )
         methods = [each for each in METHODS if self.last or each not in FEATURES] if self.method == "auto" else [self.method]
-        return Plan((*self.source(backbone), *(self.adapt(method, backbone) for method in methods)))
+        return tuple(self.adapt(method, backbone) for method in methods)
 
     def adapt(self, method: str, backbone: Backbone) -> Fit | Statistics:
         """The phase of one method."""
@@ -42,7 +42,7 @@ class Adversarial(Adapt):
         return Fit(
             name=method, rates=self.rates(backbone), streams=PAIR, epochs=self.epochs, learning_rate=self.learning_rate,
             loss=Adapting(method, self.strength), parts={"domain": Classifier(self.width)} if method in DISCRIMINATORS else {},
-            select="target", alternative=rivals,
+            select="target", alternative=rivals, **self.looks(),
         )  # fmt: skip
 
 
@@ -69,7 +69,7 @@ class Adapting:
         import keras
 
         source, target = batches["train"], batches["target"]
-        features = net.features(source.x), net.features(target.x)
+        features = domain_losses.standardise(net.features(source.x)), net.features(target.x)
         outputs = [net.head(each) for each in features]
         ramp = self.strength * domain_losses.ramp(net.progress)
         logged = {

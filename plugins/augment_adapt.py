@@ -2,33 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from tlapp_plugins.adapt import Adapt
-from tlapp_plugins.styles import PLAIN, TOWARDS_TARGET, Half
+from tlapp_plugins.adapt import PAIR, Adapt, Style
+from tlapp_plugins.domain_losses import standardise
+from tlapp_plugins.mixing import LABELS, MIXES, Mixed
 
-from tlapp.contracts import Augment, Backbone, Field, Fit, Plan, Task
+from tlapp.contracts import Backbone, Batch, Field, Fit, Net, Phase, UserError
 
 
 class AugmentAdapt(Adapt):
-    """Train on source pictures that are made to look like the target's."""
+    """Train on source pictures that are made to look like the target's, or otherwise than they do."""
 
-    style: Literal["auto", "grey", "poster", "sketch", "colour", "histogram", "fourier"] = Field(
-        "auto", description="auto: the one that brings the source's features nearest to the target's"
+    style: Style | Literal["adain", "mixstyle", "mixup", "cutmix"] = Field(  # type: ignore[assignment]
+        "auto", description="how; auto: what brings the source's features nearest to the target's"
     )
-    views: int = Field(4, ge=1, description="changed copies of each picture that are kept")
 
-    def plan(self, task: Task, backbone: Backbone) -> Plan:
-        names = (*PLAIN, *TOWARDS_TARGET) if self.style == "auto" else (self.style,)
-        styles = tuple(self.augment(name) for name in names)
+    def source(self, backbone: Backbone, looks: Mapping[str, Any]) -> tuple[Phase, ...]:
+        return super().source(backbone, {})  # source-only is what the restyled pictures are held against
+
+    def looks(self) -> dict[str, Any]:
+        return {} if self.style in MIXES else super().looks()
+
+    def adapting(self, backbone: Backbone) -> tuple[Phase, ...]:
+        mixes = self.style in MIXES
+        if mixes and not self.last:
+            raise UserError(
+                f"--last 0 trains no stage, and --style {self.style} works before the first that trains; use --last 1"
+            )
         adapt = Fit(
-            name="adapt", rates=self.rates(backbone), streams=("train",), epochs=self.epochs, learning_rate=self.learning_rate,
-            augments=styles, select="target",
+            name="adapt", rates=self.rates(backbone), streams=PAIR if self.style == "adain" else ("train",), epochs=self.epochs,
+            learning_rate=self.learning_rate, loss=Mixed(self.style) if mixes else at_home,
+            parts={"mix": LABELS[self.style]} if self.style in LABELS else {}, select="target", **self.looks(),
         )  # fmt: skip
-        return Plan((*self.source(backbone), adapt))
+        return (adapt,)
 
-    def augment(self, name: str) -> Augment:
-        """A style as an augmentation."""
-        if name in PLAIN:
-            return Augment(Half(PLAIN[name]), self.views, name)
-        return Augment(Half(TOWARDS_TARGET[name]), self.views, name, reference="target")
+
+def at_home(net: Net, batches: Mapping[str, Batch]) -> Mapping[str, Any]:
+    """The head's loss on the source, standardised by itself."""
+    source = batches["train"]
+    return {"loss": net.task_loss(source, net.head(standardise(net.features(source.x))))}

@@ -13,6 +13,14 @@ def ramp(progress: Any, steepness: float = 10.0) -> Any:
     return 2.0 / (1.0 + keras.ops.exp(-steepness * progress)) - 1.0
 
 
+def standardise(features: Any) -> Any:
+    """Features (batch, size) less the batch's mean, over its deviation: a source's, where the network keeps the target's."""
+    import keras
+
+    mean, variance = keras.ops.moments(features, axes=0)
+    return (features - mean) / keras.ops.sqrt(variance + 1e-5)
+
+
 def reverse(x: Any, factor: Any) -> Any:
     """x itself, with a gradient that is -factor times what comes back (Ganin et al. 2016)."""
     import keras

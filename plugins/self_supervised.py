@@ -6,26 +6,42 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tlapp_plugins import styles
 from tlapp_plugins.adapt import Adapt
 
-from tlapp.contracts import Augment, Backbone, Batch, Field, Fit, Net, Plan, Task
+from tlapp.contracts import Augment, Backbone, Batch, Field, Fit, Net, Phase, Plan, Task
 
 
 class SelfSupervised(Adapt):
     """Learn from the target's pictures alone what stays the same when they are cropped and recoloured; then learn the source."""
 
-    method: Literal["simclr", "vicreg"] = Field("simclr", description="loss between two views of a picture")
+    method: Literal["simclr", "simsiam", "vicreg", "rotation"] = Field(
+        "simclr", description="loss between two views of a picture; rotation: which way up it is"
+    )
     pretrain_epochs: int = Field(10, ge=1, description="epochs on the target's pictures alone")
     width: int = Field(128, ge=2, description="size of the projections that are compared")
     views: int = Field(8, ge=2, description="changed copies of each picture that are kept")
 
+    def adapting(self, backbone: Backbone) -> tuple[Phase, ...]:
+        return ()
+
     def plan(self, task: Task, backbone: Backbone) -> Plan:
+        plan = super().plan(task, backbone)
         pretrain = Fit(
             name="pretrain", rates=self.rates(backbone), streams=("target",), epochs=self.pretrain_epochs,
-            learning_rate=self.learning_rate, loss=Compare(self.method), parts={"project": Projector(self.width)},
-            augment=Augment(crop_and_colour, self.views, "crop-and-colour", per_step=2),
+            learning_rate=self.learning_rate, **self.pretext(),
         )  # fmt: skip
-        return Plan((pretrain, *self.source(backbone)))
+        return Plan((pretrain, *plan.phases), plan.graft)
+
+    def pretext(self) -> dict[str, Any]:
+        """What is to be learnt without labels, as a phase's arguments."""
+        if self.method == "rotation":
+            return {"loss": upright, "parts": {"turn": turn}, "augment": Augment(rotated, TURNS, "rotated", per_step=TURNS)}
+        parts = {"project": Projector(self.width)}
+        if self.method == "simsiam":
+            parts["predict"] = Projector(self.width)
+        crops = Augment(crop_and_colour, self.views, "crop-and-colour", per_step=2)
+        return {"loss": Compare(self.method), "parts": parts, "augment": crops}
 
 
 @dataclass(frozen=True)
@@ -48,6 +64,9 @@ class Compare:
 
     def __call__(self, net: Net, batches: Mapping[str, Batch]) -> Mapping[str, Any]:
         a, b = (net.part("project")(net.features(view)) for view in batches["target"].views)
+        if self.method == "simsiam":
+            predict = net.part("predict")
+            return {"simsiam": (simsiam(predict(a), b) + simsiam(predict(b), a)) / 2.0}
         return {self.method: simclr(a, b) if self.method == "simclr" else vicreg(a, b)}
 
 
@@ -62,6 +81,18 @@ def simclr(a: Any, b: Any, temperature: float = 0.2) -> Any:
     likeness = ops.matmul(z, ops.transpose(z)) / temperature - 1e9 * ops.eye(2 * count)
     partner = ops.concatenate([ops.arange(count) + count, ops.arange(count)])
     return ops.mean(keras.losses.sparse_categorical_crossentropy(partner, likeness, from_logits=True))
+
+
+def simsiam(predicted: Any, other: Any) -> Any:
+    """Less the cosine of a prediction (batch, size) from one view and the other view's projection, which stands still.
+
+    Chen & He 2021, https://arxiv.org/abs/2011.10566
+    """
+    import keras
+
+    fixed = keras.ops.stop_gradient(other)
+    lengths = keras.ops.norm(predicted, axis=1) * keras.ops.norm(fixed, axis=1)
+    return -keras.ops.mean(keras.ops.sum(predicted * fixed, axis=1) / (lengths + 1e-6))
 
 
 def vicreg(a: Any, b: Any) -> Any:
@@ -80,19 +111,45 @@ def vicreg(a: Any, b: Any) -> Any:
     return total
 
 
-def crop_and_colour(pictures: Any, seed: int) -> Any:
-    """A random crop of 40 to 100 % of the area, a flip, brightness, contrast and saturation."""
+TURNS = 4
+
+
+def rotated(pictures: Any, seed: int) -> Any:
+    """Pictures turned by as many right angles as the seed leaves when divided by four."""
     import tensorflow as tf
 
-    count, size = tf.shape(pictures)[0], pictures.shape[1]
-    draws = tf.random.stateless_uniform((count, 7), (seed, 1))
-    side = tf.sqrt(0.4 + 0.6 * draws[:, 0])
-    top, left = draws[:, 1] * (1.0 - side), draws[:, 2] * (1.0 - side)
-    boxes = tf.stack([top, left, top + side, left + side], axis=1)
-    x = tf.image.crop_and_resize(pictures, boxes, tf.range(count), (size, size))
-    x = tf.where(draws[:, 3, None, None, None] < 0.5, tf.reverse(x, [2]), x)
+    return tf.image.rot90(pictures, seed % TURNS)
+
+
+def turn() -> Any:
+    """A classifier of turns."""
+    import keras
+
+    return keras.layers.Dense(TURNS)
+
+
+def upright(net: Net, batches: Mapping[str, Batch]) -> Mapping[str, Any]:
+    """How far each picture is turned, to be told from its features (Gidaris et al. 2018, https://arxiv.org/abs/1803.07728)."""
+    import keras
+
+    ops = keras.ops
+    said = [net.part("turn")(net.features(view)) for view in batches["target"].views]
+    losses = [
+        ops.mean(keras.losses.sparse_categorical_crossentropy(ops.full(ops.shape(each)[:1], number), each, from_logits=True))
+        for number, each in enumerate(said)
+    ]
+    right = [ops.mean(ops.cast(ops.equal(ops.argmax(each, axis=1), number), "float32")) for number, each in enumerate(said)]
+    return {"rotation": sum(losses) / TURNS, "rotation_accuracy": ops.stop_gradient(sum(right) / TURNS)}
+
+
+def crop_and_colour(pictures: Any, seed: int) -> Any:
+    """A random crop, mirrored or not, and its brightness, contrast and saturation."""
+    import tensorflow as tf
+
+    x = styles.crop(pictures, seed)
+    draws = tf.random.stateless_uniform((3, tf.shape(pictures)[0], 1, 1, 1), (seed, 8))
     grey = tf.image.rgb_to_grayscale(x)
-    x = grey + (x - grey) * (0.2 + 1.6 * draws[:, 4, None, None, None])
+    x = grey + (x - grey) * (0.2 + 1.6 * draws[0])
     mean = tf.reduce_mean(x, (1, 2), keepdims=True)
-    x = mean + (x - mean) * (0.6 + 0.8 * draws[:, 5, None, None, None])
-    return tf.clip_by_value(x * (0.6 + 0.8 * draws[:, 6, None, None, None]), 0.0, 255.0)
+    x = mean + (x - mean) * (0.6 + 0.8 * draws[1])
+    return tf.clip_by_value(x * (0.6 + 0.8 * draws[2]), 0.0, 255.0)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tlapp_plugins.adapt import PAIR, Adapt
+from tlapp_plugins.domain_losses import standardise
 
-from tlapp.contracts import Backbone, Batch, Field, Fit, Net, Plan, Task
+from tlapp.contracts import Backbone, Batch, Field, Fit, Net, Phase
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,21 +22,21 @@ class SelfTraining(Adapt):
     share: float = Field(0.9, gt=0, le=1, description="share of each class's answers that the last round trusts")
     epochs: int = Field(5, ge=1, description="epochs a round, at most")
 
-    def plan(self, task: Task, backbone: Backbone) -> Plan:
-        rounds = [self.round(number, backbone) for number in range(1, self.rounds + 1)]
-        return Plan((*self.source(backbone), *rounds))
+    def adapting(self, backbone: Backbone) -> tuple[Phase, ...]:
+        return tuple(self.round(number, backbone) for number in range(1, self.rounds + 1))
 
     def round(self, number: int, backbone: Backbone) -> Fit:
         """One round, from 1."""
         return Fit(
             name=f"round-{number}", rates=self.rates(backbone), streams=PAIR, epochs=self.epochs, select="target",
-            learning_rate=self.learning_rate, loss=both, labeller=Surest(self.share * number / self.rounds),
+            learning_rate=self.learning_rate, loss=both, labeller=Surest(self.share * number / self.rounds), **self.looks(),
         )  # fmt: skip
 
 
 def both(net: Net, batches: Mapping[str, Batch]) -> Mapping[str, Any]:
     """The head's loss on the source and on the target's pictures that were labelled."""
-    return {"loss": net.task_loss(batches["train"]), "target": net.task_loss(batches["target"])}
+    outputs = net.head(standardise(net.features(batches["train"].x)))
+    return {"loss": net.task_loss(batches["train"], outputs), "target": net.task_loss(batches["target"])}
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +15,18 @@ def grey(pictures: Any, seed: int) -> Any:
     return tf.repeat(tf.image.rgb_to_grayscale(pictures), 3, axis=-1)
 
 
+def blur(pictures: Any, seed: int, width: int = 5) -> Any:
+    """The mean of `width` x `width` pixels."""
+    import tensorflow as tf
+
+    return tf.nn.avg_pool2d(pictures, width, 1, "SAME")
+
+
 def poster(pictures: Any, seed: int) -> Any:
     """Four levels a channel, after a blur: flat areas of colour."""
     import tensorflow as tf
 
-    smooth = tf.nn.avg_pool2d(pictures, 5, 1, "SAME")
-    return tf.round(smooth / 85.0) * 85.0
+    return tf.round(blur(pictures, seed) / 85.0) * 85.0
 
 
 def sketch(pictures: Any, seed: int) -> Any:
@@ -29,6 +36,88 @@ def sketch(pictures: Any, seed: int) -> Any:
     edges = tf.image.sobel_edges(tf.image.rgb_to_grayscale(pictures))
     strength = tf.sqrt(tf.reduce_sum(tf.square(edges), axis=-1))
     return tf.repeat(tf.clip_by_value(255.0 - strength, 0.0, 255.0), 3, axis=-1)
+
+
+def silhouette(pictures: Any, seed: int) -> Any:
+    """Black where a picture is darker than a level of its own, drawn between 90 and 215, else white."""
+    import tensorflow as tf
+
+    level = tf.random.stateless_uniform((tf.shape(pictures)[0], 1, 1, 1), (seed, 2), 90.0, 215.0)
+    return tf.repeat(tf.where(tf.image.rgb_to_grayscale(blur(pictures, seed)) < level, 0.0, 255.0), 3, axis=-1)
+
+
+def recolour(pictures: Any, seed: int, levels: int = 5) -> Any:
+    """A palette of random colours, one a level of luminance; the lightest is white."""
+    import tensorflow as tf
+
+    count = tf.shape(pictures)[0]
+    grey_levels = tf.image.rgb_to_grayscale(blur(pictures, seed))[..., 0] * (levels / 256.0)
+    palette = tf.random.stateless_uniform((count, levels - 1, 3), (seed, 3), 0.0, 255.0)
+    palette = tf.concat([palette, tf.fill((count, 1, 3), 255.0)], axis=1)
+    return tf.gather(palette, tf.cast(tf.clip_by_value(grey_levels, 0.0, levels - 1.0), tf.int32), batch_dims=1)
+
+
+def jitter(pictures: Any, seed: int) -> Any:
+    """Any hue, and a saturation and contrast of 0.5 to 1.5 times."""
+    import tensorflow as tf
+
+    x = tf.image.stateless_random_hue(pictures / 255.0, 0.5, (seed, 4)) * 255.0
+    factors = tf.random.stateless_uniform((2, tf.shape(pictures)[0], 1, 1, 1), (seed, 5), 0.5, 1.5)
+    luminance = tf.image.rgb_to_grayscale(x)
+    x = luminance + (x - luminance) * factors[0]
+    mean = tf.reduce_mean(x, (1, 2), keepdims=True)
+    return tf.clip_by_value(mean + (x - mean) * factors[1], 0.0, 255.0)
+
+
+def shrink(pictures: Any, seed: int) -> Any:
+    """Each picture at 35 to 100 % of its side, anywhere on a ground of the colour of its corners."""
+    import tensorflow as tf
+
+    count, shape = tf.shape(pictures)[0], pictures.shape[1:3]
+    draws = tf.random.stateless_uniform((count, 3), (seed, 6))
+    side = 1.0 / (0.35 + 0.65 * draws[:, 0])
+    top, left = (1.0 - side) * draws[:, 1], (1.0 - side) * draws[:, 2]
+    corners = tf.stack([pictures[:, 0, 0], pictures[:, 0, -1], pictures[:, -1, 0], pictures[:, -1, -1]], axis=1)
+    ground = tf.reduce_mean(tf.sort(corners, axis=1)[:, 1:3], axis=1)[:, None, None]
+    boxes = tf.stack([top, left, top + side, left + side], axis=1)
+    return tf.image.crop_and_resize(pictures - ground, boxes, tf.range(count), shape) + ground
+
+
+def crop(pictures: Any, seed: int) -> Any:
+    """A random crop of 40 to 100 % of the area, and every other picture mirrored."""
+    import tensorflow as tf
+
+    count, shape = tf.shape(pictures)[0], pictures.shape[1:3]
+    draws = tf.random.stateless_uniform((count, 4), (seed, 1))
+    side = tf.sqrt(0.4 + 0.6 * draws[:, 0])
+    top, left = draws[:, 1] * (1.0 - side), draws[:, 2] * (1.0 - side)
+    boxes = tf.stack([top, left, top + side, left + side], axis=1)
+    x = tf.image.crop_and_resize(pictures, boxes, tf.range(count), shape)
+    return tf.where(draws[:, 3, None, None, None] < 0.5, tf.reverse(x, [2]), x)
+
+
+def randaugment(pictures: Any, seed: int) -> Any:
+    """RandAugment (Cubuk et al. 2020, https://arxiv.org/abs/1909.13719), as Keras has it."""
+    import keras
+
+    return _seeded(keras.layers.RandAugment(value_range=(0, 255), seed=seed), pictures, seed)
+
+
+def augmix(pictures: Any, seed: int) -> Any:
+    """AugMix (Hendrycks et al. 2020, https://arxiv.org/abs/1912.02781), as Keras has it."""
+    import keras
+
+    return _seeded(keras.layers.AugMix(value_range=(0, 255), seed=seed), pictures, seed)
+
+
+def _seeded(layer: Any, pictures: Any, seed: int) -> Any:
+    """A Keras augmentation with Python's generator, which some of them draw from as well, seeded and then put back."""
+    state = random.getstate()
+    random.seed(seed)
+    try:
+        return layer(pictures, training=True)
+    finally:
+        random.setstate(state)
 
 
 def colour(pictures: Any, seed: int, target: Any) -> Any:
@@ -65,8 +154,27 @@ def fourier(pictures: Any, seed: int, target: Any, share: float = 0.05) -> Any:
     return tf.clip_by_value(changed, 0.0, 255.0)
 
 
-PLAIN = {"grey": grey, "poster": poster, "sketch": sketch}
+PLAIN = {
+    "grey": grey, "blur": blur, "poster": poster, "sketch": sketch, "silhouette": silhouette, "recolour": recolour,
+    "jitter": jitter, "shrink": shrink, "crop": crop, "randaugment": randaugment, "augmix": augmix,
+}  # fmt: skip
 TOWARDS_TARGET = {"colour": colour, "histogram": histogram, "fourier": fourier}
+PLACES, LOOKS = ("shrink", "crop"), ("poster", "sketch", "grey", "silhouette", "recolour", "jitter")
+"""What `mixed` draws from."""
+
+
+def mixed(pictures: Any, seed: int) -> Any:
+    """Each picture as it is, shrunk or cropped, and then as it is or in one of the `LOOKS`: many appearances, one meaning."""
+    import tensorflow as tf
+
+    draws = tf.random.stateless_uniform((2, tf.shape(pictures)[0], 1, 1, 1), (seed, 7))
+    for row, names in zip(draws, (PLACES, LOOKS), strict=True):
+        changed = pictures
+        for number, name in enumerate(names, 1):
+            here = tf.cast(row * (len(names) + 1), tf.int32) == number
+            changed = tf.where(here, PLAIN[name](pictures, seed + number), changed)
+        pictures = changed
+    return pictures
 
 
 @dataclass(frozen=True)

@@ -79,9 +79,11 @@ class Augment:
 
     Attributes:
         apply: ((batch, size, size, 3) float32 0-255 tensor, integer seed) -> the same shape and range.
-        views: None draws afresh each epoch (nothing is cached); K makes K seeded copies of each picture, which are.
+        views: None draws afresh each epoch (nothing is cached); K makes K seeded copies of each picture, which are. The seed of
+            copy k (from 0) leaves k when divided by K.
         name: part of the cache's key and of the printed plan.
-        per_step: versions of each picture that a step sees, as `Batch.views`; with `views`, at most as many.
+        per_step: versions of each picture that a step sees, as `Batch.views`; with `views`, at most as many; if as many,
+            they are all the copies, in order.
         reference: a stream whose pictures `apply` gets as a third argument, of the first one's shape and drawn at random; that
             stream itself stays as it is.
     """

@@ -14,7 +14,7 @@ from tlapp.engine import store
 from tlapp.engine.cut import Cut
 from tlapp.engine.front import Front, digest
 
-READER = 2
+READER = 3
 """Version of what is stored; older entries are not found."""
 
 MEMORY = 256 * 2**20
@@ -44,17 +44,25 @@ class Pixels:
 
 
 class Augmented:
-    """Pictures changed at random, another way at each draw; `reference` are those that the augmentation looks at."""
+    """Pictures changed at random, another way at each draw.
 
-    def __init__(self, pictures: Pixels, augment: Augment, seed: int, reference: Pixels | None = None):
-        self.pictures, self.augment, self.seed, self.reference = pictures, augment, seed, reference
+    Args:
+        reference: pictures that the augmentation looks at.
+        copy: number of the one copy to make, whatever the draw; None for one a draw.
+    """
+
+    def __init__(self, pictures: Pixels, augment: Augment, seed: int, reference: Pixels | None = None, copy: int | None = None):
+        self.pictures, self.augment, self.seed, self.reference, self.copy = pictures, augment, seed, reference, copy
 
     def take(self, rows: np.ndarray, draw: int) -> tuple[np.ndarray, ...]:
         import tensorflow as tf
 
         (pixels,) = self.pictures.take(rows, draw)
         first = int(self.pictures.rows[rows[0]])
-        seed = int(np.random.SeedSequence([self.seed, draw, first]).generate_state(1)[0] >> 1)
+        number = draw if self.copy is None else self.copy
+        seed = int(np.random.SeedSequence([self.seed, number, first]).generate_state(1)[0] >> 2)
+        if copies := self.augment.views:
+            seed += (number - seed) % copies
         others = () if self.reference is None else (tf.constant(self._others(self.reference, seed, len(rows)), tf.float32),)
         return (np.asarray(self.augment.apply(tf.constant(pixels, tf.float32), seed, *others)),)
 
@@ -89,13 +97,13 @@ class Stored:
 
 
 class Views:
-    """Several stored versions of each picture; each draw takes one of them for each row."""
+    """Several stored copies of each picture; each draw takes one of them for each row, all rows the same where `together`."""
 
-    def __init__(self, views: Sequence[Stored]):
-        self.views = views
+    def __init__(self, views: Sequence[Stored], together: bool):
+        self.views, self.together = views, together
 
     def take(self, rows: np.ndarray, draw: int) -> tuple[np.ndarray, ...]:
-        choice = (rows * 7919 + draw) % len(self.views)
+        choice = (rows * (0 if self.together else 7919) + draw) % len(self.views)
         parts = [view.take(rows, draw) for view in self.views]
         return tuple(np.stack(tables)[choice, np.arange(len(rows))] for tables in zip(*parts, strict=True))
 
@@ -120,14 +128,22 @@ class Remembered:
     def __init__(self, graph: Any, pixels: Any, key: str, seed: int, use: str, report: Callable[[str, int, int], None]):
         self.graph, self.pixels, self.key, self.seed, self.use, self.report = graph, pixels, key, seed, use, report
         self._open: dict[str, Any] = {}
+        self._coming: Sequence[tuple[Cut, Augment | None]] = ()
 
     def fits(self, cut: Cut, copies: int = 1) -> bool:
         """Whether the activations at a cut are kept: caching is on, there is a front, and they take at most half of the limit."""
         size = sum(row_bytes(tensor.shape[1:]) for tensor in cut.boundary) * len(self.pixels) * copies
         return self.use == "auto" and not cut.at_input and size <= store.limit() // 2
 
-    def prepare(self, cuts: Sequence[Cut]) -> None:
-        """Compute, in one pass over the pictures, what is not there yet for the cuts that are kept."""
+    def expect(self, coming: Sequence[tuple[Cut, Augment | None]]) -> None:
+        """Compute, in one pass over the pictures, what is not there yet for the cuts that are kept.
+
+        What is augmented comes later, at the first `source` of it, for all of its cuts at once.
+        """
+        self._coming = coming
+        self._prepare([cut for cut, augment in coming if augment is None])
+
+    def _prepare(self, cuts: Sequence[Cut]) -> None:
         tensors = {id(t): t for cut in cuts if self.fits(cut) for t in cut.boundary}
         missing = [tensor for tensor in tensors.values() if self._table(self._key(tensor)) is None]
         if missing:
@@ -138,27 +154,35 @@ class Remembered:
         pictures: Source = Pixels(self.pixels, rows)
         if augment is None:
             if self.fits(cut):
-                self.prepare([cut])
+                self._prepare([cut])
                 return Stored([self._table(self._key(tensor)) for tensor in cut.boundary], rows)
         elif augment.views and self.fits(cut, augment.views):
-            return Views([self._view(cut, rows, augment, view, reference) for view in range(augment.views)])
+            copies = [self._view(cut, rows, augment, view, reference) for view in range(augment.views)]
+            return Views(copies, augment.per_step == augment.views)
         else:
-            pictures = self._augmented(rows, augment, self.seed, reference)
+            pictures = self._augmented(rows, augment, reference)
         return pictures if cut.at_input else Computed(pictures, Front(self.graph, cut.boundary))
 
-    def _augmented(self, rows: np.ndarray, augment: Augment, seed: int, reference: np.ndarray | None) -> Augmented:
+    def _augmented(self, rows: np.ndarray, augment: Augment, reference: np.ndarray | None, copy: int | None = None) -> Augmented:
         others = None if reference is None else Pixels(self.pixels, reference)
-        return Augmented(Pixels(self.pixels, rows), augment, seed, others)
+        return Augmented(Pixels(self.pixels, rows), augment, self.seed, others, copy)
 
     def _view(self, cut: Cut, rows: np.ndarray, augment: Augment, view: int, reference: np.ndarray | None) -> Stored:
         about = [augment.name, self.seed, view, store.key_of(rows.tolist())]
         if reference is not None:
             about.append(store.key_of(reference.tolist()))
-        keys = [self._key(tensor, *about) for tensor in cut.boundary]
-        if any(self._table(key) is None for key in keys):
-            changed = self._augmented(rows, augment, self.seed + 1 + view, reference)
-            self._compute(list(cut.boundary), changed, keys, len(rows))
-        return Stored([self._table(key) for key in keys], np.arange(len(rows)))
+        keys = {id(tensor): self._key(tensor, *about) for tensor in cut.boundary}
+        if any(self._table(key) is None for key in keys.values()):
+            changed = self._augmented(rows, augment, reference, view)
+            tensors = self._wanted(cut, augment)
+            self._compute(tensors, changed, [self._key(tensor, *about) for tensor in tensors], len(rows))
+        return Stored([self._table(key) for key in keys.values()], np.arange(len(rows)))
+
+    def _wanted(self, cut: Cut, augment: Augment) -> list[Any]:
+        """What crosses this cut, and others to come whose pictures are augmented alike."""
+        copies = augment.views or 0
+        alike = [other for other, its in self._coming if its is not None and (its.name, its.views) == (augment.name, copies)]
+        return list({id(t): t for each in (cut, *alike) if self.fits(each, copies) for t in each.boundary}.values())
 
     def _key(self, tensor: Any, *about: object) -> str:
         return store.key_of(READER, self.key, digest(self.graph, tensor), *about)

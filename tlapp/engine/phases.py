@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from tlapp.contracts import Fit, LoadedBackbone, Phase, Solve, Statistics
+from tlapp.contracts import Augment, Fit, LoadedBackbone, Phase, Solve, Statistics
 from tlapp.engine import state
 from tlapp.engine.cut import Cut, cut
 from tlapp.engine.deploy import deployed
@@ -54,6 +54,7 @@ class Phases:
         self._written, self._told = time.monotonic(), 0
         self._solved, self._lead = b"", float("inf")
         self._base: list[Any] = []
+        self._plain: Best | None = None
 
     def model(self) -> Any:
         """The deployed model as it stands."""
@@ -85,6 +86,7 @@ class Phases:
             self.streams.remember_target(cut(self.graph, self.backbone.facts.frozen(), self.backbone.stage_of))
         for number, (phase, where) in enumerate(zip(self.phases, self.cuts, strict=True)):
             if left and number < left.phase:
+                self._remember_plain(number, phase, left)
                 continue
             # Each phase draws its own random numbers, so that a resumed run need not repeat what earlier ones drew.
             keras.utils.set_random_seed(self.job.options.seed + 1 + number)
@@ -92,7 +94,7 @@ class Phases:
                 touched = self._touched(number)
                 state.assign(touched, left.variables[: len(touched)], self.record.state)
             began = time.perf_counter()
-            self.streams.remembered.prepare(self._ready(number))
+            self.streams.remembered.expect(self._ready(number))
             self.seconds["front"] += time.perf_counter() - began
             began = time.perf_counter()
             if isinstance(phase, Fit):
@@ -102,6 +104,7 @@ class Phases:
             elif isinstance(phase, Solve):
                 self._solve(phase, where)
             self.seconds["train"] += time.perf_counter() - began
+        self._fall_back()
 
     def save_state(self) -> None:
         """Write the latest state, if there is one."""
@@ -112,13 +115,13 @@ class Phases:
             state.write(self.record.state, self._latest._replace(history=history, said=said))
             self._written = time.monotonic()
 
-    def _ready(self, number: int) -> list[Cut]:
+    def _ready(self, number: int) -> list[tuple[Cut, Augment | None]]:
         """The cuts of this phase and of later ones whose fronts no phase from here to there trains: one pass serves them all."""
         trained: set[int] = set()
         ready = []
         for phase, where in zip(self.phases[number:], self.cuts[number:], strict=True):
-            if phase.augment is None and not any(id(step.operation) in trained for step in where.front):
-                ready.append(where)
+            if not any(id(step.operation) in trained for step in where.front):
+                ready.append((where, phase.augment))
             trained |= {id(s.operation) for s in where.rest if getattr(s.operation, "weights", ())}
         return ready
 
@@ -162,6 +165,7 @@ class Phases:
 
         def pause() -> None:
             also: dict[str, Any] = {"solved": self._solved, "base": self._base, "labels": given or ()}
+            also["plain"] = self._plain.kept if self._plain else ()
             self._latest = state.State(phase=number, history=[], **also, **fitting.capture(touched))
             self._told = len(self.history)
             if time.monotonic() - self._written >= CHECKPOINT_SECONDS:
@@ -187,14 +191,35 @@ class Phases:
         judge = self._judge(net, where, phase)
         before = judge(0)
         best.begin(before)
+        if before.target and not phase.alternative and self._plain is None:
+            self._plain = Best(self._changed(range(number, len(self.phases))))
+            self._plain.begin(before)
         sources = [(self.streams.source(phase, where, name), len(self.streams.dataset.streams[name])) for name in phase.streams]
         renew(net, sources)
+        if not before.target:
+            return
         after = judge(1)
-        if phase.select == "target":
-            self._tell(before)
-            self._tell(after._replace(best=best.update(after)))
+        self._tell(before)
+        self._tell(after._replace(best=best.update(after)))
+        if phase.alternative:
             best.restore()
             self._lead = best.loss
+        else:
+            self._lead = -after.target["score"]
+
+    def _remember_plain(self, number: int, phase: Phase, left: state.State) -> None:
+        """Take the source-only weights of a phase that was over before the run was stopped from its checkpoint."""
+        judged = isinstance(phase, Statistics) and phase.select == "target" and not phase.alternative
+        if judged and self._plain is None and left.plain:
+            self._plain = Best(self._changed(range(number, len(self.phases))))
+            self._plain.kept = list(left.plain)
+            self._plain.begin(next(epoch for epoch in self.history if epoch.phase == phase.name))
+
+    def _fall_back(self) -> None:
+        """Put the source-only weights back if the target's score has never been better than theirs."""
+        if self._plain is not None and self._plain.loss < self._lead:
+            self._plain.restore()
+            self.reporter.note("the target's score says that adapting does not help; the source-only model is kept")
 
     def _judge(self, net: PhaseNet, where: Cut, phase: Phase) -> Callable[[int], Epoch]:
         return self.streams.judge(net, where, phase)

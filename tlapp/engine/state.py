@@ -14,7 +14,7 @@ import numpy as np
 
 from tlapp.errors import UserError
 
-VERSION = 2
+VERSION = 3
 ABOUT = ("phase", "epoch", "step", "terms", "best", "history")
 
 
@@ -33,6 +33,7 @@ class State(NamedTuple):
         base: the weights that alternative phases start from; empty where there are none.
         said: the class of each target picture, of every line of history that was judged there, (n,) int16.
         labels: of the target stream as the phase's labeller gave them, and their weights; empty where there is none.
+        plain: the source-only weights; empty before there are others.
     """
 
     phase: int
@@ -47,9 +48,10 @@ class State(NamedTuple):
     base: Sequence[np.ndarray] = ()
     said: Sequence[np.ndarray] = ()
     labels: Sequence[np.ndarray] = ()
+    plain: Sequence[np.ndarray] = ()
 
 
-ARRAYS = ("variables", "kept", "base", "said", "labels")
+ARRAYS = ("variables", "kept", "base", "said", "labels", "plain")
 
 
 def write(path: Path, state: State) -> None:
@@ -90,7 +92,7 @@ def read(path: Path) -> State | None:
                 raise UserError(f"{path}: is a checkpoint of version {about['version']}; this tlapp reads version {VERSION}")
             counts = {kind: sum(name.startswith(f"{kind}-") for name in file.files) for kind in ARRAYS}
             arrays: dict[str, Any] = {kind: [file[f"{kind}-{i}"] for i in range(count)] for kind, count in counts.items()}
-            arrays |= {kind: tuple(arrays[kind]) for kind in ("base", "said", "labels")}
+            arrays |= {kind: tuple(arrays[kind]) for kind in ARRAYS[2:]}
             solved = file["solved"].tobytes()
     except FileNotFoundError:
         return None
