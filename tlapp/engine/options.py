@@ -20,7 +20,7 @@ class RunOptions(Options):
     val: str | None = Field(None, description="class folders or CSV to validate with, instead of a split of --data")
     test: str | None = Field(None, description="class folders or CSV to test with, instead of a split of --data")
     target: str | None = Field(None, description="pictures of the domain to adapt to; labels, if any, only give its metrics")
-    aux: str | None = Field(None, description="a second labelled set, with its own classes")
+    aux: str | None = Field(None, description="a second labelled set, with its own classes; a share is held out to measure it")
     backbone: str = Field("keras-cv:efficientnet-lite0", description="pre-trained network: see `tlapp backbones list`")
     backbone_weights: str | None = Field(None, description="weights file of the backbone, or none for random ones")
     head: str = Field("linear", description="head: see `tlapp plugins list`")

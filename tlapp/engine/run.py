@@ -102,7 +102,7 @@ class Run:
     def make_plan(self) -> None:
         """Ask the strategy, check what it says, cut the network and tell the outline."""
         options, streams = self.job.options, self.dataset.streams
-        self.task = Task(self.dataset.classes, {name: len(stream) for name, stream in streams.items()})
+        self.task = Task(self.dataset.classes, {name: len(stream) for name, stream in streams.items()}, self.dataset.aux_classes)
         try:
             self.plan = make_plan(self.job.strategy, self.task, self.backbone.facts, self.job.label)
         except UserError as error:
@@ -152,6 +152,8 @@ class Run:
         self.record.model(self.work.model())
         net, where = self.work.last()
         results = {name: self.work.streams.metrics(net, where, name) for name in ("val", "test", "target")}
+        if self.work.aux is not None:
+            results["aux"] = self.work.streams.metrics(*self.work.last(self.work.aux), "aux_test")
         if told := adaptation(self.work.history, self.dataset.streams.get("target")):
             results["adaptation"] = told
         seconds = {"total": time.perf_counter() - self.started, "data": self.waited, **self.work.seconds}
