@@ -65,7 +65,8 @@ class Phases:
     def last(self, layer: Any = None) -> tuple[PhaseNet, Cut]:
         """The net of the last phase, with another layer for its head where one is given, and its cut."""
         phase, where = self.phases[-1], self.cuts[-1]
-        return PhaseNet(where, phase, self.backbone.stage_of, self.job.head, layer or self.layer, {}), where
+        layer = self.layer if layer is None else layer
+        return PhaseNet(where, phase, self.backbone.stage_of, self.job.head, layer, {}), where
 
     def begin(self, left: state.State | None) -> None:
         """Start, or go on from a state."""

@@ -83,7 +83,7 @@ def draw(rows: Sequence[Row]) -> Any:
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
     for number, row in enumerate(rows):
         top = MARGIN + number * step
-        pen.multiline_text((2 * MARGIN, top + MARGIN), "\n".join(textwrap.wrap(row.title, LETTERS)), "black", font)
+        pen.multiline_text((2 * MARGIN, top + MARGIN), _in_lines(row.title), "black", font)
         for place, pixels in enumerate(row.pictures):
             how = Image.Resampling.LANCZOS if len(pixels) > TILE else Image.Resampling.NEAREST
             sheet.paste(Image.fromarray(pixels).resize((TILE, TILE), how), (HEADER + place * step, top))
@@ -153,6 +153,10 @@ def changed(
     difference = np.abs(draws - ours.take(rows, 0)[0]).mean(axis=(2, 3, 4))
     strongest = draws[difference.argmax(axis=0), rows]
     return np.rint(np.clip(strongest, 0, 255)).astype(np.uint8), float((difference > 0).mean())
+
+
+def _in_lines(title: str) -> str:
+    return "\n".join(textwrap.wrap(title, LETTERS, max_lines=6, placeholder=" ..."))
 
 
 def _same(pictures: Any, seed: int) -> Any:
