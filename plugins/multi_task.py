@@ -12,7 +12,7 @@ from tlapp.contracts import Backbone, Batch, Field, Net, Plan, Task
 
 BOTH = ("train", "aux")
 SPEED = 20.0
-"""How much faster than a weight of the network an uncertainty learns: so it is at its best after some 80 steps (docs/domains.md)."""
+"""How much faster than a weight of the network an uncertainty learns, to be at its best after some 80 steps."""
 
 
 class MultiTask(Partial):

@@ -180,7 +180,7 @@ def _check_free(path: Path) -> None:
     try:
         with Image.open(path) as image:
             ours = image.info.get("Software") == MARK
-    except OSError:
+    except Exception:  # whatever Pillow raises, it is none of ours
         ours = False
     if not ours:
         raise UserError(f"--output {path}: is there already, and is no sheet that tlapp made; choose another name")
@@ -195,5 +195,6 @@ def _write(path: Path, sheet: Any) -> None:
         sheet.save(aside, "PNG", pnginfo=about)
         os.replace(aside, path)
     except OSError as error:
-        aside.unlink(missing_ok=True)
         raise UserError(f"--output {path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        aside.unlink(missing_ok=True)
