@@ -24,8 +24,12 @@ class FineTune(Strategy):
         """What trains after the warm-up."""
 
     def plan(self, task: Task, backbone: Backbone) -> Plan:
+        return Plan(self.phases(backbone))
+
+    def phases(self, backbone: Backbone) -> tuple[Fit, ...]:
+        """The warm-up, and what follows it."""
         tune = Fit(name="tune", rates=self.rates(backbone), epochs=self.epochs, learning_rate=self.learning_rate)
-        return Plan((*self.warm_up(backbone), tune))
+        return (*self.warm_up(backbone), tune)
 
     def warm_up(self, backbone: Backbone) -> tuple[Fit, ...]:
         """The warm-up, or nothing where it has no epochs."""

@@ -17,7 +17,13 @@ from tlapp.testing import pictures
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["plugins", "list"], ["plugins", "show", "partial"], ["train", "--plugin", "partial", "--help"]],
+    [
+        ["--help"],
+        ["plugins", "list"],
+        ["plugins", "show", "partial"],
+        ["train", "--plugin", "partial", "--help"],
+        ["preview", "--plugin", "augment-adapt", "--help"],
+    ],
 )
 def test_answers_without_tensorflow(arguments):
     code = (

@@ -22,8 +22,9 @@ def test_every_strategy_has_one():
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_it_dry_runs(path, tmp_path, capfd):
     data = pictures(tmp_path / "data", each=6)
-    adapts = ["--target", str(data)] if "target:" in path.read_text() and path.stem != "complete" else []
-    given = ["--config", str(path), "--data", str(data), *adapts, "--image-size", "32"]
+    own = [] if path.stem == "complete" else [key for key in ("target", "aux") if f"\n{key}:" in path.read_text()]
+    more = [word for key in own for word in (f"--{key}", str(data))]
+    given = ["--config", str(path), "--data", str(data), *more, "--image-size", "32"]
     assert run(["train", *given, "--dry-run", "--exports", "none"]) == 0
     assert "plan:" in capfd.readouterr().err
 

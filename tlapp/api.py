@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tlapp import guard, registry
 from tlapp.engine.memory import enough_memory
 from tlapp.engine.report import Reporter, Silent
 from tlapp.settings import Settings, resolve
+
+if TYPE_CHECKING:
+    from tlapp.engine.job import Job
 
 
 def train(config: str | Path | None = None, *, reporter: Reporter | None = None, trust: bool = False, **settings: Any) -> Any:
@@ -64,19 +68,34 @@ def carry_out(
     trust: bool = False,
 ) -> Path | None:
     """Run settings through the engine; see `tlapp.engine.run.train`. The run's folder, or None for a dry run."""
-    from tlapp.engine.job import Job
     from tlapp.engine.run import train as run
+
+    job = _job(settings, trust)
+    with guard.naming(job.label), enough_memory(job.options):
+        return run(job, reporter, dry, resume, exports)
+
+
+def preview(settings: Settings, reporter: Reporter, path: Path, count: int, trust: bool = False) -> dict[str, Any]:
+    """Write a sheet of pictures as the settings' augmentation changes them; see `tlapp.engine.preview.preview`."""
+    from tlapp.engine.preview import preview as show
+
+    options = settings.options.model_copy(update={"run": None})  # nothing is trained, so that a run's own settings will do
+    job = _job(replace(settings, options=options), trust)
+    with guard.naming(job.label), enough_memory(job.options):
+        return show(job, reporter, path, count)
+
+
+def _job(settings: Settings, trust: bool) -> Job:
+    from tlapp.engine.job import Job
 
     options = settings.options
     provider, name = registry.backbone(options.backbone)
     provider.trust = trust
     label = registry.label("strategy", options.plugin)
-    job = Job(
+    return Job(
         options,
         guard.strategy(settings.strategy, label),
         guard.head(settings.head, registry.label("head", options.head)),
         guard.provider(provider, registry.label("backbones", options.backbone.partition(":")[0])),
         name, settings.flat(), settings.origins.keys(), settings.where, label,
     )  # fmt: skip
-    with guard.naming(label), enough_memory(options):
-        return run(job, reporter, dry, resume, exports)

@@ -128,11 +128,17 @@ def provider(provider: BackboneProvider, label: str) -> BackboneProvider:
     return cast(BackboneProvider, Guard(provider, label, {name: f"{name}()" for name in methods}))
 
 
+def _guard_augment(augment: Augment, where: str) -> Augment:
+    return replace(augment, apply=guarded(where, "its augment", augment.apply))
+
+
 def guard_phase(phase: Phase, label: str) -> Phase:
     """A phase whose functions are guarded."""
     where = f"{label}: phase {getattr(phase, 'name', '?')}"
     if isinstance(phase, Phase) and isinstance(phase.augment, Augment):
-        phase = replace(phase, augment=replace(phase.augment, apply=guarded(where, "its augment", phase.augment.apply)))
+        phase = replace(phase, augment=_guard_augment(phase.augment, where))
+    if isinstance(phase, Phase) and phase.augments:
+        phase = replace(phase, augments=tuple(_guard_augment(augment, where) for augment in phase.augments))
     if isinstance(phase, Solve):
         return replace(phase, solver=guarded(where, "its solver", phase.solver))
     if not isinstance(phase, Fit):

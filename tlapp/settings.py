@@ -19,8 +19,8 @@ from tlapp.errors import PluginError, TlappError, UserError, in_a_line
 HEAD = "head_"
 """Before the name of each of a head's options, so that a head and a strategy cannot claim the same one."""
 
-COMMAND = ("config", "dry_run", "json", "as_json", "resume", "trust", "help", "traceback")
-"""Flags of `tlapp train` that are no settings."""
+COMMAND = ("config", "dry_run", "exports", "json", "as_json", "resume", "trust", "help", "traceback", "output", "count")
+"""Flags of `tlapp train` and `tlapp preview` that are no settings."""
 
 
 @dataclass(frozen=True)

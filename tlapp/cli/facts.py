@@ -21,7 +21,7 @@ LITE0 = Backbone(
         Stage("top", 414720, (1280,)),
     ),
 )
-TASK = Task(tuple("abcdefghij"), {"train": 650, "val": 150, "test": 200, "target": 1000, "aux": 1000})
+TASK = Task(tuple("abcdefghij"), {"train": 650, "val": 150, "test": 200, "target": 1000, "aux": 1000}, tuple("uvw"))
 """Ten classes of a hundred pictures, and every stream that a strategy may ask for."""
 
 

@@ -15,6 +15,7 @@ from tlapp.errors import TlappError
 
 COMMANDS = {
     "train": "Train a model on your pictures.",
+    "preview": "Show what a strategy's augmentation makes of your pictures.",
     "evaluate": "Measure a run's model on other pictures.",
     "predict": "Name pictures with a run's model.",
     "export": "Write a run's model for a server or a phone.",

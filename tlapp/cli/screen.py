@@ -106,7 +106,7 @@ def _what(phase: PhaseOutline, outline: Outline) -> str:
 
 def result_lines(folder: Path, metrics: Mapping[str, Any]) -> Iterator[str]:
     """The result for people."""
-    for name in ("val", "test", "target"):
+    for name in ("val", "test", "target", "aux"):
         if split := metrics.get(name):
             yield split_line(name, split)
     if told := metrics.get("adaptation"):

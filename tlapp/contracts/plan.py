@@ -129,7 +129,8 @@ class Fit(Phase):
         epochs: at most so many; early stopping may end it before.
         learning_rate: of stages at rate 1, of the head, of the parts and of what was grafted.
         loss: None for the head's own.
-        parts: name -> factory of a layer that lives while the phase does.
+        parts: name -> factory of a layer that lives while the phase does. The part "aux" is the head of the stream aux, features
+            to (batch, aux classes): one layer, kept from phase to phase, and measured at the end on what was held out of aux.
         sampler: None for shuffled batches.
         batch_norm: in live stages. "frozen" uses the stored statistics and trains neither scale nor shift; "affine" trains
             both on the stored statistics; "update" trains both and moves the statistics.

@@ -14,10 +14,17 @@ from tlapp.contracts.plan import Plan
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be learnt: class names in label order, each a single label, and how many examples each stream holds."""
+    """What is to be learnt.
+
+    Attributes:
+        classes: names in label order, each a single label.
+        streams: how many examples each stream holds.
+        aux_classes: as `classes`, of the stream aux; empty where there is none.
+    """
 
     classes: tuple[str, ...]
     streams: Mapping[str, int]
+    aux_classes: tuple[str, ...] = ()
 
 
 class Strategy(Options):

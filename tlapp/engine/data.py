@@ -21,6 +21,9 @@ from tlapp.errors import UserError
 
 T = TypeVar("T")
 
+AUX = ("aux", "aux_test")
+"""Streams of the second labelled set."""
+
 
 class Pixels(NamedTuple):
     """Rows of the store in an order of their own."""
@@ -56,13 +59,20 @@ class Stream:
 
 @dataclass(frozen=True)
 class Dataset:
-    """All streams of a run: train, val, test and, where given, target and aux; `notes` are sentences to show the user."""
+    """All streams of a run: train, val, test and, where given, target, aux and what of it is held out, aux_test.
+
+    `notes` are sentences to show the user.
+    """
 
     classes: tuple[str, ...]
     streams: Mapping[str, Stream]
     notes: tuple[str, ...] = ()
     aux_classes: tuple[str, ...] = ()
     labelling: Labelling = ONE
+
+    def classes_of(self, name: str) -> tuple[str, ...]:
+        """The classes of a stream."""
+        return self.aux_classes if name in AUX else self.classes
 
 
 class Row(NamedTuple):
@@ -137,8 +147,8 @@ def split_rows(dataset: Dataset) -> list[Row]:
     """Which picture is in which stream; the rows of train, val and test make a CSV for --data that repeats the split."""
     rows = []
     for stream in dataset.streams.values():
-        classes = dataset.aux_classes if stream.name == "aux" else dataset.classes
-        labels = [""] * len(stream) if stream.labels is None else dataset.labelling.words(stream.labels, classes)
+        classes, words = dataset.classes_of(stream.name), dataset.labelling.words
+        labels = [""] * len(stream) if stream.labels is None else words(stream.labels, classes)
         rows += [Row(_absolute(file), label, stream.name) for file, label in zip(stream.files, labels, strict=True)]
     return rows
 
@@ -147,12 +157,20 @@ def _load(listing: Listing, options: RunOptions, size: int, report: Report) -> D
     found = reading.read(listing.streams, size, options.on_bad, report)
     labelling = listing.labelling
     examples = _split(found.examples, options, labelling)
-    _check_left(examples, listing.classes, options.data, labelling)
+    _check_left(examples["train"], listing.classes, f"--data {options.data}", labelling)
+    if options.aux is not None:
+        examples |= _split_aux(examples, options, labelling)
+        _check_left(examples["aux"], listing.aux_classes, f"--aux {options.aux}", labelling)
+    for name, left in examples.items():
+        if not left:
+            raise UserError(f"{name}: none of its pictures can be read", received=name)
     judged = {name: examples[name] for name in ("train", "val", "test")}
     told = (*listing.notes, *notes.of(judged, listing.classes, found.bad, labelling))
+    if options.aux is not None and "aux_test" not in examples:
+        told += (f"--aux {options.aux}: not measured, as no class has the {splits.SMALLEST} pictures that splitting takes",)
     streams: Mapping[str, Stream] = {
-        name: stream(name, examples[name], found.rows, listing.aux_classes if name == "aux" else listing.classes, labelling)
-        for name in ("train", "val", "test", "target", "aux")
+        name: stream(name, examples[name], found.rows, listing.aux_classes if name in AUX else listing.classes, labelling)
+        for name in ("train", "val", "test", "target", *AUX)
         if name in examples
     }
     return Dataset(listing.classes, streams, told, listing.aux_classes, labelling)
@@ -178,14 +196,32 @@ def _split(examples: dict[str, list[Example]], options: RunOptions, labelling: L
     return {**parts, **whole}
 
 
-def _check_left(examples: Mapping[str, list[Example]], classes: Sequence[str], where: str, labelling: Labelling) -> None:
-    left = {name for example in examples["train"] for name in labelling.names(example.item.label)}
+def _split_aux(examples: Mapping[str, list[Example]], options: RunOptions, labelling: Labelling) -> dict[str, list[Example]]:
+    """What of the second set trains, and what is held out, if anything.
+
+    A picture that the first set holds too goes the way that it goes there: none trains that is judged by.
+    """
+    judged = {example.pixels for name in ("val", "test") for example in examples[name]}
+    known = judged | {example.pixels for example in examples["train"]}
+    new = [example for example in examples["aux"] if example.pixels not in known]
+    shares = {} if "aux_test" in examples else {"test": options.test_share}
+    items, same = [example.item for example in new], [example.pixels for example in new]
+    chosen = {
+        example.pixels
+        for example, split in zip(new, splits.assign(items, same, shares, options.seed, labelling), strict=True)
+        if split == "test"
+    }
+    parts: dict[str, list[Example]] = {"aux": [], "aux_test": list(examples.get("aux_test", ()))}
+    for example in examples["aux"]:
+        parts["aux_test" if example.pixels in judged | chosen else "aux"].append(example)
+    return {name: found for name, found in parts.items() if found or name == "aux"}
+
+
+def _check_left(train: Sequence[Example], classes: Sequence[str], where: str, labelling: Labelling) -> None:
+    left = {name for example in train for name in labelling.names(example.item.label)}
     lost = [name for name in classes if name not in left]
     if lost:
-        raise UserError(f"--data {where}: no picture left to train on of {sources.in_a_row(lost)}", received=where)
-    for name, found in examples.items():
-        if not found:
-            raise UserError(f"{name}: none of its pictures can be read", received=name)
+        raise UserError(f"{where}: no picture left to train on of {sources.in_a_row(lost)}", received=where)
 
 
 def stream(name: str, examples: Sequence[Example], rows: Rows, classes: Sequence[str], labelling: Labelling) -> Stream:

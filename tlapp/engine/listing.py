@@ -16,7 +16,7 @@ from tlapp.errors import UserError
 
 @dataclass(frozen=True)
 class Listing:
-    """What the flags list: "pool" is the part of --data to split; the other streams are whole."""
+    """What the flags list: "pool" is the part of --data to split, "aux" that of --aux; the other streams are whole."""
 
     streams: dict[str, list[Item]]
     classes: tuple[str, ...]
@@ -50,9 +50,15 @@ def list_sources(options: RunOptions, labelling: Labelling = ONE) -> Listing:
         streams["target"] = _target(options.target, classes, labelling)
     aux_classes: tuple[str, ...] = ()
     if options.aux is not None:
-        found = sources.labelled("--aux", options.aux, labelling.cells).items
-        streams["aux"] = [item for item in found if item.split in (None, "train")]
+        second = sources.labelled("--aux", options.aux, labelling.cells)
+        told += second.notes
+        if any(item.split == "val" for item in second.items):
+            told.append(f"--aux {options.aux}: its val pictures are not used")
+        streams["aux"] = [item for item in second.items if item.split in (None, "train")]
         aux_classes = _classes("--aux", options.aux, streams["aux"], labelling)
+        if held := [item for item in second.items if item.split == "test"]:
+            streams["aux_test"] = held
+            check_known(f"--aux {options.aux}, test", held, aux_classes, labelling)
     return Listing(streams, classes, aux_classes, tuple(told), labelling)
 
 

@@ -20,7 +20,7 @@ class RunOptions(Options):
     val: str | None = Field(None, description="class folders or CSV to validate with, instead of a split of --data")
     test: str | None = Field(None, description="class folders or CSV to test with, instead of a split of --data")
     target: str | None = Field(None, description="pictures of the domain to adapt to; labels, if any, only give its metrics")
-    aux: str | None = Field(None, description="a second labelled set, with its own classes")
+    aux: str | None = Field(None, description="a second labelled set, with its own classes; a share is held out to measure it")
     backbone: str = Field("keras-cv:efficientnet-lite0", description="pre-trained network: see `tlapp backbones list`")
     backbone_weights: str | None = Field(None, description="weights file of the backbone, or none for random ones")
     head: str = Field("linear", description="head: see `tlapp plugins list`")
@@ -29,7 +29,9 @@ class RunOptions(Options):
     seed: int = Field(0, ge=0, lt=2**31, description="of the split, the order, the weights")
     # 15 % and 20 %: with 200 pictures that leaves 24 to stop on and 40 to test on.
     val_share: float = Field(0.15, gt=0, lt=0.9, description="share of --data split off for validation, where there is none")
-    test_share: float = Field(0.2, gt=0, lt=0.9, description="share of --data split off for the test, where there is none")
+    test_share: float = Field(
+        0.2, gt=0, lt=0.9, description="share of --data, and of --aux, split off to test, where there is none"
+    )
     on_bad: Literal["fail", "skip"] = Field("fail", description="what a picture that cannot be read does to the run")
     augment: Literal["none", "basic"] = Field("none", description="basic: random flip, crop and colour, fresh each epoch")
     patience: int = Field(10, ge=1, description="epochs without a better validation loss before a phase stops")

@@ -20,6 +20,8 @@ from tlapp.engine.statistics import renew
 from tlapp.engine.streams import Streams
 from tlapp.errors import PluginError, TlappError
 
+AUX = "aux"
+"""The part that is the head of the stream of that name."""
 CHECKPOINT_SECONDS = 10.0
 """At most so much work is lost when a run is killed."""
 
@@ -55,14 +57,17 @@ class Phases:
         self._solved, self._lead = b"", float("inf")
         self._base: list[Any] = []
         self._plain: Best | None = None
+        self.aux = self._aux_head()
 
     def model(self) -> Any:
         """The deployed model as it stands."""
         return deployed(self.graph, self.layer, self.job.head.activation)
 
-    def last(self) -> tuple[PhaseNet, Cut]:
-        """The net of the last phase, and its cut."""
-        return self._net(self.phases[-1], self.cuts[-1], {}), self.cuts[-1]
+    def last(self, layer: Any = None) -> tuple[PhaseNet, Cut]:
+        """The net of the last phase, with another layer for its head where one is given, and its cut."""
+        phase, where = self.phases[-1], self.cuts[-1]
+        layer = self.layer if layer is None else layer
+        return PhaseNet(where, phase, self.backbone.stage_of, self.job.head, layer, {}), where
 
     def begin(self, left: state.State | None) -> None:
         """Start, or go on from a state."""
@@ -130,9 +135,31 @@ class Phases:
         return self._changed(range(number))
 
     def _changed(self, numbers: Iterable[int]) -> list[Any]:
-        """The variables that phases may change, parts excepted."""
+        """The variables that phases may change, those of parts that end with their phase excepted."""
         pairs = [(self.phases[n], self.cuts[n]) for n in numbers if not isinstance(self.phases[n], Solve)]
-        return list({id(v): v for phase, where in pairs for v in self._net(phase, where, {}).state()}.values())
+        return list({id(v): v for p, where in pairs for v in self._net(p, where, self._kept_parts(p)).state()}.values())
+
+    def _aux_head(self) -> Any:
+        """The head of the stream aux, built as the first phase that has one says; None where none has."""
+        makes = [phase.parts[AUX] for phase in self.phases if isinstance(phase, Fit) and AUX in phase.parts]
+        if not makes:
+            return None
+        layer, wanted = self._as_layer(makes[0](), AUX), (None, len(self.streams.dataset.aux_classes))
+        if (shape := tuple(layer(self.graph.outputs[0]).shape)) != wanted:
+            raise PluginError(
+                f"{self.job.label}: its part {AUX} must give (batch, classes of aux), here {wanted}. Received: {shape}"
+            )
+        return layer
+
+    def _as_layer(self, part: Any, name: str) -> Any:
+        import keras
+
+        if not isinstance(part, keras.Layer):
+            raise PluginError(f"{self.job.label}: part {name} is no Keras layer")
+        return part
+
+    def _kept_parts(self, phase: Phase) -> dict[str, Any]:
+        return {AUX: self.aux} if isinstance(phase, Fit) and AUX in phase.parts else {}
 
     def _net(self, phase: Phase, where: Cut, parts: Mapping[str, Any]) -> PhaseNet:
         return PhaseNet(where, phase, self.backbone.stage_of, self.job.head, self.layer, parts)
@@ -144,11 +171,8 @@ class Phases:
         self._solved = state.pack_layer(self.layer, self.graph.outputs[0])
 
     def _fit(self, number: int, phase: Fit, where: Cut, left: state.State | None) -> None:
-        import keras
-
-        parts = {name: factory() for name, factory in phase.parts.items()}
-        if bad := next((name for name, part in parts.items() if not isinstance(part, keras.Layer)), None):
-            raise PluginError(f"{self.job.label}: phase {phase.name}: part {bad} is no Keras layer")
+        made = {name: self._as_layer(factory(), name) for name, factory in phase.parts.items() if name != AUX}
+        parts = made | self._kept_parts(phase)
         net = self._net(phase, where, parts)
         best = self._best_before(number, net, left)
         given = None

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tlapp.contracts import Fit, LoadedBackbone, Phase, Plan, Solve, Task
+from tlapp.contracts import LoadedBackbone, Phase, Plan, Solve, Task
 from tlapp.engine import data, state
-from tlapp.engine.augment import basic
+from tlapp.engine.augment import candidates
 from tlapp.engine.cache import Remembered
 from tlapp.engine.check import check_deploys, check_graft, check_labelling, make_plan
 from tlapp.engine.export.trial import check_converts
@@ -99,10 +99,10 @@ class Run:
         for note in self.dataset.notes:
             self.reporter.note(note)
 
-    def make_plan(self) -> None:
-        """Ask the strategy, check what it says, cut the network and tell the outline."""
+    def ask(self) -> None:
+        """Ask the strategy for its plan and check it; graft what it says."""
         options, streams = self.job.options, self.dataset.streams
-        self.task = Task(self.dataset.classes, {name: len(stream) for name, stream in streams.items()})
+        self.task = Task(self.dataset.classes, {name: len(stream) for name, stream in streams.items()}, self.dataset.aux_classes)
         try:
             self.plan = make_plan(self.job.strategy, self.task, self.backbone.facts, self.job.label)
         except UserError as error:
@@ -111,13 +111,18 @@ class Run:
             check_labelling(self.plan, options.head, self.job.label)
         if self._solves_only() and (key := self._useless()):
             raise UserError(f"{self.job.where(key)}: strategy {options.plugin} solves for its own head; leave it out")
-        graph = _graft(self.plan, self.backbone, self.job.label)
-        pixels = streams["train"].pixels.rows
+        self.graph = _graft(self.plan, self.backbone, self.job.label)
+
+    def make_plan(self) -> None:
+        """Ask the strategy, cut the network and tell the outline."""
+        self.ask()
+        options, graph = self.job.options, self.graph
+        pixels = self.dataset.streams["train"].pixels.rows
         remembered = Remembered(graph, pixels, pixels.path.stem, options.seed, options.cache, self.reporter.progress)
         layer = self.job.head.build(graph.outputs[0], self.task)
         layer(graph.outputs[0])
         self.work = self.carrier(
-            self.job, [self._with_augment(phase, graph) for phase in self.plan.phases], graph, self.backbone, layer,
+            self.job, [self._with_augment(phase) for phase in self.plan.phases], graph, self.backbone, layer,
             Streams(self.dataset, remembered, options, self.job.head), self.record, self.reporter,
         )  # fmt: skip
         if self.plan.graft is not None:
@@ -152,6 +157,8 @@ class Run:
         self.record.model(self.work.model())
         net, where = self.work.last()
         results = {name: self.work.streams.metrics(net, where, name) for name in ("val", "test", "target")}
+        if self.work.aux is not None:
+            results["aux"] = self.work.streams.metrics(*self.work.last(self.work.aux), "aux_test")
         if told := adaptation(self.work.history, self.dataset.streams.get("target")):
             results["adaptation"] = told
         seconds = {"total": time.perf_counter() - self.started, "data": self.waited, **self.work.seconds}
@@ -172,13 +179,14 @@ class Run:
         held = [key for key, value in self.job.strategy.model_dump().items() if value == error.received]
         return f"{self.job.where(held[0])}: " if len(held) == 1 and error.received is not None else ""
 
-    def _with_augment(self, phase: Phase, graph: Any) -> Phase:
+    def _with_augment(self, phase: Phase) -> Phase:
         if phase.augments:
-            chosen = choose(phase.augments, graph, self.dataset.streams[phase.streams[0]], self.dataset.streams["target"])
+            streams = self.dataset.streams
+            chosen = choose(phase.augments, self.graph, streams[phase.streams[0]], streams["target"])
             self.reporter.note(f"phase {phase.name}: {chosen.name} brings the pictures nearest to the target's")
             return replace(phase, augment=chosen)
-        asked = self.job.options.augment == "basic" and phase.augment is None and isinstance(phase, Fit)
-        return replace(phase, augment=basic()) if asked else phase
+        found = candidates(phase, self.job.options)
+        return replace(phase, augment=found[0]) if found else phase
 
     def _outline(self) -> Outline:
         facts, options = self.backbone.facts, self.job.options

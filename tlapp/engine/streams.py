@@ -50,8 +50,7 @@ class Streams:
         elif stream.labels is None or name == "target":
             feed = unlabelled(source, len(stream))
         else:
-            classes = self.dataset.aux_classes if name == "aux" else self.dataset.classes
-            feed = labelled(source, stream.labels, len(classes), self.options, self.dataset.labelling)
+            feed = labelled(source, stream.labels, len(self.dataset.classes_of(name)), self.options, self.dataset.labelling)
         augment = phase.augment
         return feed if augment is None or name == augment.reference else feed._replace(versions=augment.per_step)
 
@@ -84,7 +83,7 @@ class Streams:
             return None
         source = self.remembered.source(where, stream.pixels.numbers)
         found = predictor(net, self.head.activation)(source, len(stream))
-        return self.dataset.labelling.metrics(found, stream.labels, self.dataset.classes)
+        return self.dataset.labelling.metrics(found, stream.labels, self.dataset.classes_of(name))
 
     def _rows(self, name: str | None) -> Any:
         return None if name is None else self.dataset.streams[name].pixels.numbers

@@ -16,7 +16,12 @@ SAMPLE = 96
 
 
 def choose(augments: Sequence[Augment], graph: Any, source: Any, target: Any) -> Augment:
-    """The one whose pictures' features lie nearest to those of the target's, by `distance`.
+    """The one whose pictures' features lie nearest to those of the target's; arguments as of `distances`."""
+    return augments[int(np.argmin(distances(augments, graph, source, target)))]
+
+
+def distances(augments: Sequence[Augment], graph: Any, source: Any, target: Any) -> list[float]:
+    """How far the pictures' features then lie from those of the target's, by `distance`.
 
     Args:
         graph: functional model, pictures to features.
@@ -30,7 +35,7 @@ def choose(augments: Sequence[Augment], graph: Any, source: Any, target: Any) ->
     for augment in augments:
         changed = Augmented(ours, augment, 0, theirs if augment.reference else None)
         found.append(distance(front(changed.take(rows, 0)[0])[0], wanted))
-    return augments[int(np.argmin(found))]
+    return found
 
 
 def distance(a: np.ndarray, b: np.ndarray) -> float:

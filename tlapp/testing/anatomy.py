@@ -5,7 +5,7 @@ from __future__ import annotations
 from tlapp.contracts import Backbone, ImageInput, Stage, Task
 
 STAGES = (1, 3, 18)
-TASK = Task(("circle", "square", "stripe"), {"train": 24, "val": 6, "test": 12, "target": 24, "aux": 24})
+TASK = Task(("circle", "square", "stripe"), {"train": 24, "val": 6, "test": 12, "target": 24, "aux": 24}, ("dot", "line"))
 
 
 def backbone(stages: int) -> Backbone:

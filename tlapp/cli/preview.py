@@ -1,0 +1,38 @@
+"""tlapp preview."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tlapp.cli.options import trust_option
+from tlapp.cli.screen import Screen
+from tlapp.cli.train import TrainCommand
+from tlapp.settings import resolve
+
+
+@click.command(cls=TrainCommand)
+@click.option("--config", metavar="YAML", help="File of settings, as of tlapp train; flags go before it.")
+@click.option("--output", metavar="PNG", default="preview.png", show_default=True, help="File to write.")
+@click.option("--count", type=click.IntRange(1, 50), default=8, show_default=True, help="Pictures in a row.")
+@trust_option
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there.")
+def preview(config: str | None, output: str, count: int, trust: bool, as_json: bool, **flags: Any) -> None:
+    """Write a sheet of your pictures as the strategy --plugin changes them, beside the target's; nothing is trained.
+
+    Takes the settings of tlapp train: try tlapp preview --plugin augment-adapt --data photos --target sketches
+    """
+    from tlapp.api import preview as show
+
+    settings = resolve(flags, config)
+    with Screen() as screen:
+        found = show(settings, screen, Path(output), count, trust)
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    for row in found["rows"]:
+        click.echo(row["title"])
+    click.echo(f"sheet: {found['preview']}")

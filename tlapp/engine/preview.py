@@ -1,0 +1,200 @@
+"""A sheet of pictures as an augmentation changes them, beside those of the target, for people to look at."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tlapp.contracts import Augment
+from tlapp.engine.augment import candidates
+from tlapp.engine.cache import Augmented, Pixels
+from tlapp.engine.data import Stream
+from tlapp.engine.job import Job
+from tlapp.engine.report import Reporter
+from tlapp.engine.run import Run
+from tlapp.engine.style import distances
+from tlapp.errors import UserError
+
+TITLES = {"train": "source", "aux": "aux", "target": "target"}
+"""Streams that are shown, in order, and what they are called on the sheet."""
+DRAWS = 16
+"""Ways to change a picture that are tried; the one that changes it most is shown, as some leave most pictures as they are."""
+TILE, MARGIN, HEADER, LETTERS = 112, 4, 200, 27
+"""Pixels of a picture's side, between two, and of the words before a row; letters in a line of them."""
+MARK = "tlapp preview"
+
+
+class Change(NamedTuple):
+    """One way to change the pictures of a stream, in the phases named; `distance` to the target, where it was measured."""
+
+    stream: str
+    phases: tuple[str, ...]
+    augment: Augment
+    distance: float | None
+    chosen: bool
+
+
+class Row(NamedTuple):
+    """A row of the sheet.
+
+    Attributes:
+        title: in words.
+        pictures: (n, size, size, 3) uint8.
+        facts: what can be told of them, as JSON can hold it.
+    """
+
+    title: str
+    pictures: np.ndarray
+    facts: dict[str, Any]
+
+
+def preview(job: Job, reporter: Reporter, path: Path, count: int) -> dict[str, Any]:
+    """Write the sheet of a job's augmentations to a PNG file, whole or not at all.
+
+    Args:
+        count: pictures of each stream, at most.
+
+    Returns:
+        {"preview": the file, "rows": [{"title", "stream", "pictures", ...}]}.
+
+    Raises:
+        UserError: the strategy changes no pictures, or the file cannot be written.
+    """
+    _check_free(path)
+    run = Run(job, reporter)
+    run.load()
+    run.ask()
+    rows = list(_rows(run, count))
+    _write(path, draw(rows))
+    return {"preview": str(path), "rows": [{"title": row.title, **row.facts} for row in rows]}
+
+
+def draw(rows: Sequence[Row]) -> Any:
+    """The sheet as a picture of Pillow's; the row of what was chosen is framed."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    step, widest = TILE + MARGIN, max(len(row.pictures) for row in rows)
+    sheet = Image.new("RGB", (HEADER + widest * step + MARGIN, len(rows) * step + MARGIN), "white")
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
+    for number, row in enumerate(rows):
+        top = MARGIN + number * step
+        pen.multiline_text((2 * MARGIN, top + MARGIN), _in_lines(row.title), "black", font)
+        for place, pixels in enumerate(row.pictures):
+            how = Image.Resampling.LANCZOS if len(pixels) > TILE else Image.Resampling.NEAREST
+            sheet.paste(Image.fromarray(pixels).resize((TILE, TILE), how), (HEADER + place * step, top))
+        if row.facts.get("chosen"):
+            pen.rectangle((1, top - 3, sheet.width - 2, top + TILE + 2), outline="green", width=3)
+    return sheet
+
+
+def _rows(run: Run, count: int) -> Iterator[Row]:
+    streams, (changes, plain) = run.dataset.streams, _changes(run)
+    if not changes:
+        raise UserError(
+            f"--plugin {run.job.options.plugin}: changes no pictures, so that there is nothing to show; "
+            "add --augment basic, or choose a strategy that augments, such as augment-adapt"
+        )
+    for name, title in TITLES.items():
+        own = [change for change in changes if change.stream == name]
+        if name not in streams or not (own or name in ("train", "target")):
+            continue
+        stream = streams[name]
+        numbers = np.sort(np.random.default_rng(run.job.options.seed).permutation(len(stream))[:count])
+        far = plain.get(name)
+        words = f"{title}: {len(numbers)} of {len(stream)} pictures{_far(far)}"
+        facts = {"stream": name, "pictures": [stream.files[i] for i in numbers], "distance": far}
+        yield Row(words, stream.pixels.take(numbers), facts)
+        yield from (_changed_row(run, change, numbers) for change in own)
+
+
+def _changes(run: Run) -> tuple[list[Change], dict[str, float]]:
+    """What the phases may do to which stream, and the distance of streams as they are, where that is compared."""
+    streams = run.dataset.streams
+    found: dict[tuple[str, str], Change] = {}
+    plain: dict[str, float] = {}
+    for phase in run.plan.phases:
+        augments, first, far = candidates(phase, run.job.options), phase.streams[0], []
+        if phase.augments:
+            far = distances([Augment(_same), *augments], run.graph, streams[first], streams["target"])
+            plain[first] = far[0]
+        for number, augment in enumerate(augments, 1):
+            chosen = len(augments) > 1 and number == np.argmin(far[1:]) + 1
+            for stream in (name for name in phase.streams if name != augment.reference):
+                key = stream, augment.name
+                before = found[key].phases if key in found else ()
+                found[key] = Change(stream, (*before, phase.name), augment, far[number] if far else None, bool(chosen))
+    return list(found.values()), plain
+
+
+def _changed_row(run: Run, change: Change, numbers: np.ndarray) -> Row:
+    streams, augment = run.dataset.streams, change.augment
+    pictures, share = changed(
+        streams[change.stream], numbers, augment, run.job.options.seed, streams[augment.reference] if augment.reference else None
+    )
+    chosen, some = ", chosen" if change.chosen else "", f"; changes about {round(share, 1):.0%}" if share < 1 else ""
+    words = f"{', '.join(change.phases)}: {augment.name}{_far(change.distance)}{chosen}{some}"
+    facts = {"stream": change.stream, "phases": change.phases, "augment": augment.name, "distance": change.distance}
+    return Row(words, pictures, {**facts, "chosen": change.chosen, "changed": share})
+
+
+def changed(
+    stream: Stream, numbers: np.ndarray, augment: Augment, seed: int, reference: Stream | None
+) -> tuple[np.ndarray, float]:
+    """Pictures of those numbers, each as the strongest of several draws makes it, and the share of draws that change one."""
+    ours = Pixels(stream.pixels.rows, stream.pixels.numbers[numbers])
+    theirs = None if reference is None else Pixels(reference.pixels.rows, reference.pixels.numbers)
+    source, rows = Augmented(ours, augment, seed, theirs), np.arange(len(numbers))
+    draws = np.stack([source.take(rows, draw)[0] for draw in range(DRAWS)])
+    difference = np.abs(draws - ours.take(rows, 0)[0]).mean(axis=(2, 3, 4))
+    strongest = draws[difference.argmax(axis=0), rows]
+    return np.rint(np.clip(strongest, 0, 255)).astype(np.uint8), float((difference > 0).mean())
+
+
+def _in_lines(title: str) -> str:
+    return "\n".join(textwrap.wrap(title, LETTERS, max_lines=6, placeholder=" ..."))
+
+
+def _same(pictures: Any, seed: int) -> Any:
+    return pictures
+
+
+def _far(distance: float | None) -> str:
+    return "" if distance is None else f", distance {distance:.3g}"
+
+
+def _check_free(path: Path) -> None:
+    """Raise a UserError unless a sheet may be written there: over another sheet, but over nothing else."""
+    from PIL import Image
+
+    if path.suffix.lower() != ".png":
+        raise UserError(f"--output {path}: a sheet is a PNG file; give a name that ends in .png")
+    if not path.parent.is_dir():
+        raise UserError(f"--output {path}: there is no folder {path.parent}")
+    if not path.exists():
+        return
+    try:
+        with Image.open(path) as image:
+            ours = image.info.get("Software") == MARK
+    except Exception:  # whatever Pillow raises, it is none of ours
+        ours = False
+    if not ours:
+        raise UserError(f"--output {path}: is there already, and is no sheet that tlapp made; choose another name")
+
+
+def _write(path: Path, sheet: Any) -> None:
+    from PIL.PngImagePlugin import PngInfo
+
+    about, aside = PngInfo(), path.with_name(f".{path.name}.tmp")
+    about.add_text("Software", MARK)
+    try:
+        sheet.save(aside, "PNG", pnginfo=about)
+        os.replace(aside, path)
+    except OSError as error:
+        raise UserError(f"--output {path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        aside.unlink(missing_ok=True)
