@@ -38,10 +38,10 @@ class Adapt(FineTune):
 
     def plan(self, task: Task, backbone: Backbone) -> Plan:
         target = Statistics(name="target-statistics", rates=backbone.frozen(), streams=("target",), select="target")
-        return Plan((*self.source(backbone, self.looks()), target, *self.adapting(backbone)), standardised)
+        return Plan((*self.source(backbone, self.looks()), target, *self.adapting(task, backbone)), standardised)
 
     @abstractmethod
-    def adapting(self, backbone: Backbone) -> tuple[Phase, ...]:
+    def adapting(self, task: Task, backbone: Backbone) -> tuple[Phase, ...]:
         """The phases that adapt the source-only model."""
 
     def rates(self, backbone: Backbone) -> Rates:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from tlapp_plugins import domain_losses
 from tlapp_plugins.adapt import PAIR, Adapt
 
-from tlapp.contracts import Backbone, Batch, Field, Fit, Net, Phase, Statistics, UserError
+from tlapp.contracts import Backbone, Batch, Field, Fit, Net, Phase, Statistics, Task, UserError
 
 METHODS = ("adabn", "coral", "mcc", "cdan", "dann")
 DISCRIMINATORS = ("dann", "cdan")
@@ -26,7 +26,7 @@ class Adversarial(Adapt):
     strength: float = Field(1.0, gt=0, description="factor of the adapting loss, at the end of its ramp")
     width: int = Field(128, ge=1, description="units of the domain classifier")
 
-    def adapting(self, backbone: Backbone) -> tuple[Phase, ...]:
+    def adapting(self, task: Task, backbone: Backbone) -> tuple[Phase, ...]:
         if not self.last and self.method in FEATURES:
             raise UserError(
                 f"--last 0 trains no stage, and {self.method} works on what stages compute; use --last 1 or --method mcc"

@@ -9,7 +9,7 @@ from tlapp_plugins.adapt import PAIR, Adapt, Style
 from tlapp_plugins.domain_losses import standardise
 from tlapp_plugins.mixing import LABELS, MIXES, Mixed
 
-from tlapp.contracts import Backbone, Batch, Field, Fit, Net, Phase, UserError
+from tlapp.contracts import Backbone, Batch, Field, Fit, Net, Phase, Task, UserError
 
 
 class AugmentAdapt(Adapt):
@@ -25,7 +25,7 @@ class AugmentAdapt(Adapt):
     def looks(self) -> dict[str, Any]:
         return {} if self.style in MIXES else super().looks()
 
-    def adapting(self, backbone: Backbone) -> tuple[Phase, ...]:
+    def adapting(self, task: Task, backbone: Backbone) -> tuple[Phase, ...]:
         mixes = self.style in MIXES
         if mixes and not self.last:
             raise UserError(

@@ -22,7 +22,7 @@ class SelfSupervised(Adapt):
     width: int = Field(128, ge=2, description="size of the projections that are compared")
     views: int = Field(8, ge=2, description="changed copies of each picture that are kept")
 
-    def adapting(self, backbone: Backbone) -> tuple[Phase, ...]:
+    def adapting(self, task: Task, backbone: Backbone) -> tuple[Phase, ...]:
         return ()
 
     def plan(self, task: Task, backbone: Backbone) -> Plan:

@@ -137,6 +137,7 @@ class Fit(Phase):
         only: path of a backbone's variable ("stem_conv/kernel") -> whether it trains where its stage does; None for all. The
             head, the parts and what was grafted always train.
         labeller: labels the target stream, once, from what the model says of it when the phase begins.
+        weight_decay: decoupled (AdamW); None for `--weight-decay`.
     """
 
     epochs: int
@@ -147,6 +148,7 @@ class Fit(Phase):
     batch_norm: Literal["frozen", "affine", "update"] = "frozen"
     only: Callable[[str], bool] | None = None
     labeller: Labeller | None = None
+    weight_decay: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

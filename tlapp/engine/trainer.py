@@ -55,7 +55,8 @@ class Trainer:
             speed / max(rise, 1), self.total - rise, warmup_target=speed if rise else None, warmup_steps=rise
         )
         schedule = cosine if options.schedule == "cosine" else speed
-        optimizer = keras.optimizers.AdamW(schedule, weight_decay=options.weight_decay)
+        decay = self.net.phase.weight_decay
+        optimizer = keras.optimizers.AdamW(schedule, weight_decay=options.weight_decay if decay is None else decay)
         # Biases and norm scales are not decayed (He et al. 2019, https://arxiv.org/abs/1812.01187, section 3.1).
         optimizer.exclude_from_weight_decay(var_list=[v for v in variables if len(v.shape) < 2])
         optimizer.build(variables)
