@@ -96,8 +96,8 @@ def _rows(run: Run, count: int) -> Iterator[Row]:
     streams, (changes, plain) = run.dataset.streams, _changes(run)
     if not changes:
         raise UserError(
-            f"--plugin {run.job.options.plugin}: changes no pictures, so that there is nothing to show; "
-            "add --augment basic, or choose a strategy that augments, such as augment-adapt"
+            f"--plugin {run.job.options.plugin}: changes no pictures as it is set, so that there is nothing to show; "
+            "add --augment basic, or try --plugin augment-adapt --style auto"
         )
     for name, title in TITLES.items():
         own = [change for change in changes if change.stream == name]
