@@ -24,14 +24,14 @@ class SelfTraining(Adapt):
     """Train on the target by the model's own surest answers, class by class, more of them each round."""
 
     last: int = Field(3, ge=0, description="stages that learn the source, counted from the output; 0 trains the head alone")
-    source_epochs: int = Field(40, ge=0, description="epochs that train the stages on the source alone, at most")
+    source_epochs: int = Field(10, ge=0, description="epochs that train the stages on the source alone, at most")
     style: Style = Field("mixed", description="how source pictures are changed; auto: what brings them nearest to the target")
     rounds: int = Field(4, ge=1, description="times that the target is labelled anew")
     round_last: int = Field(
         0, ge=0, description="stages that the rounds train as well; 0: the head alone, fast and steadily"
     )
     share: float = Field(0.9, gt=0, le=1, description="share of each class's answers that the last round trusts")
-    epochs: int = Field(5, ge=1, description="epochs a round, at most")
+    epochs: int = Field(4, ge=1, description="epochs a round, at most")
 
     def adapting(self, task: Task, backbone: Backbone) -> tuple[Phase, ...]:
         pair = tuple(sorted(PAIR, key=lambda name: -task.streams.get(name, 0)))  # the larger one paces, so that all is seen

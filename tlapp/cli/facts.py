@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tlapp.contracts import Backbone, Fit, ImageInput, Phase, Plan, Stage, Task
+from tlapp.contracts import Backbone, Fit, ImageInput, Phase, Plan, Stage, Statistics, Task
 
 # As `tlapp backbones show keras-cv:efficientnet-lite0` says; a test compares them.
 LITE0 = Backbone(
@@ -39,7 +39,9 @@ def _facts(phase: Phase, backbone: Backbone) -> Iterator[str]:
     live = {name: rate for name, rate in phase.rates.items() if rate > 0}
     share = sum(stage.params for stage in backbone.stages if stage.name in live) / sum(s.params for s in backbone.stages)
     names = ", ".join(name if rate == 1 else f"{name} x{rate:.3g}" for name, rate in live.items())
-    if not isinstance(phase, Fit):
+    if isinstance(phase, Statistics):
+        yield "batch-norm statistics are taken anew"
+    elif not isinstance(phase, Fit):
         yield "the head is solved for"
     else:
         chosen = "; of these, only some variables" if phase.only else ""
