@@ -34,7 +34,7 @@ class Adapt(FineTune):
     epochs: int = Field(15, ge=1, description="epochs of adapting, at most")
     learning_rate: float = Field(5e-4, gt=0, description="learning rate of the last stage and the head")
     style: Style = Field("none", description="how pictures are changed; auto: what brings the source nearest to the target")
-    views: int = Field(6, ge=1, description="changed copies of each picture that are kept")
+    views: int = Field(8, ge=1, description="changed copies of each picture that are kept")
 
     def plan(self, task: Task, backbone: Backbone) -> Plan:
         target = Statistics(name="target-statistics", rates=backbone.frozen(), streams=("target",), select="target")
