@@ -1,11 +1,12 @@
 """Load: many trainings in one process, and many pictures, by the tiny backbone; prints what they took as JSON.
 
-python tests/faults/load.py trainings 20          megabytes that the process holds after each training
+python tests/faults/load.py trainings 20          what the process holds after each training
 python tests/faults/load.py pictures 50000 224    seconds, and the most megabytes, of one training on pictures of that size
 """
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import os
@@ -21,7 +22,9 @@ import numpy as np
 from PIL import Image
 
 RISE_MB = 1.0
-"""What a training may leave behind in memory, beyond the first few."""
+"""What a training may leave behind in memory, beyond the first few; the graphs of one take 6."""
+OBJECTS = 500
+"""Objects that it may leave behind; the graphs of one are 7,000."""
 WARM = 3
 """Trainings until what is made once is made."""
 CAP_MB = 2048
@@ -29,12 +32,12 @@ CAP_MB = 2048
 
 
 def trainings(count: int) -> dict[str, Any]:
-    """Train so many times; the resident megabytes after each."""
+    """Train so many times; what the process holds after each: resident megabytes, Python's objects, TensorFlow's graphs."""
     from tlapp import api
     from tlapp.testing import pictures
 
     tiny()
-    held = []
+    held: dict[str, list[int]] = {"megabytes": [], "objects": [], "graphs": []}
     with tempfile.TemporaryDirectory() as folder:
         data = pictures(Path(folder, "data"))
         for number in range(count):
@@ -43,8 +46,18 @@ def trainings(count: int) -> dict[str, Any]:
             )
             run.predict([next(data.rglob("*.png"))])
             del run
-            held.append(resident())
-    return {"megabytes": held, "rise_each": round((held[-1] - held[WARM - 1]) / max(count - WARM, 1), 2)}
+            for name, value in zip(held, (resident(), *alive()), strict=True):
+                held[name].append(value)
+    rise = (held["megabytes"][-1] - held["megabytes"][WARM - 1]) / max(count - WARM, 1)
+    return {**held, "rise_each_mb": round(rise, 2)}
+
+
+def alive() -> tuple[int, int]:
+    """How many of Python's objects are alive, and of TensorFlow's graphs."""
+    from tensorflow.python.framework import ops
+
+    gc.collect()
+    return len(gc.get_objects()), sum(isinstance(each, ops.Graph) for each in gc.get_objects())
 
 
 def many(count: int, size: int) -> dict[str, Any]:
