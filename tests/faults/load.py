@@ -27,7 +27,7 @@ OBJECTS = 500
 """Objects that it may leave behind; the graphs of one are 7,000."""
 WARM = 3
 """Trainings until what is made once is made."""
-CAP_MB = 2048
+CAP_MB = 1024
 """What the training on 50,000 pictures of 224 pixels may take at most: their pixels alone are 7,178."""
 
 
