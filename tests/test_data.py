@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from tlapp.engine import crew, data, decode, images, sources, splits, store
+from tlapp.engine.memory import enough_memory
 from tlapp.engine.options import RunOptions
 from tlapp.engine.tables import Item
 from tlapp.errors import UserError
@@ -586,6 +587,18 @@ def test_a_picture_that_vanishes_is_told(tmp_path, monkeypatch):
         load(root)
 
 
+@pytest.mark.parametrize("on_bad", ["fail", "skip"])
+def test_a_picture_that_memory_does_not_suffice_for_is_not_left_out(on_bad, tmp_path, monkeypatch):
+    def rgb(image, size):
+        raise MemoryError
+
+    monkeypatch.setattr(images, "_rgb", rgb)
+    options = RunOptions(data=str(two_classes(tmp_path / "d")), image_size=SIZE, on_bad=on_bad)
+    sentence = r"memory ran out: lower --batch-size \(now 32\) or --image-size \(now 32\).*\.png: not enough memory to decode it"
+    with pytest.raises(UserError, match=sentence), enough_memory(options):
+        data.load(options, SIZE)
+
+
 # Notes --------------------------------------------------------------------------------------------------------------------------
 
 
@@ -888,7 +901,7 @@ def test_memory_stays_flat(tmp_path):
     code = (
         "import sys, resource; from tlapp.engine import data; from tlapp.engine.options import RunOptions\n"
         "d = data.load(RunOptions(data=sys.argv[1]), int(sys.argv[2]))\n"
-        "s = d.streams['train']; [s.pixels.take(range(i, i + 8)) for i in range(0, len(s) - 8, 8)]\n"
+        "s = d.streams['train']; [s.pixels.take(range(i, i + 8)).sum() for i in range(0, len(s) - 8, 8)]\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )
     root = two_classes(tmp_path / "d", 60)

@@ -9,6 +9,7 @@ from test_solvers import run_tflite
 from tlapp_plugins.heads import Cosine, Linear, Mlp
 
 from tlapp.contracts import Task
+from tlapp.settings import resolve
 
 TASK = Task(("a", "b", "c"), {"train": 60})
 HEADS = (Linear(), Linear(dropout=0.2), Mlp(), Mlp(hidden=(32, 16), dropout=0.0), Cosine())
@@ -82,3 +83,8 @@ def test_bad_options_are_refused(head, options):
 
 def test_hidden_sizes_are_read_from_lists():
     assert Mlp(hidden=[8, 4]).hidden == (8, 4)
+
+
+@pytest.mark.parametrize(("typed", "hidden"), [("64", (64,)), ("64,32", (64, 32))])
+def test_hidden_sizes_are_read_from_the_command_line(typed, hidden):
+    assert resolve({"head": "mlp", "head_hidden": typed}).head.hidden == hidden

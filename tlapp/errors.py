@@ -1,5 +1,9 @@
 """What can go wrong, told apart by who can mend it. Anything else that is raised is a bug in tlapp."""
 
+from __future__ import annotations
+
+import unicodedata
+
 
 class TlappError(Exception):
     """Base of the errors that end in a sentence instead of a traceback."""
@@ -33,3 +37,8 @@ def in_a_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = lines[0] if lines else ""
     return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
+
+
+def printable(text: str) -> str:
+    """A text in one line for a terminal: names of files may hold line ends, control codes and bytes that are no characters."""
+    return "".join(ascii(c)[1:-1] if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") else c for c in text)

@@ -149,8 +149,8 @@ def _refused(
 
 
 def _parsed(value: Any, annotation: Any) -> Any:
-    """Text from the command line: "64,32" is a tuple where one is wanted; everything else pydantic parses."""
-    if isinstance(value, str) and "," in value and _is_tuple(annotation):
+    """Text from the command line: "64,32" and "64" are tuples where one is wanted; everything else pydantic parses."""
+    if isinstance(value, str) and ("," in value or not _is_text(annotation)) and _is_tuple(annotation):
         return tuple(value.split(","))
     return value
 
@@ -158,3 +158,8 @@ def _parsed(value: Any, annotation: Any) -> Any:
 def _is_tuple(annotation: Any) -> bool:
     """Whether a field's annotation is a tuple or list, or may be one."""
     return get_origin(annotation) in (tuple, list) or any(_is_tuple(part) for part in get_args(annotation))
+
+
+def _is_text(annotation: Any) -> bool:
+    """Whether a text itself is a value of a field's annotation, such as `str | tuple[int, ...]`."""
+    return annotation is str or (get_origin(annotation) not in (tuple, list) and any(map(_is_text, get_args(annotation))))

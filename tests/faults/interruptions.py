@@ -21,24 +21,35 @@ from tlapp.errors import UserError
 def killed(shop: Workshop, seed: int) -> str:
     """kill -9 at random moments, then --resume: the same to the bit as the run that was left in peace."""
     dice, plan = random.Random(seed), list(PLANS)[seed % len(PLANS)]
-    whole, folder = shop.whole(plan), shop.fresh("killed")
-    cache = shop.fresh("cache") if dice.random() < 0.5 else None
+    whole, cache = shop.whole(plan), shop.fresh("cache") if dice.random() < 0.5 else None
+    for share in (0.8, 0.4, 0.2, 0.1):  # of the time that it took: earlier, where the run was done before it was killed
+        folder = shop.fresh("killed")
+        if places := kills(shop, plan, folder, cache, (dice, share * whole.seconds)):
+            break
+    if not (folder / "metrics.json").exists():
+        ended = shop.run(*shop.again(plan, folder), cache=cache, constants=OFTEN)
+        check(ended.code == 0, ended.said)
+    check_same(folder, whole.folder)
+    if not places:
+        return "not killed: each time it was done before"
+    return f"{plan}: resumed, equal to the bit (killed {', '.join(places)})"
+
+
+def kills(shop: Workshop, plan: str, folder: Path, cache: Path | None, when: tuple[random.Random, float]) -> list[str]:
+    """Kill a run up to three times, each within `when` seconds of its start or resume; where it was each time."""
+    dice, latest = when
     places = []
     for _ in range(dice.randint(1, 3)):
         process = shop.start(*shop.again(plan, folder), cache=cache, constants=OFTEN)
         if dice.random() < 0.7:  # loading takes half of the time of these small runs
             process.until("plan:")
-        time.sleep(dice.uniform(0.02, 0.8 * whole.seconds))
+        time.sleep(dice.uniform(0.02, latest))
         process.kill()
         if process.wait().code != -signal.SIGKILL:
             break
         places.append(place(folder))
         check_unfinished(folder)
-    if not (folder / "metrics.json").exists():
-        ended = shop.run(*shop.again(plan, folder), cache=cache, constants=OFTEN)
-        check(ended.code == 0, ended.said)
-    check_same(folder, whole.folder)
-    return f"{plan}: resumed, equal to the bit (killed {', '.join(places) or 'too late'})"
+    return places
 
 
 def place(folder: Path) -> str:

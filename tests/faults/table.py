@@ -1,6 +1,7 @@
 """Try every fault and write the table of docs/reliability.md.
 
-    python tests/faults/table.py            every fault as often as `tries` says (about an hour on 2 cores)
+    python tests/faults/table.py            every fault as often as `tries` says (about an hour on 2 calm cores)
+    python tests/faults/table.py 20         as many trials as begin within 20 minutes, spread over the faults alike
     python tests/faults/table.py killed     only these, printed and not written
 
 A fault whose trial fails is told as such, and the exit code is 1.
@@ -14,11 +15,12 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import disks
+import fuzz
 import interruptions
 from workshop import Workshop
 
@@ -27,7 +29,7 @@ BEGIN, END = "<!-- table, written by tests/faults/table.py: begin -->", "<!-- ta
 
 
 class Fault(NamedTuple):
-    """A trial, and for which seeds it is made: by the table, and by the ordinary tests."""
+    """A trial, and for which seeds it is made: by the table, and by the ordinary tests (those of mutants are in test_fuzz.py)."""
 
     trial: Callable[[Workshop, int], str]
     tries: int
@@ -48,38 +50,46 @@ FAULTS = (
     Fault(interruptions.out_of_memory, 12, (0,)),
     Fault(interruptions.no_number, 12, (0, 1)),
     Fault(interruptions.worker, 12, (0,)),
+    Fault(fuzz.mutants, 10, ()),
 )
 
 
-def main(chosen: Sequence[str]) -> int:
+def main(words: Sequence[str]) -> int:
     """Make the table."""
+    chosen = [word for word in words if not word.isdigit()]
     faults = [fault for fault in FAULTS if not chosen or fault.trial.__name__ in chosen]
-    began, rows, failed = time.monotonic(), [], 0
+    seconds = min((60.0 * int(word) for word in words if word.isdigit()), default=float("inf"))
+    began, outcomes = time.monotonic(), {fault.trial.__name__: collections.Counter[str]() for fault in faults}
     with tempfile.TemporaryDirectory(prefix="tlapp-faults-") as folder:
         os.environ["TLAPP_CACHE"] = f"{folder}/own-cache"
         Path(folder).chmod(0o755)
         with Workshop(Path(folder)) as shop:
-            for fault in faults:
-                outcomes = collections.Counter(tried(fault, shop))
-                failed += sum(count for outcome, count in outcomes.items() if outcome.startswith("FAILED"))
-                rows.append(row(fault, outcomes))
-                print(rows[-1], flush=True)
+            for fault, seed in in_turns(faults):
+                if time.monotonic() - began < seconds:
+                    outcomes[fault.trial.__name__][tried(fault, seed, shop)] += 1
+    rows = [row(fault, outcomes[fault.trial.__name__]) for fault in faults]
+    print("\n".join(rows))
     if not chosen:
-        write(rows, time.monotonic() - began)
-    return 1 if failed else 0
+        write(rows, time.monotonic() - began, " ".join(["python tests/faults/table.py", *words]))
+    return 1 if any("FAILED" in line for line in rows) else 0
 
 
-def tried(fault: Fault, shop: Workshop) -> Iterator[str]:
-    """The outcome of each trial, in words."""
-    for seed in range(fault.tries):
-        try:
-            outcome = fault.trial(shop, seed)
-        except Exception as error:
-            outcome = f"FAILED (seed {seed})"
-            print(fault.trial.__name__, seed, error, file=sys.stderr, flush=True)
-        else:
-            print(f"{fault.trial.__name__} {seed}: {outcome}", file=sys.stderr, flush=True)
-        yield re.sub(r" \(killed .*\)$", "", outcome)
+def in_turns(faults: Sequence[Fault]) -> list[tuple[Fault, int]]:
+    """Every trial of every fault, in such an order that whatever part of it is made holds the same share of each fault."""
+    return sorted(
+        ((fault, seed) for fault in faults for seed in range(fault.tries)), key=lambda each: (each[1] + 1) / each[0].tries
+    )
+
+
+def tried(fault: Fault, seed: int, shop: Workshop) -> str:
+    """The outcome of a trial, in words."""
+    try:
+        outcome = fault.trial(shop, seed)
+    except Exception as error:
+        print(fault.trial.__name__, seed, error, file=sys.stderr, flush=True)
+        return f"FAILED (seed {seed})"
+    print(f"{fault.trial.__name__} {seed}: {outcome}", file=sys.stderr, flush=True)
+    return re.sub(r" \(killed .*\)$", "", outcome)
 
 
 def row(fault: Fault, outcomes: collections.Counter[str]) -> str:
@@ -89,10 +99,10 @@ def row(fault: Fault, outcomes: collections.Counter[str]) -> str:
     return f"| `{fault.trial.__name__}` {what} | {sum(outcomes.values())} | {told} |"
 
 
-def write(rows: Sequence[str], seconds: float) -> None:
-    """Put the table into the document."""
+def write(rows: Sequence[str], seconds: float, command: str) -> None:
+    """Put the table into the document, with the command that made it."""
     head = ["| fault | tried | outcome |", "| --- | --- | --- |"]
-    foot = f"Tried by `python tests/faults/table.py` in {seconds / 60:.0f} minutes on {os.cpu_count()} cores."
+    foot = f"Tried by `{command}` in {seconds / 60:.0f} minutes on {os.cpu_count()} cores."
     text, table = DOCUMENT.read_text(encoding="utf-8"), "\n".join([*head, *rows, "", foot])
     before, after = text.partition(BEGIN)[0], text.partition(END)[2]
     DOCUMENT.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{after}", encoding="utf-8")

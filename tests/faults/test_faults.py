@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import pytest
-from table import FAULTS
+from table import BEGIN, DOCUMENT, END, FAULTS, in_turns
 from workshop import Workshop
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the harness reads /proc")
@@ -30,3 +31,19 @@ def test_fault(fault, seed, shop):
 def test_fault_at_length(fault, shop):
     outcomes = [fault.trial(shop, seed) for seed in range(fault.tries)]
     assert len(outcomes) == fault.tries
+
+
+def test_the_document_names_every_fault_with_its_trials_and_outcomes():
+    table = DOCUMENT.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| `")]
+    assert [name.split("`")[1] for name, *_ in rows] == [fault.trial.__name__ for fault in FAULTS]
+    for _, tried, outcomes in rows:
+        counts = [int(part.partition(":")[0]) for part in re.split(r"; (?=\d+: )", outcomes)]
+        assert sum(counts) == int(tried) > 0 and "FAILED" not in outcomes
+
+
+def test_any_part_of_the_table_holds_a_like_share_of_each_fault():
+    order = in_turns(FAULTS)
+    assert len(order) == sum(fault.tries for fault in FAULTS)
+    half = [fault for fault, _ in order[: len(order) // 2]]
+    assert all(abs(half.count(fault) - fault.tries / 2) <= 1 for fault in FAULTS)

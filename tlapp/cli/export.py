@@ -12,6 +12,7 @@ import click
 from tlapp.api import load
 from tlapp.cli.options import trust_option
 from tlapp.cli.screen import Screen
+from tlapp.errors import printable
 
 
 @click.command()
@@ -56,7 +57,7 @@ def export(run: str, kind: str | None, snippet: str | None, trust: bool, as_json
         click.echo(json.dumps(report))
         return
     for line in lines(report):
-        click.echo(line)
+        click.echo(printable(line))
 
 
 def lines(report: Mapping[str, Any]) -> Iterator[str]:

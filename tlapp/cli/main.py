@@ -11,7 +11,7 @@ from importlib.metadata import version
 import click
 
 from tlapp.cli import stop
-from tlapp.errors import TlappError
+from tlapp.errors import TlappError, printable
 
 COMMANDS = {
     "train": "Train a model on your pictures.",
@@ -70,7 +70,7 @@ def run(arguments: list[str]) -> int:
     except TlappError as error:
         if asked:
             traceback.print_exc()
-        click.echo(f"tlapp: {error}", err=True)
+        click.echo(f"tlapp: {printable(str(error))}", err=True)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort) as error:
         reason = str(error.__cause__ or error)  # click wraps what it catches

@@ -13,7 +13,7 @@ import click
 from tlapp.api import load
 from tlapp.cli.options import trust_option
 from tlapp.engine.images import SUFFIXES
-from tlapp.errors import UserError
+from tlapp.errors import UserError, printable
 
 
 @click.command()
@@ -34,7 +34,7 @@ def predict(run: str, files: tuple[str, ...], top: int | None, trust: bool, as_j
         return
     for each in found:
         labels = ", ".join(f"{label} {probability:.4f}" for label, probability in each.labels)
-        click.echo(f"{each.file}: {labels or 'no label above 0.5'}")
+        click.echo(f"{printable(each.file)}: {labels or 'no label above 0.5'}")
 
 
 def pictures(given: Sequence[str]) -> list[str]:

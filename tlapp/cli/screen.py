@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from tlapp.cli import stop
+from tlapp.errors import printable
 
 if TYPE_CHECKING:
     from tlapp.engine.fit import Epoch
@@ -48,7 +49,7 @@ class Screen:
         self._file.close()
 
     def note(self, sentence: str) -> None:
-        self._line(f"note: {sentence}")
+        self._line(f"note: {printable(sentence)}")
 
     def outline(self, outline: Outline) -> None:
         self.last_outline = outline

@@ -12,7 +12,7 @@ import click
 from tlapp.cli.options import click_options, trust_option
 from tlapp.cli.screen import Screen, result_lines
 from tlapp.engine.options import RunOptions
-from tlapp.errors import TlappError, UserError
+from tlapp.errors import TlappError, UserError, printable
 from tlapp.settings import HEAD, Settings, flag, plugin_options, read_yaml, resolve
 
 
@@ -100,7 +100,7 @@ def train(
         click.echo(json.dumps({"run": str(folder), **metrics}))
     else:
         for line in result_lines(folder, metrics):
-            click.echo(line)
+            click.echo(printable(line))
 
 
 def resumed(run: str, flags: Mapping[str, Any], config: str | None) -> Settings:

@@ -61,7 +61,9 @@ class Process:
     def _start(self) -> None:
         with contextlib.suppress(OSError):
             command = [sys.executable, "-c", CHILD, json.dumps(sys.path)]
-            self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            self._child = subprocess.Popen(  # noqa: S603 - this interpreter, on our own code
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            )
 
     def _alone(self, path: str, size: int) -> Block:
         for _ in range(2):

@@ -10,8 +10,9 @@ from tlapp.errors import UserError, in_a_line
 
 
 def ran_out(error: BaseException) -> bool:
-    """Whether an error says that there is no more memory: Python's, or TensorFlow's own."""
-    return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
+    """Whether an error, or what caused it, says that there is no more memory: Python's, or TensorFlow's own."""
+    each = (error, error.__cause__)  # a picture that needed it is named by an error of its own
+    return any(isinstance(one, MemoryError) or type(one).__name__ == "ResourceExhaustedError" for one in each)
 
 
 @contextmanager

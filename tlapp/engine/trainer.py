@@ -59,6 +59,9 @@ class Trainer:
         optimizer = keras.optimizers.AdamW(schedule, weight_decay=options.weight_decay if decay is None else decay)
         # Biases and norm scales are not decayed (He et al. 2019, https://arxiv.org/abs/1812.01187, section 3.1).
         optimizer.exclude_from_weight_decay(var_list=[v for v in variables if len(v.shape) < 2])
+        # Keras sums gradients over replicas, of which there is one; TensorFlow's registry of gradients would keep that sum, and
+        # with it the graph of every phase, for as long as the process lives.
+        optimizer._all_reduce_sum_gradients = list
         optimizer.build(variables)
         return optimizer
 

@@ -66,7 +66,8 @@ def light_import(subject: Subject) -> None:
     """Importing its module imports no TensorFlow and no Keras: `tlapp --help` answers at once with it installed."""
     module = subject.kind.__module__
     code = LEAVES_LIGHT.format(path=sys.path, module=module, heavy=HEAVY)
-    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=dict(os.environ))
+    command = [sys.executable, "-c", code]  # `module` is that of a plugin which this process has imported already
+    child = subprocess.run(command, capture_output=True, text=True, check=False, env=dict(os.environ))  # noqa: S603 - as said
     if child.returncode:
         raise Untried(f"its module {module} cannot be imported on its own")
     if child.stdout.strip():

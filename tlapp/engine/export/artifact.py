@@ -142,7 +142,7 @@ def _ask_saved_model(path: Path, pictures: np.ndarray, files: Sequence[str]) -> 
         np.save(Path(folder, "pictures.npy"), pictures)
         told = {"model": str(path.absolute()), "files": [os.path.abspath(file) for file in files], "threads": threads()}
         job.write_text(json.dumps({**told, "warm": WARM, "timed": TIMED}), encoding="utf-8")
-        child = subprocess.run(
+        child = subprocess.run(  # noqa: S603 - this interpreter, on our own program
             [sys.executable, str(Path(__file__).with_name("replay.py")), str(job)],
             env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}, capture_output=True, text=True, check=False,
         )  # fmt: skip
