@@ -27,9 +27,7 @@ class SelfTraining(Adapt):
     source_epochs: int = Field(10, ge=0, description="epochs that train the stages on the source alone, at most")
     style: Style = Field("mixed", description="how source pictures are changed; auto: what brings them nearest to the target")
     rounds: int = Field(4, ge=1, description="times that the target is labelled anew")
-    round_last: int = Field(
-        0, ge=0, description="stages that the rounds train as well; 0: the head alone, fast and steadily"
-    )
+    round_last: int = Field(0, ge=0, description="stages that the rounds train as well; 0: the head alone, fast and steadily")
     share: float = Field(0.9, gt=0, le=1, description="share of each class's answers that the last round trusts")
     epochs: int = Field(4, ge=1, description="epochs a round, at most")
 
