@@ -37,8 +37,7 @@ class Adapt(FineTune):
     views: int = Field(8, ge=1, description="changed copies of each picture that are kept")
 
     def plan(self, task: Task, backbone: Backbone) -> Plan:
-        target = Statistics(name="target-statistics", rates=backbone.frozen(), streams=("target",), select="target")
-        return Plan((*self.source(backbone, self.looks()), target, *self.adapting(task, backbone)), standardised)
+        return Plan((*self.source(backbone, self.looks()), turn(backbone), *self.adapting(task, backbone)), standardised)
 
     @abstractmethod
     def adapting(self, task: Task, backbone: Backbone) -> tuple[Phase, ...]:
@@ -71,6 +70,11 @@ class Adapt(FineTune):
         if name in styles.PLAIN:
             return Augment(styles.Half(styles.PLAIN[name]), self.views, name)
         return Augment(styles.Half(styles.TOWARDS_TARGET[name]), self.views, name, reference="target")
+
+
+def turn(backbone: Backbone) -> Statistics:
+    """The phase from which on features are standardised as the target's are."""
+    return Statistics(name="target-statistics", rates=backbone.frozen(), streams=("target",), select="target")
 
 
 def standardised(backbone: LoadedBackbone) -> Any:

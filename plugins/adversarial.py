@@ -41,7 +41,8 @@ class Adversarial(Adapt):
             return Statistics(name=method, rates=backbone.all(), streams=("target",), select="target", alternative=rivals)
         return Fit(
             name=method, rates=self.rates(backbone), streams=PAIR, epochs=self.epochs, learning_rate=self.learning_rate,
-            loss=Adapting(method, self.strength), parts={"domain": Classifier(self.width)} if method in DISCRIMINATORS else {},
+            loss=Adapting(method, self.strength, self.last > 0),
+            parts={"domain": Classifier(self.width)} if method in DISCRIMINATORS else {},
             select="target", alternative=rivals, **self.looks(),
         )  # fmt: skip
 
@@ -60,16 +61,23 @@ class Classifier:
 
 @dataclass(frozen=True)
 class Adapting:
-    """The head's loss on the source, and `strength` times the ramp times a method's loss over both domains."""
+    """The head's loss on the source, and `strength` times the ramp times a method's loss over both domains.
+
+    `live`: whether a stage trains. Where none does, the source is standardised by itself; where one does, it is seen with the
+    target's statistics, as nothing else would hold the scale of the features that they were taken of.
+    """
 
     method: str
     strength: float
+    live: bool
 
     def __call__(self, net: Net, batches: Mapping[str, Batch]) -> Mapping[str, Any]:
         import keras
 
         source, target = batches["train"], batches["target"]
-        features = domain_losses.standardise(net.features(source.x)), net.features(target.x)
+        features = [net.features(each.x) for each in (source, target)]
+        if not self.live:
+            features[0] = domain_losses.standardise(features[0])
         outputs = [net.head(each) for each in features]
         ramp = self.strength * domain_losses.ramp(net.progress)
         logged = {
@@ -81,7 +89,7 @@ class Adapting:
         elif self.method == "coral":
             terms = {"coral": ramp * domain_losses.correlation_distance(*features)}
         else:
-            seen = features
+            seen = tuple(features)
             if self.method == "cdan":
                 seen = tuple(domain_losses.outer(f, keras.ops.softmax(o)) for f, o in zip(features, outputs, strict=True))
             said = [net.part("domain")(domain_losses.reverse(each, ramp)) for each in seen]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
-from tlapp_plugins.adapt import PAIR, Adapt, Style
-from tlapp_plugins.domain_losses import standardise
+from tlapp_plugins.adapt import PAIR, Adapt, Style, standardised, turn
 from tlapp_plugins.mixing import LABELS, MIXES, Mixed
 
-from tlapp.contracts import Backbone, Batch, Field, Fit, Net, Phase, Task, UserError
+from tlapp.contracts import Backbone, Field, Fit, Phase, Plan, Task, UserError
 
 
 class AugmentAdapt(Adapt):
@@ -19,8 +17,9 @@ class AugmentAdapt(Adapt):
         "auto", description="how; auto: what brings the source's features nearest to the target's"
     )
 
-    def source(self, backbone: Backbone, looks: Mapping[str, Any]) -> tuple[Phase, ...]:
-        return super().source(backbone, {})  # source-only is what the restyled pictures are held against
+    def plan(self, task: Task, backbone: Backbone) -> Plan:
+        plain = self.source(backbone, {})  # source-only is what the restyled pictures are held against
+        return Plan((*plain, *self.adapting(task, backbone), turn(backbone)), standardised)
 
     def looks(self) -> dict[str, Any]:
         return {} if self.style in MIXES else super().looks()
@@ -33,13 +32,7 @@ class AugmentAdapt(Adapt):
             )
         adapt = Fit(
             name="adapt", rates=self.rates(backbone), streams=PAIR if self.style == "adain" else ("train",), epochs=self.epochs,
-            learning_rate=self.learning_rate, loss=Mixed(self.style) if mixes else at_home,
+            learning_rate=self.learning_rate, loss=Mixed(self.style) if mixes else None,
             parts={"mix": LABELS[self.style]} if self.style in LABELS else {}, select="target", **self.looks(),
         )  # fmt: skip
         return (adapt,)
-
-
-def at_home(net: Net, batches: Mapping[str, Batch]) -> Mapping[str, Any]:
-    """The head's loss on the source, standardised by itself."""
-    source = batches["train"]
-    return {"loss": net.task_loss(source, net.head(standardise(net.features(source.x))))}

@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tlapp_plugins.domain_losses import standardise
-
 from tlapp.contracts import Batch, Net, UserError
 
 
@@ -62,7 +60,7 @@ MIXES = (*STATISTICS, *LABELS)
 
 @dataclass(frozen=True)
 class Mixed:
-    """The head's loss on the source, changed at the cut by one of `MIXES` and standardised by itself."""
+    """The head's loss on the source, changed at the cut by one of `MIXES`."""
 
     name: str
 
@@ -76,4 +74,4 @@ class Mixed:
         else:
             mixed = net.part("mix")({"images": source.x, "labels": source.y}, training=True)
             source = source._replace(x=mixed["images"], y=mixed["labels"])
-        return {"loss": net.task_loss(source, net.head(standardise(net.features(source.x))))}
+        return {"loss": net.task_loss(source, net.head(net.features(source.x)))}

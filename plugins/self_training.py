@@ -37,17 +37,23 @@ class SelfTraining(Adapt):
         head = {"rates": backbone.frozen(), "learning_rate": self.warmup_rate, "weight_decay": SOFT}
         return tuple(
             Fit(
-                name=f"round-{number}", streams=pair, epochs=self.epochs, select="target", loss=both,
+                name=f"round-{number}", streams=pair, epochs=self.epochs, select="target", loss=Both(self.round_last > 0),
                 labeller=Surest(self.share * number / self.rounds), **(live if self.round_last else head),
             )
             for number in range(1, self.rounds + 1)
         )  # fmt: skip
 
 
-def both(net: Net, batches: Mapping[str, Batch]) -> Mapping[str, Any]:
-    """The head's loss on the source and on the target's pictures that were labelled."""
-    outputs = net.head(standardise(net.features(batches["train"].x)))
-    return {"loss": net.task_loss(batches["train"], outputs), "target": net.task_loss(batches["target"])}
+@dataclass(frozen=True)
+class Both:
+    """The head's loss on the source and on the target's pictures that were labelled; `live` as in `adversarial.Adapting`."""
+
+    live: bool
+
+    def __call__(self, net: Net, batches: Mapping[str, Batch]) -> Mapping[str, Any]:
+        features = net.features(batches["train"].x)
+        outputs = net.head(features if self.live else standardise(features))
+        return {"loss": net.task_loss(batches["train"], outputs), "target": net.task_loss(batches["target"])}
 
 
 @dataclass(frozen=True)
