@@ -9,12 +9,12 @@ from typing import Any, Literal
 from tlapp_plugins import domain_losses
 from tlapp_plugins.adapt import PAIR, Adapt
 
-from tlapp.contracts import Backbone, Batch, Field, Fit, Net, Phase, Statistics, Task, UserError
+from tlapp.contracts import Backbone, Batch, Field, Fit, Net, Phase, Statistics, Task
 
 METHODS = ("adabn", "coral", "mcc", "cdan", "dann")
 DISCRIMINATORS = ("dann", "cdan")
 FEATURES = (*DISCRIMINATORS, "coral")
-"""Methods that change nothing unless a stage trains."""
+"""Methods that change nothing unless a stage trains: one does at least."""
 
 
 class Adversarial(Adapt):
@@ -27,11 +27,7 @@ class Adversarial(Adapt):
     width: int = Field(128, ge=1, description="units of the domain classifier")
 
     def adapting(self, task: Task, backbone: Backbone) -> tuple[Phase, ...]:
-        if not self.last and self.method in FEATURES:
-            raise UserError(
-                f"--last 0 trains no stage, and {self.method} works on what stages compute; use --last 1 or --method mcc"
-            )
-        methods = [each for each in METHODS if self.last or each not in FEATURES] if self.method == "auto" else [self.method]
+        methods = METHODS if self.method == "auto" else (self.method,)
         return tuple(self.adapt(method, backbone) for method in methods)
 
     def adapt(self, method: str, backbone: Backbone) -> Fit | Statistics:
@@ -39,11 +35,11 @@ class Adversarial(Adapt):
         rivals = self.method == "auto"
         if method == "adabn":
             return Statistics(name=method, rates=backbone.all(), streams=("target",), select="target", alternative=rivals)
+        last = max(self.adapt_last, 1) if method in FEATURES else self.adapt_last
         return Fit(
-            name=method, rates=self.rates(backbone), streams=PAIR, epochs=self.epochs, learning_rate=self.learning_rate,
-            loss=Adapting(method, self.strength, self.last > 0),
+            name=method, streams=PAIR, epochs=self.epochs, loss=Adapting(method, self.strength, last > 0),
             parts={"domain": Classifier(self.width)} if method in DISCRIMINATORS else {},
-            select="target", alternative=rivals, **self.looks(),
+            select="target", alternative=rivals, **self.adapted(backbone, last),
         )  # fmt: skip
 
 
@@ -92,7 +88,9 @@ class Adapting:
             seen = tuple(features)
             if self.method == "cdan":
                 seen = tuple(domain_losses.outer(f, keras.ops.softmax(o)) for f, o in zip(features, outputs, strict=True))
-            said = [net.part("domain")(domain_losses.reverse(each, ramp)) for each in seen]
+            # Standardised features are as long as the root of their number: at length 1 the reversed gradient does not tear them up.
+            short = [each / each.shape[1] ** 0.5 for each in seen]
+            said = [net.part("domain")(domain_losses.reverse(each, ramp)) for each in short]
             terms = {"domain": domain_losses.domain_loss(*said)}
             logged["domain_accuracy"] = domain_losses.domain_accuracy(*said)
         loss = net.task_loss(source, outputs[0])

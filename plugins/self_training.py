@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tlapp_plugins.adapt import PAIR, Adapt, Style
+from tlapp_plugins.adapt import PAIR, Adapt
 from tlapp_plugins.domain_losses import standardise
 
 from tlapp.contracts import Backbone, Batch, Field, Fit, Net, Phase, Task
@@ -15,30 +15,19 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-SOFT = 3.0
-"""Weight decay of rounds that train the head alone. Answers stay soft by it, so that the surest of them are worth the word:
-stamps, photographs to clip art, frozen: 0.50 with 1e-4, 0.525 with 1, 0.528 with 10."""
-
-
 class SelfTraining(Adapt):
     """Train on the target by the model's own surest answers, class by class, more of them each round."""
 
-    last: int = Field(3, ge=0, description="stages that learn the source, counted from the output; 0 trains the head alone")
-    source_epochs: int = Field(10, ge=0, description="epochs that train the stages on the source alone, at most")
-    style: Style = Field("mixed", description="how source pictures are changed; auto: what brings them nearest to the target")
     rounds: int = Field(4, ge=1, description="times that the target is labelled anew")
-    round_last: int = Field(0, ge=0, description="stages that the rounds train as well; 0: the head alone, fast and steadily")
     share: float = Field(0.9, gt=0, le=1, description="share of each class's answers that the last round trusts")
     epochs: int = Field(4, ge=1, description="epochs a round, at most")
 
     def adapting(self, task: Task, backbone: Backbone) -> tuple[Phase, ...]:
         pair = tuple(sorted(PAIR, key=lambda name: -task.streams.get(name, 0)))  # the larger one paces, so that all is seen
-        live = {"rates": backbone.last(self.round_last, self.decay), "learning_rate": self.learning_rate, **self.looks()}
-        head = {"rates": backbone.frozen(), "learning_rate": self.warmup_rate, "weight_decay": SOFT}
         return tuple(
             Fit(
-                name=f"round-{number}", streams=pair, epochs=self.epochs, select="target", loss=Both(self.round_last > 0),
-                labeller=Surest(self.share * number / self.rounds), **(live if self.round_last else head),
+                name=f"round-{number}", streams=pair, epochs=self.epochs, select="target", loss=Both(self.adapt_last > 0),
+                labeller=Surest(self.share * number / self.rounds), **self.adapted(backbone, self.adapt_last),
             )
             for number in range(1, self.rounds + 1)
         )  # fmt: skip
