@@ -88,7 +88,7 @@ class Adapting:
             seen = tuple(features)
             if self.method == "cdan":
                 seen = tuple(domain_losses.outer(f, keras.ops.softmax(o)) for f, o in zip(features, outputs, strict=True))
-            # Standardised features are as long as the root of their number; at length 1 the reversed gradient does not tear them up
+            # These features are as long as the root of their number: at length 1 the reversed gradient leaves them whole
             short = [each / each.shape[1] ** 0.5 for each in seen]
             said = [net.part("domain")(domain_losses.reverse(each, ramp)) for each in short]
             terms = {"domain": domain_losses.domain_loss(*said)}
