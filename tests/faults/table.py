@@ -1,6 +1,6 @@
 """Try every fault and write the table of docs/reliability.md.
 
-    python tests/faults/table.py            every fault as often as `tries` says (about an hour on 2 calm cores)
+    python tests/faults/table.py            every fault as often as `tries` says (half an hour on 2 cores)
     python tests/faults/table.py 20         as many trials as begin within 20 minutes, spread over the faults alike
     python tests/faults/table.py 5 killed   only these: their rows replace those that are there
 
