@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from workshop import OFTEN, PLANS, Workshop, check, check_nothing_half_written, check_same, check_sentence, weights
+from workshop import ADAPTING, OFTEN, PLANS, Workshop, check, check_nothing_half_written, check_same, check_sentence, weights
 
 from tlapp.engine import state
 from tlapp.engine.saved import SavedRun
@@ -20,7 +20,17 @@ from tlapp.errors import UserError
 
 def killed(shop: Workshop, seed: int) -> str:
     """kill -9 at random moments, then --resume: the same to the bit as the run that was left in peace."""
-    dice, plan = random.Random(seed), list(PLANS)[seed % len(PLANS)]
+    return killed_and_resumed(shop, seed, list(PLANS)[seed % len(PLANS)])
+
+
+def killed_adapting(shop: Workshop, seed: int) -> str:
+    """kill -9 in the strategies that learn from other pictures too: another domain's, or another task's; then as above."""
+    return killed_and_resumed(shop, seed, list(ADAPTING)[seed % len(ADAPTING)])
+
+
+def killed_and_resumed(shop: Workshop, seed: int, plan: str) -> str:
+    """Kill a run of a plan, resume it, and compare."""
+    dice = random.Random(seed)
     whole, cache = shop.whole(plan), shop.fresh("cache") if dice.random() < 0.5 else None
     for share in (0.8, 0.4, 0.2, 0.1):  # of the time that it took: earlier, where the run was done before it was killed
         folder = shop.fresh("killed")

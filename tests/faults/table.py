@@ -1,8 +1,8 @@
 """Try every fault and write the table of docs/reliability.md.
 
-    python tests/faults/table.py            every fault as often as `tries` says (about an hour on 2 calm cores)
+    python tests/faults/table.py            every fault as often as `tries` says (half an hour on 2 cores)
     python tests/faults/table.py 20         as many trials as begin within 20 minutes, spread over the faults alike
-    python tests/faults/table.py killed     only these, printed and not written
+    python tests/faults/table.py 5 killed   only these: their rows replace those that are there
 
 A fault whose trial fails is told as such, and the exit code is 1.
 """
@@ -38,6 +38,7 @@ class Fault(NamedTuple):
 
 FAULTS = (
     Fault(interruptions.killed, 50, (1, 7)),
+    Fault(interruptions.killed_adapting, 15, (3,)),
     Fault(disks.full_cache, 12, (0,)),
     Fault(disks.full_run, 12, (1,)),
     Fault(disks.full_export, 12, (0,)),
@@ -69,8 +70,7 @@ def main(words: Sequence[str]) -> int:
                     outcomes[fault.trial.__name__][tried(fault, seed, shop)] += 1
     rows = [row(fault, outcomes[fault.trial.__name__]) for fault in faults]
     print("\n".join(rows))
-    if not chosen:
-        write(rows, time.monotonic() - began, " ".join(["python tests/faults/table.py", *words]))
+    write(rows, time.monotonic() - began, " ".join(["python tests/faults/table.py", *words]))
     return 1 if any("FAILED" in line for line in rows) else 0
 
 
@@ -100,12 +100,21 @@ def row(fault: Fault, outcomes: collections.Counter[str]) -> str:
 
 
 def write(rows: Sequence[str], seconds: float, command: str) -> None:
-    """Put the table into the document, with the command that made it."""
-    head = ["| fault | tried | outcome |", "| --- | --- | --- |"]
-    foot = f"Tried by `{command}` in {seconds / 60:.0f} minutes on {os.cpu_count()} cores."
-    text, table = DOCUMENT.read_text(encoding="utf-8"), "\n".join([*head, *rows, "", foot])
+    """Put rows into the document's table, in the place of older ones, each with the command that made it under the table."""
+    text = DOCUMENT.read_text(encoding="utf-8")
     before, after = text.partition(BEGIN)[0], text.partition(END)[2]
-    DOCUMENT.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{after}", encoding="utf-8")
+    old = text.partition(BEGIN)[2].partition(END)[0].splitlines()
+    known = {name(line): line for line in [*(line for line in old if line.startswith("| `")), *rows]}
+    order = [fault.trial.__name__ for fault in FAULTS]
+    table = ["| fault | tried | outcome |", "| --- | --- | --- |", *(known[each] for each in order if each in known)]
+    told = f"`{', '.join(map(name, rows))}`: by `{command}` in {seconds / 60:.0f} minutes on {os.cpu_count()} cores."
+    foot = [line for line in old if line.startswith("- `") and not set(name(line).split(", ")) <= set(map(name, rows))]
+    DOCUMENT.write_text(f"{before}{BEGIN}\n\n{chr(10).join([*table, '', *foot, f'- {told}'])}\n\n{END}{after}", encoding="utf-8")
+
+
+def name(line: str) -> str:
+    """What stands first between backquotes."""
+    return line.split("`")[1]
 
 
 if __name__ == "__main__":

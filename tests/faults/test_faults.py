@@ -6,6 +6,7 @@ import re
 import sys
 
 import pytest
+import table
 from table import BEGIN, DOCUMENT, END, FAULTS, in_turns
 from workshop import Workshop
 
@@ -34,8 +35,8 @@ def test_fault_at_length(fault, shop):
 
 
 def test_the_document_names_every_fault_with_its_trials_and_outcomes():
-    table = DOCUMENT.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0]
-    rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| `")]
+    text = DOCUMENT.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0]
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| `")]
     assert [name.split("`")[1] for name, *_ in rows] == [fault.trial.__name__ for fault in FAULTS]
     for _, tried, outcomes in rows:
         counts = [int(part.partition(":")[0]) for part in re.split(r"; (?=\d+: )", outcomes)]
@@ -47,3 +48,19 @@ def test_any_part_of_the_table_holds_a_like_share_of_each_fault():
     assert len(order) == sum(fault.tries for fault in FAULTS)
     half = [fault for fault, _ in order[: len(order) // 2]]
     assert all(abs(half.count(fault) - fault.tries / 2) <= 1 for fault in FAULTS)
+
+
+def test_rows_that_are_made_anew_replace_the_old_ones_and_keep_their_commands(tmp_path, monkeypatch):
+    document = tmp_path / "a.md"
+    document.write_text(f"before\n{BEGIN}\n{END}\nafter\n")
+    monkeypatch.setattr(table, "DOCUMENT", document)
+    for number, names in enumerate((["killed", "clock"], ["together"], ["clock"])):
+        table.write([f"| `{name}` it | {number} | {number}: told |" for name in names], 60, f"command {number}")
+    lines = document.read_text().splitlines()
+    assert [line.split("|")[2].strip() for line in lines if line.startswith("| `")] == ["0", "1", "2"]  # in the harness's order
+    assert [line.partition("by ")[2][:11] for line in lines if line.startswith("- `")] == [
+        "`command 0`",
+        "`command 1`",
+        "`command 2`",
+    ]
+    assert lines[0] == "before" and lines[-1] == "after"

@@ -35,6 +35,15 @@ PLANS = {
     "a solved head that is tuned": ["--plugin", "solve-then-tune"],
     "a loss that draws": ["--plugin", "draws"],
 }
+SHORT = ["--warmup", "1", "--source-epochs", "1", "--epochs", "2"]
+ADAPTING = {
+    "adversarial, all methods": ["--plugin", "adversarial", *SHORT, "--target", "{other}"],
+    "augment-adapt": ["--plugin", "augment-adapt", *SHORT, "--views", "2", "--target", "{other}"],
+    "self-supervised": ["--plugin", "self-supervised", *SHORT, "--pretrain-epochs", "2", "--views", "2", "--target", "{other}"],
+    "self-training": ["--plugin", "self-training", *SHORT, "--rounds", "2", "--target", "{other}"],
+    "multi-task": ["--plugin", "multi-task", "--warmup", "1", "--epochs", "3", "--aux", "{other}"],
+}
+"""Plans that take other pictures too."""
 OFTEN = {"tlapp.engine.phases.CHECKPOINT_SECONDS": 0.0, "tlapp.engine.trainer.BLOCK_BYTES": 1}
 """A checkpoint after every step."""
 LONGEST = 180
@@ -101,7 +110,7 @@ class Workshop:
         self.folder = folder
         self._numbers = itertools.count()
         self._whole: dict[str, Whole] = {}
-        self.shapes = pictures(folder / "shapes")
+        self.shapes, self.other = pictures(folder / "shapes"), pictures(folder / "other", 8, seed=1)
         self._warm: Any = None
 
     def __enter__(self) -> Workshop:
@@ -140,7 +149,8 @@ class Workshop:
 
     def train(self, plan: str, folder: Path, data: Path | None = None) -> list[str]:
         """The words that train by a plan."""
-        return ["train", *PLANS[plan], *COMMON, "--data", str(data or self.shapes), "--run", str(folder)]
+        own = [word.format(other=self.other) for word in {**PLANS, **ADAPTING}[plan]]
+        return ["train", *own, *COMMON, "--data", str(data or self.shapes), "--run", str(folder)]
 
     def again(self, plan: str, folder: Path, data: Path | None = None) -> list[str]:
         """The words that go on with a run, or begin it if it had not begun."""
