@@ -128,6 +128,12 @@ class PhaseNet:
         found = {id(v): v for layer in (*layers, self.layer, *self.parts.values()) for v in layer.variables}
         return list(found.values())
 
+    def random(self) -> list[Any]:
+        """The random states of the backbone's layers that run in training mode."""
+        held = {id(v) for v in self.state()}
+        layers = [s.operation for s in self.cut.rest if hasattr(s.operation, "variables") and self.learns(s.operation)]
+        return list({id(v): v for layer in layers for v in layer.variables if id(v) not in held}.values())
+
     def _living(self) -> list[Any]:
         """The layers of the rest that are in training mode."""
         found = {id(s.operation): s.operation for s in self.cut.rest if getattr(s.operation, "weights", ())}

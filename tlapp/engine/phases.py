@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from tlapp.contracts import Augment, Fit, LoadedBackbone, Phase, Solve, Statistics
 from tlapp.engine import state
 from tlapp.engine.cut import Cut, cut
@@ -57,6 +59,7 @@ class Phases:
         self._solved, self._lead = b"", float("inf")
         self._base: list[Any] = []
         self._plain: Best | None = None
+        self._dice: dict[int, np.ndarray] = {}
         self.aux = self._aux_head()
 
     def model(self) -> Any:
@@ -174,6 +177,7 @@ class Phases:
         made = {name: self._as_layer(factory(), name) for name, factory in phase.parts.items() if name != AUX}
         parts = made | self._kept_parts(phase)
         net = self._net(phase, where, parts)
+        self._roll_back(net)
         best = self._best_before(number, net, left)
         given = None
         if phase.labeller is not None:
@@ -230,6 +234,11 @@ class Phases:
             self._lead = best.loss
         else:
             self._lead = -after.target["score"]
+
+    def _roll_back(self, net: PhaseNet) -> None:
+        """Put random states back to what they were before any phase drew from them: a resumed run does not repeat the others."""
+        for variable in net.random():
+            variable.assign(self._dice.setdefault(id(variable), np.array(variable)))
 
     def _remember_plain(self, number: int, phase: Phase, left: state.State) -> None:
         """Take the source-only weights of a phase that was over before the run was stopped from its checkpoint."""
