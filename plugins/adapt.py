@@ -30,11 +30,11 @@ class Adapt(FineTune):
     https://arxiv.org/abs/1603.04779) where it costs nothing, behind the last stage.
     """
 
+    contract = "1.1"
     last: int = Field(3, ge=0, description="stages that learn the source, counted from the output; 0 trains the head alone")
     decay: float = Field(1.0, gt=0, le=1, description="learning-rate factor a stage towards the input")
     warmup: int = Field(20, ge=1, description="epochs that first train the head alone, at most")
     source_epochs: int = Field(10, ge=0, description="epochs that train the stages on the source alone, at most")
-    adapt_last: int = Field(0, ge=0, description="stages that adapting trains; 0: the head alone, fast and steadily")
     epochs: int = Field(15, ge=1, description="epochs of adapting, at most")
     learning_rate: float = Field(5e-4, gt=0, description="learning rate of the last stage and the head")
     style: Style = Field("mixed", description="how pictures are changed; auto: what brings the source nearest to the target")

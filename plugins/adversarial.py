@@ -23,6 +23,7 @@ class Adversarial(Adapt):
     method: Literal["dann", "cdan", "mcc", "coral", "adabn", "auto"] = Field(
         "auto", description="auto tries all and keeps the one that the score without labels says is best"
     )
+    adapt_last: int = Field(0, ge=0, description="stages that adapting trains; 0: the head, but one for DANN, CDAN, CORAL")
     strength: float = Field(1.0, gt=0, description="factor of the adapting loss, at the end of its ramp")
     width: int = Field(128, ge=1, description="units of the domain classifier")
 

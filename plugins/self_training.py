@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 class SelfTraining(Adapt):
     """Train on the target by the model's own surest answers, class by class, more of them each round."""
 
+    adapt_last: int = Field(0, ge=0, description="stages that adapting trains; 0: the head alone, fast and steadily")
     rounds: int = Field(4, ge=1, description="times that the target is labelled anew")
     share: float = Field(0.9, gt=0, le=1, description="share of each class's answers that the last round trusts")
     epochs: int = Field(4, ge=1, description="epochs a round, at most")
