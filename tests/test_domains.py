@@ -47,7 +47,9 @@ STRATEGIES = {
 }
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name == "adversarial" else []) for name in STRATEGIES]
+)
 def test_the_target_s_labels_change_nothing_but_its_metrics(name, domains, tmp_path, tensorflow):
     source, target = domains
     order = tmp_path / "order.csv"

@@ -55,7 +55,15 @@ def whole(shapes, tmp_path_factory):
     return get
 
 
-@pytest.mark.parametrize(("name", "at"), [("partial", 3), ("partial", 37), ("partial", 62), ("gradual", 60), ("mlp", 11)])
+@pytest.mark.parametrize(
+    ("name", "at"),
+    [
+        ("partial", 3),
+        ("partial", 37),
+        ("mlp", 11),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in (("partial", 62), ("gradual", 60))),
+    ],
+)
 def test_stopped_at_any_block_and_resumed(name, at, whole, shapes, tmp_path, monkeypatch, capfd):
     """Blocks of one step, so that `at` counts steps and ends of epochs."""
     from tlapp.engine import trainer
