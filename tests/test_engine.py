@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -207,3 +209,13 @@ def test_metrics_against_scikit_learn():
     assert found["balanced_accuracy"] == pytest.approx(recall)
     assert found["macro_f1"] == pytest.approx(reference.f1_score(labels, predicted, average="macro"))
     assert found["loss"] == pytest.approx(reference.log_loss(labels, probabilities, labels=range(4)))
+
+
+def test_peak_memory_is_that_of_the_process_alone():
+    child = "from tlapp.engine.run import peak_memory_mb; print(peak_memory_mb())"
+    parent = (
+        "import subprocess, sys; import numpy as np; held = np.ones(75_000_000); "
+        f"print(subprocess.run([sys.executable, '-c', {child!r}], capture_output=True, text=True, check=True).stdout)"
+    )
+    said = subprocess.run([sys.executable, "-c", parent], capture_output=True, text=True, check=True).stdout
+    assert 10 < float(said) < 400

@@ -63,6 +63,7 @@ def alive() -> tuple[int, int]:
 def many(count: int, size: int) -> dict[str, Any]:
     """Train on so many JPEG and PNG pictures of `size` pixels a side."""
     from tlapp import api
+    from tlapp.engine.run import peak_memory_mb
 
     tiny()
     with tempfile.TemporaryDirectory() as folder:
@@ -72,8 +73,8 @@ def many(count: int, size: int) -> dict[str, Any]:
         run = api.train(plugin="freeze", data=f"{folder}/data", run=f"{folder}/run", epochs=2, image_size=size)
         seconds = time.perf_counter() - began
         found = {name: run.metrics[name]["n"] for name in ("val", "test")}
-    own, children = (resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return {"seconds": round(seconds), "peak_mb": round(own), "peak_mb_of_a_decoder": round(children), **found}
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    return {"seconds": round(seconds), "peak_mb": round(peak_memory_mb()), "peak_mb_of_a_decoder": round(children), **found}
 
 
 def draw(folder: Path, count: int, size: int) -> None:
