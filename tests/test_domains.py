@@ -99,6 +99,24 @@ def test_adapting_that_the_score_never_likes_ends_with_the_source_only_model(dom
     assert any("the source-only model is kept" in sentence for sentence in said)
 
 
+class ThenSource(Strategy):
+    """Takes the target's statistics, and trains on the source after that."""
+
+    def plan(self, task, backbone):
+        live = backbone.last(2)
+        renew = Statistics(name="renew", rates=live, streams=("target",), select="target")
+        return Plan((renew, Fit(name="tune", rates=live, epochs=2, learning_rate=1e-2)))
+
+
+def test_a_loss_on_val_is_not_held_against_the_target_s_score(domains, tmp_path, tensorflow, monkeypatch):
+    said = []
+    monkeypatch.setattr("tlapp.engine.report.Silent.note", lambda self, sentence: said.append(sentence))
+    run, metrics = adapted(ThenSource(), domains, tmp_path / "run")
+    kept = min(epoch.validation["loss"] for epoch in run.work.history if epoch.phase == "tune")
+    assert metrics["val"]["loss"] == pytest.approx(kept, rel=1e-3)
+    assert not any("source-only model is kept" in sentence for sentence in said)
+
+
 @pytest.mark.parametrize("style", ["adain", "mixstyle", "mixup", "cutmix"])
 def test_styles_at_the_cut_train(style, domains, tmp_path, tensorflow):
     run, metrics = adapted(AugmentAdapt(style=style, **QUICK), domains, tmp_path / "run")

@@ -210,6 +210,8 @@ class Phases:
             kept = self.record.model(self.model(), "checkpoints/best.keras")
             raise type(error)(f"{error}; the best weights so far are in {kept}") from error
         self._lead = fitting.best.loss
+        if phase.select != "target":  # a loss on val is not to be held against the target's score
+            self._plain = None
         if given_up:
             self.reporter.note(f"phase {phase.name}: stopped, {given_up}; the best weights before that are kept")
 
