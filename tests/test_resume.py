@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -105,6 +106,46 @@ def test_terminated_by_the_system(shapes, tmp_path):
         late.cancel()
     assert "--resume" in said
     assert (tmp_path / "run" / "checkpoints" / "state.npz").is_file()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+def test_killed_outright(number, shapes, tmp_path):
+    """Another process says what to do, and ends with it."""
+    arguments = [*command(shapes, tmp_path / "run", "mlp"), "--epochs", "100000"]
+    with subprocess.Popen([sys.executable, "-m", "tlapp", *arguments], stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stderr:
+            if "head 1:" in line:
+                process.send_signal(number)
+                break
+        late = threading.Timer(60, process.kill)
+        late.start()
+        said = process.stderr.read()
+        assert process.wait() == -number, said
+        late.cancel()
+    last = said.splitlines()[-1]
+    assert last.startswith("tlapp: was killed or crashed") and "--batch-size (now 4)" in last and "--image-size (now 32)" in last
+    assert last.endswith(f"tlapp train --resume {tmp_path / 'run'}")
+
+
+def test_the_witness_is_silent_otherwise(capfd):
+    from tlapp.cli.witness import witness
+
+    with witness("gone") as add:
+        add(" and away")
+    with contextlib.suppress(KeyboardInterrupt), witness("gone"):
+        raise KeyboardInterrupt
+    assert capfd.readouterr().err == ""
+
+
+def test_no_witness_where_no_process_can_be_had(monkeypatch):
+    from tlapp.cli import witness
+
+    def refuse(*arguments, **options):
+        raise OSError
+
+    monkeypatch.setattr(witness.subprocess, "Popen", refuse)
+    with witness.witness("gone") as add:
+        add("on")
 
 
 def test_what_cannot_be_resumed(whole, tmp_path, capfd):

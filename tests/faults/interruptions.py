@@ -90,7 +90,9 @@ def out_of_memory(shop: Workshop, seed: int) -> str:
     if ended.code == 0:
         return "enough after all"
     if ended.code < 0:
-        return f"ended by the system ({signal.Signals(-ended.code).name}), nothing half-written"
+        said = ended.later("--image-size")
+        check_sentence(ended._replace(said=said), "memory", "--batch-size", "--image-size", code=ended.code)
+        return f"ended by the system ({signal.Signals(-ended.code).name}); told, with the settings to lower"
     check_sentence(ended, "memory", "--batch-size", "--image-size")
     return "told, with the settings to lower"
 
@@ -147,7 +149,7 @@ def worker(shop: Workshop, seed: int) -> str:
     killed = 0
     for _ in range(3):
         time.sleep(dice.uniform(0.02, 0.4))
-        for child in process.children():
+        for child in process.children("decode"):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
                 killed += 1

@@ -50,10 +50,18 @@ LONGEST = 180
 
 
 class Ended(NamedTuple):
-    """How a process ended: its exit code, or the negative number of the signal; and what it said."""
+    """How a process ended: its exit code, or the negative number of the signal; and what it said, to which file."""
 
     code: int
     said: str
+    log: Path
+
+    def later(self, word: str) -> str:
+        """What it and its witness said, once that holds a word, or after seconds."""
+        deadline = time.monotonic() + 10
+        while word not in (said := self.log.read_text(errors="replace")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return said
 
 
 class Whole(NamedTuple):
@@ -75,12 +83,12 @@ class Process:
             with contextlib.suppress(ProcessLookupError):
                 kill(number, signal.SIGKILL)
 
-    def children(self) -> list[int]:
-        """The processes that it started."""
+    def children(self, word: str) -> list[int]:
+        """The processes that it started by a command with this word."""
         found: list[int] = []
         for path in Path(f"/proc/{self.pid}/task").glob("*/children"):
             with contextlib.suppress(OSError):
-                found += map(int, path.read_text().split())
+                found += [int(pid) for pid in path.read_text().split() if word in Path(f"/proc/{pid}/cmdline").read_text()]
         return found
 
     def said(self) -> str:
@@ -100,7 +108,7 @@ class Process:
         late.start()
         status = self._shop.ask({"wait": self.pid})
         late.cancel()
-        return Ended(os.waitstatus_to_exitcode(status), self.said())
+        return Ended(os.waitstatus_to_exitcode(status), self.said(), self._said)
 
 
 class Workshop:

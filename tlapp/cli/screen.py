@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -21,9 +21,9 @@ TASKS = {"read": "reading pictures", "hash": "looking at files", "front": "froze
 
 
 class Screen:
-    """A reporter for people. Use it as a context manager."""
+    """A reporter for people. Use it as a context manager. `begun` is told the folder of a run."""
 
-    def __init__(self) -> None:
+    def __init__(self, begun: Callable[[Path], None] = lambda folder: None) -> None:
         from rich.console import Console
 
         # A copy of standard error: TensorFlow's import silences the original for some seconds.
@@ -32,6 +32,7 @@ class Screen:
         self._bars: Any = None
         self._tasks: dict[str, Any] = {}
         self.last_outline: Any = None
+        self.begun = begun
 
     def __enter__(self) -> Screen:
         if self._console.is_terminal:

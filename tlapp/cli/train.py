@@ -11,6 +11,7 @@ import click
 
 from tlapp.cli.options import click_options, trust_option
 from tlapp.cli.screen import Screen, result_lines
+from tlapp.cli.witness import witness
 from tlapp.engine.options import RunOptions
 from tlapp.errors import TlappError, UserError, printable
 from tlapp.settings import HEAD, Settings, flag, plugin_options, read_yaml, resolve
@@ -85,11 +86,13 @@ def train(
     Options of other strategies and heads: tlapp train --plugin NAME --head NAME --help
     """
     from tlapp.api import carry_out
+    from tlapp.engine.memory import needs_less
 
     settings = resumed(resume, flags, config) if resume else resolve(flags, config)
     wanted = exports or ("tflite" if dry_run else "none")
     checked = None if wanted == "none" else wanted
-    with Screen() as screen:
+    killed = f"tlapp: was killed or crashed, most often because memory ran out: {needs_less(settings.options)}"
+    with witness(killed) as add, Screen(lambda folder: add(f"; else go on by: tlapp train --resume {folder}")) as screen:
         folder = carry_out(settings, screen, dry_run, resume is not None, checked, trust)
     if folder is None:
         if as_json:

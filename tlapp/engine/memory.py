@@ -15,6 +15,12 @@ def ran_out(error: BaseException) -> bool:
     return any(isinstance(one, MemoryError) or type(one).__name__ == "ResourceExhaustedError" for one in each)
 
 
+def needs_less(options: RunOptions) -> str:
+    """What to do about it."""
+    size = options.image_size or "the backbone's own"
+    return f"lower --batch-size (now {options.batch_size}) or --image-size (now {size}), or close other programs"
+
+
 @contextmanager
 def enough_memory(options: RunOptions) -> Iterator[None]:
     """Turn running out of memory, inside, into a UserError that names the settings to lower."""
@@ -23,9 +29,7 @@ def enough_memory(options: RunOptions) -> Iterator[None]:
     except Exception as error:
         if not ran_out(error):
             raise
-        size = f"(now {options.image_size})" if options.image_size else "(now the backbone's own)"
         raise UserError(
-            f"memory ran out: lower --batch-size (now {options.batch_size}) or --image-size {size}, or close other programs; "
-            f"the last checkpoint, if there was one, stays ({in_a_line(error)[:160]})",
+            f"memory ran out: {needs_less(options)}; the last checkpoint, if there was one, stays ({in_a_line(error)[:160]})",
             received=options.batch_size,
         ) from error

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tlapp.engine.fit import Epoch
     from tlapp.engine.outline import Outline
 
 
 class Reporter(Protocol):
-    """Told what happens, in this order: notes and progress of reading, the outline, then progress and epochs a phase."""
+    """Told what happens, in this order: notes and progress of reading, the outline, the folder, progress and epochs a phase."""
 
     def note(self, sentence: str) -> None:
         """Something the user should know."""
@@ -18,6 +20,10 @@ class Reporter(Protocol):
 
     def outline(self, outline: Outline) -> None:
         """The plan as the engine will carry it out."""
+        ...
+
+    def begun(self, folder: Path) -> None:
+        """The run has its folder; from now on it can be resumed."""
         ...
 
     def progress(self, task: str, done: int, of: int) -> None:
@@ -34,5 +40,6 @@ class Silent:
 
     def note(self, sentence: str) -> None: ...
     def outline(self, outline: Outline) -> None: ...
+    def begun(self, folder: Path) -> None: ...
     def progress(self, task: str, done: int, of: int) -> None: ...
     def epoch(self, epoch: Epoch) -> None: ...

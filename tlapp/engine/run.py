@@ -151,6 +151,7 @@ class Run:
         else:
             self.record.begin(self.job.settings, self.outline.to_json(), self.dataset.classes, rows)
         self.work.begin(left)
+        self.reporter.begun(self.record.folder)
 
     def finish(self) -> None:
         """Judge the model and complete the run's folder."""
