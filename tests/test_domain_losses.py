@@ -9,7 +9,7 @@ from tlapp_plugins.mixing import adain, mixstyle
 from tlapp_plugins.self_supervised import crop_and_colour, rotated, simclr, simsiam, vicreg
 from tlapp_plugins.self_training import Surest
 
-from tlapp.engine.target import agreement, information, nearest, nuclear
+from tlapp.engine.target import LOYALTY, SURENESS, equally_sure, information, look, nuclear
 
 RNG = np.random.default_rng(5)
 
@@ -62,14 +62,28 @@ def test_information_loss_and_scores(tensorflow):
     assert information(np.full((30, 5), 0.2)) == pytest.approx(0, abs=1e-6)
 
 
-def test_agreement_rewards_equal_answers_to_like_pictures():
-    place = np.repeat(np.eye(3) * 10, 10, axis=0) + RNG.normal(size=(30, 3)) * 0.1
-    near = nearest(place)
-    assert all(row // 10 == other // 10 for row in range(30) for other in near[row])
-    by_place, by_turn = np.eye(3)[np.repeat(np.arange(3), 10)], np.eye(3)[np.arange(30) % 3]
-    assert agreement(by_place, near) == pytest.approx(1)
-    assert agreement(by_turn, near) < 0.3
-    assert agreement(np.eye(3)[np.zeros(30, int)], near) == pytest.approx(0, abs=1e-6)
+def test_models_are_made_equally_sure(tensorflow):
+    logits = RNG.normal(size=(200, 5)) * 2
+    for factor in (0.1, 1, 10):
+        p = equally_sure(softmax(logits * factor))
+        assert entropies(p).mean() == pytest.approx(SURENESS * np.log(5), abs=1e-3)
+        assert np.array_equal(p.argmax(axis=1), logits.argmax(axis=1))
+    assert equally_sure(np.full((4, 5), 0.2)) == pytest.approx(np.full((4, 5), 0.2))
+
+
+def test_being_surer_is_not_being_better():
+    logits = RNG.normal(size=(200, 5)) * 2
+    before, surer = look(softmax(logits), 0.8), look(softmax(logits * 5), 0.8)
+    assert surer.terms == pytest.approx(before.terms, abs=1e-3) and np.array_equal(surer.said, before.said)
+
+
+def test_the_score_likes_answers_of_all_classes_and_what_knows_the_source():
+    logits = RNG.normal(size=(200, 5)) * 2
+    one_sided = logits + 2 * np.eye(5)[0]
+    score = look(softmax(logits), 0.8).terms["score"]
+    assert score > look(softmax(one_sided), 0.8).terms["score"]
+    assert score - look(softmax(logits), 0.3).terms["score"] == pytest.approx(0.5 * LOYALTY)
+    assert look(np.full((4, 5), np.nan), 0.8).terms["score"] < look(np.full((4, 5), 0.2), 0).terms["score"]
 
 
 def test_reversal_turns_the_gradient_by_its_factor(tensorflow):

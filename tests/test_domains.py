@@ -80,16 +80,16 @@ def test_what_the_score_says_is_best_is_what_is_kept(domains, tmp_path, tensorfl
 
 
 def test_adapting_that_the_score_never_likes_ends_with_the_source_only_model(domains, tmp_path, tensorflow, monkeypatch):
-    from tlapp.engine.target import Watch
+    from tlapp.engine import streams, target
 
-    count, look = [0], Watch.look
+    count = [0]
 
-    def worse(self):
-        found = look(self)
+    def worse(*arguments):
         count[0] += 1
+        found = target.look(*arguments)
         return found._replace(terms={**found.terms, "score": 1.0 / count[0]})
 
-    monkeypatch.setattr(Watch, "look", worse)
+    monkeypatch.setattr(streams, "look", worse)
     said = []
     monkeypatch.setattr("tlapp.engine.report.Silent.note", lambda self, sentence: said.append(sentence))
     _, metrics = adapted(SelfTraining(rounds=2, **QUICK), domains, tmp_path / "run")

@@ -90,8 +90,6 @@ class Phases:
         left = self._latest
         if left and left.solved:
             self.layer, self._solved = state.unpack_layer(left.solved), left.solved
-        if any(phase.select == "target" for phase in self.phases):
-            self.streams.remember_target(cut(self.graph, self.backbone.facts.frozen(), self.backbone.stage_of))
         for number, (phase, where) in enumerate(zip(self.phases, self.cuts, strict=True)):
             if left and number < left.phase:
                 self._remember_plain(number, phase, left)

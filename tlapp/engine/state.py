@@ -14,7 +14,7 @@ import numpy as np
 
 from tlapp.errors import UserError
 
-VERSION = 3
+VERSION = 4
 ABOUT = ("phase", "epoch", "step", "terms", "best", "history")
 
 

@@ -16,10 +16,7 @@ from tlapp.engine.feed import Feed, labelled, unlabelled
 from tlapp.engine.fit import Epoch
 from tlapp.engine.net import PhaseNet
 from tlapp.engine.options import RunOptions
-from tlapp.engine.target import Watch, nearest
-
-BLOCK = 256
-"""Pictures whose features are gathered at a time."""
+from tlapp.engine.target import Look, look
 
 
 class Streams:
@@ -33,7 +30,6 @@ class Streams:
 
     def __init__(self, dataset: Dataset, remembered: Remembered, options: RunOptions, head: Head):
         self.dataset, self.remembered, self.options, self.head = dataset, remembered, options, head
-        self._alike: np.ndarray | None = None
 
     def source(self, phase: Phase, where: Cut, name: str) -> Source:
         """The activations of a stream at a phase's cut, augmented where the phase says so."""
@@ -60,19 +56,16 @@ class Streams:
         features, said = describer(net, self.head.activation)(source, len(self.dataset.streams["target"]))
         return features, said
 
-    def remember_target(self, whole: Cut) -> None:
-        """Note which target pictures look alike to the network as it now is, cut at its features."""
-        source, count = self.remembered.source(whole, self._rows("target")), len(self.dataset.streams["target"])
-        blocks = [source.take(np.arange(i, min(i + BLOCK, count)), 0)[0] for i in range(0, count, BLOCK)]
-        self._alike = nearest(np.concatenate(blocks))
-
     def judge(self, net: PhaseNet, where: Cut, phase: Phase) -> Callable[[int], Epoch]:
         """Epoch -> how the net then does on what selects, as a line of history without the loss's terms."""
-        validate = self._validator(net, where) if _sees_labels(phase) else dict
-        look = self._watch(net, where).look if phase.select == "target" else None
+        watched = phase.select == "target"
+        validate = self._validator(net, where) if watched or _sees_labels(phase) else dict
+        look_at_target = self._watch(net, where) if watched else None
 
         def line(epoch: int) -> Epoch:
-            return Epoch(phase.name, epoch, {}, validate(), epoch == 0, *(look() if look else ()))
+            seen = validate()
+            found = look_at_target(seen.get("accuracy", 0.0)) if look_at_target else ()
+            return Epoch(phase.name, epoch, {}, seen, epoch == 0, *found)
 
         return line
 
@@ -88,11 +81,10 @@ class Streams:
     def _rows(self, name: str | None) -> Any:
         return None if name is None else self.dataset.streams[name].pixels.numbers
 
-    def _watch(self, net: PhaseNet, where: Cut) -> Watch:
-        assert self._alike is not None, "remember_target comes before any phase"
+    def _watch(self, net: PhaseNet, where: Cut) -> Callable[[float], Look]:
         source, count = self.remembered.source(where, self._rows("target")), len(self.dataset.streams["target"])
         predict = predictor(net, self.head.activation)
-        return Watch(lambda: predict(source, count), self._alike)
+        return lambda accuracy: look(predict(source, count), accuracy)
 
     def _validator(self, net: PhaseNet, where: Cut) -> Callable[[], Mapping[str, float]]:
         stream = self.dataset.streams.get("val")
