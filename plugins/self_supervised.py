@@ -9,11 +9,11 @@ from typing import Any, Literal
 from tlapp_plugins import styles
 from tlapp_plugins.adapt import Adapt
 
-from tlapp.contracts import Augment, Backbone, Batch, Field, Fit, Net, Phase, Plan, Task
+from tlapp.contracts import Augment, Backbone, Batch, Field, Fit, Net, Phase, Statistics, Task
 
 
 class SelfSupervised(Adapt):
-    """Learn from the target's pictures alone what stays the same when they are cropped and recoloured; then learn the source."""
+    """Learn from the target's pictures alone what stays the same when they are cropped and recoloured; then the source again."""
 
     method: Literal["simclr", "simsiam", "vicreg", "rotation"] = Field(
         "simclr", description="loss between two views of a picture; rotation: which way up it is"
@@ -23,15 +23,15 @@ class SelfSupervised(Adapt):
     views: int = Field(8, ge=2, description="changed copies of each picture that are kept")
 
     def adapting(self, task: Task, backbone: Backbone) -> tuple[Phase, ...]:
-        return ()
-
-    def plan(self, task: Task, backbone: Backbone) -> Plan:
-        plan = super().plan(task, backbone)
-        pretrain = Fit(
-            name="pretrain", rates=self.rates(backbone), streams=("target",), epochs=self.pretrain_epochs,
-            learning_rate=self.learning_rate, **self.pretext(),
+        rates, pace = self.rates(backbone), self.learning_rate
+        return (
+            Fit(
+                name="pretrain", rates=rates, streams=("target",), epochs=self.pretrain_epochs, learning_rate=pace,
+                **self.pretext(),
+            ),
+            Statistics(name="statistics-anew", rates=backbone.frozen(), streams=("target",)),
+            Fit(name="fine-tune", rates=rates, epochs=self.epochs, learning_rate=pace, select="target", **self.looks()),
         )  # fmt: skip
-        return Plan((pretrain, *plan.phases), plan.graft)
 
     def pretext(self) -> dict[str, Any]:
         """What is to be learnt without labels, as a phase's arguments."""

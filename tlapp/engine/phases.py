@@ -19,7 +19,7 @@ from tlapp.engine.record import Record
 from tlapp.engine.report import Reporter
 from tlapp.engine.solve import solve
 from tlapp.engine.statistics import renew
-from tlapp.engine.streams import Streams
+from tlapp.engine.streams import Streams, sees_labels
 from tlapp.errors import PluginError, TlappError
 
 AUX = "aux"
@@ -59,6 +59,7 @@ class Phases:
         self._solved, self._lead = b"", float("inf")
         self._base: list[Any] = []
         self._plain: Best | None = None
+        self._plain_phase = ""
         self._dice: dict[int, np.ndarray] = {}
         self.aux = self._aux_head()
 
@@ -208,7 +209,7 @@ class Phases:
             kept = self.record.model(self.model(), "checkpoints/best.keras")
             raise type(error)(f"{error}; the best weights so far are in {kept}") from error
         self._lead = fitting.best.loss
-        if phase.select != "target":  # a loss on val is not to be held against the target's score
+        if phase.select != "target" and sees_labels(phase):  # a loss on val is not to be held against the target's score
             self._plain = None
         if given_up:
             self.reporter.note(f"phase {phase.name}: stopped, {given_up}; the best weights before that are kept")
@@ -220,8 +221,7 @@ class Phases:
         before = judge(0)
         best.begin(before)
         if before.target and not phase.alternative and self._plain is None:
-            self._plain = Best(self._changed(range(number, len(self.phases))))
-            self._plain.begin(before)
+            self._remember(number, phase).begin(before)
         sources = [(self.streams.source(phase, where, name), len(self.streams.dataset.streams[name])) for name in phase.streams]
         renew(net, sources)
         if not before.target:
@@ -244,15 +244,20 @@ class Phases:
         """Take the source-only weights of a phase that was over before the run was stopped from its checkpoint."""
         judged = isinstance(phase, Statistics) and phase.select == "target" and not phase.alternative
         if judged and self._plain is None and left.plain:
-            self._plain = Best(self._changed(range(number, len(self.phases))))
-            self._plain.kept = list(left.plain)
-            self._plain.begin(next(epoch for epoch in self.history if epoch.phase == phase.name))
+            plain = self._remember(number, phase)
+            plain.kept = list(left.plain)
+            plain.begin(next(epoch for epoch in self.history if epoch.phase == phase.name))
+
+    def _remember(self, number: int, phase: Phase) -> Best:
+        """Keep what this phase and later ones may change as it now is."""
+        self._plain, self._plain_phase = Best(self._changed(range(number, len(self.phases)))), phase.name
+        return self._plain
 
     def _fall_back(self) -> None:
-        """Put the source-only weights back if the target's score has never been better than theirs."""
+        """Put back the weights before the target's statistics were taken if its score has never been better than theirs."""
         if self._plain is not None and self._plain.loss < self._lead:
             self._plain.restore()
-            self.reporter.note("the target's score says that adapting does not help; the source-only model is kept")
+            self.reporter.note(f"the target's score was best before phase {self._plain_phase}; the model as it then was is kept")
 
     def _judge(self, net: PhaseNet, where: Cut, phase: Phase) -> Callable[[int], Epoch]:
         return self.streams.judge(net, where, phase)

@@ -59,7 +59,7 @@ class Streams:
     def judge(self, net: PhaseNet, where: Cut, phase: Phase) -> Callable[[int], Epoch]:
         """Epoch -> how the net then does on what selects, as a line of history without the loss's terms."""
         watched = phase.select == "target"
-        validate = self._validator(net, where) if watched or _sees_labels(phase) else dict
+        validate = self._validator(net, where) if watched or sees_labels(phase) else dict
         look_at_target = self._watch(net, where) if watched else None
 
         def line(epoch: int) -> Epoch:
@@ -100,6 +100,6 @@ class Streams:
         return validate
 
 
-def _sees_labels(phase: Phase) -> bool:
+def sees_labels(phase: Phase) -> bool:
     """Whether the head learns in a phase, so that validation says something."""
     return not isinstance(phase, Fit) or phase.loss is None or "train" in phase.streams
