@@ -2,8 +2,8 @@
 
     python benchmarks/domains.py OUT SOURCE TARGET STRATEGY [STRATEGY ...] [--test FOLDER] [--seeds 3] [--set key=value ...]
 
-SOURCE and TARGET are class folders; a strategy may bring settings of its own: adversarial:method=dann,last=0. --test: pictures of the
-target that no run sees, for a column of their own. OUT keeps the last run of each strategy.
+SOURCE and TARGET are class folders; a strategy may bring settings of its own: adversarial:method=dann,last=0. --test: pictures of
+the target that no run sees, for a column of their own. OUT keeps the last run of each strategy.
 """
 
 from __future__ import annotations
