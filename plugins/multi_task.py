@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from tlapp_plugins.partial import Partial
 
-from tlapp.contracts import Backbone, Batch, Field, Net, Plan, Task
+from tlapp.contracts import Backbone, Batch, Field, Net, Plan, Task, UserError
 
 BOTH = ("train", "aux")
 SPEED = 20.0
@@ -22,11 +22,13 @@ class MultiTask(Partial):
     balance: Literal["uncertainty", "fixed"] = Field(
         "uncertainty", description="how the two losses are weighed: by what each leaves unexplained, or by --aux-weight"
     )
-    aux_weight: float = Field(1.0, gt=0, description="weight of the loss on --aux, with --balance fixed")
+    aux_weight: float | None = Field(None, gt=0, description="weight of the loss on --aux, with --balance fixed; 1 if not given")
 
     def plan(self, task: Task, backbone: Backbone) -> Plan:
         uncertain = {"uncertainty": log_variances} if self.balance == "uncertainty" else {}
-        loss = Together(None if uncertain else self.aux_weight)
+        if uncertain and self.aux_weight is not None:
+            raise UserError("aux_weight needs balance fixed; uncertainty learns the weights", received=self.aux_weight)
+        loss = Together(None if uncertain else self.aux_weight or 1.0)
         parts = {"aux": AuxHead(len(task.aux_classes)), **uncertain}
         return Plan(tuple(replace(phase, streams=BOTH, loss=loss, parts=parts) for phase in self.phases(backbone)))
 

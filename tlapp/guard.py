@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import GeneratorType
 from typing import Any, cast
 
-from tlapp.contracts import Augment, BackboneProvider, Fit, Head, Phase, Plan, Solve, Strategy
+from tlapp.contracts import Augment, BackboneProvider, Fit, Head, Labeller, Phase, Plan, Solve, Strategy
 from tlapp.errors import PluginError, TlappError, in_a_line
 
 
@@ -132,6 +132,32 @@ def _guard_augment(augment: Augment, where: str) -> Augment:
     return replace(augment, apply=guarded(where, "its augment", augment.apply))
 
 
+def _guard_labeller(labeller: Labeller, where: str) -> Labeller:
+    call = guarded(where, "its labeller", labeller)
+
+    def inside(features: Any, probabilities: Any) -> Any:
+        found = call(features, probabilities)
+        if fault := _misfit(found, probabilities.shape):
+            raise _through(_named(f"{where}: its labeller {fault}"))
+        return found
+
+    return inside
+
+
+def _misfit(found: Any, shape: tuple[int, int]) -> str:
+    """What is wrong with what a labeller gave for probabilities of this shape, in words; "" where nothing is."""
+    import numpy as np
+
+    arrays = [np.asarray(each) for each in found] if isinstance(found, tuple) else []
+    wanted = [shape, shape[:1]]
+    if [each.shape for each in arrays] != wanted:
+        received = [each.shape for each in arrays] or type(found).__name__
+        return f"must give labels and weights as a tuple of arrays {wanted[0]} and {wanted[1]}. Received: {received}"
+    if not all(np.isfinite(each).all() for each in arrays) or arrays[1].min() < 0 or not arrays[1].any():
+        return "must give finite labels, and weights from 0 up that are not all 0"
+    return ""
+
+
 def guard_phase(phase: Phase, label: str) -> Phase:
     """A phase whose functions are guarded."""
     where = f"{label}: phase {getattr(phase, 'name', '?')}"
@@ -147,5 +173,6 @@ def guard_phase(phase: Phase, label: str) -> Phase:
         phase,
         loss=phase.loss and guarded(where, "its loss", phase.loss),
         parts={name: guarded(where, f"its part {name}", part) for name, part in phase.parts.items()},
+        labeller=phase.labeller and _guard_labeller(phase.labeller, where),
         sampler=phase.sampler and cast(Any, Guard(phase.sampler, where, {"batches": "its sampler"})),
     )

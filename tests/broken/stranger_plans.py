@@ -68,6 +68,27 @@ class Sampler:
         yield from labels[100000]
 
 
+class LabellerRaises(Strategy):
+    """Have a labeller that raises an error."""
+
+    def plan(self, task, backbone):
+        return Plan((fit(backbone, labeller=lambda features, probabilities: probabilities.nothing),))
+
+
+class LabellerShape(Strategy):
+    """Have a labeller that gives a label a picture, not a row."""
+
+    def plan(self, task, backbone):
+        return Plan((fit(backbone, labeller=lambda features, said: (said.argmax(axis=1), said.max(axis=1))),))
+
+
+class LabellerNothing(Strategy):
+    """Have a labeller that trusts no picture."""
+
+    def plan(self, task, backbone):
+        return Plan((fit(backbone, labeller=lambda features, said: (said, said[:, 0] * 0)),))
+
+
 class AugmentRaises(Strategy):
     """Have an augment that raises an error."""
 
