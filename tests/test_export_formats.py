@@ -1,6 +1,5 @@
 """Artifacts as the programs of others open them: TensorFlow's own command line, a server's folders, ONNX Runtime."""
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +9,8 @@ import pytest
 
 import tlapp
 from tlapp.engine.export import ExportOptions, deliver, verify
+from tlapp.errors import UserError
 from tlapp.testing import SIZE, TinyBackbones, pictures
-
-ONNX = [name for name in ("tf2onnx", "onnx", "onnxruntime") if importlib.util.find_spec(name) is None]
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +87,6 @@ def test_verify_of_a_hub_model_in_a_process_of_its_own(tmp_path, data, tensorflo
     assert done.returncode == 0 and "unchanged; 6 pictures" in done.stdout, done.stderr
 
 
-@pytest.mark.skipif(bool(ONNX), reason=f"pip install 'tlapp[onnx]': {', '.join(ONNX)} not installed")
 def test_onnx_is_the_model(run):
     import onnxruntime
 
@@ -101,3 +98,10 @@ def test_onnx_is_the_model(run):
     (found,) = session.run(None, {source.name: batch})
     assert np.allclose(found, run.probabilities(batch), atol=1e-4)
     assert verify(report["folder"])["largest_difference"] < 1e-4
+
+
+@pytest.mark.parametrize("missing", ["tf2onnx", "onnxruntime"])
+def test_onnx_without_its_packages_says_what_to_install(missing, run, monkeypatch):
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(UserError, match=r"--format onnx: .*pip install 'tlapp\[onnx\]'"):
+        deliver.export(run, ExportOptions(format="onnx"))
