@@ -102,6 +102,29 @@ def test_what_is_chosen_is_what_training_chooses(domains, tmp_path, tensorflow):
     assert [phase.augment.name for phase in trained.work.phases] == [chosen]
 
 
+def same(pictures, seed):
+    return pictures
+
+
+class TargetPaces(Strategy):
+    """As Restyles, with more pictures of the target than of the source, so that the target paces."""
+
+    def plan(self, task, backbone):
+        def loss(net, batches):
+            return {"loss": net.task_loss(batches["train"])}
+
+        phase = {"rates": backbone.frozen(), "epochs": 1, "learning_rate": 1e-3, "streams": ("target", "train"), "loss": loss}
+        return Plan((Fit(name="adapt", augments=(Augment(same, None, "same"), Augment(pale, None, "pale")), **phase),))
+
+
+def test_it_is_the_source_that_is_to_look_like_the_target(domains, tmp_path, tensorflow):
+    found = shown(TargetPaces(), domains, tmp_path / "sheet.png")
+    assert {row["augment"] for row in found["rows"] if row.get("chosen")} == {"pale"}
+    assert [row["distance"] for row in found["rows"] if "augment" not in row and row["stream"] == "target"] == [None]
+    trained = tiny_run(TargetPaces(), domains[0], tmp_path / "run", target=domains[1], seed=3)
+    assert [phase.augment.name for phase in trained.work.phases] == ["pale"]
+
+
 def test_a_style_that_looks_at_the_target_leaves_it_as_it_is(domains, tmp_path, tensorflow):
     found = shown(Restyles(looks=True), domains, tmp_path / "sheet.png")
     assert [(row["stream"], row.get("augment")) for row in found["rows"]] == [

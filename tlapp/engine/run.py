@@ -24,7 +24,7 @@ from tlapp.engine.quiet import quiet_tensorflow
 from tlapp.engine.record import Record
 from tlapp.engine.report import Reporter
 from tlapp.engine.streams import Streams
-from tlapp.engine.style import choose
+from tlapp.engine.style import choose, restyled
 from tlapp.engine.target import adaptation
 from tlapp.errors import PluginError, TlappError, UserError, in_a_line
 
@@ -183,7 +183,7 @@ class Run:
     def _with_augment(self, phase: Phase) -> Phase:
         if phase.augments:
             streams = self.dataset.streams
-            chosen = choose(phase.augments, self.graph, streams[phase.streams[0]], streams["target"])
+            chosen = choose(phase.augments, self.graph, streams[restyled(phase)], streams["target"])
             self.reporter.note(f"phase {phase.name}: {chosen.name} brings the pictures nearest to the target's")
             return replace(phase, augment=chosen)
         found = candidates(phase, self.job.options)
