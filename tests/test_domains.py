@@ -117,9 +117,9 @@ def scored(monkeypatch, **scores):
     monkeypatch.setattr(Streams, "judge", patched)
 
 
-def answers(run):
-    stream = run.dataset.streams["target"]
-    return np.argmax(run.work.model().predict(stream.pixels.take(np.arange(len(stream))), verbose=0), axis=1)
+def answers(run, model=None):
+    stream, model = run.dataset.streams["target"], model or run.work.model()
+    return np.argmax(model.predict(stream.pixels.take(np.arange(len(stream))), verbose=0), axis=1)
 
 
 def test_statistics_that_the_score_does_not_like_are_undone(domains, tmp_path, tensorflow, monkeypatch):
@@ -134,7 +134,9 @@ def test_statistics_that_the_score_does_not_like_are_undone(domains, tmp_path, t
 
 @pytest.mark.parametrize("at", ["pretrain", "fine-tune"])
 def test_what_pretraining_spoils_is_kept_from_before_it(at, domains, tmp_path, tensorflow, monkeypatch):
-    """Also by a run that is stopped and resumed."""
+    """Also by a run that is stopped and resumed, and in the model that it leaves when it is stopped."""
+    import keras
+
     from tlapp.engine.report import Silent
     from tlapp.engine.run import Interrupted, train
 
@@ -155,8 +157,9 @@ def test_what_pretraining_spoils_is_kept_from_before_it(at, domains, tmp_path, t
 
     options = run.job.options.model_copy(update={"run": str(tmp_path / "cut")})
     job = replace(run.job, options=options, settings=options.model_dump(mode="json"))
-    with pytest.raises(Interrupted):
+    with pytest.raises(Interrupted) as stop:
         train(job, Stop())
+    assert np.array_equal(answers(run, keras.saving.load_model(stop.value.path, compile=False)), kept[0])
     train(job, Silent(), resume=True)
     cut = json.loads((tmp_path / "cut" / "metrics.json").read_text())
     assert all(whole[key] == cut[key] for key in ("val", "test", "target", "adaptation"))

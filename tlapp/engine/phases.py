@@ -203,19 +203,25 @@ class Phases:
             given_up = fitting.run(self._tell, self.reporter.progress, pause)
         except KeyboardInterrupt:
             fitting.best.restore()
+            self._end(phase, fitting.best.loss)
+            self._fall_back()
             raise
         except TlappError as error:
             if not fitting.diverged:
                 raise
             kept = self.record.model(self.model(), "checkpoints/best.keras")
             raise type(error)(f"{error}; the best weights so far are in {kept}") from error
-        self._lead = fitting.best.loss
+        self._end(phase, fitting.best.loss)
+        if given_up:
+            self.reporter.note(f"phase {phase.name}: stopped, {given_up}; the best weights before that are kept")
+
+    def _end(self, phase: Fit, loss: float) -> None:
+        """Note by what a phase's best weights, which the net now has, lead."""
+        self._lead = loss
         if phase.select == "target":
             self._keep_if_better(phase)
         elif sees_labels(phase):  # a loss on val is not to be held against the target's score
             self._plain = None
-        if given_up:
-            self.reporter.note(f"phase {phase.name}: stopped, {given_up}; the best weights before that are kept")
 
     def _renew(self, number: int, phase: Statistics, where: Cut, best: Best | None) -> None:
         net = self._net(phase, where, {})
