@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -115,6 +116,25 @@ class TargetPaces(Strategy):
 
         phase = {"rates": backbone.frozen(), "epochs": 1, "learning_rate": 1e-3, "streams": ("target", "train"), "loss": loss}
         return Plan((Fit(name="adapt", augments=(Augment(same, None, "same"), Augment(pale, None, "pale")), **phase),))
+
+
+def test_phases_that_choose_alike_measure_once(domains, tmp_path, tensorflow, monkeypatch):
+    from tlapp.engine import style
+
+    count, distances = [0], style.distances
+
+    def counted(*arguments):
+        count[0] += 1
+        return distances(*arguments)
+
+    class Twice(Restyles):
+        def plan(self, task, backbone):
+            (phase,) = super().plan(task, backbone).phases
+            return Plan((phase, replace(phase, name="again")))
+
+    monkeypatch.setattr(style, "distances", counted)
+    run = tiny_run(Twice(), domains[0], tmp_path / "run", target=domains[1], seed=3)
+    assert count == [1] and [phase.augment.name for phase in run.work.phases] == ["pale", "pale"]
 
 
 def test_it_is_the_source_that_is_to_look_like_the_target(domains, tmp_path, tensorflow):
