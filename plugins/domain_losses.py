@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 
@@ -92,11 +91,3 @@ def _covariance(features: Any) -> Any:
 
     centred = features - keras.ops.mean(features, axis=0)
     return keras.ops.matmul(keras.ops.transpose(centred), centred) / keras.ops.cast(keras.ops.shape(features)[0] - 1, "float32")
-
-
-def information(logits: Any) -> Any:
-    """mean H(p) - H(mean p), over log(classes): low for answers that are sure and differ (Shi & Sha 2012, arXiv 1206.6438)."""
-    import keras
-
-    p = keras.ops.softmax(logits)
-    return (keras.ops.mean(entropy(p)) - entropy(keras.ops.mean(p, axis=0))) / math.log(logits.shape[1])

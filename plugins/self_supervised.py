@@ -9,7 +9,7 @@ from typing import Any, Literal
 from tlapp_plugins import styles
 from tlapp_plugins.adapt import Adapt
 
-from tlapp.contracts import Augment, Backbone, Batch, Field, Fit, Net, Phase, Statistics, Task
+from tlapp.contracts import Augment, Backbone, Batch, Field, Fit, Net, Phase, Statistics, Task, UserError
 
 
 class SelfSupervised(Adapt):
@@ -23,6 +23,8 @@ class SelfSupervised(Adapt):
     views: int = Field(8, ge=2, description="changed copies of each picture that are kept")
 
     def adapting(self, task: Task, backbone: Backbone) -> tuple[Phase, ...]:
+        if not self.last:
+            raise UserError("--last 0 trains no stage, so that pictures without labels teach it nothing; use --last 1")
         rates, pace = self.rates(backbone), self.learning_rate
         return (
             Fit(

@@ -50,12 +50,19 @@ def test_domain_loss_and_accuracy(tensorflow):
     assert float(domain_losses.domain_accuracy(a, b)) == pytest.approx(right)
 
 
-def test_information_loss_and_scores(tensorflow):
+def test_ramp_and_what_cdan_sees(tensorflow):
+    steps = np.linspace(0, 1, 5).astype(np.float32)
+    assert np.allclose(domain_losses.ramp(steps), 2 / (1 + np.exp(-10 * steps)) - 1, atol=1e-6)
+    features, p = RNG.normal(size=(6, 3)).astype(np.float32), softmax(RNG.normal(size=(6, 4))).astype(np.float32)
+    expected = np.stack([np.outer(f, q).reshape(-1) for f, q in zip(features, p, strict=True)])
+    assert np.allclose(domain_losses.outer(features, p), expected, atol=1e-6)
+
+
+def test_information_and_nuclear_are_the_papers():
     logits = RNG.normal(size=(30, 5)).astype(np.float32) * 2
     p = softmax(logits)
     expected = (entropies(p.mean(axis=0)) - entropies(p).mean()) / np.log(5)
     assert information(p) == pytest.approx(expected, rel=1e-4)
-    assert float(domain_losses.information(logits)) == pytest.approx(-expected, rel=1e-4)
     assert nuclear(p) == pytest.approx(np.linalg.svd(p, compute_uv=False).sum() / np.sqrt(30 * 5), rel=1e-5)
     sure = np.eye(5)[np.arange(30) % 5]
     assert information(sure) == pytest.approx(1, abs=1e-6) and nuclear(sure) == pytest.approx(1, abs=1e-6)
@@ -84,6 +91,15 @@ def test_the_score_likes_answers_of_all_classes_and_what_knows_the_source():
     assert score > look(softmax(one_sided), 0.8).terms["score"]
     assert score - look(softmax(logits), 0.3).terms["score"] == pytest.approx(0.5 * LOYALTY)
     assert look(np.full((4, 5), np.nan), 0.8).terms["score"] < look(np.full((4, 5), 0.2), 0).terms["score"]
+
+
+def test_answers_of_one_class_are_less_than_any_others():
+    """However lively their second thoughts are: at half the entropy those would be worth a third of the score."""
+    second = np.eye(5)[1 + np.arange(200) % 4]
+    one_class, shy = 5 * np.eye(5)[0] + 4.9 * second, np.eye(5)[np.arange(200) % 3] * 0.1 + RNG.normal(size=(200, 5))
+    assert information(equally_sure(softmax(one_class))) > 0.3
+    assert look(softmax(one_class), 1.0).terms["score"] < look(softmax(shy), 0.0).terms["score"]
+    assert look(softmax(one_class), 1.0).terms["score"] < look(softmax(shy * [1, 0, 0, 0, 0]), 0.0).terms["score"]
 
 
 def test_reversal_turns_the_gradient_by_its_factor(tensorflow):

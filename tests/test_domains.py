@@ -15,7 +15,7 @@ from tlapp_plugins.self_supervised import SelfSupervised
 from tlapp_plugins.self_training import SelfTraining
 
 from tlapp.contracts import Fit, Plan, PluginError, Statistics, Strategy, UserError
-from tlapp.testing import pictures, tiny_run
+from tlapp.testing import TinyBackbones, pictures, tiny_run
 
 QUICK = {"warmup": 2, "source_epochs": 2, "epochs": 2, "last": 1}
 
@@ -99,6 +99,99 @@ def test_adapting_that_the_score_never_likes_ends_with_the_source_only_model(dom
     assert any("best before phase target-statistics; the model as it then was is kept" in sentence for sentence in said)
 
 
+def scored(monkeypatch, **scores):
+    """Let the score of a phase's epochs be what is given, and 0.1 where nothing is; "-" in a phase's name is "_" here."""
+    from tlapp.engine.streams import Streams
+
+    judge = Streams.judge
+
+    def patched(self, net, where, phase):
+        line, told = judge(self, net, where, phase), scores.get(phase.name.replace("-", "_"), {})
+
+        def scored_line(epoch):
+            found = line(epoch)
+            return found._replace(target={**found.target, "score": told.get(epoch, 0.1)}) if found.target else found
+
+        return scored_line
+
+    monkeypatch.setattr(Streams, "judge", patched)
+
+
+def answers(run, model=None):
+    stream, model = run.dataset.streams["target"], model or run.work.model()
+    return np.argmax(model.predict(stream.pixels.take(np.arange(len(stream))), verbose=0), axis=1)
+
+
+def test_statistics_that_the_score_does_not_like_are_undone(domains, tmp_path, tensorflow, monkeypatch):
+    scored(monkeypatch, target_statistics={0: 0.3, 1: 0.5}, adabn={0: 0.5, 1: 0.4})
+    run, metrics = adapted(Adversarial(method="adabn", **QUICK), domains, tmp_path / "run")
+    assert metrics["adaptation"]["adapted"]["phase"] == "target-statistics" and metrics["adaptation"]["adapted"]["epoch"] == 1
+    before = TinyBackbones().load("tiny").graph.get_layer("stem_norm")
+    assert np.array_equal(run.work.graph.get_layer("stem_norm").moving_mean, before.moving_mean)
+    kept = [epoch.said for epoch in run.work.history if (epoch.phase, epoch.epoch) == ("target-statistics", 1)]
+    assert np.array_equal(answers(run), kept[0])
+
+
+@pytest.mark.parametrize("at", ["pretrain", "fine-tune"])
+def test_what_pretraining_spoils_is_kept_from_before_it(at, domains, tmp_path, tensorflow, monkeypatch):
+    """Also by a run that is stopped and resumed, and in the model that it leaves when it is stopped."""
+    import keras
+
+    from tlapp.engine.report import Silent
+    from tlapp.engine.run import Interrupted, train
+
+    said = []
+    monkeypatch.setattr(Silent, "note", lambda self, sentence: said.append(sentence))
+    scored(monkeypatch, target_statistics={0: 0.3, 1: 0.5}, fine_tune={1: 0.4, 2: 0.35})
+    run, whole = adapted(STRATEGIES["self-supervised"], domains, tmp_path / "whole")
+    told = whole["adaptation"]
+    assert (told["adapted"]["phase"], told["adapted"]["epoch"]) == ("target-statistics", 1) and told["helped"]
+    kept = [epoch.said for epoch in run.work.history if (epoch.phase, epoch.epoch) == ("target-statistics", 1)]
+    assert np.array_equal(answers(run), kept[0]) and whole["target"]["accuracy"] == told["adapted"]["accuracy"]
+    assert sum("best after phase target-statistics; the model as it then was is kept" in sentence for sentence in said) == 1
+
+    class Stop(Silent):
+        def epoch(self, epoch):
+            if (epoch.phase, epoch.epoch) == (at, 2):
+                raise KeyboardInterrupt
+
+    options = run.job.options.model_copy(update={"run": str(tmp_path / "cut")})
+    job = replace(run.job, options=options, settings=options.model_dump(mode="json"))
+    with pytest.raises(Interrupted) as stop:
+        train(job, Stop())
+    assert np.array_equal(answers(run, keras.saving.load_model(stop.value.path, compile=False)), kept[0])
+    train(job, Silent(), resume=True)
+    cut = json.loads((tmp_path / "cut" / "metrics.json").read_text())
+    assert all(whole[key] == cut[key] for key in ("val", "test", "target", "adaptation"))
+
+
+def test_alternatives_look_for_the_front_that_they_start_from(domains, tmp_path, tensorflow, monkeypatch):
+    """Not for that of the best so far: the whole network's statistics are anew there, and all pictures would pass it in vain."""
+    from tlapp.engine.cache import Remembered
+    from tlapp.engine.phases import Phases
+
+    scored(monkeypatch, adabn={1: 0.9})
+    monkeypatch.setenv("TLAPP_CACHE", str(tmp_path / "cache"))
+    compute, ready, fall_back, now, computed = Remembered._compute, Phases._ready, Phases._fall_back, [""], []
+
+    def noted(self, *arguments):
+        computed.append(now[0])
+        return compute(self, *arguments)
+
+    def begun(self, number):
+        now[0] = self.phases[number].name
+        return ready(self, number)
+
+    def ended(self):
+        now[0] = "the end"
+        return fall_back(self)
+
+    for kind, name, patch in ((Remembered, "_compute", noted), (Phases, "_ready", begun), (Phases, "_fall_back", ended)):
+        monkeypatch.setattr(kind, name, patch)
+    adapted(Adversarial(**{**QUICK, "epochs": 1}, style="none"), domains, tmp_path / "run")
+    assert "source-statistics" in computed and not {"coral", "mcc", "cdan", "dann"} & set(computed)
+
+
 class ThenSource(Strategy):
     """Takes the target's statistics, and trains on the source after that."""
 
@@ -127,6 +220,11 @@ def test_styles_at_the_cut_train(style, domains, tmp_path, tensorflow):
 def test_styles_at_the_cut_need_a_stage(domains, tmp_path, tensorflow):
     with pytest.raises(UserError, match="--last 0 trains no stage, and --style mixup"):
         adapted(AugmentAdapt(style="mixup", **{**QUICK, "last": 0}), domains, tmp_path / "run")
+
+
+def test_pretraining_needs_a_stage(domains, tmp_path, tensorflow):
+    with pytest.raises(UserError, match="--last 0 trains no stage, so that pictures without labels teach it nothing"):
+        adapted(SelfSupervised(**{**QUICK, "last": 0}), domains, tmp_path / "run")
 
 
 @pytest.mark.parametrize("method", ["simsiam", "rotation"])
@@ -301,3 +399,5 @@ def test_the_result_says_whether_it_helped():
     helped = adaptation_line({"helped": True, "source_only": before, "adapted": after, "oracle": after})
     assert helped.startswith("adapted: mcc, epoch 2; score 0.500, accuracy 0.6000; source-only 0.300, accuracy 0.4000")
     assert "source-only model was the best" in adaptation_line({"helped": False, "source_only": before, "adapted": before})
+    gap = adaptation_line({"helped": False, "source_only": before, "adapted": before, "oracle": after})
+    assert gap.endswith("and it is kept; the labels would have chosen accuracy 0.6000")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -100,6 +101,48 @@ def test_what_is_chosen_is_what_training_chooses(domains, tmp_path, tensorflow):
     (chosen,) = [row["augment"] for row in found["rows"] if row.get("chosen")]
     trained = tiny_run(Restyles(), domains[0], tmp_path / "run", target=domains[1], seed=3)
     assert [phase.augment.name for phase in trained.work.phases] == [chosen]
+
+
+def same(pictures, seed):
+    return pictures
+
+
+class TargetPaces(Strategy):
+    """As Restyles, with more pictures of the target than of the source, so that the target paces."""
+
+    def plan(self, task, backbone):
+        def loss(net, batches):
+            return {"loss": net.task_loss(batches["train"])}
+
+        phase = {"rates": backbone.frozen(), "epochs": 1, "learning_rate": 1e-3, "streams": ("target", "train"), "loss": loss}
+        return Plan((Fit(name="adapt", augments=(Augment(same, None, "same"), Augment(pale, None, "pale")), **phase),))
+
+
+def test_phases_that_choose_alike_measure_once(domains, tmp_path, tensorflow, monkeypatch):
+    from tlapp.engine import style
+
+    count, distances = [0], style.distances
+
+    def counted(*arguments):
+        count[0] += 1
+        return distances(*arguments)
+
+    class Twice(Restyles):
+        def plan(self, task, backbone):
+            (phase,) = super().plan(task, backbone).phases
+            return Plan((phase, replace(phase, name="again")))
+
+    monkeypatch.setattr(style, "distances", counted)
+    run = tiny_run(Twice(), domains[0], tmp_path / "run", target=domains[1], seed=3)
+    assert count == [1] and [phase.augment.name for phase in run.work.phases] == ["pale", "pale"]
+
+
+def test_it_is_the_source_that_is_to_look_like_the_target(domains, tmp_path, tensorflow):
+    found = shown(TargetPaces(), domains, tmp_path / "sheet.png")
+    assert {row["augment"] for row in found["rows"] if row.get("chosen")} == {"pale"}
+    assert [row["distance"] for row in found["rows"] if "augment" not in row and row["stream"] == "target"] == [None]
+    trained = tiny_run(TargetPaces(), domains[0], tmp_path / "run", target=domains[1], seed=3)
+    assert [phase.augment.name for phase in trained.work.phases] == ["pale"]
 
 
 def test_a_style_that_looks_at_the_target_leaves_it_as_it_is(domains, tmp_path, tensorflow):

@@ -129,9 +129,9 @@ def adaptation_line(told: Mapping[str, Any]) -> str:
         return f"{told[key]['score']:.3f}{known}"
 
     before, after = words("source_only"), words("adapted")
-    if not told["helped"]:
-        return f"adapted: no; by its score ({before}) the source-only model was the best, and it is kept"
     oracle = f"; the labels would have chosen accuracy {told['oracle']['accuracy']:.4f}" if "oracle" in told else ""
+    if not told["helped"]:
+        return f"adapted: no; by its score ({before}) the source-only model was the best, and it is kept{oracle}"
     return f"adapted: {told['adapted']['phase']}, epoch {told['adapted']['epoch']}; score {after}; source-only {before}{oracle}"
 
 

@@ -105,7 +105,7 @@ class Phase:
         streams: named sets of examples; the first one paces the epoch.
         augment: None leaves it to `--augment`.
         augments: several to choose from: the engine takes, as `augment`, the one that brings the mean and deviation of the first
-            stream's features nearest to those of the target's.
+            stream's features nearest to those of the target's; of the second's, where the first is the target.
         select: what the best weights are chosen by: the loss on val, or a score of what the model says of the target, without
             its labels. The weights that a phase begins with are a candidate too.
         alternative: start from what the phase before the first of several alternatives ended with; the best of them all, and of

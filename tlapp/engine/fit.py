@@ -189,8 +189,12 @@ class Best:
         if better:
             self.loss = self.loss if loss == -float("inf") else loss
             self.epoch = judged.epoch
-            self.kept = values(self._variables)
+            self.take()
         return better
+
+    def take(self) -> None:
+        """Keep the present weights."""
+        self.kept = values(self._variables)
 
     def restore(self) -> None:
         """Put the kept weights back."""

@@ -58,8 +58,8 @@ class Phases:
         self._written, self._told = time.monotonic(), 0
         self._solved, self._lead = b"", float("inf")
         self._base: list[Any] = []
-        self._plain: Best | None = None
-        self._plain_phase = ""
+        self._plain: Best | None = None  # what the target's score has liked best since statistics were first taken there
+        self._plain_when = ""
         self._dice: dict[int, np.ndarray] = {}
         self.aux = self._aux_head()
 
@@ -97,17 +97,19 @@ class Phases:
                 continue
             # Each phase draws its own random numbers, so that a resumed run need not repeat what earlier ones drew.
             keras.utils.set_random_seed(self.job.options.seed + 1 + number)
-            if left and number == left.phase:  # before the front is looked for: its weights are part of its key
+            here = left if left and number == left.phase else None
+            if here:  # before the front is looked for, as what follows: its weights are part of its key
                 touched = self._touched(number)
-                state.assign(touched, left.variables[: len(touched)], self.record.state)
+                state.assign(touched, here.variables[: len(touched)], self.record.state)
+            best = self._best_before(number, here)
             began = time.perf_counter()
             self.streams.remembered.expect(self._ready(number))
             self.seconds["front"] += time.perf_counter() - began
             began = time.perf_counter()
             if isinstance(phase, Fit):
-                self._fit(number, phase, where, left if left and number == left.phase else None)
+                self._fit(number, phase, where, here, best)
             elif isinstance(phase, Statistics):
-                self._renew(number, phase, where)
+                self._renew(number, phase, where, best)
             elif isinstance(phase, Solve):
                 self._solve(phase, where)
             self.seconds["train"] += time.perf_counter() - began
@@ -172,12 +174,11 @@ class Phases:
         self.layer = solve(phase, self.streams.source(phase, where, "train"), labels, len(self.streams.dataset.classes))
         self._solved = state.pack_layer(self.layer, self.graph.outputs[0])
 
-    def _fit(self, number: int, phase: Fit, where: Cut, left: state.State | None) -> None:
+    def _fit(self, number: int, phase: Fit, where: Cut, left: state.State | None, best: Best | None) -> None:
         made = {name: self._as_layer(factory(), name) for name, factory in phase.parts.items() if name != AUX}
         parts = made | self._kept_parts(phase)
         net = self._net(phase, where, parts)
         self._roll_back(net)
-        best = self._best_before(number, net, left)
         given = None
         if phase.labeller is not None:
             given = (left.labels[0], left.labels[1]) if left else phase.labeller(*self.streams.describe(net, where))
@@ -202,21 +203,29 @@ class Phases:
             given_up = fitting.run(self._tell, self.reporter.progress, pause)
         except KeyboardInterrupt:
             fitting.best.restore()
+            self._end(phase, fitting.best.loss)
+            self._fall_back()
             raise
         except TlappError as error:
             if not fitting.diverged:
                 raise
             kept = self.record.model(self.model(), "checkpoints/best.keras")
             raise type(error)(f"{error}; the best weights so far are in {kept}") from error
-        self._lead = fitting.best.loss
-        if phase.select != "target" and sees_labels(phase):  # a loss on val is not to be held against the target's score
-            self._plain = None
+        self._end(phase, fitting.best.loss)
         if given_up:
             self.reporter.note(f"phase {phase.name}: stopped, {given_up}; the best weights before that are kept")
 
-    def _renew(self, number: int, phase: Statistics, where: Cut) -> None:
+    def _end(self, phase: Fit, loss: float) -> None:
+        """Note by what a phase's best weights, which the net now has, lead."""
+        self._lead = loss
+        if phase.select == "target":
+            self._keep_if_better(phase)
+        elif sees_labels(phase):  # a loss on val is not to be held against the target's score
+            self._plain = None
+
+    def _renew(self, number: int, phase: Statistics, where: Cut, best: Best | None) -> None:
         net = self._net(phase, where, {})
-        best = self._best_before(number, net, None) or Best(net.state())
+        best = best or Best(net.state())
         judge = self._judge(net, where, phase)
         before = judge(0)
         best.begin(before)
@@ -234,6 +243,7 @@ class Phases:
             self._lead = best.loss
         else:
             self._lead = -after.target["score"]
+        self._keep_if_better(phase)
 
     def _roll_back(self, net: PhaseNet) -> None:
         """Put random states back to what they were before any phase drew from them: a resumed run does not repeat the others."""
@@ -241,23 +251,39 @@ class Phases:
             variable.assign(self._dice.setdefault(id(variable), np.array(variable)))
 
     def _remember_plain(self, number: int, phase: Phase, left: state.State) -> None:
-        """Take the source-only weights of a phase that was over before the run was stopped from its checkpoint."""
-        judged = isinstance(phase, Statistics) and phase.select == "target" and not phase.alternative
-        if judged and self._plain is None and left.plain:
+        """Take what `_plain` was from the checkpoint, past a phase that was over before the run was stopped."""
+        told = [epoch for epoch in self.history if epoch.phase == phase.name and epoch.target]
+        if isinstance(phase, Statistics) and told and not phase.alternative and self._plain is None and left.plain:
             plain = self._remember(number, phase)
             plain.kept = list(left.plain)
-            plain.begin(next(epoch for epoch in self.history if epoch.phase == phase.name))
+            plain.begin(told[0])
+        for epoch in told:
+            self._is_better(phase, -epoch.target["score"])
+        if isinstance(phase, Fit) and phase.select != "target" and sees_labels(phase):
+            self._plain = None
 
     def _remember(self, number: int, phase: Phase) -> Best:
         """Keep what this phase and later ones may change as it now is."""
-        self._plain, self._plain_phase = Best(self._changed(range(number, len(self.phases)))), phase.name
+        self._plain, self._plain_when = Best(self._changed(range(number, len(self.phases)))), f"before phase {phase.name}"
         return self._plain
 
+    def _keep_if_better(self, phase: Phase) -> None:
+        """Keep what a phase ended with, if its score is the best so far: what follows may spoil it unseen."""
+        if self._plain is not None and self._is_better(phase, self._lead):
+            self._plain.take()
+
+    def _is_better(self, phase: Phase, loss: float) -> bool:
+        """Whether a phase's score is better than that of `_plain`, which then has it."""
+        if self._plain is None or loss >= self._plain.loss:
+            return False
+        self._plain.loss, self._plain_when = loss, f"after phase {phase.name}"
+        return True
+
     def _fall_back(self) -> None:
-        """Put back the weights before the target's statistics were taken if its score has never been better than theirs."""
+        """Put back the weights that the target's score has liked best, where the last phase did not end with them."""
         if self._plain is not None and self._plain.loss < self._lead:
             self._plain.restore()
-            self.reporter.note(f"the target's score was best before phase {self._plain_phase}; the model as it then was is kept")
+            self.reporter.note(f"the target's score was best {self._plain_when}; the model as it then was is kept")
 
     def _judge(self, net: PhaseNet, where: Cut, phase: Phase) -> Callable[[int], Epoch]:
         return self.streams.judge(net, where, phase)
@@ -267,7 +293,7 @@ class Phases:
         self.record.epoch(epoch)
         self.reporter.epoch(epoch)
 
-    def _best_before(self, number: int, net: PhaseNet, left: state.State | None) -> Best | None:
+    def _best_before(self, number: int, left: state.State | None) -> Best | None:
         """The best of the alternatives before this one, with the weights put back to what they all start from."""
         if not self.phases[number].alternative:
             return None

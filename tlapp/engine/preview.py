@@ -17,7 +17,7 @@ from tlapp.engine.data import Stream
 from tlapp.engine.job import Job
 from tlapp.engine.report import Reporter
 from tlapp.engine.run import Run
-from tlapp.engine.style import distances
+from tlapp.engine.style import distances, restyled
 from tlapp.errors import UserError
 
 TITLES = {"train": "source", "aux": "aux", "target": "target"}
@@ -118,7 +118,7 @@ def _changes(run: Run) -> tuple[list[Change], dict[str, float]]:
     found: dict[tuple[str, str], Change] = {}
     plain: dict[str, float] = {}
     for phase in run.plan.phases:
-        augments, first, far = candidates(phase, run.job.options), phase.streams[0], []
+        augments, first, far = candidates(phase, run.job.options), restyled(phase), []
         if phase.augments:
             far = distances([Augment(_same), *augments], run.graph, streams[first], streams["target"])
             plain[first] = far[0]

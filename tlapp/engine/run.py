@@ -24,7 +24,7 @@ from tlapp.engine.quiet import quiet_tensorflow
 from tlapp.engine.record import Record
 from tlapp.engine.report import Reporter
 from tlapp.engine.streams import Streams
-from tlapp.engine.style import choose
+from tlapp.engine.style import choose, restyled
 from tlapp.engine.target import adaptation
 from tlapp.errors import PluginError, TlappError, UserError, in_a_line
 
@@ -78,6 +78,7 @@ class Run:
     resume: bool = False
     started: float = field(default_factory=time.perf_counter)
     carrier: type[Phases] = Phases
+    _chosen: dict[tuple[str, ...], int] = field(default_factory=dict)
 
     def load(self) -> None:
         """Read the pictures while TensorFlow and the backbone load."""
@@ -182,12 +183,19 @@ class Run:
 
     def _with_augment(self, phase: Phase) -> Phase:
         if phase.augments:
-            streams = self.dataset.streams
-            chosen = choose(phase.augments, self.graph, streams[phase.streams[0]], streams["target"])
+            chosen = phase.augments[self._nearest(phase)]
             self.reporter.note(f"phase {phase.name}: {chosen.name} brings the pictures nearest to the target's")
             return replace(phase, augment=chosen)
         found = candidates(phase, self.job.options)
         return replace(phase, augment=found[0]) if found else phase
+
+    def _nearest(self, phase: Phase) -> int:
+        """Number of the augmentation that a phase takes; phases that choose among the same ones need it measured only once."""
+        streams, name = self.dataset.streams, restyled(phase)
+        key = (name, *(augment.name for augment in phase.augments))
+        if key not in self._chosen:
+            self._chosen[key] = phase.augments.index(choose(phase.augments, self.graph, streams[name], streams["target"]))
+        return self._chosen[key]
 
     def _outline(self) -> Outline:
         facts, options = self.backbone.facts, self.job.options

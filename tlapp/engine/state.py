@@ -33,7 +33,7 @@ class State(NamedTuple):
         base: the weights that alternative phases start from; empty where there are none.
         said: the class of each target picture, of every line of history that was judged there, (n,) int16.
         labels: of the target stream as the phase's labeller gave them, and their weights; empty where there is none.
-        plain: the source-only weights; empty before there are others.
+        plain: the weights that the target's score has liked best before this phase; empty where it was not asked yet.
     """
 
     phase: int

@@ -7,12 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from tlapp.contracts import Augment
+from tlapp.contracts import Augment, Phase
 from tlapp.engine.cache import Augmented, Pixels
 from tlapp.engine.front import Front
 
 SAMPLE = 96
 """Pictures of each side that are compared."""
+
+
+def restyled(phase: Phase) -> str:
+    """The stream of a phase whose pictures are to look like the target's: the first that is not the target itself."""
+    return next((name for name in phase.streams if name != "target"), phase.streams[0])
 
 
 def choose(augments: Sequence[Augment], graph: Any, source: Any, target: Any) -> Augment:

@@ -38,14 +38,14 @@ def look(probabilities: np.ndarray, accuracy: float) -> Look:
         probabilities: of each class for each target picture, (n, classes).
         accuracy: of the model on pictures of the source that it was not trained on; 0 where there are none.
 
-    Answers that are no numbers score -1, less than any.
+    Answers of one class score 0, less than any others, however lively their second thoughts; what is no number scores -1.
     """
     if not np.isfinite(probabilities).all():
         return Look({"score": -1.0, "information": 0.0, "nuclear": 0.0}, np.zeros(len(probabilities), np.int16))
-    alike = equally_sure(probabilities)
+    alike, said = equally_sure(probabilities), np.argmax(probabilities, axis=1).astype(np.int16)
     terms = {"information": information(alike), "nuclear": nuclear(alike)}
     score = (terms["information"] + terms["nuclear"]) / 2 + LOYALTY * accuracy
-    return Look({"score": score, **terms}, np.argmax(probabilities, axis=1).astype(np.int16))
+    return Look({"score": 0.0 if collapsed(said) else score, **terms}, said)
 
 
 def equally_sure(probabilities: np.ndarray) -> np.ndarray:
