@@ -14,7 +14,7 @@ from tlapp.cli import stop
 from tlapp.errors import printable
 
 if TYPE_CHECKING:
-    from tlapp.engine.fit import Epoch
+    from tlapp.engine.history import Epoch
     from tlapp.engine.outline import Outline, PhaseOutline
 
 TASKS = {"read": "reading pictures", "hash": "looking at files", "front": "frozen front"}

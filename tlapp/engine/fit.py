@@ -2,42 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from tlapp.engine.best import Best
 from tlapp.engine.feed import Feed
+from tlapp.engine.history import Epoch
 from tlapp.engine.net import PhaseNet
 from tlapp.engine.options import RunOptions
 from tlapp.engine.state import State, assign, values
 from tlapp.engine.target import collapsed
 from tlapp.engine.trainer import Trainer
 from tlapp.errors import PluginError, UserError
-
-
-class Epoch(NamedTuple):
-    """A line of history.
-
-    Attributes:
-        epoch: from 1; 0 is how a phase that the target selects begins.
-        terms: the loss's, averaged.
-        validation: {"loss", "accuracy"} or empty.
-        best: whether the weights are the best so far.
-        target: what can be said of the target without its labels, or empty.
-        said: the class of each target picture, (n,) int16; None where it was not looked at.
-    """
-
-    phase: str
-    epoch: int
-    terms: Mapping[str, float]
-    validation: Mapping[str, float]
-    best: bool
-    target: Mapping[str, float] = MappingProxyType({})
-    said: np.ndarray | None = None
-
 
 Judge = Callable[[int], Epoch]
 
@@ -163,48 +142,6 @@ class Fitting:
     def _waited_enough(self) -> bool:
         judges = bool(self.first.validation or self.first.target)
         return judges and self.epoch - self.best.epoch >= self.patience
-
-
-class Best:
-    """The best weights so far, by validation loss or, where the target selects, its score; those at the start count too.
-
-    Args:
-        variables: what is kept.
-        loss: of the values that they have now, lower is better; None where it is yet to be judged.
-    """
-
-    def __init__(self, variables: Sequence[Any], loss: float | None = None):
-        self._variables = variables
-        self.loss, self.epoch = float("inf") if loss is None else loss, 0
-        self.kept = values(variables)
-
-    def begin(self, judged: Epoch) -> None:
-        """Take the judgement of the weights that a phase begins with, unless better ones are known."""
-        self.loss, self.epoch = min(self.loss, _loss(judged, self.loss)), 0
-
-    def update(self, judged: Epoch) -> bool:
-        """Keep the present weights if they are better, or if there is no telling; say whether they were kept."""
-        loss = _loss(judged, -float("inf"))
-        better = loss < self.loss
-        if better:
-            self.loss = self.loss if loss == -float("inf") else loss
-            self.epoch = judged.epoch
-            self.take()
-        return better
-
-    def take(self) -> None:
-        """Keep the present weights."""
-        self.kept = values(self._variables)
-
-    def restore(self) -> None:
-        """Put the kept weights back."""
-        for variable, value in zip(self._variables, self.kept, strict=True):
-            variable.assign(value)
-
-
-def _loss(judged: Epoch, otherwise: float) -> float:
-    """What the best weights are chosen by, lower is better; `otherwise` where there is nothing to go by."""
-    return -judged.target["score"] if judged.target else judged.validation.get("loss", otherwise)
 
 
 def _global_seed() -> Any:

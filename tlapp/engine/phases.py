@@ -10,9 +10,11 @@ import numpy as np
 
 from tlapp.contracts import Augment, Fit, LoadedBackbone, Phase, Solve, Statistics
 from tlapp.engine import state
+from tlapp.engine.best import Best, Liked
 from tlapp.engine.cut import Cut, cut
 from tlapp.engine.deploy import deployed
-from tlapp.engine.fit import Best, Epoch, Fitting
+from tlapp.engine.fit import Fitting
+from tlapp.engine.history import Epoch
 from tlapp.engine.job import Job
 from tlapp.engine.net import PhaseNet
 from tlapp.engine.record import Record
@@ -58,8 +60,7 @@ class Phases:
         self._written, self._told = time.monotonic(), 0
         self._solved, self._lead = b"", float("inf")
         self._base: list[Any] = []
-        self._plain: Best | None = None  # what the target's score has liked best since statistics were first taken there
-        self._plain_when = ""
+        self._liked = Liked()
         self._dice: dict[int, np.ndarray] = {}
         self.aux = self._aux_head()
 
@@ -93,7 +94,7 @@ class Phases:
             self.layer, self._solved = state.unpack_layer(left.solved), left.solved
         for number, (phase, where) in enumerate(zip(self.phases, self.cuts, strict=True)):
             if left and number < left.phase:
-                self._remember_plain(number, phase, left)
+                self._remember_liked(number, phase, left)
                 continue
             # Each phase draws its own random numbers, so that a resumed run need not repeat what earlier ones drew.
             keras.utils.set_random_seed(self.job.options.seed + 1 + number)
@@ -193,7 +194,7 @@ class Phases:
 
         def pause() -> None:
             also: dict[str, Any] = {"solved": self._solved, "base": self._base, "labels": given or ()}
-            also["plain"] = self._plain.kept if self._plain else ()
+            also["plain"] = self._liked.kept
             self._latest = state.State(phase=number, history=[], **also, **fitting.capture(touched))
             self._told = len(self.history)
             if time.monotonic() - self._written >= CHECKPOINT_SECONDS:
@@ -219,9 +220,9 @@ class Phases:
         """Note by what a phase's best weights, which the net now has, lead."""
         self._lead = loss
         if phase.select == "target":
-            self._keep_if_better(phase)
+            self._liked.offer(phase.name, loss)
         elif sees_labels(phase):  # a loss on val is not to be held against the target's score
-            self._plain = None
+            self._liked.forget()
 
     def _renew(self, number: int, phase: Statistics, where: Cut, best: Best | None) -> None:
         net = self._net(phase, where, {})
@@ -229,8 +230,8 @@ class Phases:
         judge = self._judge(net, where, phase)
         before = judge(0)
         best.begin(before)
-        if before.target and not phase.alternative and self._plain is None:
-            self._remember(number, phase).begin(before)
+        if before.target and not phase.alternative and not self._liked:
+            self._liked.begin(self._changed(range(number, len(self.phases))), phase.name, before)
         sources = [(self.streams.source(phase, where, name), len(self.streams.dataset.streams[name])) for name in phase.streams]
         renew(net, sources)
         if not before.target:
@@ -243,47 +244,27 @@ class Phases:
             self._lead = best.loss
         else:
             self._lead = -after.target["score"]
-        self._keep_if_better(phase)
+        self._liked.offer(phase.name, self._lead)
 
     def _roll_back(self, net: PhaseNet) -> None:
         """Put random states back to what they were before any phase drew from them: a resumed run does not repeat the others."""
         for variable in net.random():
             variable.assign(self._dice.setdefault(id(variable), np.array(variable)))
 
-    def _remember_plain(self, number: int, phase: Phase, left: state.State) -> None:
-        """Take what `_plain` was from the checkpoint, past a phase that was over before the run was stopped."""
+    def _remember_liked(self, number: int, phase: Phase, left: state.State) -> None:
+        """Take what the target liked best from the checkpoint, past a phase that was over before the run was stopped."""
         told = [epoch for epoch in self.history if epoch.phase == phase.name and epoch.target]
-        if isinstance(phase, Statistics) and told and not phase.alternative and self._plain is None and left.plain:
-            plain = self._remember(number, phase)
-            plain.kept = list(left.plain)
-            plain.begin(told[0])
+        if isinstance(phase, Statistics) and told and not phase.alternative and not self._liked and left.plain:
+            self._liked.begin(self._changed(range(number, len(self.phases))), phase.name, told[0], left.plain)
         for epoch in told:
-            self._is_better(phase, -epoch.target["score"])
+            self._liked.hear(phase.name, -epoch.target["score"])
         if isinstance(phase, Fit) and phase.select != "target" and sees_labels(phase):
-            self._plain = None
-
-    def _remember(self, number: int, phase: Phase) -> Best:
-        """Keep what this phase and later ones may change as it now is."""
-        self._plain, self._plain_when = Best(self._changed(range(number, len(self.phases)))), f"before phase {phase.name}"
-        return self._plain
-
-    def _keep_if_better(self, phase: Phase) -> None:
-        """Keep what a phase ended with, if its score is the best so far: what follows may spoil it unseen."""
-        if self._plain is not None and self._is_better(phase, self._lead):
-            self._plain.take()
-
-    def _is_better(self, phase: Phase, loss: float) -> bool:
-        """Whether a phase's score is better than that of `_plain`, which then has it."""
-        if self._plain is None or loss >= self._plain.loss:
-            return False
-        self._plain.loss, self._plain_when = loss, f"after phase {phase.name}"
-        return True
+            self._liked.forget()
 
     def _fall_back(self) -> None:
         """Put back the weights that the target's score has liked best, where the last phase did not end with them."""
-        if self._plain is not None and self._plain.loss < self._lead:
-            self._plain.restore()
-            self.reporter.note(f"the target's score was best {self._plain_when}; the model as it then was is kept")
+        if when := self._liked.restore(self._lead):
+            self.reporter.note(f"the target's score was best {when}; the model as it then was is kept")
 
     def _judge(self, net: PhaseNet, where: Cut, phase: Phase) -> Callable[[int], Epoch]:
         return self.streams.judge(net, where, phase)

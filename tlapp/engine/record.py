@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from tlapp.engine.fit import Epoch
+from tlapp.engine.history import Epoch
 from tlapp.errors import UserError, in_a_line
 
 ROOT = Path("saved_models")

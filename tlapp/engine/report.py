@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tlapp.engine.fit import Epoch
+    from tlapp.engine.history import Epoch
     from tlapp.engine.outline import Outline
 
 

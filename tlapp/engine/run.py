@@ -15,6 +15,7 @@ from tlapp.engine.augment import candidates
 from tlapp.engine.cache import Remembered
 from tlapp.engine.check import check_deploys, check_graft, check_labelling, make_plan
 from tlapp.engine.export.trial import check_converts
+from tlapp.engine.history import adaptation
 from tlapp.engine.job import Job
 from tlapp.engine.labelling import LABELLINGS
 from tlapp.engine.options import RunOptions
@@ -25,7 +26,6 @@ from tlapp.engine.record import Record
 from tlapp.engine.report import Reporter
 from tlapp.engine.streams import Streams
 from tlapp.engine.style import choose, restyled
-from tlapp.engine.target import adaptation
 from tlapp.errors import PluginError, TlappError, UserError, in_a_line
 
 

@@ -13,7 +13,7 @@ from tlapp.engine.cut import Cut
 from tlapp.engine.data import Dataset
 from tlapp.engine.evaluate import describer, predictor
 from tlapp.engine.feed import Feed, labelled, unlabelled
-from tlapp.engine.fit import Epoch
+from tlapp.engine.history import Epoch
 from tlapp.engine.net import PhaseNet
 from tlapp.engine.options import RunOptions
 from tlapp.engine.target import Look, look

@@ -6,14 +6,9 @@ equally sure before they are compared: then it only counts whether the answers t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from tlapp.engine.data import Stream
-    from tlapp.engine.fit import Epoch
 
 SURENESS = 0.5
 """The mean entropy at which models are compared, over its largest value. From 0.3 to 0.6 it chooses the same on the data of
@@ -90,23 +85,3 @@ def entropy(probabilities: np.ndarray) -> np.ndarray:
 def collapsed(said: np.ndarray) -> bool:
     """Whether nearly every answer is the same class."""
     return bool(np.bincount(said).max() >= COLLAPSED * len(said))
-
-
-def adaptation(history: Sequence[Epoch], stream: Stream | None) -> dict[str, Any] | None:
-    """What adapting did to the target, for metrics.json; None where no phase looked at it.
-
-    `source_only` and `adapted` are the scores before the first such phase and of the weights that were kept; accuracies come in
-    where the target's labels are known, and `oracle` is the best epoch that they would have chosen: nothing chose by them.
-    """
-    looked = [epoch for epoch in history if epoch.said is not None]
-    if not looked or stream is None:
-        return None
-
-    def told(epoch: Epoch) -> dict[str, Any]:
-        known = {} if stream.labels is None else {"accuracy": float(np.mean(epoch.said == stream.labels))}
-        return {"phase": epoch.phase, "epoch": epoch.epoch, "score": epoch.target["score"], **known}
-
-    lines = [told(epoch) for epoch in looked]
-    kept = max(lines, key=lambda line: line["score"])
-    result = {"helped": kept["score"] > lines[0]["score"], "source_only": lines[0], "adapted": kept}
-    return result if stream.labels is None else {**result, "oracle": max(lines, key=lambda line: line["accuracy"])}

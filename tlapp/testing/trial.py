@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tlapp.contracts import Fit, Phase
-from tlapp.engine.fit import Epoch
+from tlapp.engine.history import Epoch
 from tlapp.engine.phases import Phases
 from tlapp.engine.report import Silent
 from tlapp.engine.run import Run
