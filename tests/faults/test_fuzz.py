@@ -80,8 +80,9 @@ decode.serve()
         ("time.sleep(60)", "takes more than 3 seconds"),
         ("raise ZeroDivisionError", None),
         (f"os.kill(os.getpid(), {int(signal.SIGKILL)})", None),
+        (f"os.kill(os.getpid(), {int(signal.SIGTERM)})", None),
     ],
-    ids=["crashes", "hangs", "fails", "is killed"],
+    ids=["crashes", "hangs", "fails", "is killed", "is told to end"],
 )
 def test_a_picture_that_ends_its_decoder(act, reason, tmp_path, monkeypatch):
     """It alone is bad; what somebody else did to the process is not held against it."""
