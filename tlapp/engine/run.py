@@ -26,14 +26,14 @@ from tlapp.engine.report import Reporter
 from tlapp.engine.streams import Streams
 from tlapp.engine.style import choose
 from tlapp.engine.target import adaptation
-from tlapp.errors import PluginError, TlappError, UserError, in_a_line
+from tlapp.errors import PluginError, TlappError, UserError, in_a_line, resuming
 
 
 class Interrupted(KeyboardInterrupt):
     """The user stopped the run; the best model so far is in `path`, and `--resume` goes on."""
 
     def __init__(self, path: Path, folder: Path):
-        super().__init__(f"the best model so far is {path}; go on with: tlapp train --resume {folder}")
+        super().__init__(f"the best model so far is {path}; go on with: {resuming(folder)}")
         self.path = path
 
 
@@ -62,10 +62,10 @@ def train(job: Job, reporter: Reporter, dry: bool = False, resume: bool = False,
     run.begin()
     try:
         run.work.carry_out()
+        run.finish()
     except KeyboardInterrupt as stop:
         run.work.save_state()
         raise Interrupted(run.record.model(run.work.model(), "checkpoints/interrupted.keras"), run.record.folder) from stop
-    run.finish()
     return run.record.folder
 
 
