@@ -212,6 +212,22 @@ def test_interrupted_while_its_result_is_written(whole, shapes, tmp_path, monkey
     assert outcome(folder) == outcome(whole("mlp"))
 
 
+def test_a_screen_that_goes_away_does_not_end_the_run(shapes, tmp_path, monkeypatch):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as gone, monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", gone)
+        assert run(command(shapes, tmp_path / "run", "mlp")) == 0
+    assert (tmp_path / "run" / "metrics.json").is_file()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such shell")
+def test_a_run_without_standard_files(shapes, tmp_path):
+    words = [sys.executable, "-m", "tlapp", *command(shapes, tmp_path / "run", "mlp")]
+    done = subprocess.run(["sh", "-c", f"exec {shlex.join(words)} <&- >&- 2>&-"], check=False, timeout=120)
+    assert done.returncode == 0 and (tmp_path / "run" / "metrics.json").is_file()
+
+
 def test_runs_that_begin_at_once_have_folders_of_their_own(tmp_path, monkeypatch):
     monkeypatch.setattr(record, "ROOT", tmp_path / "saved")
     monkeypatch.setattr(record.time, "strftime", lambda form: "now")
