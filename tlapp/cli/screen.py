@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from tlapp.cli import stop
 from tlapp.errors import printable
@@ -52,7 +52,7 @@ class Screen:
 
         # A copy of standard error: TensorFlow's import silences the original for some seconds.
         self._file: Any = Lasting(os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8", errors="replace"))
-        self._console = Console(file=self._file, highlight=False, soft_wrap=True)
+        self._console = Console(file=cast(IO[str], self._file), highlight=False, soft_wrap=True)
         self._bars: Any = None
         self._tasks: dict[str, Any] = {}
         self.last_outline: Any = None
