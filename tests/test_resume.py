@@ -212,6 +212,13 @@ def test_interrupted_while_its_result_is_written(whole, shapes, tmp_path, monkey
     assert outcome(folder) == outcome(whole("mlp"))
 
 
+def test_a_finished_run_has_its_whole_history(whole, shapes, tmp_path, monkeypatch):
+    """Whatever became of the lines that were added, as when power is lost after the end."""
+    monkeypatch.setattr(Record, "epoch", lambda self, epoch: None)
+    assert run(command(shapes, tmp_path / "run", "mlp")) == 0
+    assert outcome(tmp_path / "run") == outcome(whole("mlp"))
+
+
 def test_a_screen_that_goes_away_does_not_end_the_run(shapes, tmp_path, monkeypatch):
     reader, writer = os.pipe()
     os.close(reader)

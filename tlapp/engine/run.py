@@ -164,6 +164,7 @@ class Run:
             results["adaptation"] = told
         seconds = {"total": time.perf_counter() - self.started, "data": self.waited, **self.work.seconds}
         images = {name: len(stream) for name, stream in self.dataset.streams.items()}
+        self.record.history(self.work.history)  # its lines were added without waiting until they are on the disk
         self.record.finish({**results, "seconds": seconds, "images": images, "peak_memory_mb": peak_memory_mb()})
 
     def _solves_only(self) -> bool:
