@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,7 +17,8 @@ import numpy as np
 import pytest
 
 from tlapp.cli.main import run
-from tlapp.engine import state
+from tlapp.engine import record, state
+from tlapp.engine.record import Record
 from tlapp.errors import UserError
 
 OPTIONS = ["--image-size", "32", "--batch-size", "4", "--backbone-weights", "none", "--epochs", "6", "--patience", "100"]
@@ -137,15 +141,112 @@ def test_the_witness_is_silent_otherwise(capfd):
     assert capfd.readouterr().err == ""
 
 
-def test_no_witness_where_no_process_can_be_had(monkeypatch):
+FIRST = """
+import contextlib
+from tlapp.cli import witness
+def interrupt(words):
+    raise KeyboardInterrupt
+witness.printable = interrupt
+with contextlib.suppress(KeyboardInterrupt), witness.witness("gone"):
+    pass
+"""
+
+
+def test_a_witness_is_silent_where_an_interrupt_comes_before_its_words():
+    done = subprocess.run([sys.executable, "-c", FIRST], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("place", ["", None])
+def test_no_witness_where_no_process_can_be_had(place, monkeypatch, capfd):
     from tlapp.cli import witness
 
-    def refuse(*arguments, **options):
-        raise OSError
-
-    monkeypatch.setattr(witness.subprocess, "Popen", refuse)
+    monkeypatch.setattr(sys, "executable", place)
     with witness.witness("gone") as add:
         add("on")
+    assert capfd.readouterr().err == ""
+
+
+DIES = r"""
+import os, signal, subprocess
+from tlapp.cli.witness import witness
+with witness("gone, caf\u00e9 \udcff\x1b") as add:
+    add("; and away")
+    {}
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8", "en_US.ISO-8859-1"])
+def test_the_witness_says_the_same_in_every_language(locale):
+    done = subprocess.run(
+        [sys.executable, "-c", DIES.format("")],
+        capture_output=True,
+        check=False,
+        timeout=60,
+        env={**os.environ, "LC_ALL": locale},
+    )
+    assert done.returncode == -signal.SIGKILL and done.stdout == b""
+    assert done.stderr.decode() == "gone, café \\udcff\\x1b; and away\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_witness_does_not_heed_an_interrupt():
+    found = "int(open(f'/proc/self/task/{os.getpid()}/children').read())"
+    act = f"import time; time.sleep(0.5); os.kill({found}, signal.SIGINT)"
+    done = subprocess.run([sys.executable, "-c", DIES.format(act)], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == -signal.SIGKILL and done.stderr.startswith("gone") and len(done.stderr.splitlines()) == 1
+
+
+def test_interrupted_while_its_result_is_written(whole, shapes, tmp_path, monkeypatch, capfd):
+    def interrupt(self, metrics):
+        raise KeyboardInterrupt
+
+    folder = tmp_path / "it's a run"
+    with monkeypatch.context() as patch:
+        patch.setattr(Record, "finish", interrupt)
+        assert run(command(shapes, folder, "mlp")) == 130
+    words = shlex.split(capfd.readouterr().err.partition("go on with: tlapp ")[2])
+    assert words == ["train", "--resume", str(folder)]
+    assert run(words) == 0
+    assert outcome(folder) == outcome(whole("mlp"))
+
+
+def test_a_finished_run_has_its_whole_history(whole, shapes, tmp_path, monkeypatch):
+    """Whatever became of the lines that were added, as when power is lost after the end."""
+    monkeypatch.setattr(Record, "epoch", lambda self, epoch: None)
+    assert run(command(shapes, tmp_path / "run", "mlp")) == 0
+    assert outcome(tmp_path / "run") == outcome(whole("mlp"))
+
+
+def test_a_screen_that_goes_away_does_not_end_the_run(shapes, tmp_path, monkeypatch):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as gone, monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", gone)
+        assert run(command(shapes, tmp_path / "run", "mlp")) == 0
+    assert (tmp_path / "run" / "metrics.json").is_file()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such shell")
+def test_a_run_without_standard_files(shapes, tmp_path):
+    words = [sys.executable, "-m", "tlapp", *command(shapes, tmp_path / "run", "mlp")]
+    done = subprocess.run(["sh", "-c", f"exec {shlex.join(words)} <&- >&- 2>&-"], check=False, timeout=120)
+    assert done.returncode == 0 and (tmp_path / "run" / "metrics.json").is_file()
+
+
+def test_runs_that_begin_at_once_have_folders_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(record, "ROOT", tmp_path / "saved")
+    monkeypatch.setattr(record.time, "strftime", lambda form: "now")
+    several = [Record(None, "freeze") for _ in range(3)]  # each still loads when the next one starts
+    for each in several:
+        each.begin({}, {}, (), ())
+    assert [each.folder.name for each in several] == ["freeze-now", "freeze-now-2", "freeze-now-3"]
+    assert all(each.state.parents[1] == each.folder for each in several)
+    both = [Record(str(tmp_path / "named"), "freeze") for _ in range(2)]
+    both[0].begin({}, {}, (), ())
+    with pytest.raises(UserError, match="is there already"):
+        both[1].begin({}, {}, (), ())
 
 
 def test_what_cannot_be_resumed(whole, tmp_path, capfd):
@@ -170,3 +271,36 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
     with pytest.raises(UserError, match="damaged"):
         state.read(path)
     assert state.read(tmp_path / "none.npz") is None
+
+
+def test_a_checkpoint_with_anything_changed_is_read_or_told(tmp_path):
+    arrays, path, dice = [np.arange(6.0).reshape(2, 3)], tmp_path / "state.npz", random.Random(0)
+    state.write(path, state.State(1, 2, 3, {"loss": 0.5}, (0.25, 2), [], arrays, arrays))
+    whole = path.read_bytes()
+    for _ in range(600):
+        broken = bytearray(whole)
+        for _ in range(dice.randint(1, 4)):
+            broken[dice.randrange(len(broken))] = dice.randrange(256)
+        path.write_bytes(broken)
+        with contextlib.suppress(UserError):
+            assert state.read(path).phase == 1
+
+
+def test_a_checkpoint_that_is_not_what_was_written_does_not_replace_the_one_before(tmp_path, monkeypatch):
+    path = tmp_path / "state.npz"
+    given = state.State(1, 2, 3, {}, (0.25, 2), [], [], [])
+    state.write(path, given)
+    monkeypatch.setattr(state.np, "savez", lambda file, **arrays: file.write(b"no archive"))
+    with pytest.raises(UserError, match="cannot be written"):
+        state.write(path, given._replace(phase=2))
+    monkeypatch.undo()
+    assert state.read(path).phase == 1 and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_head_in_a_checkpoint_that_holds_code_is_refused(tmp_path, tensorflow):
+    import keras
+
+    image = keras.Input((4,))
+    keras.Model(image, keras.layers.Lambda(lambda x: x)(image)).save(tmp_path / "a.keras")
+    with pytest.raises(UserError, match=r"state\.npz: its head is not to be trusted: it holds a Lambda"):
+        state.unpack_layer((tmp_path / "a.keras").read_bytes(), tmp_path / "state.npz")

@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import random
+import shutil
 import struct
 import zipfile
 from pathlib import Path
@@ -172,6 +173,43 @@ def test_a_bomb_is_refused_unpacked_by_nobody(model):
         File().load(str(model))
 
 
+def test_many_small_bombs_are_one(model):
+    with zipfile.ZipFile(model, "a", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(20):
+            archive.writestr(f"assets/{number}", bytes(15 << 20))
+    assert "a bomb" in keras_fault(model)
+
+
+def damaged(path, name):
+    """A .keras file that begins with a member that cannot be read; zipfile says so only when it is."""
+    with zipfile.ZipFile(path) as archive:
+        members = {each: archive.read(each) for each in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for each, content in {name: b"as it was", **members}.items():
+            archive.writestr(each, content)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"as it was", b"as it is.", 1))
+    return path
+
+
+def test_a_member_that_cannot_be_read_hides_none_after_it(model):
+    damaged(poisoned(model, class_name="Popen", module="subprocess"), "a/saved_model.pb")
+    with zipfile.ZipFile(model) as archive:
+        assert archive.namelist()[0] == "a/saved_model.pb" and archive.read("config.json")
+    assert "cannot be read" in keras_fault(model)
+
+
+def test_a_damaged_model_of_a_run_is_told(finished, tmp_path, shapes, capfd):
+    other = tmp_path / "run"
+    shutil.copytree(finished, other)
+    whole = (other / "model.keras").read_bytes()
+    at = whole.index(b"\x89HDF")
+    for content in (b"", whole[:-60], whole[: at + 3000] + b"damaged" + whole[at + 3007 :]):
+        (other / "model.keras").write_bytes(content)
+        assert run(["predict", str(other), str(next(shapes.rglob("*.png")))]) == 2
+        assert str(other / "model.keras") in capfd.readouterr().err
+
+
 def test_two_members_of_one_name_are_refused(model):
     with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(model, "a") as archive:
         archive.writestr("config.json", "{}")
@@ -290,6 +328,34 @@ def test_an_exported_saved_model_that_was_swapped_is_not_run_by_verify(tmp_path,
     with pytest.raises(UserError, match=r"WriteFile.*--trust"):
         verify(folder)
     assert not (tmp_path / "written").exists()
+
+
+@pytest.mark.parametrize("operation", ["GenerateVocabRemapping", "DecodeProtoV2", "EncodeProto", "XlaCustomCallV2", "Abort"])
+def test_what_tensorflow_does_not_call_stateful_is_refused_too(operation, tensorflow):
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    saved = saved_model_pb2.SavedModel()
+    saved.meta_graphs.add().graph_def.node.add(name="a", op=operation)
+    assert f"operation {operation}" in graph_fault(saved.SerializeToString())
+
+
+@pytest.mark.parametrize("graphs", [1, 2])
+def test_what_an_older_format_restores_by_is_looked_at(graphs, tmp_path, tensorflow):
+    """TensorFlow runs the operation that the saver names when it loads version 1's format, or a file of two graphs."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    path = saved_model(tmp_path / "a", acts(tmp_path)["WriteFile"]) / "saved_model.pb"
+    saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    meta = saved.meta_graphs[0]
+    del meta.graph_def.library.function[:], meta.graph_def.node[:]
+    meta.graph_def.node.add(name="write", op="WriteFile")
+    meta.saver_def.restore_op_name, meta.saver_def.save_tensor_name = "write", ""
+    assert graph_fault(saved.SerializeToString()) == ""  # nothing calls it
+    if graphs == 2:
+        saved.meta_graphs.append(meta)
+    else:
+        meta.ClearField("object_graph_def")
+    assert "operation WriteFile" in graph_fault(saved.SerializeToString())
 
 
 @pytest.mark.parametrize("name", ["saved_model.pbtxt", "saved_model.cpb"])

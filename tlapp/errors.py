@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import unicodedata
+from pathlib import Path
 
 
 class TlappError(Exception):
@@ -37,6 +39,11 @@ def in_a_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = lines[0] if lines else ""
     return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
+
+
+def resuming(folder: Path) -> str:
+    """The command that goes on with a run, as one types it in a shell."""
+    return f"tlapp train --resume {shlex.quote(str(folder))}"
 
 
 def printable(text: str) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import stat
 import zipfile
+import zlib
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tlapp.errors import UserError
+from tlapp.errors import UserError, in_a_line
 
 RISK = "--trust would open it all the same, and whoever made the file could then run code and change files as you"
 
@@ -24,7 +25,8 @@ MOST_CONFIG = 256 << 20
 """Bytes of a config.json: NASNetLarge's takes one MiB."""
 
 _FILES = ("Save", "Restore", "MergeV2Checkpoints", "ReadFile", "WriteFile", "MatchingFiles", "ImmutableConst",
-          "InitializeTableFromTextFile", "PyFunc", "EagerPyFunc", "Print", "Rpc", "Debug", "Dump")  # fmt: skip
+          "InitializeTableFromTextFile", "GenerateVocabRemapping", "DecodeProto", "EncodeProto", "PyFunc", "EagerPyFunc",
+          "XlaCustomCall", "Abort", "Print", "Rpc", "Debug", "Dump")  # fmt: skip
 """How the names of operations begin that read or write files, run Python or reach for other machines."""
 _HARMLESS = ("Read", "Assign", "Resource", "Var", "Stateful", "Stateless", "Random", "Partitioned", "Placeholder", "Assert",
              "HashTable", "MutableHashTable", "LookupTable", "If", "While", "Case", "RngSkip", "RngReadAndSkip", "Variable",
@@ -48,12 +50,16 @@ def keras_fault(path: Path, known: Collection[str] = ()) -> str:
         known: names of classes that the caller brings.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            return _archive_fault(archive, path.stat().st_size) or _content_fault(archive, known)
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError):
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, ValueError):
         return ""
-    except (RecursionError, MemoryError):
-        return "its config.json is nested too deeply, or too large"
+    with archive:
+        try:
+            return _archive_fault(archive, path.stat().st_size) or _content_fault(archive, known)
+        except (RecursionError, MemoryError):
+            return "its config.json is nested too deeply, or too large"
+        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as error:
+            return f"one of its members cannot be read, and so not be looked into ({in_a_line(error)})"
 
 
 def saved_model_fault(folder: Path) -> str:
@@ -75,11 +81,12 @@ def graph_fault(content: bytes) -> str:
         saved.ParseFromString(content)
     except DecodeError:
         return ""
+    modern = len(saved.meta_graphs) == 1 and saved.meta_graphs[0].HasField("object_graph_def")
     for meta in saved.meta_graphs:
         for asset in meta.asset_file_def:
             if _leaves(asset.filename):
                 return f"its asset {asset.filename} lies outside its folder"
-        for operation in _operations(meta):
+        for operation in _operations(meta, modern):
             if _touches(operation):
                 return f"its graph holds the operation {operation}, which can reach files, run code or talk to other machines"
     return ""
@@ -96,6 +103,8 @@ def _archive_fault(archive: zipfile.ZipFile, size: int) -> str:
         return "it holds two members of one name"
     if sum(member.compress_size for member in members) > size:
         return "its members overlap"
+    if (total := sum(member.file_size for member in members)) > max(RATIO_FROM, MOST_RATIO * size):
+        return f"its members unpack {size} bytes to {total}: a bomb"
     return ""
 
 
@@ -106,9 +115,9 @@ def _content_fault(archive: zipfile.ZipFile, known: Collection[str]) -> str:
                 return "its config.json is too large"
             if fault := _config_fault(archive.read(name), known):
                 return fault
-        elif name.endswith((".pbtxt", ".cpb")):
+        elif name.lower().endswith((".pbtxt", ".cpb")):  # there are disks that take both for the same
             return f"it holds {name}, which cannot be looked into"
-        elif name.endswith("saved_model.pb") and (fault := graph_fault(archive.read(name))):
+        elif name.lower().endswith("saved_model.pb") and (fault := graph_fault(archive.read(name))):
             return fault
     return ""
 
@@ -149,10 +158,14 @@ def _object_fault(config: dict[str, Any], known: Collection[str]) -> str:
     return ""
 
 
-def _operations(meta: Any) -> Iterator[str]:
-    """The names of the operations of a meta graph, those of its saver left out: a program that loads a model does not call it."""
+def _operations(meta: Any, modern: bool) -> Iterator[str]:
+    """The names of the operations of a meta graph.
+
+    Those of its saver are left out where the format is TensorFlow 2's: what loads that calls only an older one's.
+    """
     functions = {each.signature.name: each.node_def for each in meta.graph_def.library.function}
-    saver = {name.partition(":")[0] for name in (meta.saver_def.save_tensor_name, meta.saver_def.restore_op_name)}
+    savers = (meta.saver_def.save_tensor_name, meta.saver_def.restore_op_name) if modern else ()
+    saver = {name.partition(":")[0] for name in savers}
     waiting: list[Iterable[Any]] = [[node for node in meta.graph_def.node if node.name not in saver]]
     named = set(meta.object_graph_def.concrete_functions) & set(functions)
     waiting += [functions[name] for name in named]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import tracemalloc
 
 import fuzz
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tlapp.engine import crew, decode
+from tlapp.engine import crew, decode, images
 from tlapp.testing import pictures
 
 FILES = fuzz.corpus()
@@ -37,6 +38,22 @@ def test_mutants():
 def test_mutants_by_the_thousand(seed):
     found = fuzz.in_a_process(600, 100 + seed)
     assert found["decoded"] + found["named as bad"] == 600
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.int32, np.float32])
+def test_a_large_picture_of_many_bits_takes_little_more_than_itself(kind, monkeypatch):
+    """With the largest picture allowed, reading one stays below the 2 GiB that the fuzzer allows."""
+    values = np.random.default_rng(0).integers(0, 65_535, (3000, 3000)).astype(kind)
+    tracemalloc.start()
+    found = images._eight_bits(values)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 60e6 and np.array_equal(found, np.rint(values / 257))
+    monkeypatch.setattr(images, "_BAND", 7000)
+    assert np.array_equal(images._eight_bits(values * kind(1)), found)
+    if kind is not np.uint16:  # stretched, by what all of it holds
+        values[0, 0], values[-1, -1] = -100, 99_900
+        assert np.array_equal(images._eight_bits(values), np.rint((values + 100.0) * (255 / 100_000)))
 
 
 @given(name=st.sampled_from(sorted(FILES)), edits=st.lists(st.tuples(st.integers(0, 4000), st.binary(max_size=8)), max_size=4))
@@ -80,8 +97,9 @@ decode.serve()
         ("time.sleep(60)", "takes more than 3 seconds"),
         ("raise ZeroDivisionError", None),
         (f"os.kill(os.getpid(), {int(signal.SIGKILL)})", None),
+        (f"os.kill(os.getpid(), {int(signal.SIGTERM)})", None),
     ],
-    ids=["crashes", "hangs", "fails", "is killed"],
+    ids=["crashes", "hangs", "fails", "is killed", "is told to end"],
 )
 def test_a_picture_that_ends_its_decoder(act, reason, tmp_path, monkeypatch):
     """It alone is bad; what somebody else did to the process is not held against it."""

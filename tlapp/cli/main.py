@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 import sys
 import traceback
@@ -52,7 +53,15 @@ def tlapp(shown: bool) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 a bug, 2 the user's to mend, 3 a plugin's, 130 by Ctrl-C, 143 by SIGTERM."""
+    _replace_what_is_closed()
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def _replace_what_is_closed() -> None:
+    """Have three standard files: where one is closed, the next file that is opened would be taken for it."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - for good; it takes the lowest free number
 
 
 def run(arguments: list[str]) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from tlapp.cli import stop
 from tlapp.errors import printable
@@ -20,6 +21,29 @@ if TYPE_CHECKING:
 TASKS = {"read": "reading pictures", "hash": "looking at files", "front": "frozen front"}
 
 
+class Lasting:
+    """A text file that may go away, as a pipe's reader or the room for a log does; what is written then is lost."""
+
+    def __init__(self, file: IO[str]):
+        self._file = file
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            self._file.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._file.flush()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._file.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
 class Screen:
     """A reporter for people. Use it as a context manager. `begun` is told the folder of a run."""
 
@@ -27,8 +51,8 @@ class Screen:
         from rich.console import Console
 
         # A copy of standard error: TensorFlow's import silences the original for some seconds.
-        self._file = os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8", errors="replace")
-        self._console = Console(file=self._file, highlight=False, soft_wrap=True)
+        self._file: Any = Lasting(os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8", errors="replace"))
+        self._console = Console(file=cast(IO[str], self._file), highlight=False, soft_wrap=True)
         self._bars: Any = None
         self._tasks: dict[str, Any] = {}
         self.last_outline: Any = None

@@ -13,7 +13,7 @@ from tlapp.cli.options import click_options, trust_option
 from tlapp.cli.screen import Screen, result_lines
 from tlapp.cli.witness import witness
 from tlapp.engine.options import RunOptions
-from tlapp.errors import TlappError, UserError, printable
+from tlapp.errors import TlappError, UserError, printable, resuming
 from tlapp.settings import HEAD, Settings, flag, plugin_options, read_yaml, resolve
 
 
@@ -92,7 +92,7 @@ def train(
     wanted = exports or ("tflite" if dry_run else "none")
     checked = None if wanted == "none" else wanted
     killed = f"tlapp: was killed or crashed, most often because memory ran out: {needs_less(settings.options)}"
-    with witness(killed) as add, Screen(lambda folder: add(f"; else go on by: tlapp train --resume {folder}")) as screen:
+    with witness(killed) as add, Screen(lambda folder: add(f"; else go on by: {resuming(folder)}")) as screen:
         folder = carry_out(settings, screen, dry_run, resume is not None, checked, trust)
     if folder is None:
         if as_json:

@@ -11,10 +11,13 @@ from contextlib import contextmanager
 from tlapp.errors import printable
 
 CHILD = r"""import sys
-told = sys.stdin.read()
-if sys.stderr.isatty():
-    sys.stderr.write("\r\x1b[K\x1b[?25h")  # over a progress bar, which had hidden the cursor
-sys.stderr.write(told + "\n")"""
+from _signal import SIGINT, SIG_IGN, signal
+signal(SIGINT, SIG_IGN)
+told = sys.stdin.buffer.read()
+if told and sys.stderr:
+    if sys.stderr.isatty():
+        told = b"\r\x1b[K\x1b[?25h" + told  # over a progress bar, which had hidden the cursor
+    sys.stderr.buffer.write(told + b"\n")"""
 
 
 @contextmanager
@@ -25,8 +28,9 @@ def witness(sentence: str) -> Iterator[Callable[[str], None]]:
     """
     try:
         child = subprocess.Popen(  # noqa: S603 - this interpreter, on our own code
-            [sys.executable, "-I", "-S", "-c", CHILD], stdin=subprocess.PIPE, start_new_session=True
-        )
+            [sys.executable or "", "-I", "-S", "-c", CHILD],
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
     except OSError:
         yield lambda words: None
         return
@@ -38,8 +42,8 @@ def witness(sentence: str) -> Iterator[Callable[[str], None]]:
             said.write(printable(words).encode())
             said.flush()
 
-    add(sentence)
     try:
+        add(sentence)
         yield add
     finally:
         child.kill()

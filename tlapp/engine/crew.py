@@ -17,6 +17,8 @@ CHILD = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from tlapp.eng
 SECONDS = 60.0
 """A block of pictures that takes longer hangs: 16 pictures of the most pixels allowed take about half of it."""
 KILLED = "its decoder was killed"
+KILLERS = (signal.SIGTERM, signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGTERM), getattr(signal, "SIGKILL", signal.SIGTERM))
+"""Signals that come from outside: a decoder that crashes gets others."""
 
 
 class Block(NamedTuple):
@@ -60,7 +62,7 @@ class Process:
 
     def _start(self) -> None:
         with contextlib.suppress(OSError):
-            command = [sys.executable, "-c", CHILD, json.dumps(sys.path)]
+            command = [sys.executable or "", "-c", CHILD, json.dumps(sys.path)]
             self._child = subprocess.Popen(  # noqa: S603 - this interpreter, on our own code
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
             )
@@ -89,7 +91,7 @@ class Process:
             return f"takes more than {SECONDS:g} seconds to decode"
         if ended is None or ended >= 0:
             return ""
-        return KILLED if ended == -signal.SIGKILL else "decoding it crashes"
+        return KILLED if -ended in KILLERS else "decoding it crashes"
 
     def _ask(self, paths: Sequence[str], size: int) -> Block:
         if self._child is None:

@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ _TURNS = {
 }  # fmt: skip
 _ORIENTATION = 0x0112
 _PASSING = frozenset({errno.ENOENT, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE})
+_BAND = 1 << 20
+"""Pixels of more than 8 bits that are scaled at a time."""
 _PILLOW = re.compile(r"PIL\.")
 
 
@@ -126,14 +129,33 @@ def _squash(image: Image.Image, size: int) -> Image.Image:
 
 
 def _eight_bits(values: np.ndarray) -> np.ndarray:
-    """Scale values of more than 8 bits to uint8, as `read` says."""
+    """Scale values of more than 8 bits to uint8, as `read` says; some rows at a time, as the numbers between take much room."""
+    step = max(1, _BAND // max(1, values.shape[1]))
+    bands = [slice(at, at + step) for at in range(0, len(values), step)]
+    scale = _scale(values, bands)
+    found = np.empty(values.shape, np.uint8)
+    for band in bands:
+        found[band] = scale(values[band])
+    return found
+
+
+def _scale(values: np.ndarray, bands: list[slice]) -> Callable[[np.ndarray], np.ndarray]:
+    """What scales some of the values to uint8."""
     if values.dtype.itemsize == 2:
-        return _rounded(values.astype(np.float32) / 257)
-    numbers: Any = np.nan_to_num(values.astype(np.float64 if values.dtype.kind != "f" else np.float32), posinf=0, neginf=0)
-    low, high = float(numbers.min()), float(numbers.max())
+        return lambda part: _rounded(part.astype(np.float32) / 257)
+    low = min(float(_numbers(values[band]).min()) for band in bands)
+    high = max(float(_numbers(values[band]).max()) for band in bands)
     for top in (1.0, 255.0, 65535.0) if values.dtype.kind == "f" else (65535.0,):
         if low >= 0 and high <= top:
-            return _rounded(numbers * (255 / top))
+            return lambda part: _rounded(_numbers(part) * (255 / top))
+    return lambda part: _stretched(_numbers(part), low, high)
+
+
+def _numbers(values: np.ndarray) -> Any:
+    return np.nan_to_num(values.astype(np.float64 if values.dtype.kind != "f" else np.float32), posinf=0, neginf=0)
+
+
+def _stretched(numbers: Any, low: float, high: float) -> np.ndarray:
     with np.errstate(all="ignore"):  # values at the ends of what a float can hold
         return _rounded((numbers - low) * (255 / (high - low or 1)))
 

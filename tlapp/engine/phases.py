@@ -91,7 +91,7 @@ class Phases:
 
         left = self._latest
         if left and left.solved:
-            self.layer, self._solved = state.unpack_layer(left.solved), left.solved
+            self.layer, self._solved = state.unpack_layer(left.solved, self.record.state), left.solved
         for number, (phase, where) in enumerate(zip(self.phases, self.cuts, strict=True)):
             if left and number < left.phase:
                 self._remember_liked(number, phase, left)

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from tlapp.engine.history import Epoch
-from tlapp.errors import UserError, in_a_line
+from tlapp.errors import UserError, in_a_line, resuming
 
 ROOT = Path("saved_models")
 HISTORY = ("phase", "epoch", "split", "name", "value")
@@ -29,10 +29,19 @@ class Record:
 
     def __init__(self, path: str | None, plugin: str, resume: bool = False):
         self.folder = Path(path) if path else _fresh(plugin)
-        self.state = self.folder / "checkpoints" / "state.npz"
+        self._plugin, self._named, self._resumes = plugin, bool(path), resume
         if resume:
             self._must_be_unfinished()
-        elif self.folder.exists() and not self._is_free():
+        else:
+            self._must_be_free()
+
+    @property
+    def state(self) -> Path:
+        """The checkpoint."""
+        return self.folder / "checkpoints" / "state.npz"
+
+    def _must_be_free(self) -> None:
+        if self.folder.exists() and not self._is_free():
             raise UserError(f"--run {self.folder}: is there already; name a folder that does not exist or is empty")
 
     def _is_free(self) -> bool:
@@ -54,13 +63,25 @@ class Record:
             UserError: the folder cannot be written.
         """
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self._claim()
         except OSError as error:
             raise UserError(f"--run {self.folder}: cannot be written: {error.strerror or error}") from error
         self.write("settings.yaml", yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True))
         self.write("plan.json", json.dumps(outline, indent=1))
         self.write("labels.txt", "".join(f"{label}\n" for label in labels))
         self.write("splits.csv", _table(SPLITS, splits))  # the last: with it, the run is begun
+
+    def _claim(self) -> None:
+        """Make the folder, unless a run that loaded at the same time has made it: then one of another name, or none."""
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        while not self._named:
+            try:
+                return self.folder.mkdir()
+            except FileExistsError:
+                self.folder = _fresh(self._plugin)
+        self.folder.mkdir(exist_ok=True)
+        if not self._resumes:
+            self._must_be_free()
 
     @property
     def begun(self) -> bool:
@@ -120,7 +141,7 @@ class Record:
             if aside is not None:
                 aside.unlink(missing_ok=True)
             reason = getattr(error, "strerror", None) or in_a_line(error)
-            go_on = f"; once that is mended, go on with: tlapp train --resume {self.folder}" if self.begun else ""
+            go_on = f"; once that is mended, go on with: {resuming(self.folder)}" if self.begun else ""
             raise UserError(f"{path}: cannot be written: {reason}{go_on}") from error
 
 

@@ -26,14 +26,14 @@ from tlapp.engine.record import Record
 from tlapp.engine.report import Reporter
 from tlapp.engine.streams import Streams
 from tlapp.engine.style import choose, restyled
-from tlapp.errors import PluginError, TlappError, UserError, in_a_line
+from tlapp.errors import PluginError, TlappError, UserError, in_a_line, resuming
 
 
 class Interrupted(KeyboardInterrupt):
     """The user stopped the run; the best model so far is in `path`, and `--resume` goes on."""
 
     def __init__(self, path: Path, folder: Path):
-        super().__init__(f"the best model so far is {path}; go on with: tlapp train --resume {folder}")
+        super().__init__(f"the best model so far is {path}; go on with: {resuming(folder)}")
         self.path = path
 
 
@@ -62,10 +62,10 @@ def train(job: Job, reporter: Reporter, dry: bool = False, resume: bool = False,
     run.begin()
     try:
         run.work.carry_out()
+        run.finish()
     except KeyboardInterrupt as stop:
         run.work.save_state()
         raise Interrupted(run.record.model(run.work.model(), "checkpoints/interrupted.keras"), run.record.folder) from stop
-    run.finish()
     return run.record.folder
 
 
@@ -165,6 +165,7 @@ class Run:
             results["adaptation"] = told
         seconds = {"total": time.perf_counter() - self.started, "data": self.waited, **self.work.seconds}
         images = {name: len(stream) for name, stream in self.dataset.streams.items()}
+        self.record.history(self.work.history)  # its lines were added without waiting until they are on the disk
         self.record.finish({**results, "seconds": seconds, "images": images, "peak_memory_mb": peak_memory_mb()})
 
     def _solves_only(self) -> bool:

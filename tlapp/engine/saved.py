@@ -15,7 +15,7 @@ from tlapp.engine import data, images
 from tlapp.engine.labelling import Labelling, of_run
 from tlapp.engine.quiet import quiet_tensorflow
 from tlapp.engine.report import Reporter, Silent
-from tlapp.errors import UserError
+from tlapp.errors import UserError, in_a_line
 from tlapp.safety import keras_fault, refuse
 
 BATCH = 32
@@ -127,13 +127,18 @@ def open_model(path: Path, layers: Mapping[str, type] | None = None, trust: bool
     """A deployed Keras model from its file; `layers` are classes that Keras does not know.
 
     Raises:
-        UserError: it holds what could run code or write files, and there is no trust.
+        UserError: it holds what could run code or write files, and there is no trust; or it is damaged.
     """
     quiet_tensorflow()
     import keras
 
     if not trust:
         refuse(str(path), keras_fault(path, layers or ()))
-    model = keras.saving.load_model(path, custom_objects=dict(layers or {}), compile=False, safe_mode=not trust)
+    try:
+        model = keras.saving.load_model(path, custom_objects=dict(layers or {}), compile=False, safe_mode=not trust)
+    except Exception as error:  # Keras, zipfile and h5py raise whatever they like for a file that they do not know
+        raise UserError(
+            f"{path}: Keras cannot load it, so that it is damaged or of another version: {in_a_line(error)}"
+        ) from error
     model.jit_compile = False  # on a processor XLA makes convolutions many times slower, and takes seconds to compile them
     return model

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tlapp.errors import UserError
+from tlapp.errors import UserError, in_a_line
+from tlapp.safety import keras_fault
 
 VERSION = 4
 ABOUT = ("phase", "epoch", "step", "terms", "best", "history")
@@ -71,10 +72,10 @@ def write(path: Path, state: State) -> None:
             if bad := archive.testzip():
                 raise OSError(f"{bad} was not written as it is")
         os.replace(aside, path)
-    except OSError as error:
+    except (OSError, zipfile.BadZipFile) as error:
         aside.unlink(missing_ok=True)
         raise UserError(
-            f"{path}: the checkpoint cannot be written: {error.strerror or error}; "
+            f"{path}: the checkpoint cannot be written: {getattr(error, 'strerror', None) or error}; "
             "the one before stays, and --resume goes on from it"
         ) from error
 
@@ -94,12 +95,15 @@ def read(path: Path) -> State | None:
             arrays: dict[str, Any] = {kind: [file[f"{kind}-{i}"] for i in range(count)] for kind, count in counts.items()}
             arrays |= {kind: tuple(arrays[kind]) for kind in ARRAYS[2:]}
             solved = file["solved"].tobytes()
+        about["best"] = (float(about["best"][0]), int(about["best"][1]))
+        return State(**{name: about[name] for name in ABOUT}, **arrays, solved=solved)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
-        raise UserError(f"{path}: is no checkpoint, or a damaged one: {error}") from error
-    about["best"] = (float(about["best"][0]), int(about["best"][1]))
-    return State(**{name: about[name] for name in ABOUT}, **arrays, solved=solved)
+    except UserError:
+        raise
+    except Exception as error:  # zipfile, NumPy and json raise nearly anything for a damaged file
+        advice = "remove it, and --resume begins the training anew"
+        raise UserError(f"{path}: is no checkpoint, or a damaged one: {in_a_line(error)}; {advice}") from error
 
 
 def values(variables: Sequence[Any]) -> list[np.ndarray]:
@@ -131,11 +135,17 @@ def pack_layer(layer: Any, features: Any) -> bytes:
         return path.read_bytes()
 
 
-def unpack_layer(content: bytes) -> Any:
-    """The layer that `pack_layer` packed."""
+def unpack_layer(content: bytes, where: Path) -> Any:
+    """The layer that `pack_layer` packed.
+
+    Raises:
+        UserError: it holds what could run code, which no head does that was packed here.
+    """
     import keras
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "head.keras"
         path.write_bytes(content)
+        if fault := keras_fault(path):
+            raise UserError(f"{where}: its head is not to be trusted: {fault}; remove it, and --resume begins the training anew")
         return keras.saving.load_model(path, compile=False)
