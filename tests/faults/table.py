@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import collections
 import os
-import re
 import sys
 import tempfile
 import time
@@ -89,14 +88,25 @@ def tried(fault: Fault, seed: int, shop: Workshop) -> str:
         print(fault.trial.__name__, seed, error, file=sys.stderr, flush=True)
         return f"FAILED (seed {seed})"
     print(f"{fault.trial.__name__} {seed}: {outcome}", file=sys.stderr, flush=True)
-    return re.sub(r" \(killed .*\)$", "", outcome)
+    return outcome
 
 
 def row(fault: Fault, outcomes: collections.Counter[str]) -> str:
     """A line of the table."""
     what = (fault.trial.__doc__ or "").partition("\n")[0]
-    told = "; ".join(f"{count}: {outcome}" for outcome, count in sorted(outcomes.items(), key=lambda each: (-each[1], each[0])))
-    return f"| `{fault.trial.__name__}` {what} | {sum(outcomes.values())} | {told} |"
+    ends, places = collections.Counter[str](), collections.Counter[str]()
+    for outcome, count in outcomes.items():
+        end, _, where = outcome.removesuffix(")").partition(" (killed ")
+        ends[end] += count
+        places.update({place: count * where.split(", ").count(place) for place in set(where.split(", ")) if place})
+    told = "; ".join(f"{count}: {end}" for end, count in most_first(ends))
+    killed = "; killed " + ", ".join(f"{count} times {place}" for place, count in most_first(places)) if places else ""
+    return f"| `{fault.trial.__name__}` {what} | {sum(outcomes.values())} | {told}{killed} |"
+
+
+def most_first(counts: collections.Counter[str]) -> list[tuple[str, int]]:
+    """What was counted, the most frequent first, equals by name."""
+    return sorted(counts.items(), key=lambda each: (-each[1], each[0]))
 
 
 def write(rows: Sequence[str], seconds: float, command: str) -> None:

@@ -17,7 +17,7 @@ from tlapp.engine.data import Stream
 from tlapp.engine.job import Job
 from tlapp.engine.report import Reporter
 from tlapp.engine.run import Run
-from tlapp.engine.style import distances, restyled
+from tlapp.engine.style import Styles, restyled
 from tlapp.errors import UserError
 
 TITLES = {"train": "source", "aux": "aux", "target": "target"}
@@ -115,12 +115,13 @@ def _rows(run: Run, count: int) -> Iterator[Row]:
 def _changes(run: Run) -> tuple[list[Change], dict[str, float]]:
     """What the phases may do to which stream, and the distance of streams as they are, where that is compared."""
     streams = run.dataset.streams
+    styles = Styles(run.graph, streams)
     found: dict[tuple[str, str], Change] = {}
     plain: dict[str, float] = {}
     for phase in run.plan.phases:
         augments, first, far = candidates(phase, run.job.options), restyled(phase), []
         if phase.augments:
-            far = distances([Augment(_same), *augments], run.graph, streams[first], streams["target"])
+            far = styles.distances(phase)
             plain[first] = far[0]
         for number, augment in enumerate(augments, 1):
             chosen = len(augments) > 1 and number == np.argmin(far[1:]) + 1
@@ -157,10 +158,6 @@ def changed(
 
 def _in_lines(title: str) -> str:
     return "\n".join(textwrap.wrap(title, LETTERS, max_lines=6, placeholder=" ..."))
-
-
-def _same(pictures: Any, seed: int) -> Any:
-    return pictures
 
 
 def _far(distance: float | None) -> str:

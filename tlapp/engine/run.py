@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tlapp.contracts import LoadedBackbone, Phase, Plan, Solve, Task
 from tlapp.engine import data, state
 from tlapp.engine.augment import candidates
@@ -25,7 +27,7 @@ from tlapp.engine.quiet import quiet_tensorflow
 from tlapp.engine.record import Record
 from tlapp.engine.report import Reporter
 from tlapp.engine.streams import Streams
-from tlapp.engine.style import choose, restyled
+from tlapp.engine.style import Styles
 from tlapp.errors import PluginError, TlappError, UserError, in_a_line, resuming
 
 
@@ -78,7 +80,6 @@ class Run:
     resume: bool = False
     started: float = field(default_factory=time.perf_counter)
     carrier: type[Phases] = Phases
-    _chosen: dict[tuple[str, ...], int] = field(default_factory=dict)
 
     def load(self) -> None:
         """Read the pictures while TensorFlow and the backbone load."""
@@ -122,8 +123,9 @@ class Run:
         remembered = Remembered(graph, pixels, pixels.path.stem, options.seed, options.cache, self.reporter.progress)
         layer = self.job.head.build(graph.outputs[0], self.task)
         layer(graph.outputs[0])
+        styles = Styles(graph, self.dataset.streams)
         self.work = self.carrier(
-            self.job, [self._with_augment(phase) for phase in self.plan.phases], graph, self.backbone, layer,
+            self.job, [self._with_augment(phase, styles) for phase in self.plan.phases], graph, self.backbone, layer,
             Streams(self.dataset, remembered, options, self.job.head), self.record, self.reporter,
         )  # fmt: skip
         if self.plan.graft is not None:
@@ -182,21 +184,18 @@ class Run:
         held = [key for key, value in self.job.strategy.model_dump().items() if value == error.received]
         return f"{self.job.where(held[0])}: " if len(held) == 1 and error.received is not None else ""
 
-    def _with_augment(self, phase: Phase) -> Phase:
+    def _with_augment(self, phase: Phase, styles: Styles) -> Phase:
         if phase.augments:
-            chosen = phase.augments[self._nearest(phase)]
-            self.reporter.note(f"phase {phase.name}: {chosen.name} brings the pictures nearest to the target's")
-            return replace(phase, augment=chosen)
+            plain, *far = styles.distances(phase)
+            nearest = int(np.argmin(far))
+            name = phase.augments[nearest].name
+            self.reporter.note(
+                f"phase {phase.name}: {name} brings the pictures nearest to the target's, {far[nearest]:.3g} from them; "
+                f"as they are {plain:.3g}"
+            )
+            return replace(phase, augment=phase.augments[nearest])
         found = candidates(phase, self.job.options)
         return replace(phase, augment=found[0]) if found else phase
-
-    def _nearest(self, phase: Phase) -> int:
-        """Number of the augmentation that a phase takes; phases that choose among the same ones need it measured only once."""
-        streams, name = self.dataset.streams, restyled(phase)
-        key = (name, *(augment.name for augment in phase.augments))
-        if key not in self._chosen:
-            self._chosen[key] = phase.augments.index(choose(phase.augments, self.graph, streams[name], streams["target"]))
-        return self._chosen[key]
 
     def _outline(self) -> Outline:
         facts, options = self.backbone.facts, self.job.options

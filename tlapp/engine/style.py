@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from tlapp.contracts import Augment, Phase
 from tlapp.engine.cache import Augmented, Pixels
+from tlapp.engine.data import Stream
 from tlapp.engine.front import Front
 
 SAMPLE = 96
@@ -20,18 +21,35 @@ def restyled(phase: Phase) -> str:
     return next((name for name in phase.streams if name != "target"), phase.streams[0])
 
 
-def choose(augments: Sequence[Augment], graph: Any, source: Any, target: Any) -> Augment:
-    """The one whose pictures' features lie nearest to those of the target's; arguments as of `distances`."""
-    return augments[int(np.argmin(distances(augments, graph, source, target)))]
-
-
-def distances(augments: Sequence[Augment], graph: Any, source: Any, target: Any) -> list[float]:
-    """How far the pictures' features then lie from those of the target's, by `distance`.
+class Styles:
+    """How near to the target the augmentations bring pictures that phases may choose among; equal ones are measured once.
 
     Args:
         graph: functional model, pictures to features.
-        source, target: streams.
+        streams: by name, "target" among them.
     """
+
+    def __init__(self, graph: Any, streams: Mapping[str, Stream]):
+        self._graph, self._streams = graph, streams
+        self._known: dict[tuple[str, ...], list[float]] = {}
+
+    def distances(self, phase: Phase) -> list[float]:
+        """Of the pictures as they are, then by each augmentation that the phase has to choose from."""
+        name = restyled(phase)
+        key = (name, *(augment.name for augment in phase.augments))
+        if key not in self._known:
+            ways = (Augment(same), *phase.augments)
+            self._known[key] = distances(ways, self._graph, self._streams[name], self._streams["target"])
+        return self._known[key]
+
+
+def same(pictures: Any, seed: int) -> Any:
+    """Pictures as they are, as an augmentation."""
+    return pictures
+
+
+def distances(augments: Sequence[Augment], graph: Any, source: Stream, target: Stream) -> list[float]:
+    """How far the source's pictures, augmented, lie from the target's as `graph` sees them, by `distance`."""
     front = Front(graph, graph.outputs)
     ours, theirs = (Pixels(stream.pixels.rows, _some(stream.pixels.numbers)) for stream in (source, target))
     wanted = front(theirs.take(np.arange(len(theirs.rows)), 0)[0])[0]
