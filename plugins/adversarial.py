@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from tlapp_plugins import domain_losses
 from tlapp_plugins.adapt import PAIR, Adapt
 
 from tlapp.contracts import Backbone, Batch, Field, Fit, Net, Phase, Statistics, Task
 
+Factor = Annotated[float, Field(gt=0)]
 METHODS = ("adabn", "coral", "mcc", "cdan", "dann")
 DISCRIMINATORS = ("dann", "cdan")
 FEATURES = (*DISCRIMINATORS, "coral")
@@ -24,21 +25,27 @@ class Adversarial(Adapt):
         "auto", description="auto tries all and keeps the one that the score without labels says is best"
     )
     adapt_last: int = Field(0, ge=0, description="stages that adapting trains; 0: the head, but one for DANN, CDAN, CORAL")
-    strength: float = Field(1.0, gt=0, description="factor of the adapting loss, at the end of its ramp")
+    strength: tuple[Factor, ...] = Field(
+        (1.0,),
+        min_length=1,
+        description="factor of the adapting loss at the end of its ramp; of several the score keeps the best",
+    )
     width: int = Field(128, ge=1, description="units of the domain classifier")
 
     def adapting(self, task: Task, backbone: Backbone) -> tuple[Phase, ...]:
         methods = METHODS if self.method == "auto" else (self.method,)
-        return tuple(self.adapt(method, backbone) for method in methods)
+        strengths = tuple(dict.fromkeys(self.strength))
+        tried = [(method, strength) for method in methods for strength in (strengths if method != "adabn" else (1.0,))]
+        return tuple(self.adapt(method, strength, backbone, rivals=len(tried) > 1) for method, strength in tried)
 
-    def adapt(self, method: str, backbone: Backbone) -> Fit | Statistics:
-        """The phase of one method."""
-        rivals = self.method == "auto"
+    def adapt(self, method: str, strength: float, backbone: Backbone, *, rivals: bool) -> Fit | Statistics:
+        """The phase of one method, at one strength; `rivals`: others start from the same weights, and the score chooses."""
         if method == "adabn":
             return Statistics(name=method, rates=backbone.all(), streams=("target",), select="target", alternative=rivals)
         last = max(self.adapt_last, 1) if method in FEATURES else self.adapt_last
         return Fit(
-            name=method, streams=PAIR, epochs=self.epochs, loss=Adapting(method, self.strength, last > 0),
+            name=method if len(self.strength) == 1 else f"{method}-{strength:g}", streams=PAIR, epochs=self.epochs,
+            loss=Adapting(method, strength, last > 0),
             parts={"domain": Classifier(self.width)} if method in DISCRIMINATORS else {},
             select="target", alternative=rivals, **self.adapted(backbone, last),
         )  # fmt: skip

@@ -79,6 +79,15 @@ def test_what_the_score_says_is_best_is_what_is_kept(domains, tmp_path, tensorfl
     assert starts == pytest.approx([starts[0]] * 5), "alternatives start from the same weights"
 
 
+def test_the_score_chooses_among_strengths(domains, tmp_path, tensorflow):
+    run, metrics = adapted(Adversarial(method="mcc", strength=(0.01, 3.0, 3.0), **QUICK), domains, tmp_path / "run")
+    looked = [epoch for epoch in run.work.history if epoch.target]
+    assert [phase.name for phase in run.work.phases][-2:] == ["mcc-0.01", "mcc-3"]
+    ramps = {epoch.phase: epoch.terms["ramp"] for epoch in looked if "ramp" in epoch.terms}
+    assert ramps["mcc-3"] == pytest.approx(300 * ramps["mcc-0.01"])
+    assert metrics["adaptation"]["adapted"]["score"] == max(epoch.target["score"] for epoch in looked)
+
+
 def test_adapting_that_the_score_never_likes_ends_with_the_source_only_model(domains, tmp_path, tensorflow, monkeypatch):
     from tlapp.engine import streams, target
 

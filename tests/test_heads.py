@@ -85,6 +85,6 @@ def test_hidden_sizes_are_read_from_lists():
     assert Mlp(hidden=[8, 4]).hidden == (8, 4)
 
 
-@pytest.mark.parametrize(("typed", "hidden"), [("64", (64,)), ("64,32", (64, 32))])
-def test_hidden_sizes_are_read_from_the_command_line(typed, hidden):
+@pytest.mark.parametrize(("typed", "hidden"), [("64", (64,)), ("64,32", (64, 32)), (64, (64,))])
+def test_hidden_sizes_are_read_from_the_command_line_and_a_number_alone(typed, hidden):
     assert resolve({"head": "mlp", "head_hidden": typed}).head.hidden == hidden

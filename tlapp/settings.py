@@ -149,10 +149,10 @@ def _refused(
 
 
 def _parsed(value: Any, annotation: Any) -> Any:
-    """Text from the command line: "64,32" and "64" are tuples where one is wanted; everything else pydantic parses."""
+    """Text from the command line, "64,32" or "64", and a number are tuples where one is wanted; pydantic parses the rest."""
     if isinstance(value, str) and ("," in value or not _is_text(annotation)) and _is_tuple(annotation):
         return tuple(value.split(","))
-    return value
+    return (value,) if isinstance(value, (int, float)) and get_origin(annotation) is tuple else value
 
 
 def _is_tuple(annotation: Any) -> bool:
