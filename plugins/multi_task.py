@@ -27,7 +27,7 @@ class MultiTask(Partial):
     def plan(self, task: Task, backbone: Backbone) -> Plan:
         uncertain = {"uncertainty": log_variances} if self.balance == "uncertainty" else {}
         if uncertain and self.aux_weight is not None:
-            raise UserError("aux_weight needs balance fixed; uncertainty learns the weights", received=self.aux_weight)
+            raise UserError("--aux-weight needs --balance fixed; uncertainty learns the weights", received=self.aux_weight)
         loss = Together(None if uncertain else self.aux_weight or 1.0)
         parts = {"aux": AuxHead(len(task.aux_classes)), **uncertain}
         return Plan(tuple(replace(phase, streams=BOTH, loss=loss, parts=parts) for phase in self.phases(backbone)))
