@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 
-from tlapp.engine.quiet import quiet_tensorflow
+from tlapp.tensorflow_import import quiet_tensorflow
 
 COUNT = 128
 
@@ -23,8 +23,8 @@ def main(rounds: int) -> None:
 
     from tlapp.backbones.keras_cv import KerasCV
     from tlapp.contracts.graph import needed, replay, steps
-    from tlapp.engine import front
-    from tlapp.engine.net import infer
+    from tlapp.engine.network import front
+    from tlapp.engine.network.net import infer
 
     graph = KerasCV().load("efficientnet-lite0").graph
     source, output = graph.inputs[0], graph.outputs[0]

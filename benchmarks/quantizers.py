@@ -18,11 +18,11 @@ from ai_edge_litert.interpreter import Interpreter
 from ai_edge_quantizer import quantizer, recipe
 
 import tlapp
-from tlapp.engine.export import tflite
-from tlapp.engine.export.dynamic import Dynamic
+from tlapp.engine.export.formats import tflite
 from tlapp.engine.export.pictures import Pictures
-from tlapp.engine.export.selective import Selective
-from tlapp.engine.export.standard import Standard, standard
+from tlapp.engine.export.quantize.dynamic import Dynamic
+from tlapp.engine.export.quantize.int8 import Selective
+from tlapp.engine.export.reference import Standard, standard
 from tlapp.engine.report import Silent
 
 HEADER = "| way | MB | agreement on val | on test | accuracy on val | on test |"

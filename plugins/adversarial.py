@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from tlapp_plugins import domain_losses
-from tlapp_plugins.adapt import PAIR, Adapt
+from tlapp_plugins.shared import domain_losses
+from tlapp_plugins.shared.adapt import PAIR, Adapt
 
 from tlapp.contracts import Backbone, Batch, Field, Fit, Net, Phase, Statistics, Task
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from tlapp_plugins.adapt import PAIR, Adapt, Style, standardised, turn
-from tlapp_plugins.mixing import LABELS, MIXES, Mixed
+from tlapp_plugins.shared.adapt import PAIR, Adapt, Style, standardised, turn
+from tlapp_plugins.shared.mixing import LABELS, MIXES, Mixed
 
 from tlapp.contracts import Backbone, Field, Fit, Phase, Plan, Task, UserError
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from tlapp_plugins.kernel_solvers import Neighbours, RbfSvm
-from tlapp_plugins.solvers import LinearSvm, Logistic
+from tlapp_plugins.shared.kernel_solvers import Neighbours, RbfSvm
+from tlapp_plugins.shared.solvers import LinearSvm, Logistic
 
 from tlapp.contracts import Backbone, Field, Plan, Solve, Solver, Strategy, Task, UserError
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tlapp_plugins.fine_tune import FineTune
+from tlapp_plugins.shared.fine_tune import FineTune
 
 from tlapp.contracts import Backbone, Field, Rates
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tlapp_plugins import styles
-from tlapp_plugins.adapt import Adapt
+from tlapp_plugins.shared import styles
+from tlapp_plugins.shared.adapt import Adapt
 
 from tlapp.contracts import Augment, Backbone, Batch, Field, Fit, Net, Phase, Statistics, Task, UserError
 

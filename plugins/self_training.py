@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tlapp_plugins.adapt import PAIR, Adapt
-from tlapp_plugins.domain_losses import standardise
+from tlapp_plugins.shared.adapt import PAIR, Adapt
+from tlapp_plugins.shared.domain_losses import standardise
 
 from tlapp.contracts import Backbone, Batch, Field, Fit, Net, Phase, Task
 

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from tlapp.engine.quiet import quiet_tensorflow
+from tlapp.tensorflow_import import quiet_tensorflow
 
 
 @pytest.fixture(scope="session", autouse=True)

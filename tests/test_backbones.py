@@ -18,12 +18,12 @@ import tensorflow as tf
 from PIL import Image
 
 from tlapp.backbones import efficientnet_lite, torch_file
-from tlapp.backbones.anatomy import anatomy
 from tlapp.backbones.file import File
 from tlapp.backbones.hub import Hub
 from tlapp.backbones.keras_applications import SIZES, KerasApplications
 from tlapp.backbones.keras_cv import KerasCV
 from tlapp.backbones.keras_cv_networks import NETWORKS
+from tlapp.contracts.anatomy import anatomy
 from tlapp.contracts.graph import steps
 from tlapp.errors import UserError
 

@@ -54,8 +54,8 @@ def test_fresh_augmentation_is_not_cached_and_the_plan_says_so(shapes, tmp_path,
 
 
 def test_basic_augmentation_changes_pictures_alike_for_a_seed_and_stays_out_of_the_model(shapes, tmp_path, tensorflow):
-    from tlapp.engine.augment import basic
-    from tlapp.engine.saved import SavedRun
+    from tlapp.engine.inputs.augment import basic
+    from tlapp.engine.runs.saved import SavedRun
 
     pictures = np.random.default_rng(0).uniform(0, 255, (4, 32, 32, 3)).astype(np.float32)
     apply = basic().apply
@@ -76,7 +76,7 @@ def test_what_does_not_fit_is_computed_anew(shapes, tmp_path, tensorflow, monkey
 
 
 def test_an_altered_entry_is_computed_again(shapes, tmp_path, tensorflow, monkeypatch):
-    from tlapp.engine import store
+    from tlapp.engine.cache import store
 
     monkeypatch.setenv("TLAPP_CACHE", str(tmp_path / "cache"))
     freeze = Viewed(views=1)
@@ -90,8 +90,8 @@ def test_an_altered_entry_is_computed_again(shapes, tmp_path, tensorflow, monkey
 
 
 def test_the_key_of_a_front_is_its_function(tensorflow):
-    from tlapp.engine.cut import cut
-    from tlapp.engine.front import digest
+    from tlapp.engine.network.cut import cut
+    from tlapp.engine.network.front import digest
 
     def key(rates=None, change=None):
         loaded = TinyBackbones().load("tiny")
@@ -112,10 +112,10 @@ def test_front_and_rest_are_the_whole_on_any_graph(data, tensorflow):
     import keras
 
     from tlapp.contracts.graph import replay
-    from tlapp.engine.cut import cut
-    from tlapp.engine.fold import fold
-    from tlapp.engine.front import Front
-    from tlapp.engine.net import infer
+    from tlapp.engine.network.cut import cut
+    from tlapp.engine.network.fold import fold
+    from tlapp.engine.network.front import Front
+    from tlapp.engine.network.net import infer
 
     image = keras.Input((8, 8, 3))
     made, stage_of = [image], {}
@@ -166,8 +166,8 @@ def test_the_unknown_limit_is_said(monkeypatch, capsys):
 def test_lite0_front_equals_the_plain_forward_pass(live, tensorflow):
     """Folded and with its constants in place, within 1e-3 of Keras's predict, relative to the largest feature."""
     from tlapp.backbones.keras_cv import KerasCV
-    from tlapp.engine.cut import cut
-    from tlapp.engine.front import Front
+    from tlapp.engine.network.cut import cut
+    from tlapp.engine.network.front import Front
 
     loaded = KerasCV().load("efficientnet-lite0", image_size=64)
     pictures = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)

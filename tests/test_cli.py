@@ -194,9 +194,9 @@ def test_interrupted_keeps_the_best_weights_and_says_where(folders, tmp_path):
 
 
 def test_a_swallowed_ctrl_c_is_raised_at_the_next_report(monkeypatch):
-    from tlapp.cli import stop
+    from tlapp.cli import signals
     from tlapp.cli.screen import Screen
 
-    monkeypatch.setattr(stop, "received", [signal.SIGINT])
+    monkeypatch.setattr(signals, "received", [signal.SIGINT])
     with Screen() as screen, pytest.raises(KeyboardInterrupt):
         screen.progress("head", 1, 2)

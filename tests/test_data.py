@@ -13,10 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tlapp.engine import crew, data, decode, images, sources, splits, store
+from tlapp.engine.cache import store
+from tlapp.engine.data import folders, splits, streams
+from tlapp.engine.data.tables import Item
+from tlapp.engine.inputs import decode, images, workers
+from tlapp.engine.inputs.digits import digits
 from tlapp.engine.memory import enough_memory
 from tlapp.engine.options import RunOptions
-from tlapp.engine.tables import Item
 from tlapp.errors import UserError
 
 SIZE = 32
@@ -277,7 +280,7 @@ def table(path, *lines):
 
 
 def load(where, report=None, **options):
-    return data.load(RunOptions(**{"data": str(where), **{name: str(value) for name, value in options.items()}}), SIZE, report)
+    return streams.load(RunOptions(**{"data": str(where), **{name: str(value) for name, value in options.items()}}), SIZE, report)
 
 
 def sizes(dataset):
@@ -297,7 +300,7 @@ def names(stream, base):
     ],
 )  # fmt: skip
 def test_natural_order(mixed, expected):
-    assert sources.natural(mixed) == expected == sources.natural(mixed[::-1])
+    assert folders.natural(mixed) == expected == folders.natural(mixed[::-1])
 
 
 def test_class_folders(tmp_path):
@@ -389,9 +392,9 @@ def test_csv(tmp_path):
 
 def test_csv_with_splits_repeats_a_run(tmp_path):
     dataset = load(two_classes(tmp_path / "pics", 12))
-    rows = data.split_rows(dataset)
+    rows = streams.split_rows(dataset)
     again = load(table(tmp_path / "d.csv", "path,label,split", *(f"{row.path},{row.label},{row.split}" for row in rows)), seed=5)
-    assert data.split_rows(again) == rows and os.path.isabs(rows[0].path)
+    assert streams.split_rows(again) == rows and os.path.isabs(rows[0].path)
 
 
 def test_csv_for_one_stream_gives_its_rows_of_that_split(tmp_path):
@@ -429,14 +432,14 @@ def test_aux_has_its_own_classes(tmp_path):
 
 
 def test_digits():
-    dataset = data.load(RunOptions(), SIZE)
+    dataset = streams.load(RunOptions(), SIZE)
     assert dataset.classes == tuple("0123456789") and sum(sizes(dataset).values()) == 1797
     stream = dataset.streams["train"]
-    shown, labels = sources.digits()
+    shown, labels = digits()
     first = int(stream.files[0].rpartition("/")[2])
     np.testing.assert_array_equal(stream.pixels.take([0])[0], images.from_array(shown[first], SIZE))
     assert stream.labels[0] == labels[first] and shown.max() == 255
-    assert data.split_rows(dataset)[0].path == stream.files[0]
+    assert streams.split_rows(dataset)[0].path == stream.files[0]
 
 
 # Errors -------------------------------------------------------------------------------------------------------------------------
@@ -596,7 +599,7 @@ def test_a_picture_that_memory_does_not_suffice_for_is_not_left_out(on_bad, tmp_
     options = RunOptions(data=str(two_classes(tmp_path / "d")), image_size=SIZE, on_bad=on_bad)
     sentence = r"memory ran out: lower --batch-size \(now 32\) or --image-size \(now 32\).*\.png: not enough memory to decode it"
     with pytest.raises(UserError, match=sentence), enough_memory(options):
-        data.load(options, SIZE)
+        streams.load(options, SIZE)
 
 
 # Notes --------------------------------------------------------------------------------------------------------------------------
@@ -771,7 +774,7 @@ def test_what_changed_is_decoded_anew(tmp_path, monkeypatch, reads, change):
     if change == "damage":
         (path,) = (tmp_path / "cache").glob("*.rows")
         path.write_bytes(b"\1" + path.read_bytes()[1:])
-    dataset = data.load(RunOptions(data=str(root)), SIZE + 1 if change == "size" else SIZE)
+    dataset = streams.load(RunOptions(data=str(root)), SIZE + 1 if change == "size" else SIZE)
     assert len(reads) == 40
     if change == "content":
         (held,) = (stream for stream in dataset.streams.values() if str(root / "cats" / "4.png") in stream.files)
@@ -822,7 +825,7 @@ def test_processes_decode_what_threads_do(tmp_path, monkeypatch):
     monkeypatch.setattr(decode, "_WORTH_PROCESSES", 1)
     monkeypatch.setattr(decode, "decode", lambda *_: pytest.fail("decoded in this process"))
     there = load(root, on_bad="skip")
-    assert here.notes == there.notes and data.split_rows(here) == data.split_rows(there)
+    assert here.notes == there.notes and streams.split_rows(here) == streams.split_rows(there)
     for one, other in zip(here.streams.values(), there.streams.values(), strict=True):
         np.testing.assert_array_equal(one.pixels.take(np.arange(len(one))), other.pixels.take(np.arange(len(one))))
 
@@ -835,7 +838,7 @@ def test_a_decoding_process_that_fails_is_replaced(tmp_path, monkeypatch, reads,
     if child is None:
         monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))
     else:
-        monkeypatch.setattr(crew, "CHILD", child)
+        monkeypatch.setattr(workers, "CHILD", child)
     dataset = load(two_classes(tmp_path / "d"))
     assert len(reads) == 20 and sizes(dataset) == {"train": 12, "val": 4, "test": 4}
 
@@ -861,10 +864,10 @@ def test_an_error_while_decoding_comes_out_and_leaves_nothing(tmp_path, monkeypa
 
 def test_start_tells_layout_errors_at_once_and_others_with_the_result(tmp_path):
     with pytest.raises(UserError, match="no file or folder"):
-        data.start(RunOptions(data=str(tmp_path / "nowhere")), SIZE)
+        streams.start(RunOptions(data=str(tmp_path / "nowhere")), SIZE)
     root = two_classes(tmp_path / "d")
-    assert sizes(data.start(RunOptions(data=str(root)), SIZE).result()) == sizes(load(root))
-    loading = data.start(RunOptions(data=str(spoil(root))), SIZE)
+    assert sizes(streams.start(RunOptions(data=str(root)), SIZE).result()) == sizes(load(root))
+    loading = streams.start(RunOptions(data=str(spoil(root))), SIZE)
     for _ in range(2):
         with pytest.raises(UserError, match="cannot be read"):
             loading.result()
@@ -873,10 +876,12 @@ def test_start_tells_layout_errors_at_once_and_others_with_the_result(tmp_path):
 LEAVE = """
 import sys, time
 import numpy as np
-from tlapp.engine import data, images
+from tlapp.engine.data import streams
+from tlapp.engine.inputs import images
+from tlapp.engine.inputs.digits import digits
 from tlapp.engine.options import RunOptions
 images.read = lambda path, size: time.sleep(0.05) or np.zeros((size, size, 3), np.uint8)
-data.start(RunOptions(data=sys.argv[1]), 32)
+streams.start(RunOptions(data=sys.argv[1]), 32)
 time.sleep(float(sys.argv[2]))
 """
 
@@ -900,7 +905,7 @@ def test_memory_stays_flat(tmp_path):
     """Peak memory of a load grows by far less than its pixels take."""
     code = (
         "import sys, resource; from tlapp.engine import data; from tlapp.engine.options import RunOptions\n"
-        "d = data.load(RunOptions(data=sys.argv[1]), int(sys.argv[2]))\n"
+        "d = streams.load(RunOptions(data=sys.argv[1]), int(sys.argv[2]))\n"
         "s = d.streams['train']; [s.pixels.take(range(i, i + 8)).sum() for i in range(0, len(s) - 8, 8)]\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )
@@ -914,9 +919,9 @@ def test_memory_stays_flat(tmp_path):
 
 def test_a_finished_run_is_judged_on_known_classes(tmp_path):
     root = two_classes(tmp_path / "d", 3)
-    stream, notes = data.load_labelled("--data", str(root), ("birds", "cats", "dogs"), SIZE)
+    stream, notes = streams.load_labelled("--data", str(root), ("birds", "cats", "dogs"), SIZE)
     assert stream.labels.tolist() == [1, 1, 1, 2, 2, 2] and notes == () and stream.name == "test"
     with pytest.raises(UserError, match=r"--data .*: cats"):
-        data.load_labelled("--data", str(root), ("dogs",), SIZE)
-    _, notes = data.load_labelled("--data", str(spoil(root)), ("cats", "dogs"), SIZE, on_bad="skip")
+        streams.load_labelled("--data", str(root), ("dogs",), SIZE)
+    _, notes = streams.load_labelled("--data", str(spoil(root)), ("cats", "dogs"), SIZE, on_bad="skip")
     assert "left out: 7" in notes[0]

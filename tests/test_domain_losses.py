@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tlapp_plugins import domain_losses, styles
-from tlapp_plugins.mixing import adain, mixstyle
 from tlapp_plugins.self_supervised import crop_and_colour, rotated, simclr, simsiam, vicreg
 from tlapp_plugins.self_training import Surest
+from tlapp_plugins.shared import domain_losses, styles
+from tlapp_plugins.shared.mixing import adain, mixstyle
 
-from tlapp.engine.target import LOYALTY, SURENESS, equally_sure, information, look, nuclear
+from tlapp.engine.training.score import LOYALTY, SURENESS, equally_sure, information, look, nuclear
 
 RNG = np.random.default_rng(5)
 

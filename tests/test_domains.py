@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
-from tlapp_plugins import domain_losses
 from tlapp_plugins.adversarial import Adversarial
 from tlapp_plugins.augment_adapt import AugmentAdapt
 from tlapp_plugins.self_supervised import SelfSupervised
 from tlapp_plugins.self_training import SelfTraining
+from tlapp_plugins.shared import domain_losses
 
 from tlapp.contracts import Fit, Plan, PluginError, Statistics, Strategy, UserError
 from tlapp.testing import TinyBackbones, pictures, tiny_run
@@ -89,13 +89,13 @@ def test_the_score_chooses_among_strengths(domains, tmp_path, tensorflow):
 
 
 def test_adapting_that_the_score_never_likes_ends_with_the_source_only_model(domains, tmp_path, tensorflow, monkeypatch):
-    from tlapp.engine import streams, target
+    from tlapp.engine.training import score, streams
 
     count = [0]
 
     def worse(*arguments):
         count[0] += 1
-        found = target.look(*arguments)
+        found = score.look(*arguments)
         return found._replace(terms={**found.terms, "score": 1.0 / count[0]})
 
     monkeypatch.setattr(streams, "look", worse)
@@ -110,7 +110,7 @@ def test_adapting_that_the_score_never_likes_ends_with_the_source_only_model(dom
 
 def scored(monkeypatch, **scores):
     """Let the score of a phase's epochs be what is given, and 0.1 where nothing is; "-" in a phase's name is "_" here."""
-    from tlapp.engine.streams import Streams
+    from tlapp.engine.training.streams import Streams
 
     judge = Streams.judge
 
@@ -176,8 +176,8 @@ def test_what_pretraining_spoils_is_kept_from_before_it(at, domains, tmp_path, t
 
 def test_alternatives_look_for_the_front_that_they_start_from(domains, tmp_path, tensorflow, monkeypatch):
     """Not for that of the best so far: the whole network's statistics are anew there, and all pictures would pass it in vain."""
-    from tlapp.engine.cache import Remembered
-    from tlapp.engine.phases import Phases
+    from tlapp.engine.network.activations import Remembered
+    from tlapp.engine.training.phases import Phases
 
     scored(monkeypatch, adabn={1: 0.9})
     monkeypatch.setenv("TLAPP_CACHE", str(tmp_path / "cache"))
@@ -248,7 +248,7 @@ def test_turned_copies_come_in_order_cached_or_not(domains, tmp_path, tensorflow
     from tlapp_plugins.self_supervised import TURNS, rotated
 
     from tlapp.contracts import Augment
-    from tlapp.engine.front import Front
+    from tlapp.engine.network.front import Front
 
     run, _ = adapted(SelfSupervised(method="rotation", pretrain_epochs=1, **QUICK), domains, tmp_path / "run")
     number = [phase.name for phase in run.work.phases].index("pretrain")
@@ -353,11 +353,11 @@ def test_an_adaptation_that_breaks_falls_back_to_the_source(how, domains, tmp_pa
 )
 def test_stopped_and_resumed_ends_the_same(name, at, domains, tmp_path, tensorflow, monkeypatch):
     """Blocks of one step, so that `at` counts steps and ends of epochs."""
-    from tlapp.engine import trainer
     from tlapp.engine.report import Silent
     from tlapp.engine.run import Interrupted, train
+    from tlapp.engine.training import steps
 
-    monkeypatch.setattr(trainer, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(steps, "BLOCK_BYTES", 1)
     expected, _ = adapted(STRATEGIES[name], domains, tmp_path / "whole")
     count, phases = [0], {phase.name for phase in expected.work.phases}
 

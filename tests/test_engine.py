@@ -56,7 +56,7 @@ def test_frozen_stay_live_move_and_batch_norm_is_untouched(name, shapes, tmp_pat
 
 @pytest.mark.parametrize("name", QUICK)
 def test_learns_and_leaves_a_complete_run(name, shapes, tmp_path, tensorflow):
-    from tlapp.engine.saved import SavedRun
+    from tlapp.engine.runs.saved import SavedRun
 
     run = tiny_run(make(name), shapes, tmp_path / "run")
     saved = SavedRun(tmp_path / "run")
@@ -85,10 +85,10 @@ def test_same_seed_same_result_and_the_cache_is_memory_not_semantics(name, shape
 
 
 def test_a_second_run_computes_no_front(shapes, tmp_path, tensorflow, monkeypatch):
-    from tlapp.engine import cache
+    from tlapp.engine.network import activations
 
     tiny_run(make("freeze"), shapes, tmp_path / "a")
-    monkeypatch.setattr(cache, "Front", None)
+    monkeypatch.setattr(activations, "Front", None)
     tiny_run(make("freeze", epochs=2, learning_rate=0.01), shapes, tmp_path / "b")
 
 
@@ -122,7 +122,7 @@ def test_batch_norm_updates_where_it_is_asked_to(shapes, tmp_path, tensorflow):
 
 def test_rates_are_learning_rates(shapes, tmp_path, tensorflow, monkeypatch):
     """Adam's first step moves a weight by about the learning rate: a rate of 0.5 halves it."""
-    monkeypatch.setattr("tlapp.engine.fit.Best.restore", lambda self: None)
+    monkeypatch.setattr("tlapp.engine.training.fit.Best.restore", lambda self: None)
 
     class Step(Strategy):
         def plan(self, task, backbone):
@@ -187,7 +187,7 @@ def test_more_stages_than_there_are(shapes, tmp_path, tensorflow):
 
 
 def test_class_weights_only_where_classes_differ():
-    from tlapp.engine.feed import class_weights
+    from tlapp.engine.training.feeds import class_weights
 
     assert np.array_equal(class_weights(np.array([0, 0, 0, 1]), 2), [1, 1])
     uneven = class_weights(np.array([0] * 8 + [1] * 2), 2)
@@ -198,7 +198,7 @@ def test_class_weights_only_where_classes_differ():
 def test_metrics_against_scikit_learn():
     from sklearn import metrics as reference
 
-    from tlapp.engine.evaluate import metrics
+    from tlapp.engine.data.metrics import metrics
 
     rng = np.random.default_rng(0)
     probabilities = rng.dirichlet(np.ones(4), 200)

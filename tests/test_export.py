@@ -15,11 +15,11 @@ from PIL import Image
 
 import tlapp
 from tlapp.cli.main import run as command
-from tlapp.engine import images
-from tlapp.engine.export import ExportOptions, deliver, metadata, snippets, verify
-from tlapp.engine.export.artifact import Answers, Latency
+from tlapp.engine.export import ExportOptions, export, metadata, snippets, verify
 from tlapp.engine.export.check import Truth, check
+from tlapp.engine.export.formats.artifact import Answers, Latency
 from tlapp.engine.export.pictures import spread
+from tlapp.engine.inputs import images
 from tlapp.errors import UserError
 
 SIZE = 32
@@ -68,7 +68,7 @@ def test_pictures(run):
 
 @pytest.fixture(scope="module")
 def saved_model(run):
-    return deliver.export(run, ExportOptions(format="savedmodel"))
+    return export.export(run, ExportOptions(format="savedmodel"))
 
 
 @pytest.fixture(scope="module")
@@ -80,12 +80,12 @@ def served(saved_model):
 
 @pytest.fixture(scope="module")
 def tflite(run):
-    return deliver.export(run, ExportOptions(format="tflite", author="Ada"))
+    return export.export(run, ExportOptions(format="tflite", author="Ada"))
 
 
 @pytest.fixture(scope="module")
 def int8(run):
-    return deliver.export(run, ExportOptions(format="tflite", quantize="int8", max_drop=0.05))
+    return export.export(run, ExportOptions(format="tflite", quantize="int8", max_drop=0.05))
 
 
 def interpreter(report):
@@ -144,9 +144,9 @@ def test_labels_are_the_same_everywhere(saved_model, tflite, run):
 
 
 def square(content, size=SIZE):
-    from tlapp.engine.export import encoded
+    from tlapp.engine.inputs import decode_in_graph
 
-    return encoded.square(content, size).numpy()
+    return decode_in_graph.square(content, size).numpy()
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
@@ -176,12 +176,12 @@ def test_pictures_are_turned_upright(tmp_path, how, order):
 
 @pytest.mark.parametrize("cut", [7, 12, 16, 24, 36])
 def test_a_damaged_exif_block_does_no_harm(cut):
-    from tlapp.engine.export import encoded
+    from tlapp.engine.inputs import decode_in_graph
 
     exif = b"Exif\0\0II*\0\x08\0\0\0\x02\0\x0f\x01\x02\0\x04\0\0\0abc\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0"
-    assert encoded.orientation(b"\xff\xd8\xff\xe1\0\x40" + exif).numpy() == 6
-    assert encoded.orientation(b"\xff\xd8\xff\xe1\0\x40" + exif[:cut]).numpy() == 1
-    assert encoded.orientation(b"\xff\xd8\xff\xe1\0\x40Exif\0\0II*\0\xff\xff\xff\xff" + exif).numpy() == 1
+    assert decode_in_graph.orientation(b"\xff\xd8\xff\xe1\0\x40" + exif).numpy() == 6
+    assert decode_in_graph.orientation(b"\xff\xd8\xff\xe1\0\x40" + exif[:cut]).numpy() == 1
+    assert decode_in_graph.orientation(b"\xff\xd8\xff\xe1\0\x40Exif\0\0II*\0\xff\xff\xff\xff" + exif).numpy() == 1
 
 
 # TFLite -------------------------------------------------------------------------------------------------------------------------
@@ -209,7 +209,7 @@ def test_int8_takes_pixels_as_they_are(int8, tflite, test_pictures):
 
 @pytest.mark.parametrize("quantize", ["float16", "dynamic"])
 def test_other_ways_of_quantising(run, tflite, quantize):
-    report = deliver.export(run, ExportOptions(format="tflite", quantize=quantize))
+    report = export.export(run, ExportOptions(format="tflite", quantize=quantize))
     assert report["passed"] and report["check"]["bytes"] < 0.6 * tflite["check"]["bytes"]
 
 
@@ -350,7 +350,7 @@ def answering(monkeypatch, run, spoil):
         assert path.is_file()
         return Answers(spoil(run.probabilities(pictures)), run.labels, LATENCY, {})
 
-    monkeypatch.setattr(deliver, "ask", ask)
+    monkeypatch.setattr(export, "ask", ask)
 
 
 def spoilt(monkeypatch, run):
@@ -368,7 +368,7 @@ def test_a_failing_check_removes_the_artifact(run, world, monkeypatch, capfd):
 
 def test_allow_drop_keeps_it(run, world, monkeypatch):
     spoilt(monkeypatch, run)
-    report = deliver.export(run, ExportOptions(format="keras", allow_drop=True, output=str(world / "kept")))
+    report = export.export(run, ExportOptions(format="keras", allow_drop=True, output=str(world / "kept")))
     assert not report["passed"] and json.loads((world / "kept" / "export.json").read_text())["check"]["fault"]
 
 
@@ -391,8 +391,8 @@ def ways_tried(monkeypatch, run):
         found = run.probabilities(pictures)
         return Answers(found[:, ::-1] if asked[-1] in bad.get(tried[-1], ()) else found, run.labels, LATENCY, {})
 
-    monkeypatch.setattr(deliver, "write", write)
-    monkeypatch.setattr(deliver, "ask", ask)
+    monkeypatch.setattr(export, "write", write)
+    monkeypatch.setattr(export, "ask", ask)
     return tried, asked, bad
 
 
@@ -408,7 +408,7 @@ def test_auto_takes_the_smallest_that_passes(run, tmp_path, ways_tried, failing)
     tried, asked, bad = ways_tried
     every = EVERY
     bad.update(dict.fromkeys(every[:failing], ("val", "test")))
-    report = deliver.export(run, ExportOptions(format="tflite", quantize="auto", output=str(tmp_path / "auto")))
+    report = export.export(run, ExportOptions(format="tflite", quantize="auto", output=str(tmp_path / "auto")))
     assert tried == every[: failing + 1] and report["quantize"] == every[failing][0]
     assert [each["on"] for each in report["tried"]] == ["val"] * failing
     # The test judges the way that was chosen, and no other; the last way is no choice.
@@ -419,7 +419,7 @@ def test_auto_takes_the_smallest_that_passes(run, tmp_path, ways_tried, failing)
 def test_what_the_test_refuses_gives_way_to_the_next(run, tmp_path, ways_tried):
     tried, asked, bad = ways_tried
     bad[("int8", 0)] = ("test",)
-    report = deliver.export(run, ExportOptions(format="tflite", quantize="auto", output=str(tmp_path / "auto")))
+    report = export.export(run, ExportOptions(format="tflite", quantize="auto", output=str(tmp_path / "auto")))
     assert (tried, asked) == (INT8[:2], ["val", "test", "val", "test"])
     (refused,) = report["tried"]
     assert (refused["quantize"], refused["on"]) == ("int8", "test") and "test pictures" in refused["check"]["fault"]
@@ -427,16 +427,16 @@ def test_what_the_test_refuses_gives_way_to_the_next(run, tmp_path, ways_tried):
 
 def test_dynamic_keeps_the_top_label(run, tmp_path, ways_tried, monkeypatch):
     tried, asked, _ = ways_tried
-    whole = deliver.ask
+    whole = export.ask
 
     def ask(kind, path, pictures, *others):
         answers = whole(kind, path, pictures, *others)
         flat = np.full_like(answers.probabilities, 1 / 3)
         return answers._replace(probabilities=flat) if tried[-1][1] < 4 else answers
 
-    monkeypatch.setattr(deliver, "ask", ask)
+    monkeypatch.setattr(export, "ask", ask)
     options = ExportOptions(format="tflite", quantize="dynamic", max_drop=1, output=str(tmp_path / "it"))
-    report = deliver.export(run, options)
+    report = export.export(run, options)
     assert tried == DYNAMIC[:3] and asked == ["val"] * 3 + ["test"] and report["passed"]
     assert all("its top label is the Keras model's on only" in each["check"]["fault"] for each in report["tried"])
 
@@ -445,14 +445,14 @@ def test_allow_drop_takes_what_was_asked_for(run, tmp_path, ways_tried):
     tried, _, bad = ways_tried
     bad[("int8", 0)] = ("test",)
     options = ExportOptions(format="tflite", quantize="int8", allow_drop=True, output=str(tmp_path / "it"))
-    assert not deliver.export(run, options)["passed"] and tried == [("int8", 0)]
+    assert not export.export(run, options)["passed"] and tried == [("int8", 0)]
 
 
 def test_int8_that_falls_short_ends_in_a_sentence(run, tmp_path, ways_tried):
     tried, _, bad = ways_tried
     bad.update(dict.fromkeys(INT8, ("val", "test")))
     with pytest.raises(UserError, match=r"--quantize int8: its accuracy on \d+ test .* over --max-drop 0.01; it was not kept"):
-        deliver.export(run, ExportOptions(format="tflite", quantize="int8", output=str(tmp_path / "it")))
+        export.export(run, ExportOptions(format="tflite", quantize="int8", output=str(tmp_path / "it")))
     assert tried == INT8 and list(tmp_path.iterdir()) == []
 
 
@@ -460,7 +460,7 @@ def test_int8_that_falls_short_ends_in_a_sentence(run, tmp_path, ways_tried):
 def test_the_worst_layers_stay_in_float(run, test_pictures):
     from ai_edge_litert.interpreter import Interpreter
 
-    from tlapp.engine.export.selective import Selective
+    from tlapp.engine.export.quantize.int8 import Selective
 
     selective = Selective(run.model, test_pictures[0].calibration)
     assert [layer.error for layer in selective.layers] == sorted((layer.error for layer in selective.layers), reverse=True)
@@ -476,7 +476,7 @@ def test_the_worst_layers_stay_in_float(run, test_pictures):
 def test_dynamic_keeps_the_weights_that_rounding_harms_most(run, test_pictures):
     from ai_edge_litert.interpreter import Interpreter
 
-    from tlapp.engine.export.dynamic import Dynamic
+    from tlapp.engine.export.quantize.dynamic import Dynamic
 
     dynamic = Dynamic(run.model, test_pictures[0].calibration)
     worst = dynamic.kept(1000)
@@ -494,12 +494,12 @@ def test_dynamic_keeps_the_weights_that_rounding_harms_most(run, test_pictures):
 
 def test_nothing_is_written_over(run, tflite):
     with pytest.raises(UserError, match="is there already"):
-        deliver.export(run, ExportOptions(format="tflite"))
+        export.export(run, ExportOptions(format="tflite"))
 
 
 def test_only_tflite_is_quantised(run):
     with pytest.raises(UserError, match="only tflite can be quantised"):
-        deliver.export(run, ExportOptions(format="savedmodel", quantize="int8"))
+        export.export(run, ExportOptions(format="savedmodel", quantize="int8"))
 
 
 def test_pictures_that_have_moved(run, world, monkeypatch):
@@ -507,8 +507,8 @@ def test_pictures_that_have_moved(run, world, monkeypatch):
     (world / "data").rename(world / "moved")
     try:
         with pytest.raises(UserError, match="give --data"):
-            deliver.export(run, ExportOptions(format="keras", output=str(world / "gone")))
-        report = deliver.export(run, ExportOptions(format="keras", data=str(world / "moved"), output=str(world / "found")))
+            export.export(run, ExportOptions(format="keras", output=str(world / "gone")))
+        report = export.export(run, ExportOptions(format="keras", data=str(world / "moved"), output=str(world / "found")))
         assert (
             report["check"]["n"] == run.metrics["test"]["n"]
             and report["check"]["accuracy_after"] == run.metrics["test"]["accuracy"]
@@ -520,7 +520,7 @@ def test_pictures_that_have_moved(run, world, monkeypatch):
 def test_a_random_operation_is_refused():
     import tensorflow as tf
 
-    from tlapp.engine.export.saved_model import refuse_random
+    from tlapp.engine.export.formats.savedmodel import refuse_random
 
     noisy = tf.function(lambda x: x + tf.random.normal((3,)))
     with pytest.raises(UserError, match="random operation RandomStandardNormal"):
@@ -530,7 +530,7 @@ def test_a_random_operation_is_refused():
 def test_an_operation_without_a_counterpart_is_named():
     import keras
 
-    from tlapp.engine.export.tflite import convert
+    from tlapp.engine.export.formats.tflite import convert
 
     class Odd(keras.layers.Layer):
         def call(self, x):

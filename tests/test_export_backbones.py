@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import tlapp
-from tlapp.engine.export import deliver, saved_model, tflite
+from tlapp.engine.export import export
+from tlapp.engine.export.formats import savedmodel, tflite
 from tlapp.engine.export.options import ExportOptions
 
 FAMILIES = ("MobileNetV2", "MobileNetV3Small", "EfficientNetB0", "EfficientNetV2B0", "ResNet50", "ConvNeXtTiny", "DenseNet121")
@@ -18,15 +19,15 @@ def test_a_family_exports(name, tmp_path):
     from ai_edge_litert.interpreter import Interpreter
 
     from tlapp.backbones.keras_applications import KerasApplications
-    from tlapp.engine.deploy import deployed
-    from tlapp.engine.export.artifact import ask
+    from tlapp.engine.export.formats.artifact import ask
+    from tlapp.engine.network.deploy import deployed
 
     graph = KerasApplications().load(name, image_size=SIZE, weights="none").graph
     model = deployed(graph, keras.layers.Dense(3), "softmax")
     pictures = np.random.default_rng(0).integers(0, 256, (8, SIZE, SIZE, 3), dtype=np.uint8)
     expected = np.asarray(model.predict_on_batch(pictures.astype(np.float32)))
     (tmp_path / "labels.txt").write_text("a\nb\nc\n")
-    saved_model.write(model, ("a", "b", "c"), tmp_path)
+    savedmodel.write(model, ("a", "b", "c"), tmp_path)
     found = ask("savedmodel", tmp_path / "1", pictures)
     assert np.abs(found.probabilities - expected).max() < 1e-3
     for quantize, allowed in (("none", 1e-3), ("float16", 0.02), ("dynamic", 0.2), ("int8", 0.4)):
@@ -48,4 +49,4 @@ def test_a_solved_head_exports(classifier, tmp_path, monkeypatch):
     monkeypatch.setenv("TLAPP_CACHE", str(tmp_path / "cache"))
     run = tlapp.train(plugin="feature-extract", classifier=classifier, image_size=SIZE, run=str(tmp_path / "run"))
     for options in ({"format": "savedmodel"}, {"format": "tflite"}, {"format": "tflite", "quantize": "dynamic", "max_drop": 0.1}):
-        assert deliver.export(run, ExportOptions(**options))["passed"]
+        assert export.export(run, ExportOptions(**options))["passed"]

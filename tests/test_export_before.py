@@ -113,7 +113,7 @@ def test_the_check_changes_nothing_in_the_training(words, tmp_path):
 def test_doctor_names_what_a_backbone_lacks(tmp_path, tensorflow):
     import keras
 
-    from tlapp.engine.export.rehearsal import Candidate, rehearse
+    from tlapp.engine.export.doctor import Candidate, rehearse
 
     provider, _ = registry.backbone("file:any")
     image = keras.Input((SIZE, SIZE, 3))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tlapp
-from tlapp.engine.export import ExportOptions, deliver, verify
+from tlapp.engine.export import ExportOptions, export, verify
 from tlapp.errors import UserError
 from tlapp.testing import SIZE, TinyBackbones, pictures
 
@@ -31,7 +31,7 @@ def run(tmp_path_factory, data, tensorflow):
 
 @pytest.fixture(scope="module")
 def saved_model(run):
-    return Path(deliver.export(run, ExportOptions(format="savedmodel"))["folder"])
+    return Path(export.export(run, ExportOptions(format="savedmodel"))["folder"])
 
 
 def test_a_server_finds_one_version(saved_model):
@@ -64,7 +64,7 @@ def test_verify_opens_a_keras_file_with_layers_of_its_backbone(tmp_path, data, t
 
     write_hub(tmp_path / "module")
     run = train(tmp_path, data, f"hub:{tmp_path}/module")
-    folder = deliver.export(run, ExportOptions(format="keras"))["folder"]
+    folder = export.export(run, ExportOptions(format="keras"))["folder"]
     asked = []
 
     def spy(backbone):
@@ -81,7 +81,7 @@ def test_verify_of_a_hub_model_in_a_process_of_its_own(tmp_path, data, tensorflo
 
     write_hub(tmp_path / "module")
     run = train(tmp_path, data, f"hub:{tmp_path}/module")
-    folder = deliver.export(run, ExportOptions(format="keras"))["folder"]
+    folder = export.export(run, ExportOptions(format="keras"))["folder"]
     code = "import sys; from tlapp.cli.main import main; main()"
     done = subprocess.run([sys.executable, "-c", code, "verify", folder], capture_output=True, text=True, check=False)
     assert done.returncode == 0 and "unchanged; 6 pictures" in done.stdout, done.stderr
@@ -90,7 +90,7 @@ def test_verify_of_a_hub_model_in_a_process_of_its_own(tmp_path, data, tensorflo
 def test_onnx_is_the_model(run):
     import onnxruntime
 
-    report = deliver.export(run, ExportOptions(format="onnx"))
+    report = export.export(run, ExportOptions(format="onnx"))
     assert report["passed"] and report["check"]["agreement"] == 1
     session = onnxruntime.InferenceSession(f"{report['folder']}/model.onnx", providers=["CPUExecutionProvider"])
     source = session.get_inputs()[0]
@@ -111,5 +111,5 @@ def test_onnx_without_its_packages_says_what_to_install(missing, run, tmp_path, 
     if missing == "tf2onnx":  # Keras holds it once it has been imported
         monkeypatch.setattr(keras.Model, "export", export)
     with pytest.raises(UserError, match=r"--format onnx: .*pip install 'tlapp\[onnx\]'"):
-        deliver.export(run, ExportOptions(format="onnx", output=str(tmp_path / "onnx")))
+        export.export(run, ExportOptions(format="onnx", output=str(tmp_path / "onnx")))
     assert not list(tmp_path.iterdir())

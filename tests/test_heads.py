@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 from test_solvers import run_tflite
-from tlapp_plugins.heads import Cosine, Linear, Mlp
+from tlapp_plugins.cosine import Cosine
+from tlapp_plugins.linear import Linear
+from tlapp_plugins.mlp import Mlp
 
 from tlapp.contracts import Task
 from tlapp.settings import resolve

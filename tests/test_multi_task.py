@@ -11,7 +11,7 @@ from PIL import Image
 from tlapp_plugins.multi_task import SPEED, AuxHead, MultiTask, Together, log_variances, uncertainty
 
 from tlapp.contracts import Fit, Plan, PluginError, Strategy, UserError
-from tlapp.engine import data
+from tlapp.engine.data import streams
 from tlapp.engine.options import RunOptions
 from tlapp.testing import pictures, tiny_run
 
@@ -32,7 +32,7 @@ def trained(strategy, sets, folder, **options):
 
 
 def loaded(main, aux, **options):
-    return data.load(RunOptions(data=str(main), aux=str(aux), **options), 16)
+    return streams.load(RunOptions(data=str(main), aux=str(aux), **options), 16)
 
 
 def test_the_uncertainty_is_the_paper_s(tensorflow):
@@ -99,7 +99,7 @@ def test_a_share_of_aux_is_held_out_by_class_and_seed(sets):
     assert not set(held.files) & set(rest.files)
     assert loaded(main, aux, test_share=0.25).streams["aux_test"].files == held.files
     assert loaded(main, aux, test_share=0.25, seed=1).streams["aux_test"].files != held.files
-    rows = [row for row in data.split_rows(dataset) if row.split.startswith("aux")]
+    rows = [row for row in streams.split_rows(dataset) if row.split.startswith("aux")]
     assert {row.label for row in rows} == {"circle", "stripe"} and len(rows) == 24
 
 
@@ -192,11 +192,11 @@ def test_without_a_second_set_it_is_asked_for(sets, tmp_path, tensorflow):
 @pytest.mark.parametrize("at", [7, 23])
 def test_stopped_and_resumed_ends_the_same(at, sets, tmp_path, tensorflow, monkeypatch):
     """Blocks of one step, so that `at` counts steps and ends of epochs: in the warm-up, and after it."""
-    from tlapp.engine import trainer
     from tlapp.engine.report import Silent
     from tlapp.engine.run import Interrupted, train
+    from tlapp.engine.training import steps
 
-    monkeypatch.setattr(trainer, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(steps, "BLOCK_BYTES", 1)
     expected, whole = trained(MultiTask(**QUICK), sets, tmp_path / "whole")
     count, phases = [0], {"warm-up": 0, "tune": 0}
 

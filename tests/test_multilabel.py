@@ -13,19 +13,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tlapp import guard
+from tlapp import blame
 from tlapp.cli.main import run as command
 from tlapp.contracts import Fit, Plan, PluginError, Solve, Strategy, UserError
-from tlapp.engine import data, splits
-from tlapp.engine.evaluate import set_metrics
+from tlapp.engine.data import splits, streams
+from tlapp.engine.data.labelling import COMMON, LABELLINGS, ONE
+from tlapp.engine.data.metrics import set_metrics
+from tlapp.engine.data.tables import Item
 from tlapp.engine.export import ExportOptions, export, snippets, verify
-from tlapp.engine.export.artifact import Answers, Latency
 from tlapp.engine.export.check import Truth, check
-from tlapp.engine.feed import labelled
-from tlapp.engine.labelling import COMMON, LABELLINGS, ONE
+from tlapp.engine.export.formats.artifact import Answers, Latency
 from tlapp.engine.options import RunOptions
-from tlapp.engine.saved import SavedRun
-from tlapp.engine.tables import Item
+from tlapp.engine.runs.saved import SavedRun
+from tlapp.engine.training.feeds import labelled
 from tlapp.testing import check_head, tiny_run
 from tlapp.testing.check import ContractError
 
@@ -107,7 +107,9 @@ def two_labels(run):
 
 
 def load(path, labelling=MANY, **options):
-    return data.load(RunOptions(data=str(path), **{key: str(value) for key, value in options.items()}), 32, labelling=labelling)
+    return streams.load(
+        RunOptions(data=str(path), **{key: str(value) for key, value in options.items()}), 32, labelling=labelling
+    )
 
 
 def test_a_cell_names_several_classes_and_none(table):
@@ -124,9 +126,9 @@ def test_a_cell_names_several_classes_and_none(table):
 
 
 def test_splits_csv_repeats_the_split(table, tmp_path):
-    rows = data.split_rows(load(table))
+    rows = streams.split_rows(load(table))
     assert {row.label for row in rows} <= {"", "blue", "green", "red", "blue;green", "blue;red", "green;red", "blue;green;red"}
-    assert data.split_rows(load(write(tmp_path / "again.csv", rows, "path,label,split"))) == rows
+    assert streams.split_rows(load(write(tmp_path / "again.csv", rows, "path,label,split"))) == rows
 
 
 def test_a_folder_can_name_several_classes(tmp_path):
@@ -342,7 +344,7 @@ def test_the_example_keeps_the_contract():
 def test_a_head_that_does_not_fit_is_told_so(attributes, words):
     odd = type("Odd", (Plain,), {**attributes, "__doc__": "Odd.", "__module__": __name__})()
     with pytest.raises(PluginError) as caught:
-        guard.head(odd, "head odd (some 1.0)")
+        blame.head(odd, "head odd (some 1.0)")
     assert str(caught.value) == f"head odd (some 1.0): {words}"
     with pytest.raises(ContractError, match='breaks the rule "builds"'):
         check_head(odd)

@@ -15,9 +15,9 @@ from PIL import Image
 
 from tlapp import registry
 from tlapp.cli.main import run
-from tlapp.engine import data
+from tlapp.engine.data import streams
 from tlapp.engine.options import RunOptions
-from tlapp.engine.record import ANY_NAME
+from tlapp.engine.runs.record import ANY_NAME
 from tlapp.errors import UserError, printable
 from tlapp.testing import TinyBackbones
 
@@ -52,7 +52,7 @@ def folders(root, each=4, classes=("cats", "dogs")):
 
 
 def load(where, **options):
-    return data.load(RunOptions(data=str(where), **options), SIZE)
+    return streams.load(RunOptions(data=str(where), **options), SIZE)
 
 
 def files(dataset):
@@ -76,7 +76,7 @@ def test_a_picture_of_any_name_is_read(name, tmp_path):
     draw(root / "cats" / name, 7)
     dataset = load(root)
     assert str(root / "cats" / name) in files(dataset) and len(files(dataset)) == 9
-    assert len(data.split_rows(dataset)) == 9
+    assert len(streams.split_rows(dataset)) == 9
 
 
 @pytest.mark.parametrize("name", ODD.values(), ids=ODD)
@@ -219,9 +219,9 @@ def test_quotes_without_end_and_bytes_that_are_no_text_are_told(tmp_path):
 
 LISTS = """
 import resource, sys, time
-from tlapp.engine import sources
+from tlapp.engine.data import folders
 before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
-items = sources.labelled("--data", sys.argv[1]).items
+items = folders.labelled("--data", sys.argv[1]).items
 print(len(items), time.perf_counter() - began, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
 

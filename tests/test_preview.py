@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from tlapp_plugins.partial import Partial
 
-from tlapp import guard
+from tlapp import blame
 from tlapp.cli.main import run
 from tlapp.contracts import Augment, Fit, Plan, PluginError, Strategy, UserError
 from tlapp.engine.job import Job
@@ -64,7 +64,7 @@ def shown(strategy, domains, path, count=4, **options):
     source, target = domains
     chosen = RunOptions(data=source, target=target, seed=3, **options)
     label = "strategy x"
-    job = Job(chosen, guard.strategy(strategy, label), Dense(), TinyBackbones(), "tiny", {}, (), str, label)
+    job = Job(chosen, blame.strategy(strategy, label), Dense(), TinyBackbones(), "tiny", {}, (), str, label)
     return preview(job, Silent(), path, count)
 
 
@@ -119,7 +119,7 @@ class TargetPaces(Strategy):
 
 
 def test_phases_that_choose_alike_measure_once(domains, tmp_path, tensorflow, monkeypatch):
-    from tlapp.engine import style
+    from tlapp.engine.training import style
 
     count, distances = [0], style.distances
 

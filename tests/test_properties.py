@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from tlapp import registry
 from tlapp.contracts import Backbone, Fit, ImageInput, Stage, Task, UserError
-from tlapp.engine import splits
 from tlapp.engine.check import make_plan
+from tlapp.engine.data import splits
+from tlapp.engine.data.tables import Item
 from tlapp.engine.options import RunOptions
-from tlapp.engine.record import Record
-from tlapp.engine.tables import Item
+from tlapp.engine.runs.record import Record
 from tlapp.settings import HEAD, flag, resolve
 from tlapp.testing.same import difference
 
@@ -257,8 +257,8 @@ def built(todo):
 @settings(drawn, max_examples=50)
 def test_front_and_rest_are_the_whole_graph(tensorflow, todo, rates):
     from tlapp.contracts.graph import replay
-    from tlapp.engine.cut import cut
-    from tlapp.engine.net import infer
+    from tlapp.engine.network.cut import cut
+    from tlapp.engine.network.net import infer
 
     graph, stage_of = built(todo)
     where = cut(graph, rates, stage_of)
@@ -285,9 +285,9 @@ def lives(step, rates, stage_of):
 @given(graphs(), RATES)
 @settings(drawn, max_examples=8)
 def test_the_compiled_front_and_the_net_of_a_phase_are_the_whole_graph(tensorflow, todo, rates):
-    from tlapp.engine.cut import cut
-    from tlapp.engine.front import Front
-    from tlapp.engine.net import PhaseNet
+    from tlapp.engine.network.cut import cut
+    from tlapp.engine.network.front import Front
+    from tlapp.engine.network.net import PhaseNet
 
     graph, stage_of = built(todo)
     where = cut(graph, rates, stage_of)

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from tlapp.cli.main import run
-from tlapp.engine import record, state
-from tlapp.engine.record import Record
+from tlapp.engine.runs import checkpoint, record
+from tlapp.engine.runs.record import Record
 from tlapp.errors import UserError
 
 OPTIONS = ["--image-size", "32", "--batch-size", "4", "--backbone-weights", "none", "--epochs", "6", "--patience", "100"]
@@ -71,10 +71,10 @@ def whole(shapes, tmp_path_factory):
 )
 def test_stopped_at_any_block_and_resumed(name, at, whole, shapes, tmp_path, monkeypatch, capfd):
     """Blocks of one step, so that `at` counts steps and ends of epochs."""
-    from tlapp.engine import trainer
-    from tlapp.engine.phases import Phases
+    from tlapp.engine.training import steps
+    from tlapp.engine.training.phases import Phases
 
-    monkeypatch.setattr(trainer, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(steps, "BLOCK_BYTES", 1)
     expected = whole(name)
     before, count = Phases.save_state, [0]
 
@@ -84,7 +84,7 @@ def test_stopped_at_any_block_and_resumed(name, at, whole, shapes, tmp_path, mon
             raise KeyboardInterrupt
         before(self)
 
-    monkeypatch.setattr("tlapp.engine.phases.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("tlapp.engine.training.phases.CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr(Phases, "save_state", interrupt)
     folder = tmp_path / "run"
     assert run(command(shapes, folder, name)) == 130
@@ -132,7 +132,7 @@ def test_killed_outright(number, shapes, tmp_path):
 
 
 def test_the_witness_is_silent_otherwise(capfd):
-    from tlapp.cli.witness import witness
+    from tlapp.cli.watchdog import witness
 
     with witness("gone") as add:
         add(" and away")
@@ -143,11 +143,11 @@ def test_the_witness_is_silent_otherwise(capfd):
 
 FIRST = """
 import contextlib
-from tlapp.cli import witness
+from tlapp.cli import watchdog
 def interrupt(words):
     raise KeyboardInterrupt
-witness.printable = interrupt
-with contextlib.suppress(KeyboardInterrupt), witness.witness("gone"):
+watchdog.printable = interrupt
+with contextlib.suppress(KeyboardInterrupt), watchdog.witness("gone"):
     pass
 """
 
@@ -159,17 +159,17 @@ def test_a_witness_is_silent_where_an_interrupt_comes_before_its_words():
 
 @pytest.mark.parametrize("place", ["", None])
 def test_no_witness_where_no_process_can_be_had(place, monkeypatch, capfd):
-    from tlapp.cli import witness
+    from tlapp.cli import watchdog
 
     monkeypatch.setattr(sys, "executable", place)
-    with witness.witness("gone") as add:
+    with watchdog.witness("gone") as add:
         add("on")
     assert capfd.readouterr().err == ""
 
 
 DIES = r"""
 import os, signal, subprocess
-from tlapp.cli.witness import witness
+from tlapp.cli.watchdog import witness
 with witness("gone, caf\u00e9 \udcff\x1b") as add:
     add("; and away")
     {}
@@ -261,21 +261,21 @@ def test_what_cannot_be_resumed(whole, tmp_path, capfd):
 
 def test_a_damaged_checkpoint_is_named(tmp_path):
     arrays = [np.arange(6.0).reshape(2, 3)]
-    given = state.State(1, 2, 3, {"loss": 0.5}, (0.25, 2), [["a", 1, {}, {}, True]], arrays, arrays, b"head")
+    given = checkpoint.State(1, 2, 3, {"loss": 0.5}, (0.25, 2), [["a", 1, {}, {}, True]], arrays, arrays, b"head")
     path = tmp_path / "state.npz"
-    state.write(path, given)
-    found = state.read(path)
+    checkpoint.write(path, given)
+    found = checkpoint.read(path)
     assert found._replace(variables=[], kept=[]) == given._replace(variables=[], kept=[])
     assert np.array_equal(found.variables[0], arrays[0]) and list(tmp_path.iterdir()) == [path]
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(UserError, match="damaged"):
-        state.read(path)
-    assert state.read(tmp_path / "none.npz") is None
+        checkpoint.read(path)
+    assert checkpoint.read(tmp_path / "none.npz") is None
 
 
 def test_a_checkpoint_with_anything_changed_is_read_or_told(tmp_path):
     arrays, path, dice = [np.arange(6.0).reshape(2, 3)], tmp_path / "state.npz", random.Random(0)
-    state.write(path, state.State(1, 2, 3, {"loss": 0.5}, (0.25, 2), [], arrays, arrays))
+    checkpoint.write(path, checkpoint.State(1, 2, 3, {"loss": 0.5}, (0.25, 2), [], arrays, arrays))
     whole = path.read_bytes()
     for _ in range(600):
         broken = bytearray(whole)
@@ -283,18 +283,18 @@ def test_a_checkpoint_with_anything_changed_is_read_or_told(tmp_path):
             broken[dice.randrange(len(broken))] = dice.randrange(256)
         path.write_bytes(broken)
         with contextlib.suppress(UserError):
-            assert state.read(path).phase == 1
+            assert checkpoint.read(path).phase == 1
 
 
 def test_a_checkpoint_that_is_not_what_was_written_does_not_replace_the_one_before(tmp_path, monkeypatch):
     path = tmp_path / "state.npz"
-    given = state.State(1, 2, 3, {}, (0.25, 2), [], [], [])
-    state.write(path, given)
-    monkeypatch.setattr(state.np, "savez", lambda file, **arrays: file.write(b"no archive"))
+    given = checkpoint.State(1, 2, 3, {}, (0.25, 2), [], [], [])
+    checkpoint.write(path, given)
+    monkeypatch.setattr(checkpoint.np, "savez", lambda file, **arrays: file.write(b"no archive"))
     with pytest.raises(UserError, match="cannot be written"):
-        state.write(path, given._replace(phase=2))
+        checkpoint.write(path, given._replace(phase=2))
     monkeypatch.undo()
-    assert state.read(path).phase == 1 and list(tmp_path.iterdir()) == [path]
+    assert checkpoint.read(path).phase == 1 and list(tmp_path.iterdir()) == [path]
 
 
 def test_a_head_in_a_checkpoint_that_holds_code_is_refused(tmp_path, tensorflow):
@@ -303,4 +303,4 @@ def test_a_head_in_a_checkpoint_that_holds_code_is_refused(tmp_path, tensorflow)
     image = keras.Input((4,))
     keras.Model(image, keras.layers.Lambda(lambda x: x)(image)).save(tmp_path / "a.keras")
     with pytest.raises(UserError, match=r"state\.npz: its head is not to be trusted: it holds a Lambda"):
-        state.unpack_layer((tmp_path / "a.keras").read_bytes(), tmp_path / "state.npz")
+        checkpoint.unpack_layer((tmp_path / "a.keras").read_bytes(), tmp_path / "state.npz")

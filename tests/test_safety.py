@@ -20,8 +20,8 @@ from tlapp.backbones import torch_file
 from tlapp.cli.main import run
 from tlapp.contracts import Fit, Plan, Strategy
 from tlapp.errors import UserError
-from tlapp.safety import graph_fault, keras_fault, saved_model_fault
 from tlapp.testing import tiny_run
+from tlapp.untrusted_files import graph_fault, keras_fault, saved_model_fault
 
 
 class Last(Strategy):
@@ -304,7 +304,7 @@ def test_a_saved_model_that_only_computes_is_none_the_worse(tmp_path, tensorflow
 
     assert saved_model_fault(saved_model(tmp_path / "a", lambda: tf.random.normal((3,)))) == ""
     from tlapp.engine.export import ExportOptions, export, verify
-    from tlapp.engine.saved import SavedRun
+    from tlapp.engine.runs.saved import SavedRun
 
     export(SavedRun(finished), ExportOptions(format="savedmodel", output=str(tmp_path / "out")))
     assert saved_model_fault(tmp_path / "out" / "1") == ""

@@ -11,11 +11,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC, LinearSVC
-from tlapp_plugins import model_selection
 from tlapp_plugins.feature_extract import FeatureExtract
-from tlapp_plugins.kernel_solvers import Neighbours, RbfSvm
-from tlapp_plugins.solver_layers import Scaling
-from tlapp_plugins.solvers import LinearSvm, Logistic
+from tlapp_plugins.shared import model_selection
+from tlapp_plugins.shared.kernel_solvers import Neighbours, RbfSvm
+from tlapp_plugins.shared.solver_layers import Scaling
+from tlapp_plugins.shared.solvers import LinearSvm, Logistic
 
 from tlapp.contracts import Backbone, ImageInput, Stage, Task, UserError
 

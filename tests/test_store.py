@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from tlapp.engine import positioned, rowfile, store
+from tlapp.engine.cache import positioned, rowfile, store
 from tlapp.errors import UserError
 
 SHAPE = (4, 3)
@@ -179,7 +179,7 @@ def test_two_writers_of_one_key_do_not_mix():
 
 WRITE = """
 import numpy as np, sys
-from tlapp.engine import store
+from tlapp.engine.cache import store
 value = int(sys.argv[1])
 for _ in range(30):
     with store.write("a", 50, (1000,), "uint8") as writer:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tlapp import guard, registry
+from tlapp import blame, registry
 from tlapp.engine.memory import enough_memory
 from tlapp.engine.report import Reporter, Silent
 from tlapp.settings import Settings, resolve
@@ -26,7 +26,7 @@ def train(config: str | Path | None = None, *, reporter: Reporter | None = None,
         settings: as on the command line, with underscores.
 
     Returns:
-        The finished run, a `tlapp.engine.saved.SavedRun`.
+        The finished run, a `tlapp.engine.runs.saved.SavedRun`.
 
     Raises:
         UserError: a setting, file or folder is wrong. PluginError: a plugin is.
@@ -44,7 +44,7 @@ def load(run: str | Path, *, trust: bool = False) -> Any:
     Raises:
         UserError: there is no finished run.
     """
-    from tlapp.engine.saved import SavedRun
+    from tlapp.engine.runs.saved import SavedRun
 
     saved = SavedRun(run, lambda: layers(saved.settings["backbone"]), trust)
     return saved
@@ -71,7 +71,7 @@ def carry_out(
     from tlapp.engine.run import train as run
 
     job = _job(settings, trust)
-    with guard.naming(job.label), enough_memory(job.options):
+    with blame.naming(job.label), enough_memory(job.options):
         return run(job, reporter, dry, resume, exports)
 
 
@@ -81,7 +81,7 @@ def preview(settings: Settings, reporter: Reporter, path: Path, count: int, trus
 
     options = settings.options.model_copy(update={"run": None})  # nothing is trained, so that a run's own settings will do
     job = _job(replace(settings, options=options), trust)
-    with guard.naming(job.label), enough_memory(job.options):
+    with blame.naming(job.label), enough_memory(job.options):
         return show(job, reporter, path, count)
 
 
@@ -94,8 +94,8 @@ def _job(settings: Settings, trust: bool) -> Job:
     label = registry.label("strategy", options.plugin)
     return Job(
         options,
-        guard.strategy(settings.strategy, label),
-        guard.head(settings.head, registry.label("head", options.head)),
-        guard.provider(provider, registry.label("backbones", options.backbone.partition(":")[0])),
+        blame.strategy(settings.strategy, label),
+        blame.head(settings.head, registry.label("head", options.head)),
+        blame.provider(provider, registry.label("backbones", options.backbone.partition(":")[0])),
         name, settings.flat(), settings.origins.keys(), settings.where, label,
     )  # fmt: skip

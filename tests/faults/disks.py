@@ -158,7 +158,7 @@ def damaged_cache(shop: Workshop, seed: int) -> str:
 def cut_in_use(shop: Workshop, seed: int) -> str:
     """A file of the cache cut short while a run reads it."""
     dice, whole, cache, folder = random.Random(seed), shop.whole(PLAN), shop.fresh("cache"), shop.fresh("cut")
-    constants = {**OFTEN, "tlapp.engine.cache.MEMORY": 0}
+    constants = {**OFTEN, "tlapp.engine.network.activations.MEMORY": 0}
     process = shop.start(*shop.train(PLAN, folder), cache=cache, constants=constants)
     process.until("plan:")
     time.sleep(dice.uniform(0, 0.7 * whole.seconds))

@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 from workshop import Workshop, check
 
-from tlapp.engine import images
+from tlapp.engine.inputs import images
 
 SECONDS = 5.0
 MEGABYTES = 2048

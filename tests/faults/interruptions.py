@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from workshop import ADAPTING, OFTEN, PLANS, Workshop, check, check_nothing_half_written, check_same, check_sentence, weights
 
-from tlapp.engine import state
-from tlapp.engine.saved import SavedRun
+from tlapp.engine.runs import checkpoint
+from tlapp.engine.runs.saved import SavedRun
 from tlapp.errors import UserError
 
 
@@ -68,7 +68,7 @@ def place(folder: Path) -> str:
         return "before it began"
     if (folder / "model.keras").is_file():
         return "at its end"
-    found = state.read(folder / "checkpoints" / "state.npz")
+    found = checkpoint.read(folder / "checkpoints" / "state.npz")
     return f"in phase {found.phase + 1}" if found else "before its first checkpoint"
 
 
@@ -123,7 +123,7 @@ def turns_bad(shop: Workshop, folder: Path, at: float) -> list[str]:
 def all_finite(folder: Path) -> bool:
     """Whether the weights in what a run left are numbers."""
     values = weights(folder / "checkpoints" / "best.keras").values()
-    found = state.read(folder / "checkpoints" / "state.npz")
+    found = checkpoint.read(folder / "checkpoints" / "state.npz")
     return bool(values) and all(np.isfinite(v).all() for v in [*values, *(found.variables if found else [])])
 
 
@@ -144,7 +144,7 @@ def worker(shop: Workshop, seed: int) -> str:
     """The processes that decode pictures are killed while they do."""
     dice, plan = random.Random(seed), "feature-extract"
     whole, folder = shop.whole(plan), shop.fresh("worker")
-    constants = {"tlapp.engine.decode._WORTH_PROCESSES": 1}
+    constants = {"tlapp.engine.inputs.decode._WORTH_PROCESSES": 1}
     process = shop.start(*shop.train(plan, folder), cache=shop.fresh("cache"), constants=constants)
     killed = 0
     for _ in range(3):

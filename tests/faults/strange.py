@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tlapp_plugins.solvers import Logistic
+from tlapp_plugins.shared.solvers import Logistic
 
 from tlapp.contracts import Backbone, Field, Fit, Plan, Solve, Strategy, Task
 

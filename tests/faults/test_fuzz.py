@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tlapp.engine import crew, decode, images
+from tlapp.engine.inputs import decode, images, workers
 from tlapp.testing import pictures
 
 FILES = fuzz.corpus()
@@ -78,7 +78,8 @@ def test_any_bytes(magic, content, tmp_path):
 DEADLY = """
 import json, sys, os, time
 sys.path[:] = json.loads(sys.argv[1])
-from tlapp.engine import decode, images
+from tlapp.engine.inputs import decode
+from tlapp.engine.inputs import images
 read = images.read
 def deadly(path, size):
     if "002" in path:
@@ -103,11 +104,11 @@ decode.serve()
 )
 def test_a_picture_that_ends_its_decoder(act, reason, tmp_path, monkeypatch):
     """It alone is bad; what somebody else did to the process is not held against it."""
-    monkeypatch.setattr(crew, "CHILD", DEADLY.format(act))
+    monkeypatch.setattr(workers, "CHILD", DEADLY.format(act))
     files = sorted(str(path) for path in pictures(tmp_path, 4, ["circle"]).rglob("*.png"))
     expected = decode.decode(files, 32)
-    process = crew.Process(decode.decode)
-    monkeypatch.setattr(crew, "SECONDS", 3.0 if "sleep" in act else 60.0)  # to start takes about one
+    process = workers.ProcessDecoder(decode.decode)
+    monkeypatch.setattr(workers, "SECONDS", 3.0 if "sleep" in act else 60.0)  # to start takes about one
     try:
         found = process.decode(files, 32)
     finally:

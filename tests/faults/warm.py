@@ -18,7 +18,7 @@ from pathlib import Path
 import strange
 
 from tlapp import registry
-from tlapp.engine.quiet import quiet_tensorflow
+from tlapp.tensorflow_import import quiet_tensorflow
 from tlapp.testing import TinyBackbones
 
 

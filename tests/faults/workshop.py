@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from tlapp.engine import rowfile, state
+from tlapp.engine.cache import rowfile
+from tlapp.engine.runs import checkpoint
 from tlapp.testing import pictures
 
 COMMON = ["--backbone", "tiny:tiny", "--batch-size", "8", "--patience", "100"]
@@ -44,7 +45,7 @@ ADAPTING = {
     "multi-task": ["--plugin", "multi-task", "--warmup", "1", "--epochs", "3", "--aux", "{other}"],
 }
 """Plans that take other pictures too."""
-OFTEN = {"tlapp.engine.phases.CHECKPOINT_SECONDS": 0.0, "tlapp.engine.trainer.BLOCK_BYTES": 1}
+OFTEN = {"tlapp.engine.training.phases.CHECKPOINT_SECONDS": 0.0, "tlapp.engine.training.steps.BLOCK_BYTES": 1}
 """A checkpoint after every step."""
 LONGEST = 180
 
@@ -218,7 +219,7 @@ def check_nothing_half_written(folder: Path, *, killed: bool = False) -> None:
     if (folder / "metrics.json").exists():
         json.loads((folder / "metrics.json").read_text())
         check((folder / "model.keras").exists(), f"{folder}: finished without a model")
-    state.read(folder / "checkpoints" / "state.npz")
+    checkpoint.read(folder / "checkpoints" / "state.npz")
     if not killed:
         check_nothing_aside(folder)
 

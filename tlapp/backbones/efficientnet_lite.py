@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tlapp.backbones import torch_file
-from tlapp.backbones.assemble import IMAGENET
+from tlapp.contracts.build import IMAGENET
 from tlapp.errors import UserError
 
 

@@ -6,10 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tlapp.backbones import assemble
-from tlapp.contracts import BackboneProvider, LoadedBackbone, UserError
+from tlapp.contracts import BackboneProvider, LoadedBackbone, UserError, build
 from tlapp.contracts.graph import Step, steps
-from tlapp.safety import keras_fault, refuse
+from tlapp.untrusted_files import keras_fault, refuse
 
 PROBABILITIES = ("linear", "softmax", "sigmoid", "log_softmax", "log_sigmoid")
 """Activations that end a classifier; after any other, a dense layer makes features."""
@@ -35,14 +34,14 @@ class File(BackboneProvider):
 
         model = _read(name, self.trust)
         height = model.inputs[0].shape[1]
-        image = assemble.picture(image_size or height or 224)
+        image = build.picture(image_size or height or 224)
         size = image.shape[1]
         try:
-            whole = keras.Model(image, assemble.flat(model, image, _leaf))
+            whole = keras.Model(image, build.flat(model, image, _leaf))
             features = _features(whole)
-            return assemble.assemble(f"file:{name}", image, features, weights=Path(name).name)
+            return build.assemble(f"file:{name}", image, features, weights=Path(name).name)
         except ValueError as error:
-            raise assemble.bad_size(f"file:{name}", size, error) from error
+            raise build.bad_size(f"file:{name}", size, error) from error
 
 
 def _read(name: str, trust: bool) -> Any:

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tlapp.backbones import assemble
-from tlapp.contracts import BackboneProvider, LoadedBackbone, UserError
-from tlapp.safety import refuse, saved_model_fault
+from tlapp.contracts import BackboneProvider, LoadedBackbone, UserError, build
+from tlapp.untrusted_files import refuse, saved_model_fault
 
 log = logging.getLogger("tlapp")
 
@@ -39,11 +38,11 @@ class Hub(BackboneProvider):
         saved = _read(name, folder, self.trust)
         size = _size(name, saved.module, image_size)
         features = _features(name, saved.module, size)
-        with assemble.fresh_names():
-            image = assemble.picture(size)
+        with build.fresh_names():
+            image = build.picture(size)
             scaled = keras.layers.Rescaling(1 / 255, name="rescale")(image)
             module = HubModule(features, specify(saved.module), saved, name="hub")
-            return assemble.assemble(f"hub:{name}", image, module(scaled), weights=f"those of {name}")
+            return build.assemble(f"hub:{name}", image, module(scaled), weights=f"those of {name}")
 
 
 def _folder(name: str) -> str:

@@ -12,8 +12,7 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from tlapp.backbones import assemble
-from tlapp.contracts import BackboneProvider, LoadedBackbone, UserError
+from tlapp.contracts import BackboneProvider, LoadedBackbone, UserError, build
 
 log = logging.getLogger("tlapp")
 
@@ -40,14 +39,14 @@ class KerasApplications(BackboneProvider):
         """Build a backbone; see `BackboneProvider.load`."""
         networks = _networks()
         if name not in networks:
-            raise assemble.unknown("keras", name, networks)
+            raise build.unknown("keras", name, networks)
         size = image_size or SIZES.get(name, 224)
-        with assemble.fresh_names():
-            image = assemble.picture(size)
+        with build.fresh_names():
+            image = build.picture(size)
             base, source = _build(name, networks[name], size, weights)
-            features = assemble.flat(base, _preprocess(image, sys.modules[networks[name].__module__]))
-            licence = assemble.IMAGENET if weights is None else ""
-            return assemble.assemble(f"keras:{name}", image, features, weights=source, licence=licence)
+            features = build.flat(base, _preprocess(image, sys.modules[networks[name].__module__]))
+            licence = build.IMAGENET if weights is None else ""
+            return build.assemble(f"keras:{name}", image, features, weights=source, licence=licence)
 
 
 def _networks() -> dict[str, Callable[..., Any]]:
@@ -69,7 +68,7 @@ def _build(name: str, network: Callable[..., Any], size: int, weights: str | Non
         return _download(name, file, url, options) if weights is None else str(Path(weights).expanduser())
 
     if weights not in (None, "none"):
-        assemble.check_file(weights)
+        build.check_file(weights)
     try:
         with _weights_from(fetch), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # on sizes that the classifier, which is left out, was not trained for
@@ -79,8 +78,8 @@ def _build(name: str, network: Callable[..., Any], size: int, weights: str | Non
         raise
     except Exception as error:  # Keras and h5py raise whatever they like for a file that does not fit
         if sources:
-            raise assemble.bad_weights(weights or sources[0], error) from error
-        raise assemble.bad_size(f"keras:{name}", size, error) from error
+            raise build.bad_weights(weights or sources[0], error) from error
+        raise build.bad_size(f"keras:{name}", size, error) from error
     return base, sources[0] if sources else "random"
 
 

@@ -7,9 +7,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from tlapp.backbones import assemble, efficientnet_lite, torch_file
+from tlapp.backbones import efficientnet_lite, torch_file
 from tlapp.backbones.keras_cv_networks import NETWORKS, Network
-from tlapp.contracts import BackboneProvider, LoadedBackbone, UserError
+from tlapp.contracts import BackboneProvider, LoadedBackbone, UserError, build
 from tlapp.contracts.graph import Step
 
 
@@ -26,15 +26,15 @@ class KerasCV(BackboneProvider):
     def load(self, name: str, *, image_size: int | None = None, weights: str | None = None) -> LoadedBackbone:
         """Build a backbone; see `BackboneProvider.load`."""
         if name not in NETWORKS:
-            raise assemble.unknown("keras-cv", name, NETWORKS)
+            raise build.unknown("keras-cv", name, NETWORKS)
         network = NETWORKS[name]
         lite = network.family == "EfficientNetLiteBackbone"
-        with assemble.fresh_names():
-            image = assemble.picture(image_size or network.size)
+        with build.fresh_names():
+            image = build.picture(image_size or network.size)
             base = _build(name, network, image.shape[1], rescaling=not lite)
             source, licence = _weigh(base, name, weights)
-            features = assemble.flat(base, efficientnet_lite.rescale(image) if lite else image, _leaf)
-            return assemble.assemble(f"keras-cv:{name}", image, features, weights=source, licence=licence)
+            features = build.flat(base, efficientnet_lite.rescale(image) if lite else image, _leaf)
+            return build.assemble(f"keras-cv:{name}", image, features, weights=source, licence=licence)
 
 
 def _build(name: str, network: Network, size: int, *, rescaling: bool) -> Any:
@@ -45,7 +45,7 @@ def _build(name: str, network: Network, size: int, *, rescaling: bool) -> Any:
     try:
         return family(**network.config, include_rescaling=rescaling, input_shape=(size, size, 3))
     except ValueError as error:
-        raise assemble.bad_size(f"keras-cv:{name}", size, error) from error
+        raise build.bad_size(f"keras-cv:{name}", size, error) from error
 
 
 def _leaf(step: Step, values: dict[int, Any]) -> list[Any]:
@@ -83,7 +83,7 @@ def _weigh(base: Any, name: str, weights: str | None) -> tuple[str, str]:
     if weights is None:
         raise UserError(_where(name))
     if not weights.endswith((".pth", ".pt")):
-        return assemble.read_weights(base, weights), ""
+        return build.read_weights(base, weights), ""
     try:
         efficientnet_lite.fill(base, torch_file.read(Path(weights).expanduser()))
     except ValueError as error:

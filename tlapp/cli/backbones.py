@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from tlapp import guard, registry
+from tlapp import blame, registry
 from tlapp.cli.options import trust_option
-from tlapp.engine.quiet import quiet_tensorflow
 from tlapp.errors import PluginError
+from tlapp.tensorflow_import import quiet_tensorflow
 
 
 @click.group()
@@ -21,7 +21,7 @@ def list_backbones() -> None:
     quiet_tensorflow()
     for prefix in registry.found("backbones"):
         try:
-            provider = guard.provider(registry.backbone(f"{prefix}:...")[0], registry.label("backbones", prefix))
+            provider = blame.provider(registry.backbone(f"{prefix}:...")[0], registry.label("backbones", prefix))
             names = list(provider.names())
         except PluginError as error:
             click.echo(f"{prefix}: BROKEN: {error}")

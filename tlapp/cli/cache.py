@@ -6,7 +6,7 @@ import time
 
 import click
 
-from tlapp.engine import store
+from tlapp.engine.cache import store
 
 
 @click.group()

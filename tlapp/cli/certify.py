@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from tlapp import registry
-from tlapp.engine.quiet import quiet_tensorflow
 from tlapp.errors import UserError
+from tlapp.tensorflow_import import quiet_tensorflow
 
 
 def certify(kind: str, name: str, load: str | None, as_json: bool) -> int:

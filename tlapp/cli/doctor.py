@@ -16,7 +16,7 @@ from tlapp.errors import UserError
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there.")
 def doctor(backbone: str | None, backbone_weights: str | None, as_json: bool) -> None:
     """Say what is installed, and rehearse on tiny data: train, save, reload, SavedModel, TFLite, parity. Takes about a minute."""
-    from tlapp.engine.export.rehearsal import Candidate, installed, rehearse
+    from tlapp.engine.export.doctor import Candidate, installed, rehearse
 
     asked = Candidate(*registry.backbone(backbone), backbone_weights) if backbone else None
     facts, steps = installed(), []

@@ -43,8 +43,8 @@ def export(run: str, kind: str | None, snippet: str | None, trust: bool, as_json
     from tlapp.engine.export import export as deliver
 
     if snippet:
+        from tlapp.engine.data.labelling import of_run
         from tlapp.engine.export import snippets
-        from tlapp.engine.labelling import of_run
 
         click.echo(snippets.snippet(snippet, kind or "tflite", of_run(Path(run)).kind), nl=False)
         return

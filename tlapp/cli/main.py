@@ -11,7 +11,7 @@ from importlib.metadata import version
 
 import click
 
-from tlapp.cli import stop
+from tlapp.cli import signals
 from tlapp.errors import TlappError, printable
 
 COMMANDS = {
@@ -66,7 +66,7 @@ def _replace_what_is_closed() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run the command line; return the exit code."""
-    stop.listen()
+    signals.listen()
     asked = "--traceback" in arguments  # before or after the command
     words = [word for word in arguments if word != "--traceback"]
     try:
@@ -84,4 +84,4 @@ def run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, click.Abort) as error:
         reason = str(error.__cause__ or error)  # click wraps what it catches
         click.echo(f"tlapp: interrupted{f'; {reason}' if reason else ''}", err=True)
-        return 128 + (stop.received[0] if stop.received else signal.SIGINT)
+        return 128 + (signals.received[0] if signals.received else signal.SIGINT)

@@ -11,8 +11,8 @@ from pydantic.fields import FieldInfo
 
 from tlapp import registry
 from tlapp.contracts.options import Options
-from tlapp.light import light
 from tlapp.settings import flag
+from tlapp.tensorflow_import import forbid_tensorflow
 
 trust_option = click.option(
     "--trust", is_flag=True,
@@ -92,7 +92,7 @@ def _names(kind: str) -> Any:
             end = ":" if kind == "backbones" else ""
             return [name + end for name in registry.found(kind) if name.startswith(typed)]
         try:
-            with light():
+            with forbid_tensorflow():
                 return [
                     name
                     for name in (f"{prefix}:{name}" for name in registry.load(kind, prefix)().names())

@@ -45,7 +45,7 @@ def list_plugins(check: bool, as_json: bool) -> None:
 
 
 def _row(kind: str, name: str, check: bool) -> dict[str, str]:
-    from tlapp.glance import glance
+    from tlapp.plugin_source import glance
 
     points = registry.found(kind)[name]
     seen = glance(kind, points[0])
@@ -106,14 +106,14 @@ def option_lines(options: Any, kind: str) -> Iterator[str]:
 
 
 def _plan(name: str, options: Any, backbone: str | None) -> Iterator[str]:
-    from tlapp import guard
+    from tlapp import blame
     from tlapp.cli.facts import LITE0, TASK, plan_lines
     from tlapp.engine.check import make_plan
 
     label = registry.label("strategy", name)
     facts = _load(backbone) if backbone else LITE0
     try:
-        plan = make_plan(guard.strategy(options(), label), TASK, facts, label)
+        plan = make_plan(blame.strategy(options(), label), TASK, facts, label)
     except (TlappError, ValueError) as error:  # pydantic's is a ValueError: an option without a default
         yield f"no plan with the default options: {' '.join(str(error).split())}"
         return
@@ -121,7 +121,7 @@ def _plan(name: str, options: Any, backbone: str | None) -> Iterator[str]:
 
 
 def _load(identity: str) -> Any:
-    from tlapp.engine.quiet import quiet_tensorflow
+    from tlapp.tensorflow_import import quiet_tensorflow
 
     provider, name = registry.backbone(identity)
     quiet_tensorflow()

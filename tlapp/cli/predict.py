@@ -12,7 +12,7 @@ import click
 
 from tlapp.api import load
 from tlapp.cli.options import trust_option
-from tlapp.engine.images import SUFFIXES
+from tlapp.engine.inputs.images import SUFFIXES
 from tlapp.errors import UserError, printable
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from tlapp.cli import stop
+from tlapp.cli import signals
 from tlapp.errors import printable
 
 if TYPE_CHECKING:
-    from tlapp.engine.history import Epoch
     from tlapp.engine.outline import Outline, PhaseOutline
+    from tlapp.engine.runs.history import Epoch
 
 TASKS = {"read": "reading pictures", "hash": "looking at files", "front": "frozen front"}
 
@@ -83,7 +83,7 @@ class Screen:
 
     def progress(self, task: str, done: int, of: int) -> None:
         if threading.current_thread() is threading.main_thread():
-            stop.check()
+            signals.check()
         if self._bars is None:
             return
         if task not in self._tasks:

@@ -11,7 +11,7 @@ import click
 
 from tlapp.cli.options import click_options, trust_option
 from tlapp.cli.screen import Screen, result_lines
-from tlapp.cli.witness import witness
+from tlapp.cli.watchdog import witness
 from tlapp.engine.options import RunOptions
 from tlapp.errors import TlappError, UserError, printable, resuming
 from tlapp.settings import HEAD, Settings, flag, plugin_options, read_yaml, resolve

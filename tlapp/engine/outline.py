@@ -6,8 +6,8 @@ import math
 from typing import Any, NamedTuple
 
 from tlapp.contracts import Fit, LoadedBackbone, Phase
-from tlapp.engine.cache import Remembered, row_bytes
-from tlapp.engine.cut import Cut
+from tlapp.engine.network.activations import Remembered, row_bytes
+from tlapp.engine.network.cut import Cut
 
 
 class PhaseOutline(NamedTuple):

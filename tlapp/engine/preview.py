@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tlapp.contracts import Augment
-from tlapp.engine.augment import candidates
-from tlapp.engine.cache import Augmented, Pixels
-from tlapp.engine.data import Stream
+from tlapp.engine.data.streams import Stream
+from tlapp.engine.inputs.augment import candidates
 from tlapp.engine.job import Job
+from tlapp.engine.network.activations import Augmented, Pixels
 from tlapp.engine.report import Reporter
 from tlapp.engine.run import Run
-from tlapp.engine.style import Styles, restyled
+from tlapp.engine.training.style import Styles, restyled
 from tlapp.errors import UserError
 
 TITLES = {"train": "source", "aux": "aux", "target": "target"}

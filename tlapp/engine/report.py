@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tlapp.engine.history import Epoch
     from tlapp.engine.outline import Outline
+    from tlapp.engine.runs.history import Epoch
 
 
 class Reporter(Protocol):

@@ -12,23 +12,24 @@ from typing import Any
 import numpy as np
 
 from tlapp.contracts import LoadedBackbone, Phase, Plan, Solve, Task
-from tlapp.engine import data, state
-from tlapp.engine.augment import candidates
-from tlapp.engine.cache import Remembered
 from tlapp.engine.check import check_deploys, check_graft, check_labelling, make_plan
-from tlapp.engine.export.trial import check_converts
-from tlapp.engine.history import adaptation
+from tlapp.engine.data import streams
+from tlapp.engine.data.labelling import LABELLINGS
+from tlapp.engine.export.preflight import check_converts
+from tlapp.engine.inputs.augment import candidates
 from tlapp.engine.job import Job
-from tlapp.engine.labelling import LABELLINGS
+from tlapp.engine.network.activations import Remembered
 from tlapp.engine.options import RunOptions
 from tlapp.engine.outline import Outline, learning, phase_outline
-from tlapp.engine.phases import Phases
-from tlapp.engine.quiet import quiet_tensorflow
-from tlapp.engine.record import Record
 from tlapp.engine.report import Reporter
-from tlapp.engine.streams import Streams
-from tlapp.engine.style import Styles
+from tlapp.engine.runs import checkpoint
+from tlapp.engine.runs.record import Record
+from tlapp.engine.training.adaptation import adaptation
+from tlapp.engine.training.phases import Phases
+from tlapp.engine.training.streams import Streams
+from tlapp.engine.training.style import Styles
 from tlapp.errors import PluginError, TlappError, UserError, in_a_line, resuming
+from tlapp.tensorflow_import import quiet_tensorflow
 
 
 class Interrupted(KeyboardInterrupt):
@@ -88,14 +89,14 @@ class Run:
         reading = None
         size = options.image_size or self.job.provider.native_size(self.job.backbone)
         if size is not None:
-            reading = data.start(options, size, self.reporter.progress, self.labelling)
+            reading = streams.start(options, size, self.reporter.progress, self.labelling)
         quiet_tensorflow()
         import keras
 
         keras.utils.set_random_seed(options.seed)
         self.backbone = self.job.provider.load(self.job.backbone, image_size=options.image_size, weights=options.backbone_weights)
         began = time.perf_counter()
-        reading = reading or data.start(options, self.backbone.facts.input.size, self.reporter.progress, self.labelling)
+        reading = reading or streams.start(options, self.backbone.facts.input.size, self.reporter.progress, self.labelling)
         self.dataset = reading.result()
         self.waited = time.perf_counter() - began
         for note in self.dataset.notes:
@@ -146,11 +147,11 @@ class Run:
 
     def begin(self) -> None:
         """Make the run's folder, or read where it was left."""
-        rows = [tuple(row) for row in data.split_rows(self.dataset)]
+        rows = [tuple(row) for row in streams.split_rows(self.dataset)]
         left = None
         if self.resume and self.record.begun:
             self.record.resume(rows)
-            left = state.read(self.record.state)
+            left = checkpoint.read(self.record.state)
         else:
             self.record.begin(self.job.settings, self.outline.to_json(), self.dataset.classes, rows)
         self.work.begin(left)

@@ -77,9 +77,9 @@ def layers(subject: BackbonesSubject) -> None:
 
 def cut(subject: BackbonesSubject) -> None:
     """The frozen front and the living rest, one after the other, compute what the whole does."""
-    from tlapp.engine.cut import cut as split
-    from tlapp.engine.front import Front
-    from tlapp.engine.net import infer
+    from tlapp.engine.network.cut import cut as split
+    from tlapp.engine.network.front import Front
+    from tlapp.engine.network.net import infer
 
     loaded = subject.loaded
     pictures = _noise(loaded.graph)

@@ -18,7 +18,7 @@ def builds(subject: Subject) -> None:
     """build() gives a Keras layer from (batch, size) to (batch, classes), whatever the size and the number of classes."""
     import keras
 
-    from tlapp.engine.labelling import unfit
+    from tlapp.engine.data.labelling import unfit
 
     if subject.kind.activation not in ACTIVATIONS:
         raise Broken(f"its activation must be one of {', '.join(ACTIVATIONS)}. Received: {subject.kind.activation!r}")

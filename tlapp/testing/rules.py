@@ -13,8 +13,8 @@ import numpy as np
 import yaml as yaml_
 
 from tlapp.contracts.version import misfit
-from tlapp.light import HEAVY
 from tlapp.settings import collisions
+from tlapp.tensorflow_import import HEAVY
 from tlapp.testing.subject import EPOCHS, Broken, Subject, Untried
 
 LEAVES_LIGHT = """
@@ -107,13 +107,13 @@ def savedmodel(subject: Subject) -> None:
     """It exports to a SavedModel whose probabilities are the Keras model's to within 0.001."""
     import tensorflow as tf
 
-    from tlapp.engine.export import saved_model
+    from tlapp.engine.export.formats import savedmodel
 
     run, pictures = _reopened(subject), _pictures(subject.trial())
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         (folder / "labels.txt").write_text("".join(f"{label}\n" for label in run.labels), encoding="utf-8")
-        served = tf.saved_model.load(str(folder / saved_model.write(run.model, run.labels, folder, run.labelling.kind)))
+        served = tf.saved_model.load(str(folder / savedmodel.write(run.model, run.labels, folder, run.labelling.kind)))
         found = served.signatures["serving_default"](image=tf.constant(pictures, tf.float32))["probabilities"].numpy()
     _same(found, run.probabilities(pictures))
 
@@ -122,7 +122,7 @@ def tflite(subject: Subject) -> None:
     """It exports to TFLite of built-in operations, whose probabilities are the Keras model's to within 0.001."""
     from ai_edge_litert.interpreter import Interpreter
 
-    from tlapp.engine.export import tflite as exporter
+    from tlapp.engine.export.formats import tflite as exporter
 
     run, pictures = _reopened(subject), _pictures(subject.trial())
     interpreter = Interpreter(model_content=exporter.convert(run.model, "none", None))
@@ -163,7 +163,7 @@ def offline(subject: Subject) -> None:
 
 
 def _reopened(subject: Subject) -> Any:
-    from tlapp.engine.saved import SavedRun
+    from tlapp.engine.runs.saved import SavedRun
 
     trial = subject.trial()
     return subject.once("saved", lambda: SavedRun(trial.record.folder, trial.job.provider.custom_layers), "it does not open")

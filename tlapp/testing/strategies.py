@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tlapp.contracts import Fit, UserError
-from tlapp.light import light
+from tlapp.tensorflow_import import forbid_tensorflow
 from tlapp.testing.anatomy import STAGES, TASK, backbone
 from tlapp.testing.rules import light_import
 from tlapp.testing.same import difference
@@ -28,7 +28,7 @@ def pure(subject: Subject) -> None:
 def light_plan(subject: Subject) -> None:
     """Neither its module nor plan() imports TensorFlow or Keras: help, dry runs and completion stay quick."""
     light_import(subject)
-    with light():
+    with forbid_tensorflow():
         try:
             subject.plugin.plan(TASK, backbone(3))
         except ImportError as error:
@@ -73,7 +73,7 @@ def live(subject: Subject) -> None:
 
 
 def _forbid(subject: Subject, norms_too: bool) -> None:
-    from tlapp.engine.net import is_batch_norm
+    from tlapp.engine.network.net import is_batch_norm
 
     trial = subject.trial()
     for moved in trial.moved:
@@ -91,7 +91,7 @@ def _variables(trial: Any) -> Iterator[tuple[Any, Any]]:
 
 def _may(layer: Any, variable: Any, moved: Moved, rate: float) -> bool:
     """Whether a phase may change a variable of a stage at a rate."""
-    from tlapp.engine.net import is_batch_norm
+    from tlapp.engine.network.net import is_batch_norm
 
     phase: Fit = moved.phase
     if rate == 0 or (phase.only is not None and variable.trainable and not phase.only(variable.path)):

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from tlapp import guard
+from tlapp import blame
 from tlapp.contracts import BackboneProvider, Fit, Head, Plan, Strategy
 from tlapp.engine.options import RunOptions
-from tlapp.engine.quiet import quiet_tensorflow
 from tlapp.errors import TlappError
+from tlapp.tensorflow_import import quiet_tensorflow
 from tlapp.testing.tiny import Dense, TinyBackbones, pictures
 
 EPOCHS = 6
@@ -120,7 +120,7 @@ class Subject:
         from tlapp.testing.trial import Trial
 
         trial = Trial(self._job(epochs, folder))
-        with guard.naming(self.label):
+        with blame.naming(self.label):
             trial.all()
         return trial
 
@@ -130,8 +130,8 @@ class Subject:
         strategy, head, provider, name = self.parts()
         options = RunOptions(**self._data(strategy), run=str(folder), **{**SETTINGS, **self.settings()})
         return Job(
-            options, guard.strategy(Short(strategy, epochs), self.label), guard.head(head, self.label),  # type: ignore[arg-type]
-            guard.provider(provider, self.label), name, options.model_dump(mode="json"), (), str, self.label,
+            options, blame.strategy(Short(strategy, epochs), self.label), blame.head(head, self.label),  # type: ignore[arg-type]
+            blame.provider(provider, self.label), name, options.model_dump(mode="json"), (), str, self.label,
         )  # fmt: skip
 
     def settings(self) -> Mapping[str, Any]:

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tlapp.contracts import Fit, Phase
-from tlapp.engine.history import Epoch
-from tlapp.engine.phases import Phases
 from tlapp.engine.report import Silent
 from tlapp.engine.run import Run
+from tlapp.engine.runs.history import Epoch
+from tlapp.engine.training.phases import Phases
 from tlapp.testing.subject import weights
 
 

@@ -13,7 +13,7 @@ import yaml
 from tlapp.engine.export import snippets
 from tlapp.engine.export.metadata import Facts
 from tlapp.engine.export.options import ExportOptions
-from tlapp.engine.saved import SavedRun
+from tlapp.engine.runs.saved import SavedRun
 
 SAYS = {
     "one": "Names a picture: one of {} classes.",

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tlapp.engine.export.artifact import Answers, Latency
-from tlapp.engine.labelling import ONE, Labelling
+from tlapp.engine.data.labelling import ONE, Labelling
+from tlapp.engine.export.formats.artifact import Answers, Latency
 
 # Numerical noise: what two float32 kernels differ by. Keras's two best classes closer than this are a tie.
 TIE = 1e-4

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import flatbuffers
 import numpy as np
 
-from tlapp.engine.export import flat
+from tlapp.engine.export import flatbuffer
 
 LABELS = "labels.txt"
 BUFFER = "TFLITE_METADATA"
@@ -41,13 +41,13 @@ def add(content: bytes, facts: Facts) -> bytes:
     """A TFLite file with metadata, and the labels as a file that is zipped behind it."""
     from tensorflow.lite.python import schema_py_generated as schema
 
-    model = flat.read(content)
+    model = flatbuffer.read(content)
     buffer, entry = schema.BufferT(), schema.MetadataT()
     buffer.data = np.frombuffer(packed(facts), np.uint8)
     entry.name, entry.buffer = BUFFER, len(model.buffers)
     model.buffers.append(buffer)
     model.metadata = [*(model.metadata or []), entry]
-    return with_files(flat.write(model), {LABELS: lines(facts.labels)})
+    return with_files(flatbuffer.write(model), {LABELS: lines(facts.labels)})
 
 
 def lines(labels: Sequence[str]) -> bytes:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tlapp.engine import data, reading
-from tlapp.engine.data import Stream
+from tlapp.engine.data import reading, streams
+from tlapp.engine.data.streams import Stream
+from tlapp.engine.data.tables import Item
 from tlapp.engine.options import RunOptions
 from tlapp.engine.report import Reporter
-from tlapp.engine.saved import SavedRun
-from tlapp.engine.tables import Item
+from tlapp.engine.runs.saved import SavedRun
 from tlapp.errors import UserError
 
 
@@ -53,7 +53,7 @@ def _moved(run: SavedRun, where: str, reporter: Reporter) -> dict[str, Stream]:
     """The run's streams from another place: its settings repeat its split there."""
     known = {key: value for key, value in run.settings.items() if key in RunOptions.model_fields}
     options = RunOptions(**{**known, "data": where, "target": None, "aux": None})
-    dataset = data.load(options, run.image_size, reporter.progress, run.labelling)
+    dataset = streams.load(options, run.image_size, reporter.progress, run.labelling)
     if dataset.classes != run.labels:
         raise UserError(f"--data {where}: expected the classes {', '.join(run.labels)}. Received: {', '.join(dataset.classes)}")
     return dict(dataset.streams)
@@ -70,7 +70,7 @@ def _recorded(run: SavedRun, names: Sequence[str], calibration: int, reporter: R
         found = reading.read(listed, run.image_size, "fail", reporter.progress)
     except UserError as error:
         raise UserError(f"the run's pictures are needed for the check: {error}; if they have moved, give --data") from error
-    return {name: data.stream(name, each, found.rows, run.labels, run.labelling) for name, each in found.examples.items()}
+    return {name: streams.stream(name, each, found.rows, run.labels, run.labelling) for name, each in found.examples.items()}
 
 
 def _listed(run: SavedRun, names: Sequence[str]) -> dict[str, list[Item]]:

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from tlapp.engine.data.labelling import LABELLINGS
 from tlapp.engine.export import golden
-from tlapp.engine.export.artifact import ask
 from tlapp.engine.export.check import names_wrongly
-from tlapp.engine.labelling import LABELLINGS
-from tlapp.engine.saved import open_model
+from tlapp.engine.export.formats.artifact import ask
+from tlapp.engine.runs.saved import open_model
 from tlapp.errors import UserError
-from tlapp.safety import refuse, saved_model_fault
+from tlapp.untrusted_files import refuse, saved_model_fault
 
 
 def verify(

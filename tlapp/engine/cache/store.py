@@ -1,0 +1,171 @@
+"""The cache folder: rows on disk by key, such as decoded pictures and activations, within a limit of disk space."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tlapp.engine.cache import rowfile
+from tlapp.engine.cache.rowfile import Rows, Writer
+from tlapp.errors import UserError
+
+DEFAULT_LIMIT = "20G"
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+# A writer touches its file every few seconds: one that has been still for so many seconds has lost its process.
+_DEAD_AFTER = 86_400.0
+_DEAD_AFTER_WHEN_CLEARING = 600.0
+_checked: dict[Path, tuple[int, ...]] = {}
+"""Files whose bytes this process has checked, as they were then."""
+
+
+class Entry(NamedTuple):
+    """One entry: its size in bytes, when it was last used (seconds since 1970), and what it holds, in a word."""
+
+    key: str
+    bytes: int
+    used: float
+    what: str
+
+
+def key_of(*facts: Any) -> str:
+    """A key, 32 hexadecimal digits, of facts that JSON can hold."""
+    return hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
+
+
+def folder() -> Path:
+    """Where entries lie: $TLAPP_CACHE, or tlapp's in the platform's folder for caches."""
+    if given := os.environ.get("TLAPP_CACHE"):
+        return Path(given).expanduser()
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "tlapp" / "Cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "tlapp"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tlapp"
+
+
+def limit() -> int:
+    """Bytes that all entries together may take: $TLAPP_CACHE_LIMIT.
+
+    Raises:
+        UserError: it is not a size such as 20G or 500M.
+    """
+    text = os.environ.get("TLAPP_CACHE_LIMIT") or DEFAULT_LIMIT
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?", text.strip(), re.IGNORECASE)
+    if not match:
+        raise UserError(f"TLAPP_CACHE_LIMIT: expected a size such as 20G or 500M. Received: {text}", received=text)
+    return int(float(match[1]) * _UNITS[match[2].upper()])
+
+
+def write(key: str, rows: int, shape: Sequence[int], dtype: Any) -> Writer:
+    """Begin an entry of `rows` rows of `shape`; the least recently used entries go where it needs their room.
+
+    Raises:
+        UserError: it is larger than the limit or than the disk has room for, or the folder cannot be written.
+    """
+    needed = rows * rowfile.row_bytes(shape, np.dtype(dtype))
+    try:
+        folder().mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise rowfile.no_room(error, folder(), needed) from error
+    _sweep(_DEAD_AFTER)
+    _make_room(needed)
+    return Writer(_path(key), rows, shape, dtype)
+
+
+def find(key: str) -> Rows | None:
+    """Open an entry; None where there is none. Every byte is checked the first time, and a damaged entry is removed."""
+    path = _path(key)
+    try:
+        rows = rowfile.open_rows(path, trusted=_checked.get(path) == _stamp(path))
+        if rows is None:
+            path.unlink()
+            return None
+    except OSError:
+        return None
+    with contextlib.suppress(OSError):  # a cache that is read-only still serves
+        os.utime(path)
+        _checked[path] = _stamp(path)
+    return rows
+
+
+def entries() -> list[Entry]:
+    """All entries, the least recently used first."""
+    found = []
+    for path in folder().glob("*.rows"):
+        with contextlib.suppress(OSError), open(path, "rb") as file:  # another process may remove it meanwhile
+            header = rowfile.read_header(file.fileno())
+            what = str(header["extra"].get("what", "rows")) if header else "damaged"
+            status = os.fstat(file.fileno())
+            found.append(Entry(path.stem, status.st_size, status.st_mtime, what))
+    return sorted(found, key=lambda entry: entry.used)
+
+
+def clear() -> int:
+    """Remove every entry and what dead processes left; the bytes freed."""
+    return _sweep(_DEAD_AFTER_WHEN_CLEARING) + sum(_remove(_path(entry.key)) for entry in entries())
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _path(key: str) -> Path:
+    return folder() / f"{key}.rows"
+
+
+def _remove(path: Path) -> int:
+    try:
+        size = path.stat().st_size
+        path.unlink()
+    except OSError:  # already gone, or held open where that forbids it
+        return 0
+    return size
+
+
+def _sweep(age: float) -> int:
+    freed = 0
+    for path in folder().glob("*.tmp"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > age:
+                freed += _remove(path)
+    return freed
+
+
+def _make_room(needed: int) -> None:
+    """Remove entries, the least recently used first, until `needed` bytes fit both the limit and the disk."""
+    kept = entries()
+    idle = [entry for entry in kept if not rowfile.in_use(_path(entry.key))]
+    free, most = shutil.disk_usage(folder()).free, limit()
+    _check_room(needed, free + sum(entry.bytes for entry in idle), most)
+    total = sum(entry.bytes for entry in kept)
+    for entry in idle:
+        if total + needed <= most and needed <= free:
+            return
+        freed = _remove(_path(entry.key))
+        total, free = total - freed, free + freed
+
+
+def _check_room(needed: int, available: int, most: int) -> None:
+    size = rowfile.in_words(needed)
+    if needed > most:
+        raise UserError(
+            f"TLAPP_CACHE_LIMIT: {size} are needed, and the limit is {rowfile.in_words(most)}. "
+            "Raise TLAPP_CACHE_LIMIT, or lower --image-size"
+        )
+    if needed > available:
+        raise UserError(
+            f"cache folder {folder()}: {size} are needed, and the disk has room for {rowfile.in_words(available)}. "
+            "Set TLAPP_CACHE to a folder on another disk, or lower --image-size"
+        )

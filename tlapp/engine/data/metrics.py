@@ -1,0 +1,83 @@
+"""How good outputs are: the metrics of a split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+
+def metrics(probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
+    """The metrics of a split.
+
+    Args:
+        probabilities: (n, classes), rows summing to 1.
+        labels: (n,) int.
+        classes: names, in label order.
+
+    Returns:
+        accuracy, balanced_accuracy (mean recall of the classes that occur), macro_f1 (over the classes that occur or are
+        predicted), loss (mean negative log likelihood), n, and classes: {name: {precision, recall, f1, n}}.
+    """
+    predicted, count = np.argmax(probabilities, axis=1), len(classes)
+    confusion = np.bincount(labels * count + predicted, minlength=count * count).reshape(count, count)
+    right, true, said = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+    recall, precision = right / np.maximum(true, 1), right / np.maximum(said, 1)
+    f1 = 2 * right / np.maximum(true + said, 1)
+    loss = -np.log(np.clip(probabilities[np.arange(len(labels)), labels], 1e-7, 1.0))
+    each = zip(classes, precision, recall, f1, true, strict=True)
+    return {
+        "accuracy": float(right.sum() / len(labels)),
+        "balanced_accuracy": float(recall[true > 0].mean()),
+        "macro_f1": float(f1[true + said > 0].mean()),
+        "loss": float(loss.mean()),
+        "n": len(labels),
+        "classes": {c: {"precision": float(p), "recall": float(r), "f1": float(f), "n": int(n)} for c, p, r, f, n in each},
+    }
+
+
+def set_metrics(probabilities: np.ndarray, hot: np.ndarray, answers: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
+    """The metrics of a split whose pictures are each of any number of classes.
+
+    Args:
+        probabilities: (n, classes), each by itself.
+        hot, answers: what is true and what is answered, (n, classes) bool.
+        classes: names, in label order.
+
+    Returns:
+        As `metrics`, but accuracy counts the pictures whose whole set is right, balanced_accuracy is the mean over the classes
+        that occur of that of having or not having the class, and loss is the binary cross-entropy; and micro_f1, and map, the
+        mean over the classes that occur of `average_precision`.
+    """
+    right, true, said, count = (hot & answers).sum(0), hot.sum(0), answers.sum(0), len(hot)
+    occurs = true > 0
+    recall, precision = right / np.maximum(true, 1), right / np.maximum(said, 1)
+    f1 = 2 * right / np.maximum(true + said, 1)
+    spared = (count - true - said + right) / np.maximum(count - true, 1)
+    balanced = np.where(true < count, (recall + spared) / 2, recall)
+    likely = np.clip(np.where(hot, probabilities, 1 - probabilities), 1e-7, 1.0)
+    each = zip(classes, precision, recall, f1, true, strict=True)
+    return {
+        "accuracy": float((hot == answers).all(1).mean()),
+        "balanced_accuracy": _mean(balanced[occurs]),
+        "macro_f1": _mean(f1[true + said > 0]),
+        "loss": float(-np.log(likely).mean()),
+        "micro_f1": float(2 * right.sum() / max(int((true + said).sum()), 1)),
+        "map": _mean(np.array([average_precision(probabilities[:, i], hot[:, i]) for i in np.flatnonzero(occurs)])),
+        "n": count,
+        "classes": {c: {"precision": float(p), "recall": float(r), "f1": float(f), "n": int(n)} for c, p, r, f, n in each},
+    }
+
+
+def average_precision(scores: np.ndarray, true: np.ndarray) -> float:
+    """The precision at each threshold, (n,) scores, averaged by the recall that it adds; at least one is `true`, (n,) bool."""
+    order = np.argsort(-scores, kind="stable")
+    last = np.flatnonzero(np.diff(scores[order], append=np.nan) != 0)  # of equal scores all are taken together
+    right = np.cumsum(true[order])[last]
+    return float((np.diff(right, prepend=0) * right / (last + 1)).sum() / right[-1])
+
+
+def _mean(values: np.ndarray) -> float:
+    """Of none, 0."""
+    return float(values.mean()) if len(values) else 0.0

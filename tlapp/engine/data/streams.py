@@ -1,0 +1,244 @@
+"""From the options to streams: named sets of pictures, decoded, split and labelled."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import numpy as np
+
+from tlapp.engine.cache.rowfile import Rows
+from tlapp.engine.data import folders, notes, reading, splits
+from tlapp.engine.data.labelling import ONE, Labelling
+from tlapp.engine.data.listing import Listing, check_known, list_sources
+from tlapp.engine.data.reading import Example
+from tlapp.engine.inputs.decode import Report
+from tlapp.engine.options import RunOptions
+from tlapp.errors import UserError
+
+T = TypeVar("T")
+
+AUX = ("aux", "aux_test")
+"""Streams of the second labelled set."""
+
+
+class Pixels(NamedTuple):
+    """Rows of the store in an order of their own."""
+
+    rows: Rows
+    numbers: np.ndarray
+
+    def take(self, indices: Any) -> np.ndarray:
+        """Pictures of those numbers: (n, size, size, 3) uint8."""
+        return self.rows.take(self.numbers[np.asarray(indices, np.int64)])
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A named set of examples.
+
+    Attributes:
+        files: where each picture came from.
+        labels: as `Labelling.numbers` gives them: (n,) int32, or (n, classes) bool; None where unlabelled.
+        digests: of each file's bytes, for the keys of caches.
+        pixels: `take(indices)` gives (n, size, size, 3) uint8, read from disk.
+    """
+
+    name: str
+    files: tuple[str, ...]
+    labels: np.ndarray | None
+    digests: tuple[str, ...]
+    pixels: Pixels
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """All streams of a run: train, val, test and, where given, target, aux and what of it is held out, aux_test.
+
+    `notes` are sentences to show the user.
+    """
+
+    classes: tuple[str, ...]
+    streams: Mapping[str, Stream]
+    notes: tuple[str, ...] = ()
+    aux_classes: tuple[str, ...] = ()
+    labelling: Labelling = ONE
+
+    def classes_of(self, name: str) -> tuple[str, ...]:
+        """The classes of a stream."""
+        return self.aux_classes if name in AUX else self.classes
+
+
+class Row(NamedTuple):
+    """A line of splits.csv."""
+
+    path: str
+    label: str
+    split: str
+
+
+class Loading(Generic[T]):
+    """A load under way in a thread of its own."""
+
+    def __init__(self, work: Callable[[], T]):
+        self._work = work
+        self._value: T | None = None
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="tlapp-load")
+        self._thread.start()
+
+    def result(self) -> T:
+        """Wait for what is being loaded, or raise the error that stopped it."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        return self._value  # type: ignore[return-value]
+
+    def _run(self) -> None:
+        try:
+            self._value = self._work()
+        except BaseException as error:
+            self._error = error
+
+
+def load(options: RunOptions, size: int, report: Report | None = None, labelling: Labelling = ONE) -> Dataset:
+    """List, check, decode and split what the options name; pictures of `size` pixels a side.
+
+    Raises:
+        UserError: a source is missing or not as it should be, or a picture cannot be read; names the flag or the file.
+    """
+    return _load(list_sources(options, labelling), options, size, report or _silent)
+
+
+def start(options: RunOptions, size: int, report: Report | None = None, labelling: Labelling = ONE) -> Loading[Dataset]:
+    """As `load`, but return once the sources are listed and checked, and decode meanwhile."""
+    listing = list_sources(options, labelling)
+    return Loading(lambda: _load(listing, options, size, report or _silent))
+
+
+def load_labelled(
+    flag: str,
+    where: str,
+    classes: Sequence[str],
+    size: int,
+    on_bad: str = "fail",
+    report: Report | None = None,
+    labelling: Labelling = ONE,
+) -> tuple[Stream, tuple[str, ...]]:
+    """One labelled stream, "test", of classes known before, and notes: for judging a finished run.
+
+    Raises:
+        UserError: as `load`; or a class is not among `classes`.
+    """
+    items = folders.one_stream(flag, where, "test", labelling.cells).items
+    check_known(f"{flag} {where}", items, classes, labelling)
+    found = reading.read({"test": items}, size, on_bad, report or _silent)
+    told = (f"left out: {reading.in_words(found.bad)}",) if found.bad else ()
+    return stream("test", found.examples["test"], found.rows, classes, labelling), told
+
+
+def split_rows(dataset: Dataset) -> list[Row]:
+    """Which picture is in which stream; the rows of train, val and test make a CSV for --data that repeats the split."""
+    rows = []
+    for stream in dataset.streams.values():
+        classes, words = dataset.classes_of(stream.name), dataset.labelling.words
+        labels = [""] * len(stream) if stream.labels is None else words(stream.labels, classes)
+        rows += [Row(_absolute(file), label, stream.name) for file, label in zip(stream.files, labels, strict=True)]
+    return rows
+
+
+def _load(listing: Listing, options: RunOptions, size: int, report: Report) -> Dataset:
+    found = reading.read(listing.streams, size, options.on_bad, report)
+    labelling = listing.labelling
+    examples = _split(found.examples, options, labelling)
+    _check_left(examples["train"], listing.classes, f"--data {options.data}", labelling)
+    if options.aux is not None:
+        examples |= _split_aux(examples, options, labelling)
+        _check_left(examples["aux"], listing.aux_classes, f"--aux {options.aux}", labelling)
+    for name, left in examples.items():
+        if not left:
+            raise UserError(f"{name}: none of its pictures can be read", received=name)
+    judged = {name: examples[name] for name in ("train", "val", "test")}
+    told = (*listing.notes, *notes.of(judged, listing.classes, found.bad, labelling))
+    if options.aux is not None and "aux_test" not in examples:
+        told += (f"--aux {options.aux}: not measured, as no class has the {splits.SMALLEST} pictures that splitting takes",)
+    streams: Mapping[str, Stream] = {
+        name: stream(name, examples[name], found.rows, listing.aux_classes if name in AUX else listing.classes, labelling)
+        for name in ("train", "val", "test", "target", *AUX)
+        if name in examples
+    }
+    return Dataset(listing.classes, streams, told, listing.aux_classes, labelling)
+
+
+def _split(examples: dict[str, list[Example]], options: RunOptions, labelling: Labelling) -> dict[str, list[Example]]:
+    pool, whole = examples["pool"], {name: found for name, found in examples.items() if name != "pool"}
+    shares = {"val": options.val_share, "test": options.test_share}
+    shares = {split: share for split, share in shares.items() if split not in whole}
+    items, same = [example.item for example in pool], [example.pixels for example in pool]
+    given = splits.assign(items, same, shares, options.seed, labelling)
+    parts: dict[str, list[Example]] = {split: [] for split in ("train", *shares)}
+    for example, split in zip(pool, given, strict=True):
+        parts[split].append(example)
+    for split in shares:
+        if not parts[split]:
+            what = "groups or pictures" if any(example.item.group for example in pool) else "pictures"
+            raise UserError(
+                f"--data {options.data}: no class has the {splits.SMALLEST} {what} that splitting off {split} takes; "
+                f"add some, or give --{split}",
+                received=options.data,
+            )
+    return {**parts, **whole}
+
+
+def _split_aux(examples: Mapping[str, list[Example]], options: RunOptions, labelling: Labelling) -> dict[str, list[Example]]:
+    """What of the second set trains, and what is held out, if anything.
+
+    A picture that the first set holds too goes the way that it goes there: none trains that is judged by.
+    """
+    judged = {example.pixels for name in ("val", "test") for example in examples[name]}
+    known = judged | {example.pixels for example in examples["train"]}
+    new = [example for example in examples["aux"] if example.pixels not in known]
+    shares = {} if "aux_test" in examples else {"test": options.test_share}
+    items, same = [example.item for example in new], [example.pixels for example in new]
+    chosen = {
+        example.pixels
+        for example, split in zip(new, splits.assign(items, same, shares, options.seed, labelling), strict=True)
+        if split == "test"
+    }
+    parts: dict[str, list[Example]] = {"aux": [], "aux_test": list(examples.get("aux_test", ()))}
+    for example in examples["aux"]:
+        parts["aux_test" if example.pixels in judged | chosen else "aux"].append(example)
+    return {name: found for name, found in parts.items() if found or name == "aux"}
+
+
+def _check_left(train: Sequence[Example], classes: Sequence[str], where: str, labelling: Labelling) -> None:
+    left = {name for example in train for name in labelling.names(example.item.label)}
+    lost = [name for name in classes if name not in left]
+    if lost:
+        raise UserError(f"{where}: no picture left to train on of {folders.in_a_row(lost)}", received=where)
+
+
+def stream(name: str, examples: Sequence[Example], rows: Rows, classes: Sequence[str], labelling: Labelling) -> Stream:
+    """Examples with their labels as numbers."""
+    labels = [example.item.label for example in examples]
+    return Stream(
+        name,
+        tuple(example.item.path for example in examples),
+        None if None in labels else labelling.numbers(labels, classes),
+        tuple(example.file for example in examples),
+        Pixels(rows, np.array([example.row for example in examples], np.int64)),
+    )
+
+
+def _absolute(file: str) -> str:
+    return file if file.startswith(folders.BUILTIN) else os.path.abspath(file)
+
+
+def _silent(what: str, done: int, total: int) -> None:
+    """Report to nobody."""

@@ -1,0 +1,166 @@
+"""A rehearsal on tiny data: does this machine train, save, reload and export, and do the artifacts agree?"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from importlib import metadata as packages
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tlapp.contracts import BackboneProvider
+from tlapp.engine.export import metadata
+from tlapp.engine.export.check import FLOAT_DIFFERENCE
+from tlapp.engine.export.formats import artifact, savedmodel, tflite
+from tlapp.engine.inputs import images
+from tlapp.engine.inputs.digits import digits
+from tlapp.engine.network.deploy import deployed
+from tlapp.engine.runs.saved import open_model
+from tlapp.errors import UserError
+from tlapp.tensorflow_import import quiet_tensorflow
+
+SIZE, COUNT = 32, 64
+NEEDED = ("tlapp", "tensorflow", "keras", "keras-cv", "tensorflow-hub", "scikit-learn", "pillow", "ai-edge-litert", "flatbuffers")
+EXTRAS = {"--format onnx": ("tf2onnx", "onnxruntime"), "keras-hub": ("keras_hub",)}
+
+
+class Step(NamedTuple):
+    """A step of the rehearsal; `fault` is "" where it went well."""
+
+    name: str
+    fault: str
+    seconds: float
+
+
+class Candidate(NamedTuple):
+    """A backbone that is to convert as well: its provider, its name there, and its weights as of --backbone-weights."""
+
+    provider: BackboneProvider
+    name: str
+    weights: str | None
+
+    def converts(self) -> str:
+        """Convert it with a head of two classes."""
+        import keras
+
+        backbone = self.provider.load(self.name, weights=self.weights)
+        model = deployed(backbone.graph, keras.layers.Dense(2), "softmax")
+        tflite.convert(model, "none", None)
+        return ""
+
+
+def installed() -> dict[str, str]:
+    """Versions, devices, and which extras are there."""
+    quiet_tensorflow()
+    import tensorflow as tf
+
+    found = {"python": platform.python_version(), **{name: _version(name) for name in NEEDED}}
+    found["cores"] = str(os.cpu_count())
+    found["devices"] = ", ".join(device.device_type for device in tf.config.list_physical_devices())
+    for name, modules in EXTRAS.items():
+        missing = [module for module in modules if importlib.util.find_spec(module) is None]
+        found[name] = f"no: {' and '.join(missing)} not installed" if missing else "yes"
+    return found
+
+
+def rehearse(candidate: Candidate | None = None) -> Iterator[Step]:
+    """The steps as they end; after a step that fails, those that need it are left out."""
+    quiet_tensorflow()
+    if candidate:
+        yield _timed(f"{candidate.name} to TFLite", candidate.converts)
+    with tempfile.TemporaryDirectory() as folder:
+        stage = Stage(Path(folder))
+        for name, act in stage.acts().items():
+            step = _timed(name, act)
+            yield step
+            if step.fault and name in ("train two steps", "save and reload"):
+                return
+
+
+def _timed(name: str, act: Callable[[], str]) -> Step:
+    began = time.perf_counter()
+    try:
+        fault = act()
+    except Exception as error:  # whatever is wrong with this machine is the finding
+        fault = str(error).splitlines()[0] if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+    return Step(name, fault, time.perf_counter() - began)
+
+
+class Stage:
+    """A tiny network on scikit-learn's digits, and what was made of it so far."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        pictures, labels = digits()
+        self.pictures = np.stack([images.from_array(picture, SIZE) for picture in pictures[:COUNT]])
+        self.labels = np.asarray(labels[:COUNT])
+        self.classes = tuple(map(str, range(10)))
+        (folder / metadata.LABELS).write_bytes(metadata.lines(self.classes))
+        self.expected = np.zeros((COUNT, 10), np.float32)
+        self.model: Any = None
+
+    def acts(self) -> dict[str, Callable[[], str]]:
+        """Name -> a step, which returns what is wrong."""
+        return {
+            "train two steps": self.train,
+            "save and reload": self.reload,
+            "SavedModel": lambda: self.parity("savedmodel", savedmodel.write(self.model, self.classes, self.folder)),
+            "TFLite": lambda: self.lite("none", FLOAT_DIFFERENCE),
+            "TFLite int8": lambda: self.lite("int8", 0.2),
+        }
+
+    def train(self) -> str:
+        """Two steps of gradient descent on all the pictures."""
+        import keras
+
+        image = keras.Input((SIZE, SIZE, 3))
+        x = keras.layers.Rescaling(1 / 128, -1)(image)
+        x = keras.layers.Conv2D(8, 3, strides=2, activation="relu")(x)
+        x = keras.layers.BatchNormalization()(keras.layers.DepthwiseConv2D(3, activation="relu")(x))
+        graph = keras.Model(image, keras.layers.GlobalAveragePooling2D()(x))
+        head = keras.layers.Dense(10)
+        model = keras.Model(image, head(graph.outputs[0]))
+        model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
+        losses = [float(model.train_on_batch(self.pictures.astype(np.float32), self.labels)) for _ in range(2)]
+        self.model = deployed(graph, head, "softmax")
+        self.expected = self.predict()
+        return "" if np.isfinite(losses).all() else f"the losses are {losses}"
+
+    def reload(self) -> str:
+        """Write the model and read it back."""
+        self.model.save(self.folder / "model.keras")
+        self.model = open_model(self.folder / "model.keras")
+        return self.compared(self.predict(), FLOAT_DIFFERENCE)
+
+    def lite(self, quantize: str, allowed: float) -> str:
+        """Convert, add the metadata, and run."""
+        facts = metadata.Facts("rehearsal", "", "1", "", "", self.classes)
+        content = tflite.convert(self.model, quantize, self.pictures)
+        (self.folder / tflite.FILE).write_bytes(metadata.add(content, facts))
+        return self.parity("tflite", tflite.FILE, allowed)
+
+    def parity(self, kind: str, name: str, allowed: float = FLOAT_DIFFERENCE) -> str:
+        """Run an artifact on the same pictures."""
+        return self.compared(artifact.ask(kind, self.folder / name, self.pictures).probabilities, allowed)
+
+    def predict(self) -> np.ndarray:
+        """What the Keras model says."""
+        return np.asarray(self.model.predict_on_batch(self.pictures.astype(np.float32)))
+
+    def compared(self, found: np.ndarray, allowed: float) -> str:
+        """What is wrong with these probabilities."""
+        largest = float(np.abs(found - self.expected).max())
+        return "" if largest <= allowed else f"its probabilities differ from Keras's by up to {largest:.4f}"
+
+
+def _version(name: str) -> str:
+    try:
+        return packages.version(name)
+    except packages.PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,1 @@
+"""Smaller numbers in TFLite files."""

@@ -1,0 +1,1 @@
+"""The graph: cut, folded, run, deployed."""

@@ -1,0 +1,87 @@
+"""The frozen front of a network as one compiled function of pictures."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tlapp.contracts.graph import Step, needed, replay, steps
+from tlapp.engine.network.fold import fold
+from tlapp.engine.network.net import infer
+
+BATCH = 32
+"""Pictures a call: always so many, so that a picture's activations do not depend on its neighbours or their number."""
+
+
+class Front:
+    """Pictures in, activations at one or several boundaries out. Constants are folded; frozen means inference mode.
+
+    Args:
+        graph: functional model.
+        boundaries: symbolic tensors of it, flat.
+    """
+
+    def __init__(self, graph: Any, boundaries: Sequence[Any]):
+        import tensorflow as tf
+        from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+        todo = needed(steps(graph), boundaries)
+        call = fold(todo, boundaries, lambda norm: True, infer)
+        source = graph.inputs[0]
+
+        @tf.function(input_signature=[tf.TensorSpec((BATCH, *source.shape[1:]), tf.float32)])
+        def forward(pictures: Any) -> Any:
+            values = replay(todo, {id(source): pictures}, call)
+            return [tf.identity(values[id(tensor)]) for tensor in boundaries]
+
+        self._forward = convert_variables_to_constants_v2(forward.get_concrete_function())
+
+    def __call__(self, pictures: np.ndarray) -> list[np.ndarray]:
+        """Activations at each boundary of (n, size, size, 3) pictures, 0 to 255."""
+        import tensorflow as tf
+
+        blocks = []
+        for start in range(0, len(pictures), BATCH):
+            block = pictures[start : start + BATCH]
+            count = len(block)
+            if count < BATCH:
+                block = np.concatenate([block, np.zeros((BATCH - count, *block.shape[1:]), block.dtype)])
+            outputs = self._forward(tf.cast(tf.constant(block), tf.float32))
+            blocks.append([output.numpy()[:count] for output in outputs])
+        return [np.concatenate(parts) if len(parts) > 1 else parts[0] for parts in zip(*blocks, strict=True)]
+
+
+def digest(graph: Any, boundary: Any) -> str:
+    """What a boundary's activations depend on besides the pictures: the operations, their settings and their weights."""
+    names = {id(graph.inputs[0]): 0}
+    state = hashlib.blake2b(digest_size=16)
+    for step in needed(steps(graph), [boundary]):
+        state.update(f"{type(step.operation).__name__} {_settings(step.operation)} {_arguments(step, names)}".encode())
+        for tensor in step.outputs:
+            names[id(tensor)] = len(names)
+        for variable in getattr(step.operation, "weights", ()):
+            state.update(np.ascontiguousarray(variable.numpy()).tobytes())
+    state.update(f"{names[id(boundary)]} {boundary.shape}".encode())
+    return state.hexdigest()
+
+
+def _settings(operation: Any) -> list[tuple[str, str]]:
+    import keras
+
+    # Operations such as x / 128 have no settings but their arguments.
+    config = operation.get_config() if isinstance(operation, keras.Layer) else {}
+    return sorted((key, repr(value)) for key, value in config.items() if key != "name")
+
+
+def _arguments(step: Step, names: dict[int, int]) -> str:
+    import keras
+
+    def word(value: Any) -> str:
+        if id(value) in names:
+            return f"tensor {names[id(value)]}"
+        return value.tobytes().hex() if isinstance(value, np.ndarray) else repr(value)
+
+    return repr(keras.tree.map_structure(word, (step.arguments.args, step.arguments.kwargs)))

@@ -1,0 +1,140 @@
+"""The living net of a phase: what its loss may touch, and what its optimizers move."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from tlapp.contracts import Batch, Fit, Head, Phase, Statistics
+from tlapp.contracts.graph import Step, replay
+from tlapp.engine.network.cut import Cut, rate
+from tlapp.engine.network.fold import fold
+
+
+def takes_training(kind: type) -> bool:
+    """Whether a layer class's call has a `training` argument."""
+    call = getattr(kind, "call", None)
+    return call is not None and "training" in inspect.signature(call).parameters
+
+
+def is_batch_norm(operation: Any) -> bool:
+    """Whether an operation normalises by statistics of the batch."""
+    import keras
+
+    return isinstance(operation, keras.layers.BatchNormalization)
+
+
+def infer(step: Step, values: dict[int, Any]) -> list[Any]:
+    """Run a step in inference mode, whatever its arguments say."""
+    return step.call(values, **({"training": False} if takes_training(type(step.operation)) else {}))
+
+
+class PhaseNet:
+    """The rest of the network, the head and the parts of one phase; implements `contracts.Net`.
+
+    Args:
+        cut: the graph, cut for this phase.
+        phase: what trains, and how.
+        stage_of: layer name -> stage name.
+        head: the options object whose loss is used.
+        layer: the head's built layer.
+        parts: name -> layer.
+    """
+
+    def __init__(self, cut: Cut, phase: Phase, stage_of: Mapping[str, str], head: Head, layer: Any, parts: Mapping[str, Any]):
+        import keras
+
+        self.cut, self.layer, self.parts = cut, layer, parts
+        self.phase: Any = phase
+        self._stage_of, self._head = stage_of, head
+        self._norms = phase.batch_norm if isinstance(phase, Fit) else "update" if isinstance(phase, Statistics) else "frozen"
+        self._only = phase.only if isinstance(phase, Fit) else None
+        self._train = fold(cut.rest, [cut.output], lambda norm: not self._in_training(norm), self._call)
+        self._infer = fold(cut.rest, [cut.output], lambda norm: True, infer)
+        self.progress: Any = keras.ops.convert_to_tensor(0.0)
+
+    def learns(self, operation: Any) -> bool:
+        """Whether an operation's variables train: its stage lives and, being a batch norm, it is not to stay as it is."""
+        live = rate(operation, self.phase.rates, self._stage_of) > 0
+        if isinstance(self.phase, Statistics):
+            return live and is_batch_norm(operation)
+        return live and (self._norms != "frozen" or not is_batch_norm(operation))
+
+    def _in_training(self, operation: Any) -> bool:
+        """Whether an operation is in training mode: it learns and, being a batch norm, moves its statistics too."""
+        return self.learns(operation) and (self._norms == "update" or not is_batch_norm(operation))
+
+    def _chosen(self, operation: Any) -> list[Any]:
+        """The variables of an operation that train."""
+        if self._only is None or operation.name not in self._stage_of:
+            return operation.trainable_variables
+        return [variable for variable in operation.trainable_variables if self._only(variable.path)]
+
+    def _call(self, step: Step, values: dict[int, Any]) -> list[Any]:
+        if not takes_training(type(step.operation)):
+            return [*step.call(values)]
+        return step.call(values, training=self._in_training(step.operation))
+
+    def _features(self, x: Any, call: Any) -> Any:
+        import keras
+
+        tensors = x if isinstance(x, (tuple, list)) else (x,)
+        values = {id(s): keras.ops.cast(t, "float32") for s, t in zip(self.cut.boundary, tensors, strict=True)}
+        return replay(self.cut.rest, values, call)[id(self.cut.output)]
+
+    def features(self, x: Any) -> Any:
+        return self._features(x, self._train)
+
+    def head(self, features: Any) -> Any:
+        return self.layer(features, training=True)
+
+    def part(self, name: str) -> Any:
+        return self.parts[name]
+
+    def task_loss(self, batch: Batch, outputs: Any = None) -> Any:
+        import keras
+
+        losses = self._head.loss(batch.y, self.head(self.features(batch.x)) if outputs is None else outputs)
+        return keras.ops.mean(losses * batch.weight)
+
+    def describe(self, x: Any) -> Any:
+        """Features (batch, size) in inference mode."""
+        return self._features(x, self._infer)
+
+    def predict(self, x: Any) -> Any:
+        """Outputs (batch, classes) in inference mode."""
+        return self.layer(self.describe(x), training=False)
+
+    def trainable(self) -> dict[float, list[Any]]:
+        """Rate -> the variables that learn at it; everything else is frozen."""
+        groups: dict[float, list[Any]] = {}
+        for operation in self._living():
+            known = groups.setdefault(rate(operation, self.phase.rates, self._stage_of), [])
+            known += [v for v in self._chosen(operation) if not any(v is other for other in known)]
+        known = groups.setdefault(1.0, [])
+        for layer in (self.layer, *self.parts.values()):
+            known += layer.trainable_variables
+        return groups
+
+    def state(self) -> list[Any]:
+        """Every variable that training may change, random states excepted."""
+        found = {id(v): v for layer in (*self._living(), self.layer, *self.parts.values()) for v in layer.weights}
+        return list(found.values())
+
+    def variables(self) -> list[Any]:
+        """As `state`, and the random states of every layer that runs in training mode."""
+        layers = [s.operation for s in self.cut.rest if hasattr(s.operation, "variables") and self.learns(s.operation)]
+        found = {id(v): v for layer in (*layers, self.layer, *self.parts.values()) for v in layer.variables}
+        return list(found.values())
+
+    def random(self) -> list[Any]:
+        """The random states of the backbone's layers that run in training mode."""
+        held = {id(v) for v in self.state()}
+        layers = [s.operation for s in self.cut.rest if hasattr(s.operation, "variables") and self.learns(s.operation)]
+        return list({id(v): v for layer in layers for v in layer.variables if id(v) not in held}.values())
+
+    def _living(self) -> list[Any]:
+        """The layers of the rest that are in training mode."""
+        found = {id(s.operation): s.operation for s in self.cut.rest if getattr(s.operation, "weights", ())}
+        return [operation for operation in found.values() if self.learns(operation)]

@@ -1,0 +1,49 @@
+"""Run a net over a source of activations, block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tlapp.engine.network.activations import Source
+from tlapp.engine.network.net import PhaseNet
+
+
+def describer(net: PhaseNet, activation: str) -> Callable[[Source, int], tuple[np.ndarray, ...]]:
+    """(source, rows) -> features (rows, size) and probabilities (rows, classes) of the net as it then stands."""
+    import keras
+    import tensorflow as tf
+
+    final = getattr(keras.activations, activation)
+
+    def forward(x: Any) -> Any:
+        features = net.describe(x)
+        return features, final(net.layer(features, training=False))
+
+    return _over_blocks(tf.function(forward, reduce_retracing=True, jit_compile=False))
+
+
+def predictor(net: PhaseNet, activation: str) -> Callable[[Source, int], np.ndarray]:
+    """(source, rows) -> probabilities (rows, classes) of the net as it then stands."""
+    import keras
+    import tensorflow as tf
+
+    final = getattr(keras.activations, activation)
+    forward = _over_blocks(tf.function(lambda x: (final(net.predict(x)),), reduce_retracing=True, jit_compile=False))
+    return lambda source, count: forward(source, count)[0]
+
+
+def _over_blocks(forward: Callable[..., Any]) -> Callable[[Source, int], tuple[np.ndarray, ...]]:
+    """A function of (source, rows) that runs `forward` block by block."""
+    import tensorflow as tf
+
+    def run(source: Source, count: int) -> tuple[np.ndarray, ...]:
+        found = []
+        for start in range(0, count, 64):
+            block = source.take(np.arange(start, min(start + 64, count)), 0)
+            found.append([output.numpy() for output in forward(tuple(map(tf.constant, block)))])
+        return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
+
+    return run

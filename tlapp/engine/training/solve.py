@@ -1,0 +1,30 @@
+"""Find a head in closed form on features."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tlapp.contracts import Solve
+from tlapp.engine.network.activations import Source, Views
+from tlapp.errors import PluginError
+
+
+def solve(phase: Solve, source: Source, labels: np.ndarray, classes: int) -> Any:
+    """The head's layer, built by the phase's solver on the features of every row, and of each stored view.
+
+    Raises:
+        PluginError: the solver returned no built Keras layer, or one of another size.
+    """
+    import keras
+
+    rows, views = np.arange(len(labels)), len(source.views) if isinstance(source, Views) else 1
+    features = np.concatenate([source.take(rows, view)[0] for view in range(views)])
+    layer = phase.solver(features, np.tile(labels, views), classes)
+    if not isinstance(layer, keras.Layer):
+        raise PluginError(f"phase {phase.name}: a solver must return a built Keras layer. Received: {layer!r}")
+    shape = tuple(layer(keras.ops.convert_to_tensor(features[:2])).shape)
+    if shape != (2, classes):
+        raise PluginError(f"phase {phase.name}: the solver's layer must give (batch, {classes}). Received: {shape}")
+    return layer

@@ -1,0 +1,73 @@
+"""Choose the augmentation that makes pictures look like the target's, to the network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tlapp.contracts import Augment, Phase
+from tlapp.engine.data.streams import Stream
+from tlapp.engine.network.activations import Augmented, Pixels
+from tlapp.engine.network.front import Front
+
+SAMPLE = 96
+"""Pictures of each side that are compared."""
+
+
+def restyled(phase: Phase) -> str:
+    """The stream of a phase whose pictures are to look like the target's: the first that is not the target itself."""
+    return next((name for name in phase.streams if name != "target"), phase.streams[0])
+
+
+class Styles:
+    """How near to the target the augmentations bring pictures that phases may choose among; equal ones are measured once.
+
+    Args:
+        graph: functional model, pictures to features.
+        streams: by name, "target" among them.
+    """
+
+    def __init__(self, graph: Any, streams: Mapping[str, Stream]):
+        self._graph, self._streams = graph, streams
+        self._known: dict[tuple[str, ...], list[float]] = {}
+
+    def distances(self, phase: Phase) -> list[float]:
+        """Of the pictures as they are, then by each augmentation that the phase has to choose from."""
+        name = restyled(phase)
+        key = (name, *(augment.name for augment in phase.augments))
+        if key not in self._known:
+            ways = (Augment(same), *phase.augments)
+            self._known[key] = distances(ways, self._graph, self._streams[name], self._streams["target"])
+        return self._known[key]
+
+
+def same(pictures: Any, seed: int) -> Any:
+    """Pictures as they are, as an augmentation."""
+    return pictures
+
+
+def distances(augments: Sequence[Augment], graph: Any, source: Stream, target: Stream) -> list[float]:
+    """How far the source's pictures, augmented, lie from the target's as `graph` sees them, by `distance`."""
+    front = Front(graph, graph.outputs)
+    ours, theirs = (Pixels(stream.pixels.rows, _some(stream.pixels.numbers)) for stream in (source, target))
+    wanted = front(theirs.take(np.arange(len(theirs.rows)), 0)[0])[0]
+    rows = np.arange(len(ours.rows))
+    found = []
+    for augment in augments:
+        changed = Augmented(ours, augment, 0, theirs if augment.reference else None)
+        found.append(distance(front(changed.take(rows, 0)[0])[0], wanted))
+    return found
+
+
+def distance(a: np.ndarray, b: np.ndarray) -> float:
+    """Fréchet distance of two sets of features (n, size), (m, size), each taken as normal and uncorrelated.
+
+    |mean a - mean b|^2 + |std a - std b|^2 (Dowson & Landau 1982).
+    """
+    return float(np.square(a.mean(axis=0) - b.mean(axis=0)).sum() + np.square(a.std(axis=0) - b.std(axis=0)).sum())
+
+
+def _some(rows: np.ndarray) -> np.ndarray:
+    return np.random.default_rng(0).permutation(rows)[:SAMPLE]
