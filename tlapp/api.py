@@ -46,8 +46,18 @@ def load(run: str | Path, *, trust: bool = False) -> Any:
     """
     from tlapp.engine.runs.saved import SavedRun
 
-    saved = SavedRun(run, lambda: layers(saved.settings["backbone"]), trust)
+    saved = SavedRun(run, lambda: layers(saved.settings["backbone"]), trust, lambda: facts(saved.settings))
     return saved
+
+
+def facts(settings: Mapping[str, Any]) -> Any:
+    """What the provider of a run's backbone says of its input before it is loaded.
+
+    Raises:
+        UserError: nothing provides the backbone.
+    """
+    provider, name = registry.backbone(settings["backbone"])
+    return provider.input(name, image_size=settings.get("image_size"))
 
 
 def layers(backbone: str) -> Mapping[str, type]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
+from tlapp.contracts.input import ImageInput, Input
 from tlapp.errors import UserError
 
 Rates = Mapping[str, float]
@@ -22,19 +23,12 @@ class Stage(NamedTuple):
     layers: tuple[str, ...] = ()
 
 
-class ImageInput(NamedTuple):
-    """Square RGB pictures of `size` pixels a side, values 0 to 255."""
-
-    size: int
-    channels: int = 3
-
-
 @dataclass(frozen=True)
 class Backbone:
     """Facts about a backbone: all that `Strategy.plan` gets to see, never a live model."""
 
     name: str
-    input: ImageInput
+    input: ImageInput | Input
     stages: tuple[Stage, ...]
 
     def frozen(self) -> Rates:
@@ -64,7 +58,8 @@ class LoadedBackbone:
 
     Attributes:
         facts: its name, input and stages.
-        graph: a flat functional `keras.Model`: (batch, size, size, 3) raw RGB 0-255 -> (batch, features).
+        graph: a flat functional `keras.Model` from the input's tensors, such as (batch, size, size, 3) raw RGB 0-255, to
+            (batch, features).
         stage_of: layer name -> stage name, for every layer of the graph that has weights.
         licence: of the weights, and of the data that they were trained on, in words; "" where unknown.
         weights: where the weights came from, in words ("ImageNet, from ...", "random", a file's name).
@@ -109,6 +104,11 @@ class BackboneProvider(ABC):
         With it, pictures are read while Keras is imported.
         """
         return None
+
+    def input(self, name: str, *, image_size: int | None = None) -> ImageInput | Input | None:
+        """The `input` that the facts of `load` will state, where that is known without importing Keras; else None."""
+        size = image_size or self.native_size(name)
+        return None if size is None else ImageInput(size)
 
     def custom_layers(self) -> Mapping[str, type]:
         """Layer classes of the provider's own that a saved model needs, by name; may import Keras."""

@@ -35,20 +35,21 @@ class PhaseOutline(NamedTuple):
 
 
 class Outline(NamedTuple):
-    """The whole run; `labelling` is "one" or "many", the labels of a picture."""
+    """The whole run; `labelling` is "one" or "many", the labels of an example; `input` the kind of input, such as "image"."""
 
     strategy: str
     backbone: str
     weights: str
     licence: str
     head: str
-    image_size: int
+    image_size: int | None
     classes: tuple[str, ...]
     images: dict[str, int]
     stages: int
     params: int
     phases: tuple[PhaseOutline, ...]
     labelling: str = "one"
+    input: str = "image"
 
     def to_json(self) -> dict[str, Any]:
         """As plan.json holds it."""
@@ -74,7 +75,7 @@ def phase_outline(phase: Phase, cut: Cut, params: dict[str, int], remembered: Re
     kept = copies > 0 and remembered.fits(cut, copies)
     shapes = () if cut.at_input else tuple(tuple(int(side or 0) for side in t.shape[1:]) for t in cut.boundary)
     stages = {name: rate for name, rate in phase.rates.items() if rate > 0}
-    size = sum(row_bytes(shape) for shape in shapes) * len(remembered.pixels) * copies
+    size = sum(row_bytes(tensor) for tensor in cut.boundary) * remembered.count * copies
     return PhaseOutline(
         phase.name,
         type(phase).__name__.lower(),

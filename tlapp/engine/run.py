@@ -16,6 +16,7 @@ from tlapp.engine.check import check_deploys, check_graft, check_labelling, make
 from tlapp.engine.data import streams
 from tlapp.engine.data.labelling import LABELLINGS
 from tlapp.engine.export.preflight import check_converts
+from tlapp.engine.inputs import reader
 from tlapp.engine.inputs.augment import candidates
 from tlapp.engine.job import Job
 from tlapp.engine.network.activations import Remembered
@@ -83,20 +84,26 @@ class Run:
     carrier: type[Phases] = Phases
 
     def load(self) -> None:
-        """Read the pictures while TensorFlow and the backbone load."""
+        """Read the examples while TensorFlow and the backbone load."""
         options, self.labelling = self.job.options, LABELLINGS[self.job.head.labels]
         self.record = Record(options.run, options.plugin, self.resume)
         reading = None
-        size = options.image_size or self.job.provider.native_size(self.job.backbone)
-        if size is not None:
-            reading = streams.start(options, size, self.reporter.progress, self.labelling)
+        expected = self.job.provider.input(self.job.backbone, image_size=options.image_size)
+        if expected is not None:
+            reading = streams.start(options, reader(expected, options), self.reporter.progress, self.labelling)
         quiet_tensorflow()
         import keras
 
         keras.utils.set_random_seed(options.seed)
         self.backbone = self.job.provider.load(self.job.backbone, image_size=options.image_size, weights=options.backbone_weights)
         began = time.perf_counter()
-        reading = reading or streams.start(options, self.backbone.facts.input.size, self.reporter.progress, self.labelling)
+        examples = reader(self.backbone.facts.input, options)
+        if expected is not None and reader(expected, options) != examples:
+            raise PluginError(
+                f"--backbone {options.backbone}: its provider says before it loads that the input is {expected}; "
+                f"the loaded backbone's is {self.backbone.facts.input}"
+            )
+        reading = reading or streams.start(options, examples, self.reporter.progress, self.labelling)
         self.dataset = reading.result()
         self.waited = time.perf_counter() - began
         for note in self.dataset.notes:
@@ -120,8 +127,8 @@ class Run:
         """Ask the strategy, cut the network and tell the outline."""
         self.ask()
         options, graph = self.job.options, self.graph
-        pixels = self.dataset.streams["train"].pixels.rows
-        remembered = Remembered(graph, pixels, pixels.path.stem, options.seed, options.cache, self.reporter.progress)
+        tables = self.dataset.streams["train"].examples.tables
+        remembered = Remembered(graph, tables, tables[0].path.stem, options.seed, options.cache, self.reporter.progress)
         layer = self.job.head.build(graph.outputs[0], self.task)
         layer(graph.outputs[0])
         styles = Styles(graph, self.dataset.streams)
@@ -204,12 +211,12 @@ class Run:
         return Outline(
             options.plugin, facts.name, self.backbone.weights, self.backbone.licence,
             "solved" if self._solves_only() else options.head,
-            facts.input.size, self.task.classes, dict(self.task.streams), len(facts.stages), sum(params.values()),
+            self.dataset.input.key().get("size"), self.task.classes, dict(self.task.streams), len(facts.stages), sum(params.values()),
             tuple(
                 phase_outline(phase, where, learning(phase, self.backbone, params), self.work.streams.remembered)
                 for phase, where in zip(self.work.phases, self.work.cuts, strict=True)
             ),
-            self.labelling.kind,
+            self.labelling.kind, self.dataset.input.kind,
         )  # fmt: skip
 
 

@@ -66,7 +66,8 @@ class Phases:
 
     def model(self) -> Any:
         """The deployed model as it stands."""
-        return deployed(self.graph, self.layer, self.job.head.activation)
+        names = [tensor.name for tensor in self.streams.dataset.input.tensors]
+        return deployed(self.graph, self.layer, self.job.head.activation, names)
 
     def last(self, layer: Any = None) -> tuple[PhaseNet, Cut]:
         """The net of the last phase, with another layer for its head where one is given, and its cut."""

@@ -74,12 +74,12 @@ class Streams:
         stream = self.dataset.streams.get(name)
         if stream is None or stream.labels is None:
             return None
-        source = self.remembered.source(where, stream.pixels.numbers)
+        source = self.remembered.source(where, stream.examples.numbers)
         found = predictor(net, self.head.activation)(source, len(stream))
         return self.dataset.labelling.metrics(found, stream.labels, self.dataset.classes_of(name))
 
     def _rows(self, name: str | None) -> Any:
-        return None if name is None else self.dataset.streams[name].pixels.numbers
+        return None if name is None else self.dataset.streams[name].examples.numbers
 
     def _watch(self, net: PhaseNet, where: Cut) -> Callable[[float], Look]:
         source, count = self.remembered.source(where, self._rows("target")), len(self.dataset.streams["target"])
@@ -90,7 +90,7 @@ class Streams:
         stream = self.dataset.streams.get("val")
         if stream is None or stream.labels is None:
             return dict
-        source, labels = self.remembered.source(where, stream.pixels.numbers), stream.labels
+        source, labels = self.remembered.source(where, stream.examples.numbers), stream.labels
         predict = predictor(net, self.head.activation)
 
         def validate() -> Mapping[str, float]:
