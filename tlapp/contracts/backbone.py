@@ -105,10 +105,13 @@ class BackboneProvider(ABC):
         """
         return None
 
-    def input(self, name: str, *, image_size: int | None = None) -> ImageInput | Input | None:
-        """The `input` that the facts of `load` will state, where that is known without importing Keras; else None."""
-        size = image_size or self.native_size(name)
-        return None if size is None else ImageInput(size)
+    def facts(self, name: str, image_size: int | None = None) -> Backbone | None:
+        """The facts of a backbone, where they can be told without importing Keras; else None.
+
+        With them, options that do not fit the backbone are refused before anything is loaded or read. A provider whose
+        `input` is one of its own gives them, so that a finished run can be opened without loading the backbone.
+        """
+        return None
 
     def custom_layers(self) -> Mapping[str, type]:
         """Layer classes of the provider's own that a saved model needs, by name; may import Keras."""

@@ -31,8 +31,11 @@ class ImageInput(NamedTuple):
 
     size: int
     channels: int = 3
-    kind = "image"
-    """Which of the engine's readers makes arrays of the files."""
+
+    @property
+    def kind(self) -> str:
+        """Which of the engine's readers makes arrays of the files."""
+        return "image"
 
     @property
     def words(self) -> str:

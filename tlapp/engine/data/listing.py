@@ -24,6 +24,7 @@ class Listing:
     aux_classes: tuple[str, ...]
     notes: tuple[str, ...]
     labelling: Labelling
+    input: Input
 
 
 def list_sources(options: RunOptions, examples: Input, labelling: Labelling = ONE) -> Listing:
@@ -34,33 +35,35 @@ def list_sources(options: RunOptions, examples: Input, labelling: Labelling = ON
     """
     source = folders.labelled("--data", options.data, examples, labelling.cells)
     streams = {"pool": [item for item in source.items if item.split in (None, "train")]}
-    told = list(source.notes)
+    sentences = list(source.notes)
     classes = _classes("--data", options.data, streams["pool"], labelling)
     for split, where in (("val", options.val), ("test", options.test)):
         own = [item for item in source.items if item.split == split]
         if where is not None:
             streams[split] = folders.one_stream(f"--{split}", where, split, examples, labelling.cells).items
-            told += [f"--data {options.data}: its {split} {examples.noun}s are not used, as --{split} is given"] if own else []
+            sentences += (
+                [f"--data {options.data}: its {split} {examples.noun}s are not used, as --{split} is given"] if own else []
+            )
         elif own:
             streams[split] = own
         if split in streams:
-            told_as = f"--{split} {where}" if where else f"--data {options.data}, {split}"
-            check_known(told_as, streams[split], classes, labelling)
+            source_words = f"--{split} {where}" if where else f"--data {options.data}, {split}"
+            check_known(source_words, streams[split], classes, labelling)
     _check_shares(options, streams)
     if options.target is not None:
         streams["target"] = _target(options.target, classes, examples, labelling)
     aux_classes: tuple[str, ...] = ()
     if options.aux is not None:
         second = folders.labelled("--aux", options.aux, examples, labelling.cells)
-        told += second.notes
+        sentences += second.notes
         if any(item.split == "val" for item in second.items):
-            told.append(f"--aux {options.aux}: its val {examples.noun}s are not used")
+            sentences.append(f"--aux {options.aux}: its val {examples.noun}s are not used")
         streams["aux"] = [item for item in second.items if item.split in (None, "train")]
         aux_classes = _classes("--aux", options.aux, streams["aux"], labelling)
         if held := [item for item in second.items if item.split == "test"]:
             streams["aux_test"] = held
             check_known(f"--aux {options.aux}, test", held, aux_classes, labelling)
-    return Listing(streams, classes, aux_classes, tuple(told), labelling)
+    return Listing(streams, classes, aux_classes, tuple(sentences), labelling, examples)
 
 
 def _classes(flag: str, where: str, items: Sequence[Item], labelling: Labelling) -> tuple[str, ...]:

@@ -75,11 +75,15 @@ class Row(NamedTuple):
     split: str
 
 
+class Cancelled(Exception):
+    """A load was told to stop."""
+
+
 class Loading(Generic[T]):
     """A load under way in a thread of its own."""
 
-    def __init__(self, work: Callable[[], T]):
-        self._work = work
+    def __init__(self, work: Callable[[Report], T], report: Report):
+        self._work, self._report, self._cancelled = work, report, False
         self._value: T | None = None
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="tlapp-load")
@@ -92,9 +96,19 @@ class Loading(Generic[T]):
             raise self._error
         return self._value  # type: ignore[return-value]
 
+    def cancel(self) -> None:
+        """Stop the load, and wait until it has stopped."""
+        self._cancelled = True
+        self._thread.join()
+
+    def _progress(self, task: str, done: int, total: int) -> None:
+        if self._cancelled:
+            raise Cancelled
+        self._report(task, done, total)
+
     def _run(self) -> None:
         try:
-            self._value = self._work()
+            self._value = self._work(self._progress)
         except BaseException as error:
             self._error = error
 
@@ -105,13 +119,23 @@ def load(options: RunOptions, examples: Input, report: Report | None = None, lab
     Raises:
         UserError: a source is missing or not as it should be, or an example cannot be read; names the flag or the file.
     """
-    return _load(list_sources(options, examples, labelling), options, examples, report or _silent)
+    return _load(list_sources(options, examples, labelling), options, report or _silent)
 
 
-def start(options: RunOptions, examples: Input, report: Report | None = None, labelling: Labelling = ONE) -> Loading[Dataset]:
-    """As `load`, but return once the sources are listed and checked, and read them meanwhile."""
-    listing = list_sources(options, examples, labelling)
-    return Loading(lambda: _load(listing, options, examples, report or _silent))
+def start(listing: Listing, options: RunOptions, report: Report | None = None) -> Loading[Dataset]:
+    """Read and split what was listed, in a thread of its own."""
+    return Loading(lambda progress: _load(listing, options, progress), report or _silent)
+
+
+def expected_counts(listing: Listing, options: RunOptions) -> dict[str, int]:
+    """How many examples each stream will hold if all of them can be read and none is a copy of another."""
+    examples = {
+        name: [Example(item, -1, "", f"{name}/{i}") for i, item in enumerate(items)] for name, items in listing.streams.items()
+    }
+    parts = _split(examples, options, listing)
+    if options.aux is not None:
+        parts |= _split_aux(parts, options, listing.labelling)
+    return {name: len(part) for name, part in parts.items()}
 
 
 def load_labelled(
@@ -147,10 +171,10 @@ def split_rows(dataset: Dataset) -> list[Row]:
     return rows
 
 
-def _load(listing: Listing, options: RunOptions, examples: Input, report: Report) -> Dataset:
-    result, noun = reading.read(listing.streams, examples, options.on_bad, report), examples.noun
-    labelling = listing.labelling
-    parts = _split(result.examples, options, labelling, noun)
+def _load(listing: Listing, options: RunOptions, report: Report) -> Dataset:
+    labelling, noun = listing.labelling, listing.input.noun
+    result = reading.read(listing.streams, listing.input, options.on_bad, report)
+    parts = _split(result.examples, options, listing)
     _check_rest(parts["train"], listing.classes, f"--data {options.data}", labelling, noun)
     if options.aux is not None:
         parts |= _split_aux(parts, options, labelling)
@@ -166,15 +190,16 @@ def _load(listing: Listing, options: RunOptions, examples: Input, report: Report
         for name in ("train", "val", "test", "target", *AUX)
         if name in parts
     }
-    return Dataset(examples, listing.classes, streams, sentences, listing.aux_classes, labelling)
+    return Dataset(listing.input, listing.classes, streams, sentences, listing.aux_classes, labelling)
 
 
-def _split(examples: dict[str, list[Example]], options: RunOptions, labelling: Labelling, noun: str) -> dict[str, list[Example]]:
+def _split(examples: dict[str, list[Example]], options: RunOptions, listing: Listing) -> dict[str, list[Example]]:
+    noun = listing.input.noun
     pool, whole = examples["pool"], {name: part for name, part in examples.items() if name != "pool"}
     shares = {"val": options.val_share, "test": options.test_share}
     shares = {split: share for split, share in shares.items() if split not in whole}
     items, same = [example.item for example in pool], [example.content for example in pool]
-    assigned = splits.assign(items, same, shares, options.seed, labelling)
+    assigned = splits.assign(items, same, shares, options.seed, listing.labelling)
     parts: dict[str, list[Example]] = {split: [] for split in ("train", *shares)}
     for example, split in zip(pool, assigned, strict=True):
         parts[split].append(example)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from tlapp.contracts import ImageInput, Input, UserError
+from tlapp.contracts import BackboneProvider, ImageInput, Input, UserError
 from tlapp.engine.inputs.images import Images
 from tlapp.engine.options import RunOptions
 
@@ -22,6 +22,15 @@ def reader(facts: ImageInput | Input, options: RunOptions) -> Input:
         UserError: the options ask for what the input cannot give.
     """
     return facts if isinstance(facts, Input) else READERS[facts.kind].of(facts, options)
+
+
+def stated_input(provider: BackboneProvider, name: str, image_size: int | None) -> ImageInput | Input | None:
+    """The input of a backbone, as far as its provider can tell before it is loaded; None where it cannot."""
+    facts = provider.facts(name, image_size)
+    if facts is not None:
+        return facts.input
+    size = image_size or provider.native_size(name)
+    return None if size is None else ImageInput(size)
 
 
 def reader_of(kind: str, model: Any, facts: Callable[[], ImageInput | Input | None], options: RunOptions) -> Input:

@@ -87,8 +87,8 @@ class Images(Input):
 def read(path: str, size: int, resize: Resize = "squash", most_pixels: int = MOST_PIXELS) -> np.ndarray:
     """Read a picture, turn it upright and make it a square as `resize` says: (size, size, 3) uint8.
 
-    "squash" stretches both sides to `size`, "crop" takes the centre square of the shorter side, and "pad" fits the longer side and
-    puts equal black bars beside the shorter one.
+    "squash" stretches both sides to `size`, "crop" takes the centre square of the shorter side, and "pad" fits the longer side
+    and puts equal black bars beside the shorter one.
 
     Transparency is laid over white. 16-bit values are divided by 257, and so are 32-bit integers up to 65535. Floats are taken as
     0 to 1, 0 to 255 or 0 to 65535, whichever is the first that holds them. What exceeds these is stretched from its least to its

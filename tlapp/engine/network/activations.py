@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -57,7 +58,8 @@ class Augmented:
         if copies := self.augment.views:
             seed += (number - seed) % copies
         others = () if self.reference is None else (self._tensors(self._others(self.reference, seed, len(rows))),)
-        changed = self.augment.apply(self._tensors(self.examples.take(rows)), seed, *others)
+        copy = {"copy": number} if takes_copy(self.augment.apply) else {}
+        changed = self.augment.apply(self._tensors(self.examples.take(rows)), seed, *others, **copy)
         return tuple(np.asarray(each) for each in (changed if isinstance(changed, (tuple, list)) else (changed,)))
 
     def _tensors(self, arrays: Sequence[np.ndarray]) -> Any:
@@ -108,6 +110,11 @@ class Views:
         choice = (rows * (0 if self.together else 7919) + draw) % len(self.views)
         parts = [view.take(rows, draw) for view in self.views]
         return tuple(np.stack(tables)[choice, np.arange(len(rows))] for tables in zip(*parts, strict=True))
+
+
+def takes_copy(apply: Callable[..., Any]) -> bool:
+    """Whether an augmentation's function wants to know which copy it makes; those of contract 1.1 read it off the seed."""
+    return "copy" in inspect.signature(apply).parameters
 
 
 def stored_dtype(tensor: Any) -> np.dtype:

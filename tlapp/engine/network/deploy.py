@@ -18,7 +18,7 @@ def deployed(graph: Any, layer: Any, activation: str, names: Sequence[str] = ("i
 
     outputs = keras.layers.Activation(activation, name="probabilities")(layer(graph.outputs[0]))
     inputs = [keras.Input(t.shape[1:], name=name, dtype=t.dtype) for name, t in zip(names, graph.inputs, strict=True)]
-    return rebuild(keras.Model(graph.inputs, outputs), without_random, inputs)
+    return rebuild(keras.Model(graph.inputs if len(inputs) > 1 else graph.inputs[0], outputs), without_random, inputs)
 
 
 def without_random(step: Step, values: dict[int, Any]) -> list[Any]:

@@ -84,7 +84,7 @@ class SavedRun:
 
     @cached_property
     def model(self) -> Any:
-        """The deployed Keras model: the input's tensors, such as (n, size, size, 3) raw RGB 0-255, to probabilities (n, classes)."""
+        """The deployed Keras model: the input's tensors, such as (n, size, size, 3) RGB 0-255, to probabilities (n, classes)."""
         return self.open(self.folder / "model.keras")
 
     def open(self, path: Path) -> Any:
