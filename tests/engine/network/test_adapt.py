@@ -47,3 +47,23 @@ def test_what_cannot_be_adapted_is_refused(tensorflow):
         adapted(backbone(6), Images(SIZE))
     with pytest.raises(PluginError, match=r"the inputs of its graph must be image \(8, 8, 3\)"):
         adapted(backbone(5, stated=3), Images(SIZE))
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_a_saved_model_of_other_channels_trains(channels, shapes, tmp_path, tensorflow):
+    from tlapp_plugins.partial import Partial
+
+    from tlapp.backbones.file import File
+    from tlapp.engine.runs.saved import SavedRun
+    from tlapp.testing import tiny_run
+
+    backbone(channels).graph.save(tmp_path / "odd.keras")
+
+    class OneFile(File):
+        def names(self):
+            return (str(tmp_path / "odd.keras"),)
+
+    run = tiny_run(Partial(last=1, warmup=1, epochs=2), shapes, tmp_path / "run", provider=OneFile(), image_size=32)
+    assert [tuple(tensor.shape) for tensor in run.graph.inputs] == [(None, 32, 32, 3)]
+    file = run.dataset.streams["test"].files[0]
+    assert SavedRun(tmp_path / "run").predict([file])[0].label in run.dataset.classes
