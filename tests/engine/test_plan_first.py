@@ -73,7 +73,7 @@ def test_the_plan_is_asked_once_where_the_listing_told_the_truth(shapes, tmp_pat
     facts = TinyBackbones().load("tiny").facts
     monkeypatch.setattr(TinyBackbones, "facts", lambda self, name, image_size=None: facts, raising=False)
     done = tiny_run(Counting(), shapes, tmp_path / "run")
-    assert TASKS == [({name: len(stream) for name, stream in done.dataset.streams.items()}, "tiny:tiny")]
+    assert [({name: len(stream) for name, stream in done.dataset.streams.items()}, "tiny:tiny")] == TASKS
 
 
 def test_the_plan_is_asked_again_where_examples_were_left_out(shapes, tmp_path, tensorflow):

@@ -25,7 +25,10 @@ def loss(net, batches):
     ("phase", "words"),
     [
         (Fit(name="a", rates=FROZEN, epochs=3, learning_rate=0.1), "the head trains, at most 3 epochs at 0.1"),
-        (Fit(name="a", rates=RATES, epochs=3, learning_rate=0.1), "stage2 x0.5, stage3 and the head train, at most 3 epochs at 0.1"),
+        (
+            Fit(name="a", rates=RATES, epochs=3, learning_rate=0.1),
+            "stage2 x0.5, stage3 and the head train, at most 3 epochs at 0.1",
+        ),
         (
             Fit(name="a", rates=RATES, epochs=3, learning_rate=0.1, streams=("target",), loss=loss, parts={"project": list}),
             "stage2 x0.5, stage3 train, at most 3 epochs at 0.1, its own loss, parts project, on target",
