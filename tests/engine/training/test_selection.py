@@ -58,7 +58,7 @@ def test_the_score_chooses_among_strengths(domains, tmp_path, tensorflow):
 
 
 def test_adapting_that_the_score_never_likes_ends_with_the_source_only_model(domains, tmp_path, tensorflow, monkeypatch):
-    from tlapp.engine.training import score, streams
+    from tlapp.engine.training import feeds, score
 
     count = [0]
 
@@ -67,7 +67,7 @@ def test_adapting_that_the_score_never_likes_ends_with_the_source_only_model(dom
         found = score.look(*arguments)
         return found._replace(terms={**found.terms, "score": 1.0 / count[0]})
 
-    monkeypatch.setattr(streams, "look", worse)
+    monkeypatch.setattr(feeds, "look", worse)
     said = []
     monkeypatch.setattr("tlapp.engine.report.Silent.note", lambda self, sentence: said.append(sentence))
     _, metrics = adapted(SelfTraining(rounds=2, **QUICK), domains, tmp_path / "run")
@@ -127,21 +127,21 @@ def test_alternatives_look_for_the_front_that_they_start_from(domains, tmp_path,
 
     scored(monkeypatch, adabn={1: 0.9})
     monkeypatch.setenv("TLAPP_CACHE", str(tmp_path / "cache"))
-    compute, ready, fall_back, now, computed = Remembered._compute, Phases._ready, Phases._fall_back, [""], []
+    compute, ready, fall_back, now, computed = Remembered._compute, Phases._ready, Phases.fall_back, [""], []
 
     def noted(self, *arguments):
         computed.append(now[0])
         return compute(self, *arguments)
 
     def begun(self, number):
-        now[0] = self.phases[number].name
+        now[0] = self.slots[number].phase.name
         return ready(self, number)
 
     def ended(self):
         now[0] = "the end"
         return fall_back(self)
 
-    for kind, name, patch in ((Remembered, "_compute", noted), (Phases, "_ready", begun), (Phases, "_fall_back", ended)):
+    for kind, name, patch in ((Remembered, "_compute", noted), (Phases, "_ready", begun), (Phases, "fall_back", ended)):
         monkeypatch.setattr(kind, name, patch)
     adapted(Adversarial(**{**QUICK, "epochs": 1}, style="none"), domains, tmp_path / "run")
     assert "source-statistics" in computed and not {"coral", "mcc", "cdan", "dann"} & set(computed)
