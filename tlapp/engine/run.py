@@ -36,7 +36,7 @@ class Interrupted(KeyboardInterrupt):
     """The user stopped the run in `folder`, which can be resumed; the best model so far is in `path`."""
 
     def __init__(self, path: Path, folder: Path):
-        super().__init__(f"the best model so far is {path}; the run can be resumed")
+        super().__init__(f"the best model so far is {path}; the run in {folder} can be resumed")
         self.path, self.folder = path, folder
 
 
