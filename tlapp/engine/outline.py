@@ -8,58 +8,10 @@ from typing import Any, NamedTuple
 
 from tlapp.contracts import Backbone, Phase, Plan
 from tlapp.engine.network.activations import Remembered, row_bytes
+from tlapp.engine.report import PhaseOutline
 from tlapp.engine.training.kinds import kind_of
 from tlapp.engine.training.order import in_order
 from tlapp.engine.training.session import Slot
-
-
-class PhaseOutline(NamedTuple):
-    """One phase in words and numbers.
-
-    Attributes:
-        does: what it does, in a sentence; see `phase_words`.
-        stages: the live ones, with their rates.
-        trains: parameters of the backbone that train.
-        cut: shapes of the activations that cross it, without the batch; empty where the network is not cut.
-        front: "cached", "computed each epoch", or "none".
-        cached_mb: size of what is cached, for all examples.
-        one_of: number of the first of the alternatives that it is one of; None where it is none.
-    """
-
-    name: str
-    kind: str
-    does: str
-    epochs: int | None
-    learning_rate: float | None
-    streams: tuple[str, ...]
-    augment: str | None
-    stages: dict[str, float]
-    trains: int
-    cut: tuple[tuple[int, ...], ...]
-    front: str
-    cached_mb: float
-    one_of: int | None = None
-
-
-class Outline(NamedTuple):
-    """The whole run; `labelling` is "one" or "many", the labels of an example."""
-
-    strategy: str
-    backbone: str
-    weights: str
-    licence: str
-    head: str
-    image_size: int
-    classes: tuple[str, ...]
-    images: dict[str, int]
-    stages: int
-    params: int
-    phases: tuple[PhaseOutline, ...]
-    labelling: str = "one"
-
-    def to_json(self) -> dict[str, Any]:
-        """As plan.json holds it."""
-        return {**self._asdict(), "phases": [phase._asdict() for phase in self.phases]}
 
 
 def phase_words(phase: Phase, share: str = "") -> str:
@@ -79,7 +31,7 @@ def phase_words(phase: Phase, share: str = "") -> str:
 
 def plan_lines(plan: Plan, backbone: Backbone) -> Iterator[str]:
     """A plan for people before anything is loaded, a line a phase."""
-    yield f"plan for {backbone.name} ({len(backbone.stages)} stages, {backbone.input.size} px), with the default options:"
+    yield f"plan for {backbone.name} ({len(backbone.stages)} stages, {backbone.input.words}), with the default options:"
     if plan.graft is not None:
         yield "  a graft changes the network first"
     params = {stage.name: stage.params for stage in backbone.stages}
@@ -116,7 +68,7 @@ def phase_outline(slot: Slot, trains: int, remembered: Remembered, params: int) 
     copies = (phase.augment.views or 0) if phase.augment else 1
     cached = copies > 0 and remembered.fits(cut, copies)
     shapes = () if cut.at_input else tuple(tuple(int(side or 0) for side in t.shape[1:]) for t in cut.boundary)
-    size = sum(row_bytes(shape) for shape in shapes) * len(remembered.pixels) * copies
+    size = sum(row_bytes(tensor) for tensor in cut.boundary) * remembered.count * copies
     return PhaseOutline(
         phase.name,
         kind_of(phase).name,

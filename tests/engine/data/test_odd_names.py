@@ -16,6 +16,7 @@ from PIL import Image
 from tlapp import registry
 from tlapp.cli.main import run
 from tlapp.engine.data import streams
+from tlapp.engine.inputs.images import Images
 from tlapp.engine.options import RunOptions
 from tlapp.engine.runs.record import ANY_NAME
 from tlapp.errors import UserError, printable
@@ -52,7 +53,7 @@ def folders(root, each=4, classes=("cats", "dogs")):
 
 
 def load(where, **options):
-    return streams.load(RunOptions(data=str(where), **options), SIZE)
+    return streams.load(RunOptions(data=str(where), **options), Images(SIZE))
 
 
 def files(dataset):
@@ -65,9 +66,6 @@ def written(path, *rows, **how):
     csv.writer(text, **how).writerows([("path", "label"), *rows])
     path.write_bytes(text.getvalue().encode("utf-8", ANY_NAME))
     return path
-
-
-# Names --------------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ODD.values(), ids=ODD)
@@ -119,9 +117,6 @@ def test_a_class_may_be_called_so(name, tmp_path):
     assert set(load(root).classes) == {"cats", name}
 
 
-# Loops and locks ----------------------------------------------------------------------------------------------------------------
-
-
 def test_links_to_themselves_to_each_other_and_upwards_end(tmp_path):
     root = folders(tmp_path / "d")
     for name, target in (
@@ -165,9 +160,6 @@ def test_what_is_called_a_picture_and_is_no_file_is_told(tmp_path):
     os.mkfifo(root / "cats" / "pipe.png")
     with pytest.raises(UserError, match=r"pipe\.png: "):
         load(root)
-
-
-# CSVs ---------------------------------------------------------------------------------------------------------------------------
 
 
 def rows_of(root, path):
@@ -215,13 +207,12 @@ def test_quotes_without_end_and_bytes_that_are_no_text_are_told(tmp_path):
             load(tmp_path / "t.csv")
 
 
-# Very many files ----------------------------------------------------------------------------------------------------------------
-
 LISTS = """
 import resource, sys, time
 from tlapp.engine.data import folders
+from tlapp.engine.inputs.images import Images
 before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
-items = folders.labelled("--data", sys.argv[1]).items
+items = folders.labelled("--data", sys.argv[1], Images(32)).items
 print(len(items), time.perf_counter() - began, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
 
