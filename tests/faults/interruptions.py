@@ -102,7 +102,7 @@ def no_number(shop: Workshop, seed: int) -> str:
     if seed % 2:
         words = [*shop.train("partial", folder), "--learning-rate", "1e38", "--clip-norm", "1e30"]
         ended = shop.run(*words, constants=OFTEN)
-        check_sentence(ended, "phase tune, epoch ", "step ", "--learning-rate", "checkpoints/best.keras")
+        check_sentence(ended, "phase tune, epoch ", "step ", "learning", "checkpoints/best.keras")
     else:
         words = turns_bad(shop, folder, dice.uniform(0.05, 0.95))
         ended = shop.run(*words, constants=OFTEN)

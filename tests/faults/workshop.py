@@ -18,7 +18,9 @@ from checks import Ended, check
 
 from tlapp.testing import pictures
 
-COMMON = ["--backbone", "tiny:tiny", "--batch-size", "8", "--patience", "100"]
+COMMON = ["--backbone", "tiny:tiny"]
+STEPS = ["--batch-size", "8", "--patience", "100"]
+"""Of plans that train by gradient; others refuse what they do not read."""
 PLANS = {
     "freeze, a head with dropout": ["--plugin", "freeze", "--head", "mlp", "--epochs", "6"],
     "partial": ["--plugin", "partial", "--warmup", "2", "--epochs", "3"],
@@ -142,7 +144,8 @@ class Workshop:
     def train(self, plan: str, folder: Path, data: Path | None = None) -> list[str]:
         """The words that train by a plan."""
         own = [word.format(other=self.other) for word in {**PLANS, **ADAPTING}[plan]]
-        return ["train", *own, *COMMON, "--data", str(data or self.shapes), "--run", str(folder)]
+        steps = [] if plan == "feature-extract" else STEPS
+        return ["train", *own, *COMMON, *steps, "--data", str(data or self.shapes), "--run", str(folder)]
 
     def again(self, plan: str, folder: Path, data: Path | None = None) -> list[str]:
         """The words that go on with a run, or begin it if it had not begun."""
