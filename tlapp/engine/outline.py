@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from tlapp.contracts import Backbone, Phase, Plan, Task
 from tlapp.engine.network.activations import Remembered, row_bytes
-from tlapp.engine.report import PhaseOutline
+from tlapp.engine.report import Outline, PhaseOutline
 from tlapp.engine.training.kinds import kind_of
 from tlapp.engine.training.order import in_order
 from tlapp.engine.training.session import Session, Slot
