@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,13 +14,12 @@ from tlapp.engine.cache.rowfile import Rows
 from tlapp.engine.data import folders, notes, reading, splits
 from tlapp.engine.data.labelling import ONE, Labelling
 from tlapp.engine.data.listing import Listing, check_known, list_sources
+from tlapp.engine.data.loading import Loading
 from tlapp.engine.data.reading import Example
 from tlapp.engine.inputs.decode import Report
 from tlapp.engine.inputs.examples import Examples
 from tlapp.engine.options import RunOptions
 from tlapp.errors import UserError
-
-T = TypeVar("T")
 
 AUX = ("aux", "aux_test")
 """Streams of the second labelled set."""
@@ -73,44 +71,6 @@ class Row(NamedTuple):
     source: str
     label: str
     split: str
-
-
-class Cancelled(Exception):
-    """A load was told to stop."""
-
-
-class Loading(Generic[T]):
-    """A load under way in a thread of its own."""
-
-    def __init__(self, work: Callable[[Report], T], report: Report):
-        self._work, self._report, self._cancelled = work, report, False
-        self._value: T | None = None
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="tlapp-load")
-        self._thread.start()
-
-    def result(self) -> T:
-        """Wait for what is being loaded, or raise the error that stopped it."""
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
-        return self._value  # type: ignore[return-value]
-
-    def cancel(self) -> None:
-        """Stop the load, and wait until it has stopped."""
-        self._cancelled = True
-        self._thread.join()
-
-    def _progress(self, task: str, done: int, total: int) -> None:
-        if self._cancelled:
-            raise Cancelled
-        self._report(task, done, total)
-
-    def _run(self) -> None:
-        try:
-            self._value = self._work(self._progress)
-        except BaseException as error:
-            self._error = error
 
 
 def load(options: RunOptions, examples: Input, report: Report | None = None, labelling: Labelling = ONE) -> Dataset:
