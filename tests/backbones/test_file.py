@@ -73,7 +73,7 @@ def test_refusals_of_file(tmp_path):
     with pytest.raises(UserError, match="cannot load"):
         File().load(str(tmp_path / "bad.keras"))
     chain(keras.layers.Dense(2), shape=(7,)).save(tmp_path / "rows.keras")
-    with pytest.raises(UserError, match="RGB pictures"):
+    with pytest.raises(UserError, match="RGB or RGBA pictures"):
         File().load(str(tmp_path / "rows.keras"))
     chain(keras.layers.Lambda(lambda x: x * 2)).save(tmp_path / "lambda.keras")
     with pytest.raises(UserError, match="holds a Lambda"):

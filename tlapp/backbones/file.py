@@ -27,14 +27,14 @@ class File(BackboneProvider):
         return ()
 
     def load(self, name: str, *, image_size: int | None = None, weights: str | None = None) -> LoadedBackbone:
-        """Build a backbone; see `BackboneProvider.load`. The model's input is taken to be raw RGB, 0 to 255."""
+        """Build a backbone; see `BackboneProvider.load`. The model's input is taken to be raw, 0 to 255: grey, RGB or RGBA."""
         if weights is not None:
             raise UserError(f"--backbone-weights {weights}: file:{name} holds its own weights; leave the option out")
         import keras
 
         model = _read(name, self.trust)
-        height = model.inputs[0].shape[1]
-        image = build.picture(image_size or height or 224)
+        _, height, _, channels = model.inputs[0].shape
+        image = build.picture(image_size or height or 224, channels)
         size = image.shape[1]
         try:
             whole = keras.Model(image, build.flat(model, image, _leaf))
@@ -63,8 +63,10 @@ def _read(name: str, trust: bool) -> Any:
         reason = str(error).strip().partition("\n")[0]
         raise UserError(f"--backbone file:{name}: Keras cannot load it: {reason}") from error
     shapes = [tensor.shape for tensor in getattr(model, "inputs", None) or ()]
-    if len(shapes) != 1 or len(model.outputs) != 1 or len(shapes[0]) != 4 or shapes[0][-1] != 3:
-        raise UserError(f"--backbone file:{name}: not a functional or sequential model from RGB pictures to one output")
+    if len(shapes) != 1 or len(model.outputs) != 1 or len(shapes[0]) != 4 or shapes[0][-1] not in (1, 3, 4):
+        raise UserError(
+            f"--backbone file:{name}: not a functional or sequential model from grey, RGB or RGBA pictures to one output"
+        )
     model.trainable = True
     return model
 

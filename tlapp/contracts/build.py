@@ -20,12 +20,12 @@ IMAGENET = "trained on ImageNet-1k, whose pictures are for non-commercial resear
 
 
 def assemble(name: str, image: Any, features: Any, *, weights: str, licence: str = "") -> LoadedBackbone:
-    """The backbone from an `image` input (batch, size, size, 3) to `features`, pooled if they are not (batch, n) yet."""
+    """The backbone from an `image` input (batch, size, size, channels) to `features`, pooled if they are not (batch, n) yet."""
     import keras
 
     graph = keras.Model(image, pooled(features), name="backbone")
     stages, stage_of = anatomy(graph)
-    facts = Backbone(name, ImageInput(image.shape[1]), stages)
+    facts = Backbone(name, ImageInput(image.shape[1], image.shape[3]), stages)
     return LoadedBackbone(facts, graph, stage_of, licence=licence, weights=weights)
 
 
@@ -38,11 +38,11 @@ def pooled(features: Any) -> Any:
     return keras.layers.GlobalAveragePooling1D(name="pool")(features) if len(features.shape) == 3 else features
 
 
-def picture(size: int) -> Any:
-    """A symbolic batch of square RGB pictures, 0 to 255."""
+def picture(size: int, channels: int = 3) -> Any:
+    """A symbolic batch of square pictures, 0 to 255, of 3 channels for RGB."""
     import keras
 
-    return keras.Input((size, size, 3), name="image")
+    return keras.Input((size, size, channels), name="image")
 
 
 def flat(model: Any, image: Any, leaf: Call = Step.call) -> Any:

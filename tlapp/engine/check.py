@@ -160,12 +160,12 @@ def check_deploys(model: Callable[[], Any]) -> None:
 def _graft_fault(graph: Any, backbone: LoadedBackbone) -> str:
     if not hasattr(graph, "_nodes_by_depth"):
         return f"it must return a functional keras.Model. Received: {type(graph).__name__}"
-    if len(graph.inputs) != 1 or len(graph.outputs) != 1 or len(graph.outputs[0].shape) != 2:
+    if len(graph.outputs) != 1 or len(graph.outputs[0].shape) != 2:
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in graph.outputs)
-        return f"it must map one input to one output, (batch, features). Received: {len(graph.inputs)} input(s), {shapes}"
-    wanted = tuple(backbone.graph.inputs[0].shape)
-    if tuple(graph.inputs[0].shape) != wanted:
-        return f"its input must be the backbone's, {wanted}. Received: {tuple(graph.inputs[0].shape)}"
+        return f"it must have one output, (batch, features). Received: {shapes}"
+    inputs, wanted = ([(tuple(t.shape), t.dtype) for t in each.inputs] for each in (graph, backbone.graph))
+    if inputs != wanted:
+        return f"its inputs must be the backbone's, {wanted}. Received: {inputs}"
     own = {id(layer): layer for layer in backbone.graph.layers}
     for step in steps(graph):
         name = step.operation.name

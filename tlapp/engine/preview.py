@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tlapp.contracts import Augment
+from tlapp.contracts import Augment, Input
 from tlapp.engine.data.streams import Stream
 from tlapp.engine.inputs.examples import Examples
 from tlapp.engine.job import Job
@@ -45,12 +45,12 @@ class Row(NamedTuple):
 
     Attributes:
         title: in words.
-        pictures: (n, size, size, 3) uint8.
+        examples: pictures of Pillow's, or texts, as the input shows them.
         facts: what can be told of them, as JSON can hold it.
     """
 
     title: str
-    pictures: np.ndarray
+    examples: Sequence[Any]
     facts: dict[str, Any]
 
 
@@ -61,7 +61,7 @@ def preview(job: Job, reporter: Reporter, path: Path, count: int) -> dict[str, A
         count: pictures of each stream, at most.
 
     Returns:
-        {"preview": the file, "rows": [{"title", "stream", "pictures", ...}]}.
+        {"preview": the file, "rows": [{"title", "stream", "images", ...}]}.
 
     Raises:
         UserError: the strategy changes no pictures, or the file cannot be written.
@@ -79,15 +79,19 @@ def draw(rows: Sequence[Row]) -> Any:
     """The sheet as a picture of Pillow's; the row of what was chosen is framed."""
     from PIL import Image, ImageDraw, ImageFont
 
-    step, widest = TILE + MARGIN, max(len(row.pictures) for row in rows)
+    step, widest = TILE + MARGIN, max(len(row.examples) for row in rows)
     sheet = Image.new("RGB", (HEADER + widest * step + MARGIN, len(rows) * step + MARGIN), "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
     for number, row in enumerate(rows):
         top = MARGIN + number * step
         pen.multiline_text((2 * MARGIN, top + MARGIN), _in_lines(row.title), "black", font)
-        for place, pixels in enumerate(row.pictures):
-            how = Image.Resampling.LANCZOS if len(pixels) > TILE else Image.Resampling.NEAREST
-            sheet.paste(Image.fromarray(pixels).resize((TILE, TILE), how), (HEADER + place * step, top))
+        for place, example in enumerate(row.examples):
+            corner = (HEADER + place * step, top)
+            if isinstance(example, str):
+                pen.multiline_text(corner, _in_lines(example, TILE * LETTERS // HEADER), "black", font)
+            else:
+                how = Image.Resampling.LANCZOS if example.height > TILE else Image.Resampling.NEAREST
+                sheet.paste(example.resize((TILE, TILE), how), corner)
         if row.facts.get("chosen"):
             pen.rectangle((1, top - 3, sheet.width - 2, top + TILE + 2), outline="green", width=3)
     return sheet
@@ -97,7 +101,7 @@ def _rows(run: Run, count: int) -> Iterator[Row]:
     streams, (changes, plain) = run.dataset.streams, _changes(run)
     if not changes:
         raise UserError(
-            f"--plugin {run.job.options.plugin}: changes no pictures as it is set, so that there is nothing to show; "
+            f"--plugin {run.job.options.plugin}: changes no {run.dataset.input.noun}s as it is set, so there is nothing to show; "
             "add --augment basic, or try --plugin augment-adapt --style auto"
         )
     for name, title in TITLES.items():
@@ -107,9 +111,9 @@ def _rows(run: Run, count: int) -> Iterator[Row]:
         stream = streams[name]
         numbers = np.sort(np.random.default_rng(run.job.options.seed).permutation(len(stream))[:count])
         far = plain.get(name)
-        words = f"{title}: {len(numbers)} of {len(stream)} pictures{_far(far)}"
-        facts = {"stream": name, "pictures": [stream.files[i] for i in numbers], "distance": far}
-        yield Row(words, stream.examples.take(numbers)[0], facts)
+        words = f"{title}: {len(numbers)} of {len(stream)} {run.dataset.input.noun}s{_far(far)}"
+        facts = {"stream": name, "images": [stream.files[i] for i in numbers], "distance": far}
+        yield Row(words, _shown(run.dataset.input, stream.examples.take(numbers)), facts)
         yield from (_changed_row(run, change, numbers) for change in own)
 
 
@@ -135,35 +139,41 @@ def _changes(run: Run) -> tuple[list[Change], dict[str, float]]:
 
 def _changed_row(run: Run, change: Change, numbers: np.ndarray) -> Row:
     streams, augment = run.dataset.streams, change.augment
-    pictures, share = changed(
-        streams[change.stream],
-        numbers,
-        augment,
-        run.job.options.seed,
-        run.graph.inputs,
-        streams[augment.reference] if augment.reference else None,
-    )
+    reference = streams[augment.reference] if augment.reference else None
+    arrays, share = changed(streams[change.stream], numbers, augment, run.job.options.seed, reference, run.graph.inputs)
     chosen, some = ", chosen" if change.chosen else "", f"; changes about {round(share, 1):.0%}" if share < 1 else ""
     words = f"{', '.join(change.phases)}: {augment.name}{_far(change.distance)}{chosen}{some}"
     facts = {"stream": change.stream, "phases": change.phases, "augment": augment.name, "distance": change.distance}
-    return Row(words, pictures, {**facts, "chosen": change.chosen, "changed": share})
+    return Row(words, _shown(run.dataset.input, arrays), {**facts, "chosen": change.chosen, "changed": share})
 
 
 def changed(
-    stream: Stream, numbers: np.ndarray, augment: Augment, seed: int, symbols: Sequence[Any], reference: Stream | None
-) -> tuple[np.ndarray, float]:
-    """Pictures of those numbers, each as the strongest of several draws makes it, and the share of draws that change one."""
+    stream: Stream, numbers: np.ndarray, augment: Augment, seed: int, reference: Stream | None, symbols: Sequence[Any]
+) -> tuple[tuple[np.ndarray, ...], float]:
+    """Examples of those numbers, each as the strongest of several draws makes it, and the share of draws that change one.
+
+    `symbols` are the inputs of the network's graph.
+    """
     ours = Examples(stream.examples.tables, stream.examples.numbers[numbers])
     theirs = None if reference is None else reference.examples
     source, rows = Augmented(ours, augment, seed, symbols, theirs), np.arange(len(numbers))
-    draws = np.stack([source.take(rows, draw)[0] for draw in range(DRAWS)])
-    difference = np.abs(draws - ours.take(rows)[0]).mean(axis=(2, 3, 4))
-    strongest = draws[difference.argmax(axis=0), rows]
-    return np.rint(np.clip(strongest, 0, 255)).astype(np.uint8), float((difference > 0).mean())
+    draws = [np.stack(tensors) for tensors in zip(*(source.take(rows, draw) for draw in range(DRAWS)), strict=True)]
+    difference = sum(_difference(drawn, plain) for drawn, plain in zip(draws, ours.take(rows), strict=True))
+    best = np.argmax(difference, axis=0)
+    return tuple(drawn[best, rows] for drawn in draws), float(np.mean(difference > 0))
 
 
-def _in_lines(title: str) -> str:
-    return "\n".join(textwrap.wrap(title, LETTERS, max_lines=6, placeholder=" ..."))
+def _difference(drawn: np.ndarray, plain: np.ndarray) -> np.ndarray:
+    """By how much each draw changes each example: (draws, n)."""
+    return np.abs(drawn - plain).reshape(*drawn.shape[:2], -1).mean(axis=2)
+
+
+def _shown(examples: Input, arrays: Sequence[np.ndarray]) -> list[Any]:
+    return [examples.show(row) for row in zip(*arrays, strict=True)]
+
+
+def _in_lines(text: str, letters: int = LETTERS) -> str:
+    return "\n".join(textwrap.wrap(text, letters, max_lines=6, placeholder=" ..."))
 
 
 def _far(distance: float | None) -> str:

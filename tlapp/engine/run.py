@@ -18,6 +18,7 @@ from tlapp.engine.inputs import reader, stated_input
 from tlapp.engine.job import Job
 from tlapp.engine.memory import peak_memory_mb
 from tlapp.engine.network.activations import Remembered
+from tlapp.engine.network.adapt import adapted
 from tlapp.engine.outline import run_outline
 from tlapp.engine.report import Reporter
 from tlapp.engine.runs.record import Record
@@ -169,12 +170,12 @@ class Run:
 
     def begin(self) -> None:
         """Make the run's folder, or read where it was left."""
-        rows = [tuple(row) for row in streams.split_rows(self.dataset)]
+        rows, column = [tuple(row) for row in streams.split_rows(self.dataset)], self.dataset.input.column
         resumed = self.resume and self.record.begun
         if resumed:
-            self.record.resume(rows)
+            self.record.resume(rows, column)
         else:
-            self.record.begin(self.job.settings, self.outline.to_json(), self.dataset.classes, rows)
+            self.record.begin(self.job.settings, self.outline.to_json(), self.dataset.classes, rows, column)
         self.work.begin(resumed)
         self.reporter.begun(self.record.folder)
 
@@ -199,7 +200,8 @@ class Run:
 
         options = self.job.options
         keras.utils.set_random_seed(options.seed)
-        self.backbone = self.job.provider.load(self.job.backbone, image_size=options.image_size, weights=options.backbone_weights)
+        loaded = self.job.provider.load(self.job.backbone, image_size=options.image_size, weights=options.backbone_weights)
+        self.backbone = adapted(loaded, reader(loaded.facts.input, options))
 
     def _located(self, error: UserError) -> UserError:
         """The error of a plan, with the one strategy option that holds the offending value."""

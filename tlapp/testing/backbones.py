@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tlapp.contracts import UserError
+from tlapp.contracts import ImageInput, Input, UserError
 from tlapp.contracts.graph import is_nested, replay, steps
 from tlapp.testing.subject import BackboneSubject, Broken
 
@@ -28,10 +28,10 @@ def names(subject: BackboneSubject) -> None:
 def facts(subject: BackboneSubject) -> None:
     """The facts are those of the graph: input size, stages of different names from input to output, parameters of each."""
     loaded = subject.loaded
-    found, shape = loaded.facts, tuple(loaded.graph.inputs[0].shape)
-    wanted = (None, found.input.size, found.input.size, found.input.channels)
-    if shape != wanted:
-        raise Broken(f"the facts say that its input is {wanted}; the graph's is {shape}")
+    found, shapes = loaded.facts, [tuple(tensor.shape) for tensor in loaded.graph.inputs]
+    wanted = [(None, *shape) for shape in _shapes(found.input)]
+    if shapes != wanted:
+        raise Broken(f"the facts say that its inputs are {wanted}; the graph's are {shapes}")
     stages = [stage.name for stage in found.stages]
     if not stages or len(set(stages)) != len(stages):
         raise Broken(f"its stages must be one or more, of different names. Received: {', '.join(stages) or 'none'}")
@@ -100,6 +100,13 @@ def size(subject: BackboneSubject) -> None:
     found = subject.plugin.load(subject.backbone_name, weights=subject.asked["weights"]).facts.input.size
     if told != found:
         raise Broken(f"native_size() says {told}; load() chose {found}")
+
+
+def _shapes(stated: ImageInput | Input) -> list[tuple[int, ...]]:
+    """The shapes of a backbone's inputs, without the batch, as its facts state them."""
+    if isinstance(stated, Input):
+        return [tensor.shape for tensor in stated.tensors]
+    return [(stated.size, stated.size, stated.channels)]
 
 
 def _noise(model: object) -> np.ndarray:

@@ -83,7 +83,10 @@ def _draw(name: str, rng: np.random.Generator) -> np.ndarray:
     return picture
 
 
-def tiny_run(strategy: Strategy, data: str | Path, run: str | Path, head: Head | None = None, **options: Any) -> Any:
+def tiny_run(
+    strategy: Strategy, data: str | Path, run: str | Path, head: Head | None = None, provider: BackboneProvider | None = None,
+    **options: Any,
+) -> Any:  # fmt: skip
     """Train a strategy on the tiny backbone by the engine itself, and return the engine's run, its layers included.
 
     Args:
@@ -91,14 +94,16 @@ def tiny_run(strategy: Strategy, data: str | Path, run: str | Path, head: Head |
         data: as --data, such as a folder that `pictures` wrote.
         run: the folder to write.
         head: None for one dense layer.
+        provider: None for `TinyBackbones`; of any other, its first name is taken.
         options: of the engine; see `tlapp.engine.options.RunOptions`.
     """
     from tlapp.engine.job import Job
     from tlapp.engine.run import Run
 
     chosen = RunOptions(data=str(data), run=str(run), **{"batch_size": 8, **options})
-    label = f"strategy {type(strategy).__name__}"
-    job = Job(chosen, strategy, head or Dense(), TinyBackbones(), "tiny", chosen.model_dump(mode="json"), (), str, label)
+    label, source = f"strategy {type(strategy).__name__}", provider or TinyBackbones()
+    name = next(iter(source.names()))
+    job = Job(chosen, strategy, head or Dense(), source, name, chosen.model_dump(mode="json"), (), str, label)
     under_way = Run(job, Silent())
     under_way.load()
     under_way.prepare()

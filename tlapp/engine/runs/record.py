@@ -19,7 +19,8 @@ from tlapp.errors import UserError, in_a_line, resuming
 
 ROOT = Path("saved_models")
 HISTORY = ("phase", "epoch", "split", "name", "value")
-SPLITS = ("path", "label", "split")
+SPLITS = ("label", "split")
+"""Columns of splits.csv after the one of the examples."""
 ANY_NAME = "surrogateescape"
 """How names of files that are not UTF-8 are written: as their bytes."""
 
@@ -55,7 +56,12 @@ class Record:
             raise UserError(f"--resume {self.folder}: this run is finished; its result is in metrics.json")
 
     def begin(
-        self, settings: Mapping[str, Any], outline: Mapping[str, Any], labels: Sequence[str], splits: Iterable[Sequence[str]]
+        self,
+        settings: Mapping[str, Any],
+        outline: Mapping[str, Any],
+        labels: Sequence[str],
+        splits: Iterable[Sequence[str]],
+        column: str = "path",
     ) -> None:
         """Make the folder and write what is known before training.
 
@@ -69,7 +75,7 @@ class Record:
         self.write("settings.yaml", yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True))
         self.write("plan.json", json.dumps(outline, indent=1))
         self.write("labels.txt", "".join(f"{label}\n" for label in labels))
-        self.write("splits.csv", _table(SPLITS, splits))  # the last: with it, the run is begun
+        self.write("splits.csv", _table((column, *SPLITS), splits))  # the last: with it, the run is begun
 
     def _claim(self) -> None:
         """Make the folder, unless a run that loaded at the same time has made it: then one of another name, or none."""
@@ -88,13 +94,13 @@ class Record:
         """Whether `begin` came to its end."""
         return (self.folder / "splits.csv").is_file()
 
-    def resume(self, splits: Iterable[Sequence[str]]) -> None:
+    def resume(self, splits: Iterable[Sequence[str]], column: str = "path") -> None:
         """Go on with a run that was begun.
 
         Raises:
             UserError: the pictures are not those that it was begun with.
         """
-        if (self.folder / "splits.csv").read_text(encoding="utf-8", errors=ANY_NAME) != _table(SPLITS, splits):
+        if (self.folder / "splits.csv").read_text(encoding="utf-8", errors=ANY_NAME) != _table((column, *SPLITS), splits):
             raise UserError(f"--resume {self.folder}: the pictures are no longer those in its splits.csv; train anew")
 
     def history(self, epochs: Iterable[Epoch]) -> None:

@@ -1,0 +1,62 @@
+"""Backbones as the engine takes them: inputs in the input's order, and pictures of three channels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from tlapp.contracts import ImageInput, Input, LoadedBackbone, PluginError, UserError
+from tlapp.contracts.graph import replay, steps
+
+LUMINANCE = (0.299, 0.587, 0.114)
+"""What red, green and blue count in a grey picture (ITU-R BT.601, as Pillow has it)."""
+OPAQUE = 255.0
+
+
+def adapted(loaded: LoadedBackbone, examples: Input) -> LoadedBackbone:
+    """A loaded backbone that takes what the engine reads: of a picture with 1 or 4 channels, a fixed front makes them of RGB.
+
+    Raises:
+        UserError: it takes pictures of any other number of channels.
+        PluginError: its graph's inputs are not those that its facts state.
+    """
+    facts = loaded.facts
+    if isinstance(facts.input, ImageInput) and facts.input.channels != 3:
+        loaded = _of_rgb(loaded, facts.input)
+    tensors = examples.tensors
+    inputs = [(tuple(tensor.shape[1:]), len(tensor.shape)) for tensor in loaded.graph.inputs]
+    if inputs != [(tensor.shape, len(tensor.shape) + 1) for tensor in tensors]:
+        wanted = ", ".join(f"{tensor.name} {tensor.shape}" for tensor in tensors)
+        received = ", ".join(str(tuple(tensor.shape[1:])) for tensor in loaded.graph.inputs)
+        raise PluginError(f"{facts.name}: the inputs of its graph must be {wanted}, without the batch. Received: {received}")
+    return loaded
+
+
+def _of_rgb(loaded: LoadedBackbone, stated: ImageInput) -> LoadedBackbone:
+    import keras
+
+    if stated.channels not in FRONTS:
+        raise UserError(f"{loaded.facts.name}: takes pictures of {stated.channels} channels; only 1, 3 and 4 are supported")
+    image = keras.Input((stated.size, stated.size, 3), name="image")
+    source, output = loaded.graph.inputs[0], loaded.graph.outputs[0]
+    values = replay(steps(loaded.graph), {id(source): FRONTS[stated.channels](image)})
+    graph = keras.Model(image, values[id(output)], name="backbone")
+    return replace(loaded, facts=replace(loaded.facts, input=ImageInput(stated.size)), graph=graph)
+
+
+def _grey(image: Any) -> Any:
+    import keras
+
+    weighted = keras.layers.Rescaling(LUMINANCE, name="luminance")(image)
+    return keras.ops.sum(weighted, axis=-1, keepdims=True)
+
+
+def _with_alpha(image: Any) -> Any:
+    import keras
+
+    return keras.ops.pad(image, ((0, 0), (0, 0), (0, 0), (0, 1)), constant_values=OPAQUE)
+
+
+FRONTS: dict[int, Callable[[Any], Any]] = {1: _grey, 4: _with_alpha}
+"""Channels of a backbone -> what makes its pictures of RGB ones."""
