@@ -23,6 +23,7 @@ from tlapp.engine.options import RunOptions
 from tlapp.engine.outline import Outline, learning, phase_outline
 from tlapp.engine.report import Reporter
 from tlapp.engine.runs import checkpoint
+from tlapp.engine.runs.folder import INTERRUPTED
 from tlapp.engine.runs.record import Record
 from tlapp.engine.training.adaptation import adaptation
 from tlapp.engine.training.phases import Phases
@@ -56,19 +57,25 @@ def train(job: Job, reporter: Reporter, dry: bool = False, resume: bool = False,
         Interrupted: by Ctrl-C or SIGTERM, with the state and the best weights so far saved.
     """
     run = Run(job, reporter, resume)
-    run.load()
-    run.make_plan()
-    if exports:
-        run.check_exports(exports)
-    if dry:
-        return None
+    try:
+        run.load()
+        run.make_plan()
+        if exports:
+            run.check_exports(exports)
+        return None if dry else _trained(run)
+    finally:
+        run.release()
+
+
+def _trained(run: Run) -> Path:
+    """Train a run that has its plan; return its folder."""
     run.begin()
     try:
         run.work.carry_out()
         run.finish()
     except KeyboardInterrupt as stop:
         run.work.save_state()
-        raise Interrupted(run.record.model(run.work.model(), "checkpoints/interrupted.keras"), run.record.folder) from stop
+        raise Interrupted(run.record.model(run.work.model(), INTERRUPTED), run.record.folder) from stop
     return run.record.folder
 
 
@@ -81,6 +88,11 @@ class Run:
     resume: bool = False
     started: float = field(default_factory=time.perf_counter)
     carrier: type[Phases] = Phases
+
+    def release(self) -> None:
+        """Let another process go on with the run."""
+        if hasattr(self, "record"):
+            self.record.release()
 
     def load(self) -> None:
         """Read the pictures while TensorFlow and the backbone load."""

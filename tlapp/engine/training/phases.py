@@ -16,6 +16,7 @@ from tlapp.engine.network.net import PhaseNet
 from tlapp.engine.report import Reporter
 from tlapp.engine.runs import checkpoint
 from tlapp.engine.runs.history import Epoch
+from tlapp.engine.runs.folder import BEST
 from tlapp.engine.runs.record import Record
 from tlapp.engine.training.fit import Fitting
 from tlapp.engine.training.selection import Best, Liked
@@ -210,7 +211,7 @@ class Phases:
         except TlappError as error:
             if not fitting.diverged:
                 raise
-            kept = self.record.model(self.model(), "checkpoints/best.keras")
+            kept = self.record.model(self.model(), BEST)
             raise type(error)(f"{error}; the best weights so far are in {kept}") from error
         self._end(phase, fitting.best.loss)
         if given_up:
