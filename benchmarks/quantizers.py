@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from ai_edge_quantizer import quantizer, recipe
+from tlapp.engine.export.pictures import Pictures
 
 import tlapp
 from tlapp.engine.export.formats import tflite
-from tlapp.engine.export.pictures import Pictures
 from tlapp.engine.export.quantize.dynamic import Dynamic
 from tlapp.engine.export.quantize.int8 import Selective
 from tlapp.engine.export.reference import Standard, standard

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from tlapp.engine.export.pictures import spread
 
 import tlapp
 from tlapp.cli.main import run as command
 from tlapp.engine.export import ExportOptions, export, metadata, snippets, verify
 from tlapp.engine.export.check import Truth, check
 from tlapp.engine.export.formats.artifact import Answers, Latency
-from tlapp.engine.export.pictures import spread
 from tlapp.engine.inputs import images
 from tlapp.errors import UserError
 
@@ -59,6 +59,7 @@ def run(world):
 @pytest.fixture(scope="module")
 def test_pictures(run):
     from tlapp.engine.export.pictures import Pictures
+
     from tlapp.engine.report import Silent
 
     found = Pictures(run, None, ("test",), 12, Silent())

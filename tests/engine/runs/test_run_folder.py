@@ -40,7 +40,7 @@ def test_no_other_module_spells_the_names():
 
 def test_what_is_written_is_read(tmp_path):
     files = RunFolder(tmp_path)
-    odd = "caf\udce9 \"a\", b\n.png"
+    odd = 'caf\udce9 "a", b\n.png'
     rows = [(odd, "cat", "train"), ("b.png", "dog; bird", "test")]
     files.write_settings({"data": odd, "epochs": 3, "name": "ä"})
     files.write_plan({"labelling": "many"})

@@ -20,14 +20,27 @@ SAYS = {
     "many": "Names what is in a {}: any number of {} labels, each by itself.",
 }
 COUNTS = {"one": "accuracy", "many": "accuracy, where one counts if its whole set of labels is right,"}
-SHOWN = ("plugin", "backbone", "head", "image_size", "resize", "batch_size", "seed", "augment", "class_weights", "label_smoothing")
+SHOWN = (
+    "plugin",
+    "backbone",
+    "head",
+    "image_size",
+    "resize",
+    "batch_size",
+    "seed",
+    "augment",
+    "class_weights",
+    "label_smoothing",
+)
 
 
 def facts(run: SavedRun, options: ExportOptions) -> Facts:
     """What a TFLite file says about itself."""
     does = SAYS[run.labelling.kind].format(run.input.noun, len(run.labels))
     description = f"{does} Trained by strategy {run.settings['plugin']}."
-    return Facts(options.name or printable(run.folder.resolve().name), description, "1", options.author, options.licence, run.labels)
+    return Facts(
+        options.name or printable(run.folder.resolve().name), description, "1", options.author, options.licence, run.labels
+    )
 
 
 def write(run: SavedRun, options: ExportOptions, report: Mapping[str, Any]) -> str:

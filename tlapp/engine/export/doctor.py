@@ -142,9 +142,7 @@ class Trial:
     def parity(self, kind: str, quantize: str = "none", allowed: float = FLOAT_DIFFERENCE) -> str:
         """Export to a format and run the artifact on the same pictures."""
         examples = {"image": self.pictures}
-        path = preflight.write(
-            self.model, kind, self.classes, self.folder, self.takes, way=Way(quantize), calibration=examples
-        )
+        path = preflight.write(self.model, kind, self.classes, self.folder, self.takes, way=Way(quantize), calibration=examples)
         return self.compared(named(kind).ask(path, Questions(examples)).probabilities, allowed)
 
     def predict(self) -> np.ndarray:

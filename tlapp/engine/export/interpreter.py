@@ -13,7 +13,9 @@ from tlapp.contracts.input_export import Arrays
 _NAME = re.compile(r"(?:serving_default_)?(.+?)(?::\d+)?")
 
 
-def classifier(path: str | None = None, threads: int | None = None, content: bytes | None = None) -> Callable[[Arrays], np.ndarray]:
+def classifier(
+    path: str | None = None, threads: int | None = None, content: bytes | None = None
+) -> Callable[[Arrays], np.ndarray]:
     """A function of one example, each array (1, ...), to its probabilities, (classes,); give a path or the content of a file.
 
     Raises:

@@ -89,7 +89,11 @@ def _written(run: SavedRun, stream: Stream, folder: Path) -> Arrays:
     paths = {name: folder / f"{stream.name}-{number}.npy" for number, name in enumerate(run.input.export.names)}
     for number, path in enumerate(paths.values()):
         one = stream.examples.take(np.arange(1))[number]
-        header = {"descr": np.lib.format.dtype_to_descr(one.dtype), "fortran_order": False, "shape": (len(stream), *one.shape[1:])}
+        header = {
+            "descr": np.lib.format.dtype_to_descr(one.dtype),
+            "fortran_order": False,
+            "shape": (len(stream), *one.shape[1:]),
+        }
         with open(path, "wb") as file:  # written, not mapped: storing to a map of a full disk ends the process
             np.lib.format.write_array_header_1_0(file, header)
             for start in range(0, len(stream), 64):
@@ -123,7 +127,9 @@ def _recorded(run: SavedRun, names: Sequence[str], calibration: int, reporter: R
     try:
         result = reading.read(listed, run.input, "fail", reporter.progress)
     except UserError as error:
-        raise UserError(f"the run's {run.input.export.noun}s are needed for the check: {error}; if they have moved, give --data") from error
+        raise UserError(
+            f"the run's {run.input.export.noun}s are needed for the check: {error}; if they have moved, give --data"
+        ) from error
     return {name: streams.stream(name, each, result.tables, run.labels, run.labelling) for name, each in result.examples.items()}
 
 

@@ -15,8 +15,8 @@ from tlapp.engine.network.deploy import deployed
 from tlapp.engine.network.net import PhaseNet
 from tlapp.engine.report import Reporter
 from tlapp.engine.runs import checkpoint
-from tlapp.engine.runs.history import Epoch
 from tlapp.engine.runs.folder import BEST
+from tlapp.engine.runs.history import Epoch
 from tlapp.engine.runs.record import Record
 from tlapp.engine.training.fit import Fitting
 from tlapp.engine.training.selection import Best, Liked
