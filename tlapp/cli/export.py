@@ -76,7 +76,7 @@ def program(run: str, language: str, kind: str, trust: bool) -> str:
 
 def lines(report: Mapping[str, Any]) -> Iterator[str]:
     """The report for people."""
-    check, noun = report["check"], report["noun"]
+    check, noun = report["check"], report["input"]["noun"]
     yield f"{report['format']}, quantize {report['quantize']}: {check['bytes'] / 1e6:.2f} MB"
     yield f"agreement with the Keras model: {check['agreement']:.2%} of {check['n']} test {noun}s"
     yield f"accuracy: {check['accuracy_before']:.4f} before, {check['accuracy_after']:.4f} after"

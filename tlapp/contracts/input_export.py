@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-import numpy as np
-
-Arrays = Mapping[str, np.ndarray]
-"""Tensor name -> its array, (n, ...), of n examples."""
+Arrays = Mapping[str, Any]
+"""Tensor name -> its NumPy array, (n, ...), of n examples."""
 
 
 class Endpoint(NamedTuple):
@@ -70,7 +68,7 @@ class InputExport:
 
     def facts(self) -> dict[str, Any]:
         """What golden.json says of the input."""
-        return {"kind": "arrays", "names": list(self.names)}
+        return {"kind": "arrays", "names": list(self.names), "noun": self.noun}
 
     def report(self) -> dict[str, Any]:
         """What export.json says of the input besides its facts."""
@@ -80,10 +78,12 @@ class InputExport:
         """The endpoints of a SavedModel besides serving_default; one that takes a string takes a file's content."""
         return {}
 
-    def save(self, example: Sequence[np.ndarray], stem: Path) -> Path:
+    def save(self, example: Sequence[Any], stem: Path) -> Path:
         """Write an example as a golden vector, to `stem` and a suffix; return the path."""
+        import numpy as np
+
         path = stem.with_name(f"{stem.name}.npz")
-        np.savez(path, **dict(zip(self.names, example, strict=True)))  # type: ignore[arg-type]
+        np.savez(path, **dict(zip(self.names, example, strict=True)))
         return path
 
     def features(self) -> Sequence[Feature]:
@@ -100,10 +100,10 @@ class InputExport:
         """A program for a phone, in "kotlin" or "swift", for examples with "one" label or "many"; None where there is none."""
         return None
 
-    def samples(self, examples: Arrays) -> Iterator[list[np.ndarray]]:
+    def samples(self, examples: Arrays) -> Iterator[list[Any]]:
         """Examples one by one, each as its arrays with a batch of one, to calibrate int8 on."""
         for number in range(len(next(iter(examples.values())))):
-            yield [np.array(examples[name][number : number + 1]) for name in self.names]
+            yield [examples[name][number : number + 1].copy() for name in self.names]
 
     def usage(self, shapes: Mapping[str, Sequence[Any]]) -> str:
         """What a person has to give the model, in a sentence; `shapes` without the batch."""

@@ -61,7 +61,7 @@ class ImageExport(InputExport):
     file_suffixes = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 
     def facts(self) -> dict[str, Any]:
-        return {"kind": "image", "names": list(self.names), "size": self.size, "resize": self.resize}
+        return {**super().facts(), "kind": "image", "size": self.size, "resize": self.resize}
 
     def report(self) -> dict[str, Any]:
         return {"image_size": self.size}
