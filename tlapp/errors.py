@@ -19,13 +19,14 @@ class UserError(TlappError):
     Args:
         message: one sentence: where it came from, what is wrong, what would be right.
         received: the offending value; the engine names the option that holds it.
+        option: the option that holds it, where that is known.
     """
 
     exit_code = 2
 
-    def __init__(self, message: str, received: object = None):
+    def __init__(self, message: str, received: object = None, option: str | None = None):
         super().__init__(message)
-        self.received = received
+        self.received, self.option = received, option
 
 
 class PluginError(TlappError):
