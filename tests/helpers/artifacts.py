@@ -1,7 +1,6 @@
 """Ask an exported model, or replace its answers."""
 
 from tlapp.engine.export.formats import named
-from tlapp.engine.export import export
 from tlapp.engine.export.formats.artifact import Answers, Latency
 
 CLASSES = {"blue": (30, 60, 200), "green": (40, 180, 60), "red": (210, 50, 40)}

@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 
 import tlapp
-from tlapp.engine.inputs.image_export import ImageExport
-from tlapp.engine.export import export
-from tlapp.engine.export import converter
+from tlapp.engine.export import converter, export
 from tlapp.engine.export.formats import savedmodel
 from tlapp.engine.export.options import ExportOptions
+from tlapp.engine.inputs.image_export import ImageExport
 
 FAMILIES = ("MobileNetV2", "MobileNetV3Small", "EfficientNetB0", "EfficientNetV2B0", "ResNet50", "ConvNeXtTiny", "DenseNet121")
 SIZE = 64

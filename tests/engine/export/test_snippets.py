@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tlapp.engine.export.formats import named
-from tlapp.engine.inputs.image_export import ImageExport
 from tlapp.cli.main import run as command
 from tlapp.engine.export import snippets
+from tlapp.engine.export.formats import named
+from tlapp.engine.inputs.image_export import ImageExport
 from tlapp.errors import UserError
 
 

@@ -12,14 +12,14 @@ import pytest
 from helpers.several_labels import NAMES, read, two_labels
 from PIL import Image
 
-from tlapp.engine.export.formats import named
 from tlapp.cli.main import run as command
 from tlapp.engine.data.labelling import LABELLINGS
 from tlapp.engine.export import export, snippets
+from tlapp.engine.export.check import Truth, check
+from tlapp.engine.export.formats import named
+from tlapp.engine.export.formats.artifact import Answers, Latency
 from tlapp.engine.export.options import ExportOptions
 from tlapp.engine.export.verify import verify
-from tlapp.engine.export.check import Truth, check
-from tlapp.engine.export.formats.artifact import Answers, Latency
 
 MANY = LABELLINGS["many"]
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from helpers.artifacts import LATENCY
 
-from tlapp.engine.export.formats import named
 from tlapp.engine.export import export
-from tlapp.engine.export.options import ExportOptions
+from tlapp.engine.export.formats import named
 from tlapp.engine.export.formats.artifact import Answers
+from tlapp.engine.export.options import ExportOptions
 from tlapp.errors import UserError
 
 
