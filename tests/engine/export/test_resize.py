@@ -1,4 +1,4 @@
-"""How a picture becomes a square is part of an export's contract: in its endpoints, its vectors, its metadata and its programs."""
+"""How a picture becomes a square is part of an export's contract: its endpoints, vectors, metadata and programs do it alike."""
 
 from __future__ import annotations
 

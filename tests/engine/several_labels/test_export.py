@@ -54,7 +54,8 @@ def test_its_card_counts_labels(exported, run):
 
 def test_its_snippet_tells_every_label(exported, run, capfd):
     file = two_labels(run)
-    Path(exported["folder"], "classify.py").write_text(snippets.snippet("python", named(exported["format"]), run.input.export, "many"))
+    program = snippets.snippet("python", named(exported["format"]), run.input.export, "many")
+    Path(exported["folder"], "classify.py").write_text(program)
     done = subprocess.run(
         [sys.executable, "classify.py", file], cwd=exported["folder"], capture_output=True, text=True, check=True
     )

@@ -24,7 +24,8 @@ class Check:
     Attributes:
         agreement: share of examples with the Keras model's top label, or set of labels; exact ties count as the same.
         largest_difference: of any probability.
-        files: of an endpoint that takes files, such as serve_bytes, against Keras on the same files: n, agreement, largest_difference; None elsewhere.
+        files: of an endpoint that takes files, such as serve_bytes, against Keras on the same files: n, agreement,
+            largest_difference; None elsewhere.
     """
 
     n: int

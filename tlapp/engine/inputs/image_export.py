@@ -102,7 +102,7 @@ class ImageExport(InputExport):
     def _decoded(self, contents: Any) -> Sequence[Any]:
         from tlapp.engine.inputs import decode_in_graph
 
-        return [decode_in_graph.squares(contents, self.size)]
+        return [decode_in_graph.squares(contents, self.size, self.resize)]
 
 
 def read_vector(path: Path) -> tuple[np.ndarray, ...]:

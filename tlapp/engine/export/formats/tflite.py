@@ -76,6 +76,7 @@ def _content(material: Material, way: Way) -> tuple[bytes, list[dict[str, Any]]]
     """The file's content, and the layers that stay in float."""
     if not way.keep:
         return convert(material.model, way.quantize, material.calibration, material.input), []
+    assert material.calibration is not None, "what has a choice is calibrated"
     if way.quantize not in material.memo:
         material.memo[way.quantize] = SELECTIVE[way.quantize](material.model, material.calibration, material.input)
     network = material.memo[way.quantize]
