@@ -86,7 +86,7 @@ def test_the_second_of_two_processes_gets_one_sentence_and_the_dead_hold_no_lock
     child, folder = run
     assert command(["train", "--resume", str(folder)]) == 2
     error = capfd.readouterr().err.strip()
-    assert error.splitlines()[-1].endswith(f"{folder}: another process trains this run now; wait until it ends")
+    assert error.splitlines()[-1].endswith("another process trains this run now; wait until it ends")
     assert "Traceback" not in error and not (folder / METRICS).exists()
     os.kill(child.pid, signal.SIGKILL)
     child.wait()

@@ -128,12 +128,12 @@ def _fault(check: Check, truth: Truth, answers: Answers, quantised: bool, max_dr
 
 
 def _lost(check: Check, truth: Truth, max_drop: float) -> str:
-    # Counts, not shares: a drop of exactly --max-drop passes whatever the last bit says.
+    # Counts, not shares: a drop of exactly max_drop passes whatever the last bit says.
     if round(check.drop * check.n) <= max_drop * check.n + 1e-9:
         return ""
     return (
         f"its accuracy on {check.n} {truth.stream} {truth.noun}s is {check.accuracy_after:.4f}, the Keras model's "
-        f"{check.accuracy_before:.4f}: a drop of {check.drop:.4f}, over --max-drop {max_drop:g}"
+        f"{check.accuracy_before:.4f}: a drop of {check.drop:.4f}, over option max_drop={max_drop:g}"
     )
 
 

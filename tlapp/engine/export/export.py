@@ -89,7 +89,7 @@ class Export:
                     return {**report, "folder": str(output)}
             tried.append({"quantize": str(way), "on": each.truth.stream, "check": result.to_json()})
             self.reporter.note(f"{way}: {result.fault}")
-        raise UserError(f"{self._asked()}: {tried[-1]['check']['fault']}; it was not kept (--allow-drop would)")
+        raise UserError(f"{self._asked()}: {tried[-1]['check']['fault']}; it was not kept (option allow_drop would)")
 
     def _write(self, folder: Path, way: Way) -> dict[str, Any]:
         """Write an artifact; return what it is."""
@@ -144,7 +144,7 @@ class Export:
 
     def _asked(self) -> str:
         quantize = self.options.quantize
-        return f"--format {self.options.format}" + ("" if quantize == "none" else f" --quantize {quantize}")
+        return f"option format={self.options.format}" + ("" if quantize == "none" else f" option quantize={quantize}")
 
 
 @contextmanager
@@ -154,7 +154,7 @@ def aside(output: Path) -> Iterator[Path]:
         output.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
     except OSError as error:
-        raise UserError(f"--output {output}: cannot be written: {error.strerror}", received=str(output)) from error
+        raise UserError(f"cannot be written: {error.strerror}", output, option="output") from error
     try:
         folder.chmod(0o755)
         yield folder
@@ -170,8 +170,8 @@ def _disk_errors(output: Path) -> Iterator[None]:
     except Exception as error:
         if not _is_disk(error):
             raise
-        places = f"--output {output} or the folder for temporary files {tempfile.gettempdir()}"
-        raise UserError(f"{places}: cannot be written: {in_a_line(error)}", received=str(output)) from error
+        places = f"it or the folder for temporary files {tempfile.gettempdir()}"
+        raise UserError(f"{places} cannot be written: {in_a_line(error)}", output, option="output") from error
 
 
 def _is_disk(error: Exception) -> bool:
@@ -201,5 +201,5 @@ def machine() -> dict[str, Any]:
 def _fresh(run: SavedRun, options: ExportOptions) -> Path:
     output = Path(options.output) if options.output else run.files.file(EXPORTS) / options.folder_name()
     if output.exists():
-        raise UserError(f"--output {output}: already exists; remove it, or name another", received=str(output))
+        raise UserError("already exists; remove it, or name another", output, option="output")
     return output

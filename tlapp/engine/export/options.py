@@ -55,11 +55,12 @@ class ExportOptions(Options):
         if self.quantize not in known:
             able = " and ".join(each.name for each in table().values() if len(each.quantizations) > 1)
             what = f"only {able} can be quantised" if known == ("none",) else f"must be one of {', '.join(known)}"
-            raise UserError(f"--quantize {self.quantize}: {what}. Received: --format {self.format}", received=self.quantize)
+            raise UserError(f"{what}. Received: option format={self.format}", self.quantize, option="quantize")
         if self.output and Path(self.output).suffix.lower() in MODEL_FILES:
             path = Path(self.output)
             raise UserError(
-                f"--output {path}: an export is a folder, with the model's file, its labels, its card and its golden vectors; "
+                f"an export is a folder, with the model's file, its labels, its card and its golden vectors; "
                 f"name a folder, such as {path.with_suffix('')}: the model is then {path.with_suffix('') / self.writer().file}",
-                received=self.output,
+                self.output,
+                option="output",
             )

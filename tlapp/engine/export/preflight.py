@@ -31,10 +31,10 @@ def check_converts(model: Any, kind: str, labels: Sequence[str], what: str, take
         with tempfile.TemporaryDirectory() as folder:
             write(model, kind, labels, Path(folder), takes)
     except Unfit as error:
-        instead = f"it does to {format.instead}, and trains all the same (--exports {format.instead}, or none)"
-        raise UserError(f"--exports {kind}: {what} does not convert: {error.reason}; {instead}") from error
+        instead = f"it does to {format.instead}, and trains all the same (option exports={format.instead}, or none)"
+        raise UserError(f"{what} does not convert: {error.reason}; {instead}", kind, option="exports") from error
     except UserError as error:
-        raise UserError(f"--exports {kind}: {what}: {error}; it trains all the same (--exports none)") from error
+        raise UserError(f"{what}: {error}; it trains all the same (option exports=none)", kind, option="exports") from error
 
 
 def write(model: Any, kind: str, labels: Sequence[str], folder: Path, takes: InputExport, **more: Any) -> Path:

@@ -113,7 +113,9 @@ def _moved(run: SavedRun, data: str, reporter: Reporter) -> dict[str, Stream]:
     options = RunOptions(**{**known, "data": data, "target": None, "aux": None})
     dataset = streams.load(options, run.input, reporter.progress, run.labelling)
     if dataset.classes != run.labels:
-        raise UserError(f"--data {data}: expected the classes {', '.join(run.labels)}. Received: {', '.join(dataset.classes)}")
+        raise UserError(
+            f"expected the classes {', '.join(run.labels)}. Received: {', '.join(dataset.classes)}", data, option="data"
+        )
     return dict(dataset.streams)
 
 
@@ -128,7 +130,7 @@ def _recorded(run: SavedRun, names: Sequence[str], calibration: int, reporter: R
         result = reading.read(listed, run.input, "fail", reporter.progress)
     except UserError as error:
         raise UserError(
-            f"the run's {run.input.export.noun}s are needed for the check: {error}; if they have moved, give --data"
+            f"the run's {run.input.export.noun}s are needed for the check: {error}; if they have moved, set option data"
         ) from error
     return {name: streams.stream(name, each, result.tables, run.labels, run.labelling) for name, each in result.examples.items()}
 

@@ -50,10 +50,10 @@ def snippet(language: str, format: Format, takes: InputExport, labelling: str = 
         return python(format, takes, labelling)
     if not format.phones:
         able = " or ".join(each.name for each in table().values() if each.phones)
-        raise UserError(f"--snippet {language}: is for --format {able}. Received: --format {format.name}", received=language)
+        raise UserError(f"is for option format={able}. Received: option format={format.name}", language, option="snippet")
     program = takes.phone_program(language, labelling)
     if program is None:
-        raise UserError(f"--snippet {language}: there is none for a model that takes a {takes.noun}", received=language)
+        raise UserError(f"there is none for a model that takes a {takes.noun}", language, option="snippet")
     return program
 
 

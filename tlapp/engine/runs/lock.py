@@ -16,8 +16,8 @@ class RunLock:
     def __init__(self) -> None:
         self._lock: FileLock | None = None
 
-    def acquire(self, folder: Path) -> None:
-        """Take the lock of a folder that exists, unless this object has it.
+    def acquire(self, folder: Path, option: str = "resume") -> None:
+        """Take the lock of a folder that exists, unless this object has it; `option` names the folder.
 
         Raises:
             UserError: another process, or another run of this one, has it.
@@ -28,7 +28,7 @@ class RunLock:
         try:
             lock.acquire()
         except Timeout as error:
-            raise UserError(f"{folder}: another process trains this run now; wait until it ends", received=str(folder)) from error
+            raise UserError("another process trains this run now; wait until it ends", folder, option) from error
         except OSError:  # a disk without locks; where it cannot be written at all, what is written next says so
             return
         self._lock = lock

@@ -63,7 +63,7 @@ class Record:
         try:
             self._claim()
         except OSError as error:
-            raise UserError(f"--run {self.folder}: cannot be written: {error.strerror or error}") from error
+            raise UserError(f"cannot be written: {error.strerror or error}", self.folder, option="run") from error
         self._write(names.SETTINGS, lambda: self._files.write_settings(settings))
         self._write(names.PLAN, lambda: self._files.write_plan(outline))
         self._write(names.LABELS, lambda: self._files.write_labels(labels))
@@ -73,10 +73,10 @@ class Record:
         """Go on with a run that was begun.
 
         Raises:
-            UserError: the pictures are not those that it was begun with.
+            UserError: the examples are not those that it was begun with.
         """
         if not self._files.has_splits(splits):
-            raise UserError(f"--resume {self.folder}: the pictures are no longer those in its {names.SPLITS}; train anew")
+            raise UserError(f"the data are no longer those in its {names.SPLITS}; train anew", self.folder, option="resume")
 
     def history(self, epochs: Iterable[Epoch]) -> None:
         """Write the history anew."""
@@ -98,13 +98,13 @@ class Record:
 
     def _must_be_free(self) -> None:
         if self.folder.exists() and not self._files.is_empty:
-            raise UserError(f"--run {self.folder}: already exists; name a folder that does not exist or is empty")
+            raise UserError("already exists; name a folder that does not exist or is empty", self.folder, option="run")
 
     def _must_be_unfinished(self) -> None:
         if not self._files.has(names.SETTINGS):
-            raise UserError(f"--resume {self.folder}: is no run; a run's folder holds {names.SETTINGS}")
+            raise UserError(f"is no run; a run's folder holds {names.SETTINGS}", self.folder, option="resume")
         if self._files.has(names.METRICS):
-            raise UserError(f"--resume {self.folder}: this run is finished; its result is in {names.METRICS}")
+            raise UserError(f"this run is finished; its result is in {names.METRICS}", self.folder, option="resume")
 
     def _claim(self) -> None:
         """Make the folder, unless a run that loaded at the same time has made it: then one of another name, or none."""
@@ -116,7 +116,7 @@ class Record:
             except FileExistsError:
                 self._files = RunFolder(_fresh(self._plugin))
         self.folder.mkdir(exist_ok=True)
-        self._lock.acquire(self.folder)
+        self._lock.acquire(self.folder, "run")
         if not self._resumes:
             self._must_be_free()
 

@@ -30,7 +30,7 @@ def named(name: str) -> Any:
         UserError: there is none.
     """
     if name not in table():
-        raise UserError(f"format: must be one of {', '.join(table())}. Received: {name}", received=name)
+        raise UserError(f"must be one of {', '.join(table())}. Received: {name}", name, option="format")
     return table()[name]
 
 

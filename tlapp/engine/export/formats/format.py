@@ -80,7 +80,7 @@ class Format(ABC):
     """A format of exports: all that is its own stands in one file, and its name on one line of the table."""
 
     name: ClassVar[str]
-    """As --format takes it."""
+    """As the option format takes it."""
     file: ClassVar[str]
     """What its artifact is called in the folder of an export."""
     words: ClassVar[str]
@@ -88,7 +88,7 @@ class Format(ABC):
     library: ClassVar[str]
     """What model hubs call the library that loads it."""
     quantizations: ClassVar[tuple[str, ...]] = ("none",)
-    """What --quantize may be."""
+    """What the option quantize may be."""
     phones: ClassVar[bool] = False
     """Whether phones run it, so that there are programs in Kotlin and Swift for it."""
     instead: ClassVar[str] = ""

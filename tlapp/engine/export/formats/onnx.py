@@ -36,14 +36,14 @@ def classify(inputs):
         try:
             material.model.export(str(material.folder / FILE), format="onnx", verbose=False)
         except ImportError as error:
-            raise UserError(f"--format onnx: needs more packages: {INSTALL}") from error
+            raise UserError(f"option format=onnx: needs more packages: {INSTALL}") from error
         return {"artifact": FILE}
 
     def ask(self, artifact: Path, questions: Questions) -> Answers:
         try:
             import onnxruntime
         except ImportError as error:
-            raise UserError(f"--format onnx: its check needs onnxruntime: {INSTALL}") from error
+            raise UserError(f"option format=onnx: its check needs onnxruntime: {INSTALL}") from error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads()
         session = onnxruntime.InferenceSession(str(artifact), options, providers=["CPUExecutionProvider"])
