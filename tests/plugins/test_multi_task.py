@@ -121,7 +121,7 @@ def test_aux_may_bring_its_own_test(sets, tmp_path):
 def test_aux_metrics_are_those_of_its_head_on_what_was_held_out(sets, tmp_path, tensorflow):
     run, metrics = trained(MultiTask(**QUICK), sets, tmp_path / "run")
     stream = run.dataset.streams["aux_test"]
-    seen = stream.pixels.take(np.arange(len(stream))).astype(np.float32)
+    seen = stream.examples.take(np.arange(len(stream)))[0].astype(np.float32)
     outputs = np.asarray(run.work.aux(run.work.graph(seen, training=False)))
     told = metrics["aux"]
     assert told["n"] == len(stream) == metrics["images"]["aux_test"] and set(told["classes"]) == {"circle", "stripe"}

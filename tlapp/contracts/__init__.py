@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from tlapp.contracts.backbone import Backbone, BackboneProvider, ImageInput, LoadedBackbone, Rates, Stage
+from tlapp.contracts.backbone import Backbone, BackboneProvider, LoadedBackbone, Rates, Stage
+from tlapp.contracts.input import BadExample, ImageInput, Input, Tensor
+from tlapp.contracts.input_export import Endpoint, Feature, InputExport, Snippet
 from tlapp.contracts.options import Options
 from tlapp.contracts.plan import (
     Augment,
@@ -33,12 +35,17 @@ __all__ = [
     "Augment",
     "Backbone",
     "BackboneProvider",
+    "BadExample",
     "Batch",
+    "Endpoint",
+    "Feature",
     "Field",
     "Fit",
     "Graft",
     "Head",
     "ImageInput",
+    "Input",
+    "InputExport",
     "Labeller",
     "LoadedBackbone",
     "Loss",
@@ -52,11 +59,13 @@ __all__ = [
     "Rates",
     "Sampler",
     "Select",
+    "Snippet",
     "Solve",
     "Solver",
     "Stage",
     "Statistics",
     "Strategy",
     "Task",
+    "Tensor",
     "UserError",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""CSVs of pictures: columns path and label, and optionally split and group."""
+"""CSVs of examples: a column of the input's, such as path, and label, and optionally split and group."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
+from tlapp.contracts import Input
 from tlapp.errors import UserError
 
 SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -16,24 +17,24 @@ Labels = Literal["needed", "optional", "sets"]
 
 
 class Item(NamedTuple):
-    """One picture listed: the path to open; its name within its class or CSV; what the source says about it."""
+    """One example listed: the file to open or the example itself; its name within its class or CSV; what is known of it."""
 
-    path: str
+    source: str
     name: str
     label: str | None = None
     split: str | None = None
     group: str | None = None
 
 
-def read(flag: str, where: str, labels: Labels) -> list[Item]:
-    """List the pictures of a CSV, whose paths are relative to it.
+def read(flag: str, where: str, labels: Labels, examples: Input) -> list[Item]:
+    """List the examples of a CSV; paths in it are relative to it.
 
     Raises:
         UserError: it is no such CSV; names the line.
     """
     try:
         with open(where, encoding="utf-8-sig", newline="") as file:
-            items = list(_items(csv.DictReader(file), flag, where, labels))
+            items = list(_items(csv.DictReader(file), flag, where, labels, examples.column))
     except OSError as error:
         raise UserError(f"{flag} {where}: cannot be read: {error.strerror}", received=where) from error
     except UnicodeDecodeError as error:
@@ -46,36 +47,37 @@ def read(flag: str, where: str, labels: Labels) -> list[Item]:
     return items
 
 
-def _items(rows: csv.DictReader[str], flag: str, where: str, labels: Labels) -> Iterator[Item]:
-    columns = _columns(rows, flag, where, labels)
+def _items(rows: csv.DictReader[str], flag: str, where: str, labels: Labels, column: str) -> Iterator[Item]:
+    columns = _columns(rows, flag, where, labels, column)
     for row in rows:
-        cells = {name: (row.get(column) or "").strip() for name, column in columns.items()}
-        yield _item(cells, f"{flag} {where}, line {rows.line_num}", os.path.dirname(where), labels)
+        cells = {name: (row.get(title) or "").strip() for name, title in columns.items()}
+        yield _item(cells, f"{flag} {where}, line {rows.line_num}", os.path.dirname(where), labels, column)
 
 
-def _columns(rows: csv.DictReader[str], flag: str, where: str, labels: Labels) -> dict[str, str]:
+def _columns(rows: csv.DictReader[str], flag: str, where: str, labels: Labels, column: str) -> dict[str, str]:
     """Our names for the columns -> the header's."""
     header = list(rows.fieldnames or ())
     columns = {name.strip().lower(): name for name in header}
-    needed = {"path"} if labels == "optional" else {"path", "label"}
+    needed = {column} if labels == "optional" else {column, "label"}
     if not needed <= columns.keys():
         hint = " (separate them with commas)" if any(mark in name for name in header for mark in ";\t") else ""
         raise UserError(
-            f"{flag} {where}: expected the columns path,label and optionally split,group{hint}. "
+            f"{flag} {where}: expected the columns {column},label and optionally split,group{hint}. "
             f"Received: {','.join(header) or 'nothing'}",
             received=where,
         )
-    return {name: column for name, column in columns.items() if name in Item._fields}
+    return {name: title for name, title in columns.items() if name in (column, "label", "split", "group")}
 
 
-def _item(cells: dict[str, str], line: str, base: str, labels: Labels) -> Item:
-    path = os.path.join(base, cells["path"])
+def _item(cells: dict[str, str], line: str, base: str, labels: Labels, column: str) -> Item:
+    cell = cells[column]
+    source = os.path.join(base, cell) if column == "path" else cell
     label = unicodedata.normalize("NFC", cells.get("label", "")) or ("" if labels == "sets" else None)
     split = None
-    if not cells["path"]:
-        raise UserError(f"{line}: its path is empty", received=cells["path"])
-    if not os.path.isfile(path):
-        raise UserError(f"{line}: there is no file {path}", received=cells["path"])
+    if not cell:
+        raise UserError(f"{line}: its {column} is empty", received=cell)
+    if column == "path" and not os.path.isfile(source):
+        raise UserError(f"{line}: there is no file {source}", received=cell)
     if label is None and labels == "needed":
         raise UserError(f"{line}: its label is empty", received="")
     if "split" in cells:
@@ -83,7 +85,7 @@ def _item(cells: dict[str, str], line: str, base: str, labels: Labels) -> Item:
         if split is None:
             received = cells["split"] or "nothing"
             raise UserError(f"{line}: split must be train, val or test. Received: {received}", received=received)
-    return Item(path, cells["path"].replace("\\", "/"), label, split, cells.get("group") or None)
+    return Item(source, cell.replace("\\", "/") if column == "path" else cell, label, split, cells.get("group") or None)
 
 
 def _check_groups(flag: str, where: str, items: list[Item]) -> None:
