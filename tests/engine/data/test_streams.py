@@ -30,19 +30,17 @@ def test_progress_is_told_up_to_the_end(tmp_path):
     assert {event[2] for event in told} == {50}
 
 
+def start(where):
+    options = RunOptions(data=str(where))
+    return streams.start(streams.list_sources(options, Images(SIZE)), options)
+
+
 def test_start_tells_layout_errors_at_once_and_others_with_the_result(tmp_path):
     with pytest.raises(UserError, match="no file or folder"):
-        streams.start(
-            streams.list_sources(RunOptions(data=str(tmp_path / "nowhere")), Images(SIZE)),
-            RunOptions(data=str(tmp_path / "nowhere")),
-        )
+        start(tmp_path / "nowhere")
     root = two_classes(tmp_path / "d")
-    assert sizes(
-        streams.start(streams.list_sources(RunOptions(data=str(root)), Images(SIZE)), RunOptions(data=str(root))).result()
-    ) == sizes(load(root))
-    loading = streams.start(
-        streams.list_sources(RunOptions(data=str(spoil(root))), Images(SIZE)), RunOptions(data=str(spoil(root)))
-    )
+    assert sizes(start(root).result()) == sizes(load(root))
+    loading = start(spoil(root))
     for _ in range(2):
         with pytest.raises(UserError, match="cannot be read"):
             loading.result()
@@ -78,7 +76,8 @@ def test_a_program_that_ends_while_loading_stops_the_load(tmp_path, seconds, lef
 def test_memory_stays_flat(tmp_path):
     """Peak memory of a load grows by far less than its pixels take."""
     code = (
-        "import sys, resource; from tlapp.engine import data; from tlapp.engine.options import RunOptions\n"
+        "import sys, resource; from tlapp.engine.data import streams; from tlapp.engine.inputs import images\n"
+        "from tlapp.engine.options import RunOptions\n"
         "d = streams.load(RunOptions(data=sys.argv[1]), images.Images(int(sys.argv[2])))\n"
         "s = d.streams['train']; [s.examples.take(range(i, i + 8))[0].sum() for i in range(0, len(s) - 8, 8)]\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"

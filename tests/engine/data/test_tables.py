@@ -32,7 +32,9 @@ def test_csv(tmp_path):
 def test_csv_with_splits_repeats_a_run(tmp_path):
     dataset = load(two_classes(tmp_path / "pics", 12))
     rows = streams.split_rows(dataset)
-    again = load(table(tmp_path / "d.csv", "path,label,split", *(f"{row.path},{row.label},{row.split}" for row in rows)), seed=5)
+    again = load(
+        table(tmp_path / "d.csv", "path,label,split", *(f"{row.source},{row.label},{row.split}" for row in rows)), seed=5
+    )
     assert streams.split_rows(again) == rows and os.path.isabs(rows[0].source)
 
 
