@@ -87,7 +87,7 @@ def run(tmp_path_factory, tensorflow):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(registry, "backbone", lambda identity: (Measuring(), "all"))
         yield tlapp.train(
-            plugin="full", data=str(folder / "data.csv"), backbone="measure:all", epochs=15, learning_rate=0.01,
+            plugin="full", data=str(folder / "data.csv"), backbone="measure:all", epochs=40, learning_rate=0.02,
             run=str(folder / "run"),
         )  # fmt: skip
 

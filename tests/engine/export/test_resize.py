@@ -87,6 +87,6 @@ def test_programs_for_phones_do_it_too(language, labelling, run):
     resize = run.settings["resize"]
     side = {"squash": None, "crop": "min", "pad": "max"}[resize]
     assert ("square(" in program) == (side is not None) and (side is None or f"{side}" in program)
-    assert WORDS[resize].replace("to a square", "to the model's square") in program
+    assert WORDS[resize].replace("squashed to a square", "squashed to the model's square") in program
     assert "{" not in program.replace("{\n", "").replace("${", "").replace("{ ", "").replace("{}", "")
     assert program.count("{") == program.count("}") and program.count("(") == program.count(")")

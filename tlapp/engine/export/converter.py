@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ import numpy as np
 
 from tlapp.contracts.graph import Step, expand, is_nested, rebuild
 from tlapp.contracts.input_export import Arrays, InputExport
+from tlapp.engine.export import flatbuffer
 from tlapp.engine.export.formats.format import Unfit
 from tlapp.engine.export.formats.savedmodel import names_of, write_fixed
+from tlapp.engine.export.interpreter import plain
 from tlapp.errors import in_a_line
 
 
@@ -33,7 +35,8 @@ def convert(model: Any, quantize: str, calibration: Arrays | None = None, takes:
         model = for_int8(model)
     with tempfile.TemporaryDirectory() as folder:
         network = write_fixed(model, Path(folder), names=takes.names)
-        return tried(converter(network, quantize, samples_of(model, calibration, takes), integers=takes.integers).convert)
+        samples = samples_of(model, calibration, takes, network)
+        return tried(converter(network, quantize, samples, integers=takes.integers).convert)
 
 
 def for_int8(model: Any) -> Any:
@@ -81,19 +84,35 @@ def converter(saved_model: str, quantize: str, samples: Callable[[], Any] | None
 
 
 def samples_of(
-    model: Any, examples: Arrays | None, takes: InputExport, kind: str | None = None, most: int | None = None
+    model: Any, examples: Arrays | None, takes: InputExport, network: str, kind: str | None = None, most: int | None = None
 ) -> Callable[[], Any] | None:
-    """Gives examples, `most` of them, as the converter calibrates on them: in the model's dtypes, or all of dtype `kind`."""
+    """Gives examples as the converter calibrates on them: in the order of the inputs in the file that it makes.
+
+    Args:
+        network: the SavedModel that is converted.
+        kind: the dtype of all arrays; None for the model's own.
+        most: how many examples; None for all.
+    """
     if examples is None:
         return None
     kinds = [kind or each.dtype for each in model.inputs]
     few = {name: array[:most] for name, array in examples.items()}
+    order = _order(network, takes.names)
 
     def samples() -> Any:
         for arrays in takes.samples(few):
-            yield [array.astype(wanted) for array, wanted in zip(arrays, kinds, strict=True)]
+            cast = [array.astype(wanted) for array, wanted in zip(arrays, kinds, strict=True)]
+            yield [cast[number] for number in order]
 
     return samples
+
+
+def _order(network: str, names: Sequence[str]) -> list[int]:
+    """The numbers of the inputs in the order of a converted file; a file with one input needs no trial."""
+    if len(names) == 1:
+        return [0]
+    graph = flatbuffer.read(tried(converter(network, "none", None).convert)).subgraphs[0]
+    return [names.index(plain(graph.tensors[number].name.decode())) for number in graph.inputs]
 
 
 def tried(call: Callable[[], Any]) -> Any:

@@ -10,24 +10,55 @@ HEAD = 65_536
 """Bytes of a JPEG in which its EXIF block is looked for; the block cannot be longer."""
 
 
-def squares(contents: Any, size: int) -> Any:
-    """Strings of JPEG, PNG, WebP, GIF or BMP files, (n,) -> (n, size, size, 3) float32 with whole numbers 0 to 255."""
+def squares(contents: Any, size: int, resize: str = "squash") -> Any:
+    """Strings of JPEG, PNG, WebP, GIF or BMP files, (n,) -> (n, size, size, 3) float32 with whole numbers 0 to 255.
+
+    `resize`: how a picture that is not square becomes one, "squash", "crop" or "pad", as `images.read` does it.
+    """
     spec = tf.TensorSpec((size, size, 3), tf.float32)
-    return tf.map_fn(lambda content: square(content, size), contents, fn_output_signature=spec)
+    return tf.map_fn(lambda content: square(content, size, resize), contents, fn_output_signature=spec)
 
 
-def square(content: Any, size: int) -> Any:
-    """One file to (size, size, 3): decoded, laid over white, squashed with a smoothing filter, turned upright."""
+def square(content: Any, size: int, resize: str = "squash") -> Any:
+    """One file to (size, size, 3): decoded, laid over white, made a square with a smoothing filter, turned upright."""
     picture = tf.cond(tf.io.is_jpeg(content), lambda: _jpeg(content), lambda: _other(content))
     picture.set_shape((None, None, 4))
     # Colours weigh as much as they are opaque, as in Pillow: what is transparent must not bleed into the edges.
     alpha = picture[..., 3:] / 255.0
     layers = tf.concat([picture[..., :3] * alpha, alpha], -1)
-    resized = tf.image.resize(layers, (size, size), "bilinear", antialias=True)
+    resized = RESIZE[resize](layers, size)
     flat = resized[..., :3] + 255.0 * (1.0 - resized[..., 3:])
-    upright = turned(tf.clip_by_value(tf.round(flat), 0.0, 255.0), orientation(content))
+    framed = tf.image.resize_with_crop_or_pad(flat, size, size) if resize == "pad" else flat  # black, after white lies beneath
+    upright = turned(tf.clip_by_value(tf.round(framed), 0.0, 255.0), orientation(content))
     upright.set_shape((size, size, 3))
     return upright
+
+
+def _squashed(picture: Any, size: int) -> Any:
+    return tf.image.resize(picture, (size, size), "bilinear", antialias=True)
+
+
+def _cropped(picture: Any, size: int) -> Any:
+    """The centre square; where it begins within a pixel, so does what is read."""
+    shape = tf.cast(tf.shape(picture)[:2], tf.float32)
+    side = tf.reduce_min(shape)
+    scale = tf.repeat(float(size) / side, 2)
+    cropped = tf.raw_ops.ScaleAndTranslate(
+        images=picture[None], size=(size, size), scale=scale, translation=-(shape - side) / 2.0 * scale,
+        kernel_type="triangle", antialias=True,
+    )  # fmt: skip
+    return cropped[0]
+
+
+def _fitted(picture: Any, size: int) -> Any:
+    """The whole picture, as large as fits; the bars beside it are equal, as `frame.bar` counts them."""
+    shape = tf.shape(picture)[:2]
+    long = tf.reverse(shape, [0])  # for each side, the other one: where that is longer, there are bars
+    bars = tf.clip_by_value((size * (long - shape) + long) // (2 * long), 0, (size - 1) // 2)
+    return tf.image.resize(picture, size - 2 * bars, "bilinear", antialias=True)
+
+
+RESIZE = {"squash": _squashed, "crop": _cropped, "pad": _fitted}
 
 
 def _jpeg(content: Any) -> Any:

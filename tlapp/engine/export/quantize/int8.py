@@ -50,11 +50,11 @@ class Int8:
         with tempfile.TemporaryDirectory() as folder:
             kinds = [kind] * len(model.inputs) if kind else None
             network = write_fixed(converter.for_int8(model), Path(folder), kinds, takes.names)
-            samples = converter.samples_of(model, calibration, takes, kind)
+            samples = converter.samples_of(model, calibration, takes, network, kind)
             setup = converter.converter(network, "int8", samples, takes_uint8=takes.integers, integers=takes.integers)
             # Not int8 alone: an operation that stays in float must find its kernel.
             setup.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
-            probes = converter.samples_of(model, calibration, takes, kind, PROBES)
+            probes = converter.samples_of(model, calibration, takes, network, kind, PROBES)
             with _without_warnings():
                 self._debugger = converter.tried(lambda: _debugger(setup, probes))
                 self._debugger.run()
