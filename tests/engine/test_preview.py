@@ -80,12 +80,12 @@ def test_source_styles_and_target_side_by_side(domains, tmp_path, tensorflow):
     sheet = Image.open(tmp_path / "sheet.png")
     assert sheet.size == (HEADER + 4 * (TILE + MARGIN) + MARGIN, 4 * (TILE + MARGIN) + MARGIN)
     source, darker, paler, target = found["rows"]
-    for column, file in enumerate(source["pictures"]):
+    for column, file in enumerate(source["images"]):
         plain = np.asarray(Image.open(file)).astype(float)
         assert np.array_equal(tile(sheet, 0, column), plain)
         assert np.abs(tile(sheet, 1, column) - dark(plain, 0)).max() <= 1
         assert np.abs(tile(sheet, 2, column) - pale(plain, 0)).max() <= 1
-    for column, file in enumerate(target["pictures"]):
+    for column, file in enumerate(target["images"]):
         assert np.array_equal(tile(sheet, 3, column), np.asarray(Image.open(file)))
     assert [row["stream"] for row in found["rows"]] == ["train", "train", "train", "target"]
     assert [row.get("chosen") for row in (darker, paler)] == [False, True]
@@ -231,7 +231,7 @@ def test_on_the_command_line(domains, tmp_path, monkeypatch, capfd):
     assert run([*adapt, "--json"]) == 0
     found = json.loads(capfd.readouterr().out)
     assert found["preview"] == "preview.png" and Image.open(tmp_path / "preview.png").format == "PNG"
-    assert [len(row["pictures"]) for row in found["rows"] if "pictures" in row] == [3, 3]
+    assert [len(row["images"]) for row in found["rows"] if "images" in row] == [3, 3]
     (tmp_path / "settings.yaml").write_text("plugin: partial\naugment: basic\nrun: .\n")
     assert run(["preview", "--config", "settings.yaml", *small]) == 0
     assert capfd.readouterr().out.splitlines()[-2:] == ["warm-up, tune: basic", "sheet: preview.png"]

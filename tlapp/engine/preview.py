@@ -61,7 +61,7 @@ def preview(job: Job, reporter: Reporter, path: Path, count: int) -> dict[str, A
         count: pictures of each stream, at most.
 
     Returns:
-        {"preview": the file, "rows": [{"title", "stream", "pictures", ...}]}.
+        {"preview": the file, "rows": [{"title", "stream", "images", ...}]}.
 
     Raises:
         UserError: the strategy changes no pictures, or the file cannot be written.
@@ -108,7 +108,7 @@ def _rows(run: Run, count: int) -> Iterator[Row]:
         numbers = np.sort(np.random.default_rng(run.job.options.seed).permutation(len(stream))[:count])
         far = plain.get(name)
         words = f"{title}: {len(numbers)} of {len(stream)} pictures{_far(far)}"
-        facts = {"stream": name, "pictures": [stream.files[i] for i in numbers], "distance": far}
+        facts = {"stream": name, "images": [stream.files[i] for i in numbers], "distance": far}
         yield Row(words, stream.examples.take(numbers)[0], facts)
         yield from (_changed_row(run, change, numbers) for change in own)
 

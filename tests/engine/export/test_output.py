@@ -33,7 +33,7 @@ def test_other_outputs_are_folders(name):
 def test_a_run_over_files_of_any_name_is_exported(tmp_path, tensorflow, capfd):
     TinyBackbones().load("tiny").graph.save(tmp_path / "tiny.keras")
     data = pictures(tmp_path / "data", each=8)
-    for number, name in enumerate(("caf\udce9.png", "line\nend.png", "a,\"b\".png")):
+    for number, name in enumerate(("caf\udce9.png", "line\nend.png", 'a,"b".png')):
         Image.effect_noise((SIZE, SIZE), 50 + number).convert("RGB").save(data / "circle" / name)
     run = tlapp.train(
         plugin="freeze", data=str(data), backbone=f"file:{tmp_path}/tiny.keras", image_size=SIZE, epochs=1,
