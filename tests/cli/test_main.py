@@ -77,7 +77,7 @@ def folders(tmp_path_factory):
         (["--config", "{root}/unknown.yaml"], ["unknown.yaml: lst", "did you mean last"]),
         (["--config", "{root}/value.yaml"], ["value.yaml: last", "integer", "Received: many"]),
         (["--config", "{root}/list.yaml"], ["list.yaml", "mapping"]),
-        (["--run", "{root}/full"], ["--run", "is there already"]),
+        (["--run", "{root}/full"], ["--run", "already exists"]),
         (
             ["--last", "19", "--data", "{root}/good", "--image-size", "32"],
             ["--last 19", "8 stages (stem ... top)", "Received: 19"],

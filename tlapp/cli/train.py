@@ -12,7 +12,9 @@ import click
 from tlapp.cli.options import click_options, trust_option
 from tlapp.cli.screen import Screen, result_lines
 from tlapp.cli.watchdog import witness
+from tlapp.engine.export.formats import NAMES
 from tlapp.engine.options import RunOptions
+from tlapp.engine.runs.folder import SETTINGS, RunFolder
 from tlapp.errors import TlappError, UserError, printable, resuming
 from tlapp.settings import HEAD, Settings, flag, plugin_options, read_yaml, resolve
 
@@ -73,7 +75,7 @@ def _chosen(args: Sequence[str], lenient: bool) -> tuple[str, str]:
 @click.option("--resume", metavar="RUN", help="Go on with a run that was stopped or killed; takes no other setting.")
 @click.option("--dry-run", is_flag=True, help="Tell the plan and end before any training.")
 @click.option(
-    "--exports", type=click.Choice(["tflite", "savedmodel", "none"]),
+    "--exports", type=click.Choice([*NAMES, "none"]),
     help="Refuse, before training, a model that does not convert to this.  [default: tflite with --dry-run, else none]",
 )  # fmt: skip
 @trust_option
@@ -98,7 +100,7 @@ def train(
         if as_json:
             click.echo(json.dumps({"plan": screen.last_outline.to_json(), "exports": checked}))
         return
-    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    metrics = RunFolder(folder).metrics()
     if as_json:
         click.echo(json.dumps({"run": str(folder), **metrics}))
     else:
@@ -114,7 +116,7 @@ def resumed(run: str, flags: Mapping[str, Any], config: str | None) -> Settings:
     """
     if given := [flag(key) for key, value in {**flags, "config": config}.items() if value is not None]:
         raise UserError(f"--resume {run}: goes on with the run's own settings; leave {', '.join(given)} out")
-    path = Path(run) / "settings.yaml"
+    path = RunFolder(Path(run)).file(SETTINGS)
     if not path.is_file():
-        raise UserError(f"--resume {run}: is no run; a run's folder holds settings.yaml")
+        raise UserError(f"--resume {run}: is no run; a run's folder holds {SETTINGS}")
     return resolve({"run": run}, path)

@@ -116,6 +116,7 @@ class Subject:
             stopped.all()
         except KeyboardInterrupt:
             stopped.work.save_state()
+            stopped.release()
         again = Trial(job, resume=True)
         again.all()
         return again

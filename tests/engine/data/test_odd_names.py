@@ -18,7 +18,7 @@ from tlapp.cli.main import run
 from tlapp.engine.data import streams
 from tlapp.engine.inputs.images import Images
 from tlapp.engine.options import RunOptions
-from tlapp.engine.runs.record import ANY_NAME
+from tlapp.engine.runs.folder import ANY_NAME
 from tlapp.errors import UserError, printable
 from tlapp.testing import TinyBackbones
 
