@@ -18,7 +18,8 @@ from tlapp.cli.main import run
 from tlapp.engine.data import streams
 from tlapp.engine.options import RunOptions
 from tlapp.engine.runs.record import ANY_NAME
-from tlapp.errors import UserError, printable
+from tlapp.errors import UserError
+from tlapp.words import printable
 from tlapp.testing import TinyBackbones
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")

@@ -64,7 +64,7 @@ def shown(strategy, domains, path, count=4, **options):
     source, target = domains
     chosen = RunOptions(data=source, target=target, seed=3, **options)
     label = "strategy x"
-    job = Job(chosen, blame.strategy(strategy, label), Dense(), TinyBackbones(), "tiny", {}, (), str, label)
+    job = Job(chosen, blame.strategy(strategy, label), Dense(), TinyBackbones(), "tiny", {}, (), label)
     return preview(job, Silent(), path, count)
 
 

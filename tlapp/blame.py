@@ -9,7 +9,8 @@ from types import GeneratorType
 from typing import Any, cast
 
 from tlapp.contracts import Augment, BackboneProvider, Fit, Head, Labeller, Phase, Plan, Solve, Strategy
-from tlapp.errors import PluginError, TlappError, in_a_line
+from tlapp.errors import PluginError, TlappError, UserError
+from tlapp.words import in_a_line
 
 
 def blamed(error: Exception, label: str, what: str) -> Exception:
@@ -82,11 +83,20 @@ class GuardedStrategy(Guard):
         self._label = label
 
     def plan(self, task: Any, backbone: Any) -> Any:
-        plan = guarded(self._label, "plan()", self._it.plan)(task, backbone)
+        try:
+            plan = guarded(self._label, "plan()", self._it.plan)(task, backbone)
+        except UserError as error:
+            error.option = error.option or self._option_of(error.received)
+            raise
         if not isinstance(plan, Plan) or not isinstance(plan.phases, tuple):
             return plan
         graft = plan.graft and guarded(self._label, "its graft", plan.graft)
         return Plan(tuple(guard_phase(phase, self._label) for phase in plan.phases), graft)
+
+    def _option_of(self, received: object) -> str | None:
+        """The one option of the strategy that holds an offending value, where a strategy did not name the option."""
+        names = [name for name, value in self._it.model_dump().items() if received is not None and value == received]
+        return names[0] if len(names) == 1 else None
 
 
 class GuardedHead(Guard):

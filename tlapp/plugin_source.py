@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tlapp.contracts.version import misfit
-from tlapp.errors import in_a_line
+from tlapp.words import in_a_line
 from tlapp.settings import collisions
 
 NEEDED = {"strategy": ("Strategy", ("plan",)), "head": ("Head", ("build",)), "backbones": ("BackboneProvider", ("names", "load"))}

@@ -12,7 +12,7 @@ import click
 from tlapp.api import load
 from tlapp.cli.options import trust_option
 from tlapp.cli.screen import Screen
-from tlapp.errors import printable
+from tlapp.words import printable
 
 
 @click.command()

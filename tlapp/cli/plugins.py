@@ -143,7 +143,7 @@ def _kind(name: str, kind: str | None) -> str:
     if kinds:
         return kinds[0]
     every = [name for kind in registry.GROUPS for name in registry.found(kind)]
-    raise UserError(f"{name}: no plugin of that name is installed; {registry.hint(name, every)}")
+    raise UserError(f"{name}: no plugin of that name is installed; {suggestion(name, every)}")
 
 
 @plugins.command("new")

@@ -10,11 +10,13 @@ from typing import Any
 import click
 
 from tlapp.cli.options import click_options, trust_option
+from tlapp.cli.sentences import resume_command
 from tlapp.cli.screen import Screen, result_lines
 from tlapp.cli.watchdog import witness
 from tlapp.engine.options import RunOptions
-from tlapp.errors import TlappError, UserError, printable, resuming
-from tlapp.settings import HEAD, Settings, flag, plugin_options, read_yaml, resolve
+from tlapp.errors import TlappError, UserError
+from tlapp.settings import HEAD, Settings, plugin_options, read_yaml, resolve
+from tlapp.words import flag, printable, with_flags
 
 
 class TrainCommand(click.Command):
@@ -91,8 +93,8 @@ def train(
     settings = resumed(resume, flags, config) if resume else resolve(flags, config)
     wanted = exports or ("tflite" if dry_run else "none")
     checked = None if wanted == "none" else wanted
-    killed = f"tlapp: was killed or crashed, most often because memory ran out: {needs_less(settings.options)}"
-    with witness(killed) as add, Screen(lambda folder: add(f"; else go on by: {resuming(folder)}")) as screen:
+    killed = f"tlapp: was killed or crashed, most often because memory ran out: {with_flags(needs_less(settings.options))}"
+    with witness(killed) as add, Screen(lambda folder: add(f"; else go on by: {resume_command(folder)}")) as screen:
         folder = carry_out(settings, screen, dry_run, resume is not None, checked, trust)
     if folder is None:
         if as_json:
@@ -113,8 +115,8 @@ def resumed(run: str, flags: Mapping[str, Any], config: str | None) -> Settings:
         UserError: there is no such run, or other settings came with --resume.
     """
     if given := [flag(key) for key, value in {**flags, "config": config}.items() if value is not None]:
-        raise UserError(f"--resume {run}: goes on with the run's own settings; leave {', '.join(given)} out")
+        raise UserError(f"goes on with the run's own settings; leave {', '.join(given)} out", run, "resume")
     path = Path(run) / "settings.yaml"
     if not path.is_file():
-        raise UserError(f"--resume {run}: is no run; a run's folder holds settings.yaml")
+        raise UserError("is no run; a run's folder holds settings.yaml", run, "resume")
     return resolve({"run": run}, path)

@@ -8,7 +8,8 @@ from typing import Any
 
 from tlapp.contracts import Backbone, Fit, LoadedBackbone, Phase, Plan, Solve, Statistics, Strategy, Task
 from tlapp.contracts.graph import is_nested, steps
-from tlapp.errors import PluginError, UserError, in_a_line
+from tlapp.errors import PluginError, UserError
+from tlapp.words import in_a_line
 
 BATCH_NORM = ("frozen", "affine", "update")
 SELECT = ("val", "target")
@@ -60,7 +61,7 @@ def _check_rates(phase: Phase, backbone: Backbone, where: str) -> None:
 def _check_streams(phase: Phase, streams: Collection[str], where: str) -> None:
     for name in needs(phase):
         if name not in streams:
-            raise UserError(f"{where} needs pictures named {name}; give --{name} a folder or CSV")
+            raise UserError(f"{where} needs pictures named {name}; give option {name} a folder or CSV")
 
 
 def _check_selection(phase: Phase, where: str) -> None:
@@ -102,9 +103,10 @@ def check_labelling(plan: Plan, head: str, label: str) -> None:
     for phase in plan.phases:
         if what := _one_label_only(phase):
             raise UserError(
-                f"--head {head}: takes several labels a picture, but {label} {what} in phase {phase.name}, "
+                f"takes several labels a picture, but {label} {what} in phase {phase.name}, "
                 "which takes one label a picture; choose another head or strategy",
                 received=head,
+                option="head",
             )
 
 

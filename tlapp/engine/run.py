@@ -28,16 +28,17 @@ from tlapp.engine.training.adaptation import adaptation
 from tlapp.engine.training.phases import Phases
 from tlapp.engine.training.streams import Streams
 from tlapp.engine.training.style import Styles
-from tlapp.errors import PluginError, TlappError, UserError, in_a_line, resuming
+from tlapp.errors import PluginError, TlappError, UserError
 from tlapp.tensorflow_import import quiet_tensorflow
+from tlapp.words import in_a_line
 
 
 class Interrupted(KeyboardInterrupt):
-    """The user stopped the run; the best model so far is in `path`, and `--resume` goes on."""
+    """The user stopped the run; the best model so far is in `path`, and the run in `resumable` can be resumed."""
 
     def __init__(self, path: Path, folder: Path):
-        super().__init__(f"the best model so far is {path}; go on with: {resuming(folder)}")
-        self.path = path
+        super().__init__(f"the best model so far is {path}")
+        self.path, self.resumable = path, folder
 
 
 def train(job: Job, reporter: Reporter, dry: bool = False, resume: bool = False, exports: str | None = None) -> Path | None:
@@ -106,14 +107,11 @@ class Run:
         """Ask the strategy for its plan and check it; graft what it says."""
         options, streams = self.job.options, self.dataset.streams
         self.task = Task(self.dataset.classes, {name: len(stream) for name, stream in streams.items()}, self.dataset.aux_classes)
-        try:
-            self.plan = make_plan(self.job.strategy, self.task, self.backbone.facts, self.job.label)
-        except UserError as error:
-            raise UserError(f"{self._culprit(error)}{error}") from error
+        self.plan = make_plan(self.job.strategy, self.task, self.backbone.facts, self.job.label)
         if self.labelling.kind == "many":
             check_labelling(self.plan, options.head, self.job.label)
         if self._solves_only() and (key := self._useless()):
-            raise UserError(f"{self.job.where(key)}: strategy {options.plugin} solves for its own head; leave it out")
+            raise UserError(f"strategy {options.plugin} solves for its own head; leave it out", self.job.settings[key], option=key)
         self.graph = _graft(self.plan, self.backbone, self.job.label)
 
     def make_plan(self) -> None:
@@ -179,11 +177,6 @@ class Run:
         head = self.job.options.head != RunOptions.model_fields["head"].default
         changed = {"head"} if head else {f"head_{key}" for key in self.job.head.model_dump(exclude_defaults=True)}
         return next((key for key in self.job.given if key in changed), None)
-
-    def _culprit(self, error: UserError) -> str:
-        """The flag or file of the one strategy option that holds the offending value."""
-        held = [key for key, value in self.job.strategy.model_dump().items() if value == error.received]
-        return f"{self.job.where(held[0])}: " if len(held) == 1 and error.received is not None else ""
 
     def _with_augment(self, phase: Phase, styles: Styles) -> Phase:
         if phase.augments:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from tlapp.engine.data import tables
@@ -14,15 +12,15 @@ from tlapp.engine.data.tables import SPLIT_NAMES, Item
 from tlapp.engine.inputs import images
 from tlapp.engine.inputs.digits import BUILTIN, digits
 from tlapp.errors import UserError
+from tlapp.words import a_few, natural_sort
 
 _OTHER_PICTURES = frozenset(
     {".heic", ".heif", ".avif", ".svg", ".raw", ".cr2", ".nef", ".dng", ".psd", ".jxl", ".jp2", ".pdf", ".npy"}
 )
-_TOLD_NAMES = 5
 
 
 class Source(NamedTuple):
-    """Pictures listed from one flag, and sentences to show the user."""
+    """Pictures listed from one option, and sentences to show the user."""
 
     items: list[Item]
     notes: tuple[str, ...] = ()
@@ -36,7 +34,7 @@ class _Folder(NamedTuple):
     unsupported: list[str]
 
 
-def labelled(flag: str, where: str, labels: tables.Labels = "needed") -> Source:
+def labelled(option: str, where: str, labels: tables.Labels = "needed") -> Source:
     """List class folders, a folder of train/, val/ and test/ of them, a CSV, or the built-in digits.
 
     Raises:
@@ -44,16 +42,16 @@ def labelled(flag: str, where: str, labels: tables.Labels = "needed") -> Source:
     """
     if where == BUILTIN:
         return Source(_digit_items())
-    if _is_csv(flag, where):
-        return Source(tables.read(flag, where, labels))
+    if _is_csv(option, where):
+        return Source(tables.read(option, where, labels))
     root = _look(where)
     if _is_split(where, root):
-        return _split_folders(flag, where, root)
-    loose = f"{flag} {where}: not used, lying outside the class folders: {in_a_row(natural(root.pictures))}"
-    return Source(list(_class_folders(flag, where, root)), (loose,) if root.pictures else ())
+        return _split_folders(option, where, root)
+    loose = f"option {option}={where}: not used, lying outside the class folders: {a_few(natural_sort(root.pictures))}"
+    return Source(list(_class_folders(option, where, root)), (loose,) if root.pictures else ())
 
 
-def one_stream(flag: str, where: str, split: str, labels: tables.Labels = "needed") -> Source:
+def one_stream(option: str, where: str, split: str, labels: tables.Labels = "needed") -> Source:
     """List class folders or a CSV for a single stream; of a CSV with a column split, its rows of that split.
 
     Raises:
@@ -61,16 +59,16 @@ def one_stream(flag: str, where: str, split: str, labels: tables.Labels = "neede
     """
     if where == BUILTIN:
         return Source(_digit_items())
-    if not _is_csv(flag, where):
-        return Source(list(_class_folders(flag, where, _look(where))))
-    items = tables.read(flag, where, labels)
+    if not _is_csv(option, where):
+        return Source(list(_class_folders(option, where, _look(where))))
+    items = tables.read(option, where, labels)
     chosen = [item for item in items if item.split in (None, split)]
     if not chosen:
-        raise UserError(f"{flag} {where}: its column split has no row {split}", received=where)
+        raise UserError(f"its column split has no row {split}", where, option)
     return Source(chosen)
 
 
-def any_pictures(flag: str, where: str) -> Source:
+def any_pictures(option: str, where: str) -> Source:
     """List class folders, a flat folder (labels None) or a CSV whose column label may be missing.
 
     Raises:
@@ -78,20 +76,16 @@ def any_pictures(flag: str, where: str) -> Source:
     """
     if where == BUILTIN:
         return Source(_digit_items())
-    if _is_csv(flag, where):
-        return Source(tables.read(flag, where, labels="optional"))
+    if _is_csv(option, where):
+        return Source(tables.read(option, where, labels="optional"))
     root = _look(where)
     if root.folders and not root.pictures:
-        return Source(list(_class_folders(flag, where, root)))
-    names = natural(_pictures_below(where)[0])
+        return Source(list(_class_folders(option, where, root)))
+    names = natural_sort(_pictures_below(where)[0])
     if not names:
-        raise UserError(f"{flag} {where}: no pictures there ({_supported()})", received=where)
+        raise UserError(f"no pictures there ({_supported()})", where, option)
     return Source([Item(os.path.join(where, name), name) for name in names])
 
-
-def natural(names: Iterable[str]) -> list[str]:
-    """Sort with numbers by value: 2 before 10."""
-    return sorted(names, key=_natural_key)
 
 
 def has_folders(where: str) -> bool:
@@ -99,37 +93,22 @@ def has_folders(where: str) -> bool:
     return bool(_look(where).folders)
 
 
-def nearest(name: str, known: Sequence[str]) -> str:
-    """A hint at the known name that looks most like `name`: " (did you mean cats?)", or nothing."""
-    by_case = {other.casefold(): other for other in known}
-    close = difflib.get_close_matches(name.casefold(), list(by_case), n=1)
-    return f" (did you mean {by_case[close[0]]}?)" if close else ""
 
-
-def in_a_row(names: Sequence[str]) -> str:
-    """Up to five names, and how many more."""
-    more = len(names) - _TOLD_NAMES
-    return ", ".join(names[:_TOLD_NAMES]) + (f" and {more} more" if more > 0 else "")
-
-
-def _natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
-    parts = re.split(r"([0-9]+)", name.casefold())
-    return [(0, int(part), "") if i % 2 else (1, 0, part) for i, part in enumerate(parts) if part], name
 
 
 def _digit_items() -> list[Item]:
     return [Item(f"{BUILTIN}/{i:04d}", f"{i:04d}", str(label)) for i, label in enumerate(digits()[1].tolist())]
 
 
-def _is_csv(flag: str, where: str) -> bool:
+def _is_csv(option: str, where: str) -> bool:
     if os.path.isdir(where):
         return False
     if not os.path.exists(where):
-        raise UserError(f"{flag}: there is no file or folder {where}", received=where)
+        raise UserError("there is no such file or folder", where, option)
     if where.lower().endswith((".csv", ".txt")):
         return True
     hint = ": unpack it first" if where.lower().endswith((".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")) else ""
-    raise UserError(f"{flag}: expected a folder or a .csv file. Received: {where}{hint}", received=where)
+    raise UserError(f"expected a folder or a .csv file{hint}", where, option)
 
 
 def _look(where: str) -> _Folder:
@@ -193,10 +172,10 @@ def _is_split(where: str, root: _Folder) -> bool:
     return len(known) > 1 and bool(trains) and bool(_look(os.path.join(where, trains[0])).folders)
 
 
-def _split_folders(flag: str, where: str, root: _Folder) -> Source:
+def _split_folders(option: str, where: str, root: _Folder) -> Source:
     items: list[Item] = []
     spare = []
-    for name in natural(root.folders):
+    for name in natural_sort(root.folders):
         split = SPLIT_NAMES.get(name.lower())
         if split is None:
             spare.append(f"{name}/")
@@ -205,28 +184,28 @@ def _split_folders(flag: str, where: str, root: _Folder) -> Source:
         listed = _class_folders(flag, inside, _look(inside), may_be_empty=split != "train")
         items += [item._replace(split=split) for item in listed]
     if not any(item.split == "train" for item in items):
-        raise UserError(f"{flag} {where}: holds {', '.join(natural(root.folders))} but no train folder", received=where)
-    return Source(items, (f"{flag} {where}: not used, being neither train, val nor test: {in_a_row(spare)}",) if spare else ())
+        raise UserError(f"holds {', '.join(natural_sort(root.folders))} but no train folder", where, option)
+    return Source(items, (f"option {option}={where}: not used, being neither train, val nor test: {a_few(spare)}",) if spare else ())
 
 
-def _class_folders(flag: str, where: str, root: _Folder, may_be_empty: bool = False) -> Iterator[Item]:
+def _class_folders(option: str, where: str, root: _Folder, may_be_empty: bool = False) -> Iterator[Item]:
     if not root.folders:
         what = "pictures but no class folders" if root.pictures else "neither class folders nor pictures"
-        raise UserError(f"{flag} {where}: holds {what}; put the pictures of each class into a folder of its name", received=where)
-    for name in natural(root.folders):
+        raise UserError(f"holds {what}; put the pictures of each class into a folder of its name", where, option)
+    for name in natural_sort(root.folders):
         inside = os.path.join(where, name)
         pictures, unsupported = _pictures_below(inside)
         if not pictures and not may_be_empty:
-            raise UserError(_empty(flag, where, name, unsupported), received=where)
+            raise UserError(_empty(name, unsupported), where, option)
         label = unicodedata.normalize("NFC", name)
-        yield from (Item(os.path.join(inside, *picture.split("/")), picture, label) for picture in natural(pictures))
+        yield from (Item(os.path.join(inside, *picture.split("/")), picture, label) for picture in natural_sort(pictures))
 
 
-def _empty(flag: str, where: str, name: str, unsupported: set[str]) -> str:
+def _empty(name: str, unsupported: set[str]) -> str:
     if unsupported:
         kinds = ", ".join(sorted(unsupported))
-        return f"{flag} {where}: class folder {name} holds only {kinds} files; convert them ({_supported()})"
-    return f"{flag} {where}: class folder {name} holds no pictures; add some or remove it ({_supported()})"
+        return f"class folder {name} holds only {kinds} files; convert them ({_supported()})"
+    return f"class folder {name} holds no pictures; add some or remove it ({_supported()})"
 
 
 def _supported() -> str:

@@ -60,7 +60,7 @@ def read(streams: Mapping[str, list[Item]], size: int, on_bad: str, report: Repo
         else:
             examples[name].append(Example(item, row_of[file], file, rows.extra["pixels"][row_of[file]]))
     if bad and (on_bad == "fail" or len(bad) == len(items)):
-        raise UserError(f"{in_words(bad)}. Mend or remove them, or leave them out with --on-bad skip", received=bad[0].path)
+        raise UserError(f"{in_words(bad)}. Mend or remove them, or leave them out with option on_bad=skip")
     return Reading(examples, rows, bad)
 
 

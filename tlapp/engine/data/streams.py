@@ -18,6 +18,7 @@ from tlapp.engine.data.reading import Example
 from tlapp.engine.inputs.decode import Report
 from tlapp.engine.options import RunOptions
 from tlapp.errors import UserError
+from tlapp.words import a_few
 
 T = TypeVar("T")
 
@@ -111,7 +112,7 @@ def load(options: RunOptions, size: int, report: Report | None = None, labelling
     """List, check, decode and split what the options name; pictures of `size` pixels a side.
 
     Raises:
-        UserError: a source is missing or not as it should be, or a picture cannot be read; names the flag or the file.
+        UserError: a source is missing or not as it should be, or a picture cannot be read; names the option or the file.
     """
     return _load(list_sources(options, labelling), options, size, report or _silent)
 
@@ -123,7 +124,7 @@ def start(options: RunOptions, size: int, report: Report | None = None, labellin
 
 
 def load_labelled(
-    flag: str,
+    option: str,
     where: str,
     classes: Sequence[str],
     size: int,
@@ -136,15 +137,15 @@ def load_labelled(
     Raises:
         UserError: as `load`; or a class is not among `classes`.
     """
-    items = folders.one_stream(flag, where, "test", labelling.cells).items
-    check_known(f"{flag} {where}", items, classes, labelling)
+    items = folders.one_stream(option, where, "test", labelling.cells).items
+    check_known(option, where, items, classes, labelling)
     found = reading.read({"test": items}, size, on_bad, report or _silent)
     told = (f"left out: {reading.in_words(found.bad)}",) if found.bad else ()
     return stream("test", found.examples["test"], found.rows, classes, labelling), told
 
 
 def split_rows(dataset: Dataset) -> list[Row]:
-    """Which picture is in which stream; the rows of train, val and test make a CSV for --data that repeats the split."""
+    """Which picture is in which stream; the rows of train, val and test make a CSV for the option data that repeats the split."""
     rows = []
     for stream in dataset.streams.values():
         classes, words = dataset.classes_of(stream.name), dataset.labelling.words
@@ -157,17 +158,17 @@ def _load(listing: Listing, options: RunOptions, size: int, report: Report) -> D
     found = reading.read(listing.streams, size, options.on_bad, report)
     labelling = listing.labelling
     examples = _split(found.examples, options, labelling)
-    _check_left(examples["train"], listing.classes, f"--data {options.data}", labelling)
+    _check_left(examples["train"], listing.classes, "data", options.data, labelling)
     if options.aux is not None:
         examples |= _split_aux(examples, options, labelling)
-        _check_left(examples["aux"], listing.aux_classes, f"--aux {options.aux}", labelling)
+        _check_left(examples["aux"], listing.aux_classes, "aux", options.aux, labelling)
     for name, left in examples.items():
         if not left:
             raise UserError(f"{name}: none of its pictures can be read", received=name)
     judged = {name: examples[name] for name in ("train", "val", "test")}
     told = (*listing.notes, *notes.of(judged, listing.classes, found.bad, labelling))
     if options.aux is not None and "aux_test" not in examples:
-        told += (f"--aux {options.aux}: not measured, as no class has the {splits.SMALLEST} pictures that splitting takes",)
+        told += (f"option aux={options.aux}: not measured, as no class has the {splits.SMALLEST} pictures that splitting takes",)
     streams: Mapping[str, Stream] = {
         name: stream(name, examples[name], found.rows, listing.aux_classes if name in AUX else listing.classes, labelling)
         for name in ("train", "val", "test", "target", *AUX)
@@ -189,9 +190,10 @@ def _split(examples: dict[str, list[Example]], options: RunOptions, labelling: L
         if not parts[split]:
             what = "groups or pictures" if any(example.item.group for example in pool) else "pictures"
             raise UserError(
-                f"--data {options.data}: no class has the {splits.SMALLEST} {what} that splitting off {split} takes; "
-                f"add some, or give --{split}",
-                received=options.data,
+                f"no class has the {splits.SMALLEST} {what} that splitting off {split} takes; "
+                f"add some, or set option {split}",
+                options.data,
+                "data",
             )
     return {**parts, **whole}
 
@@ -217,11 +219,11 @@ def _split_aux(examples: Mapping[str, list[Example]], options: RunOptions, label
     return {name: found for name, found in parts.items() if found or name == "aux"}
 
 
-def _check_left(train: Sequence[Example], classes: Sequence[str], where: str, labelling: Labelling) -> None:
+def _check_left(train: Sequence[Example], classes: Sequence[str], option: str, where: str, labelling: Labelling) -> None:
     left = {name for example in train for name in labelling.names(example.item.label)}
     lost = [name for name in classes if name not in left]
     if lost:
-        raise UserError(f"{where}: no picture left to train on of {folders.in_a_row(lost)}", received=where)
+        raise UserError(f"no picture is left to train on of {a_few(lost)}", where, option)
 
 
 def stream(name: str, examples: Sequence[Example], rows: Rows, classes: Sequence[str], labelling: Labelling) -> Stream:

@@ -25,7 +25,7 @@ class Item(NamedTuple):
     group: str | None = None
 
 
-def read(flag: str, where: str, labels: Labels) -> list[Item]:
+def read(option: str, where: str, labels: Labels) -> list[Item]:
     """List the pictures of a CSV, whose paths are relative to it.
 
     Raises:
@@ -33,27 +33,27 @@ def read(flag: str, where: str, labels: Labels) -> list[Item]:
     """
     try:
         with open(where, encoding="utf-8-sig", newline="") as file:
-            items = list(_items(csv.DictReader(file), flag, where, labels))
+            items = list(_items(csv.DictReader(file), option, where, labels))
     except OSError as error:
-        raise UserError(f"{flag} {where}: cannot be read: {error.strerror}", received=where) from error
+        raise UserError(f"cannot be read: {error.strerror}", where, option) from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{flag} {where}: is not UTF-8 text; save it as CSV UTF-8", received=where) from error
+        raise UserError("is not UTF-8 text; save it as CSV UTF-8", where, option) from error
     except csv.Error as error:
-        raise UserError(f"{flag} {where}: is not a CSV: {error}", received=where) from error
+        raise UserError(f"is not a CSV: {error}", where, option) from error
     if not items:
-        raise UserError(f"{flag} {where}: has no rows under its header", received=where)
-    _check_groups(flag, where, items)
+        raise UserError("has no rows under its header", where, option)
+    _check_groups(option, where, items)
     return items
 
 
-def _items(rows: csv.DictReader[str], flag: str, where: str, labels: Labels) -> Iterator[Item]:
-    columns = _columns(rows, flag, where, labels)
+def _items(rows: csv.DictReader[str], option: str, where: str, labels: Labels) -> Iterator[Item]:
+    columns = _columns(rows, option, where, labels)
     for row in rows:
         cells = {name: (row.get(column) or "").strip() for name, column in columns.items()}
-        yield _item(cells, f"{flag} {where}, line {rows.line_num}", os.path.dirname(where), labels)
+        yield _item(cells, option, where, rows.line_num, labels)
 
 
-def _columns(rows: csv.DictReader[str], flag: str, where: str, labels: Labels) -> dict[str, str]:
+def _columns(rows: csv.DictReader[str], option: str, where: str, labels: Labels) -> dict[str, str]:
     """Our names for the columns -> the header's."""
     header = list(rows.fieldnames or ())
     columns = {name.strip().lower(): name for name in header}
@@ -61,34 +61,34 @@ def _columns(rows: csv.DictReader[str], flag: str, where: str, labels: Labels) -
     if not needed <= columns.keys():
         hint = " (separate them with commas)" if any(mark in name for name in header for mark in ";\t") else ""
         raise UserError(
-            f"{flag} {where}: expected the columns path,label and optionally split,group{hint}. "
-            f"Received: {','.join(header) or 'nothing'}",
-            received=where,
-        )
+            f"expected the columns path,label and optionally split,group{hint}. "
+            f"Received: {','.join(header) or 'nothing'}", where, option)
     return {name: column for name, column in columns.items() if name in Item._fields}
 
 
-def _item(cells: dict[str, str], line: str, base: str, labels: Labels) -> Item:
-    path = os.path.join(base, cells["path"])
+def _item(cells: dict[str, str], option: str, where: str, number: int, labels: Labels) -> Item:
+    path = os.path.join(os.path.dirname(where), cells["path"])
     label = unicodedata.normalize("NFC", cells.get("label", "")) or ("" if labels == "sets" else None)
     split = None
+    fault = ""
     if not cells["path"]:
-        raise UserError(f"{line}: its path is empty", received=cells["path"])
-    if not os.path.isfile(path):
-        raise UserError(f"{line}: there is no file {path}", received=cells["path"])
-    if label is None and labels == "needed":
-        raise UserError(f"{line}: its label is empty", received="")
-    if "split" in cells:
+        fault = "its path is empty"
+    elif not os.path.isfile(path):
+        fault = f"there is no file {path}"
+    elif label is None and labels == "needed":
+        fault = "its label is empty"
+    elif "split" in cells:
         split = SPLIT_NAMES.get(cells["split"].lower())
         if split is None:
-            received = cells["split"] or "nothing"
-            raise UserError(f"{line}: split must be train, val or test. Received: {received}", received=received)
+            fault = f"split must be train, val or test. Received: {cells['split'] or 'nothing'}"
+    if fault:
+        raise UserError(f"line {number}: {fault}", where, option)
     return Item(path, cells["path"].replace("\\", "/"), label, split, cells.get("group") or None)
 
 
-def _check_groups(flag: str, where: str, items: list[Item]) -> None:
+def _check_groups(option: str, where: str, items: list[Item]) -> None:
     splits: dict[str, str | None] = {}
     for item in items:
         if item.group is not None and splits.setdefault(item.group, item.split) != item.split:
             both = f"{splits[item.group]} and {item.split}"
-            raise UserError(f"{flag} {where}: group {item.group} is in {both}; a group belongs in one split", received=item.group)
+            raise UserError(f"group {item.group} is in {both}; a group belongs in one split", where, option)

@@ -124,12 +124,12 @@ def _fault(found: Check, truth: Truth, answers: Answers, quantised: bool, max_dr
 
 
 def _lost(found: Check, stream: str, max_drop: float) -> str:
-    # Counts, not shares: a drop of exactly --max-drop passes whatever the last bit says.
+    # Counts, not shares: a drop of exactly max_drop passes whatever the last bit says.
     if round(found.drop * found.n) <= max_drop * found.n + 1e-9:
         return ""
     return (
         f"its accuracy on {found.n} {stream} pictures is {found.accuracy_after:.4f}, the Keras model's "
-        f"{found.accuracy_before:.4f}: a drop of {found.drop:.4f}, over --max-drop {max_drop:g}"
+        f"{found.accuracy_before:.4f}: a drop of {found.drop:.4f}, over option max_drop={max_drop:g}"
     )
 
 

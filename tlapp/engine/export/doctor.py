@@ -27,7 +27,7 @@ from tlapp.tensorflow_import import quiet_tensorflow
 
 SIZE, COUNT = 32, 64
 NEEDED = ("tlapp", "tensorflow", "keras", "keras-cv", "tensorflow-hub", "scikit-learn", "pillow", "ai-edge-litert", "flatbuffers")
-EXTRAS = {"--format onnx": ("tf2onnx", "onnxruntime"), "keras-hub": ("keras_hub",)}
+EXTRAS = {"export to onnx": ("tf2onnx", "onnxruntime"), "keras-hub": ("keras_hub",)}
 
 
 class Step(NamedTuple):
@@ -39,7 +39,7 @@ class Step(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """A backbone that is to convert as well: its provider, its name there, and its weights as of --backbone-weights."""
+    """A backbone that is to convert as well: its provider, its name there, and its weights as of the option backbone_weights."""
 
     provider: BackboneProvider
     name: str

@@ -28,7 +28,8 @@ from tlapp.engine.export.quantize.int8 import Selective
 from tlapp.engine.export.reference import FILES, Standard, standard
 from tlapp.engine.report import Reporter, Silent
 from tlapp.engine.runs.saved import SavedRun
-from tlapp.errors import UserError, in_a_line
+from tlapp.errors import UserError
+from tlapp.words import in_a_line
 
 DISK = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EIO))
 
@@ -92,7 +93,7 @@ class Work:
                     return {**report, "folder": str(output)}
             tried.append({"quantize": str(way), "on": each.truth.stream, "check": found.to_json()})
             self.reporter.note(f"{way}: {found.fault}")
-        raise UserError(f"{self._asked()}: {tried[-1]['check']['fault']}; it was not kept (--allow-drop would)")
+        raise UserError(f"{self._asked()}: {tried[-1]['check']['fault']}; it was not kept (option allow_drop would)")
 
     def selective(self, quantize: str) -> Any:
         """The network of which some layers can stay in float: made once, as measuring its layers takes longest."""
@@ -145,7 +146,7 @@ class Work:
 
     def _asked(self) -> str:
         quantize = self.options.quantize
-        return f"--format {self.options.format}" + ("" if quantize == "none" else f" --quantize {quantize}")
+        return f"option format={self.options.format}" + ("" if quantize == "none" else f" option quantize={quantize}")
 
 
 @contextmanager
@@ -155,7 +156,7 @@ def aside(output: Path) -> Iterator[Path]:
         output.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
     except OSError as error:
-        raise UserError(f"--output {output}: cannot be written: {error.strerror}", received=str(output)) from error
+        raise UserError(f"cannot be written: {error.strerror}", output, option="output") from error
     try:
         folder.chmod(0o755)
         yield folder
@@ -171,8 +172,8 @@ def _room(output: Path) -> Iterator[None]:
     except Exception as error:
         if not _is_disk(error):
             raise
-        places = f"--output {output} or the folder for temporary files {tempfile.gettempdir()}"
-        raise UserError(f"{places}: cannot be written: {in_a_line(error)}", received=str(output)) from error
+        places = f"it or the folder for temporary files {tempfile.gettempdir()}"
+        raise UserError(f"{places} cannot be written: {in_a_line(error)}", output, option="output") from error
 
 
 def _is_disk(error: Exception) -> bool:
@@ -202,5 +203,5 @@ def machine() -> dict[str, Any]:
 def _fresh(run: SavedRun, options: ExportOptions) -> Path:
     output = Path(options.output) if options.output else run.folder / "export" / options.folder_name()
     if output.exists():
-        raise UserError(f"--output {output}: is there already; remove it, or name another", received=str(output))
+        raise UserError("already exists; remove it, or name another", output, option="output")
     return output

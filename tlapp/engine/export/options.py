@@ -27,7 +27,7 @@ INT8, DYNAMIC = (tuple(Way(quantize, keep) for keep in (0, 2, 4, 8, 16)) for qua
 LADDERS = {"int8": INT8, "dynamic": DYNAMIC, "auto": (*INT8, *DYNAMIC, Way("float16"), Way("none"))}
 # Activations stay float in a dynamic file, so that it is to be nearer to the original than int8's point of accuracy.
 AGREEMENT = {"dynamic": 0.99}
-"""What share of top labels is to stay the same on the validation pictures for a way to be chosen, besides --max-drop."""
+"""What share of top labels is to stay the same on the validation pictures for a way to be chosen, besides max_drop."""
 
 
 class ExportOptions(Options):
@@ -39,7 +39,7 @@ class ExportOptions(Options):
     max_drop: float = Field(0.01, ge=0, le=1, description="accuracy on the test pictures that quantising may cost")
     allow_drop: bool = Field(False, description="keep an artifact that fails its check")
     output: str | None = Field(None, description="folder to write; RUN/export/FORMAT[-QUANTIZE] by default")
-    data: str | None = Field(None, description="where the run's pictures are now, as --data of train, if they have moved")
+    data: str | None = Field(None, description="where the run's pictures are now, as option data of train, if they have moved")
     name: str | None = Field(None, description="the model's name in its metadata and card; the run's by default")
     author: str = Field("", description="the author's name in its metadata and card")
     licence: str = Field("", description="the model's licence in its metadata and card, such as apache-2.0")
@@ -62,7 +62,7 @@ class ExportOptions(Options):
         """Refuse what does not fit together.
 
         Raises:
-            UserError: --quantize with a format that has none.
+            UserError: quantize with a format that has none.
         """
         if self.quantize != "none" and self.format != "tflite":
-            raise UserError(f"--quantize {self.quantize}: only tflite can be quantised. Received: --format {self.format}")
+            raise UserError(f"only tflite can be quantised. Received: option format={self.format}", self.quantize, option="quantize")

@@ -21,7 +21,7 @@ class Pictures:
 
     Args:
         names: of the streams: "test", and "val" where there is a choice to make.
-        where: as --data of train, if the pictures have moved; None for where the run found them.
+        where: as the option data of train, if the pictures have moved; None for where the run found them.
         calibration: how many to take of those that it was trained on.
 
     Raises:
@@ -55,7 +55,7 @@ def _moved(run: SavedRun, where: str, reporter: Reporter) -> dict[str, Stream]:
     options = RunOptions(**{**known, "data": where, "target": None, "aux": None})
     dataset = streams.load(options, run.image_size, reporter.progress, run.labelling)
     if dataset.classes != run.labels:
-        raise UserError(f"--data {where}: expected the classes {', '.join(run.labels)}. Received: {', '.join(dataset.classes)}")
+        raise UserError(f"expected the classes {', '.join(run.labels)}. Received: {', '.join(dataset.classes)}", where, option="data")
     return dict(dataset.streams)
 
 
@@ -69,7 +69,7 @@ def _recorded(run: SavedRun, names: Sequence[str], calibration: int, reporter: R
     try:
         found = reading.read(listed, run.image_size, "fail", reporter.progress)
     except UserError as error:
-        raise UserError(f"the run's pictures are needed for the check: {error}; if they have moved, give --data") from error
+        raise UserError(f"the run's pictures are needed for the check: {error}; if they have moved, set option data") from error
     return {name: streams.stream(name, each, found.rows, run.labels, run.labelling) for name, each in found.examples.items()}
 
 

@@ -29,11 +29,13 @@ def check_converts(model: Any, kind: str, labels: Sequence[str], what: str) -> N
             _saved_model(model, labels)
     except tflite.Unfit as error:
         raise UserError(
-            f"--exports {kind}: {what} does not convert: {error.reason}; it does to savedmodel, and trains all the same "
-            "(--exports savedmodel, or none)"
+            f"{what} does not convert: {error.reason}; it does to savedmodel, and trains all the same "
+            "(option exports=savedmodel, or none)",
+            kind,
+            "exports",
         ) from error
     except UserError as error:
-        raise UserError(f"--exports {kind}: {what}: {error}; it trains all the same (--exports none)") from error
+        raise UserError(f"{what}: {error}; it trains all the same (option exports=none)", kind, "exports") from error
 
 
 def _saved_model(model: Any, labels: Sequence[str]) -> None:

@@ -171,7 +171,7 @@ def snippet(language: str, kind: str, labelling: str = "one") -> str:
     if language == "python":
         return python(kind, labelling)
     if kind != "tflite":
-        raise UserError(f"--snippet {language}: is for --format tflite. Received: --format {kind}")
+        raise UserError(f"is for option format=tflite. Received: option format={kind}", language, option="snippet")
     whole, limit, tell = {
         "kotlin": (_KOTLIN, _KOTLIN_LIMIT, _KOTLIN_TELL),
         "swift": (_SWIFT, _SWIFT_LIMIT, _SWIFT_TELL),

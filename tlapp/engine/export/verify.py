@@ -40,7 +40,7 @@ def verify(
     names = [str(folder / each["file"]) for each in facts["vectors"]]
     path = folder / facts["artifact"]
     if not trust and facts["format"] == "savedmodel":
-        refuse(str(path), saved_model_fault(path))
+        refuse(saved_model_fault(path), path)
 
     def opened(path: Path) -> Any:
         return open_model(path, layers(facts["backbone"]) if layers and "backbone" in facts else None, trust)

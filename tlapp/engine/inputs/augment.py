@@ -9,7 +9,7 @@ from tlapp.engine.options import RunOptions
 
 
 def candidates(phase: Phase, options: RunOptions) -> tuple[Augment, ...]:
-    """The augmentations that a phase may have: its own, those that it has to choose from, or what `--augment` asks for."""
+    """The augmentations that a phase may have: its own, those that it has to choose from, or what the option augment asks for."""
     if phase.augments:
         return phase.augments
     if phase.augment is not None:

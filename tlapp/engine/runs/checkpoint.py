@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tlapp.errors import UserError, in_a_line
+from tlapp.errors import UserError
+from tlapp.words import in_a_line
 from tlapp.untrusted_files import keras_fault
 
 VERSION = 4
@@ -76,7 +77,7 @@ def write(path: Path, state: State) -> None:
         aside.unlink(missing_ok=True)
         raise UserError(
             f"{path}: the checkpoint cannot be written: {getattr(error, 'strerror', None) or error}; "
-            "the one before stays, and --resume goes on from it"
+            "the one before stays, from which the run can be resumed"
         ) from error
 
 
@@ -102,7 +103,7 @@ def read(path: Path) -> State | None:
     except UserError:
         raise
     except Exception as error:  # zipfile, NumPy and json raise nearly anything for a damaged file
-        advice = "remove it, and --resume begins the training anew"
+        advice = "remove it, and resuming begins the training anew"
         raise UserError(f"{path}: is no checkpoint, or a damaged one: {in_a_line(error)}; {advice}") from error
 
 
@@ -147,5 +148,5 @@ def unpack_layer(content: bytes, where: Path) -> Any:
         path = Path(folder) / "head.keras"
         path.write_bytes(content)
         if fault := keras_fault(path):
-            raise UserError(f"{where}: its head is not to be trusted: {fault}; remove it, and --resume begins the training anew")
+            raise UserError(f"{where}: its head is not to be trusted: {fault}; remove it, and resuming begins the training anew")
         return keras.saving.load_model(path, compile=False)

@@ -15,7 +15,8 @@ from typing import Any
 import yaml
 
 from tlapp.engine.runs.history import Epoch
-from tlapp.errors import UserError, in_a_line, resuming
+from tlapp.errors import UserError
+from tlapp.words import in_a_line
 
 ROOT = Path("saved_models")
 HISTORY = ("phase", "epoch", "split", "name", "value")
@@ -42,7 +43,7 @@ class Record:
 
     def _must_be_free(self) -> None:
         if self.folder.exists() and not self._is_free():
-            raise UserError(f"--run {self.folder}: is there already; name a folder that does not exist or is empty")
+            raise UserError("already exists; name a folder that does not exist or is empty", self.folder, option="run")
 
     def _is_free(self) -> bool:
         """Whether the folder holds no more than what a run left that was killed while it made it."""
@@ -50,9 +51,9 @@ class Record:
 
     def _must_be_unfinished(self) -> None:
         if not (self.folder / "settings.yaml").is_file():
-            raise UserError(f"--resume {self.folder}: is no run; a run's folder holds settings.yaml")
+            raise UserError("is no run; a run's folder holds settings.yaml", self.folder, option="resume")
         if (self.folder / "metrics.json").exists():
-            raise UserError(f"--resume {self.folder}: this run is finished; its result is in metrics.json")
+            raise UserError("this run is finished; its result is in metrics.json", self.folder, option="resume")
 
     def begin(
         self, settings: Mapping[str, Any], outline: Mapping[str, Any], labels: Sequence[str], splits: Iterable[Sequence[str]]
@@ -65,7 +66,7 @@ class Record:
         try:
             self._claim()
         except OSError as error:
-            raise UserError(f"--run {self.folder}: cannot be written: {error.strerror or error}") from error
+            raise UserError(f"cannot be written: {error.strerror or error}", self.folder, option="run") from error
         self.write("settings.yaml", yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True))
         self.write("plan.json", json.dumps(outline, indent=1))
         self.write("labels.txt", "".join(f"{label}\n" for label in labels))
@@ -95,7 +96,7 @@ class Record:
             UserError: the pictures are not those that it was begun with.
         """
         if (self.folder / "splits.csv").read_text(encoding="utf-8", errors=ANY_NAME) != _table(SPLITS, splits):
-            raise UserError(f"--resume {self.folder}: the pictures are no longer those in its splits.csv; train anew")
+            raise UserError("the pictures are no longer those in its splits.csv; train anew", self.folder, option="resume")
 
     def history(self, epochs: Iterable[Epoch]) -> None:
         """Write history.csv anew: phase, epoch, split, name, value."""
@@ -141,8 +142,10 @@ class Record:
             if aside is not None:
                 aside.unlink(missing_ok=True)
             reason = getattr(error, "strerror", None) or in_a_line(error)
-            go_on = f"; once that is mended, go on with: {resuming(self.folder)}" if self.begun else ""
-            raise UserError(f"{path}: cannot be written: {reason}{go_on}") from error
+            advice = "; once that is mended, the run can be resumed" if self.begun else ""
+            fault = UserError(f"{path}: cannot be written: {reason}{advice}")
+            fault.resumable = self.folder if self.begun else None
+            raise fault from error
 
 
 def _settle(path: Path) -> None:

@@ -136,7 +136,7 @@ class Fitting:
         steps = f"step {done}" if done == self.step + 1 else f"steps {self.step + 1} to {done}"
         where = f"phase {phase.name}, epoch {self.epoch + 1}, {steps}: the loss {', '.join(bad)} is no longer a finite number"
         if phase.loss is None:
-            raise UserError(f"{where}; a lower --learning-rate (now {phase.learning_rate}) is the usual cure")
+            raise UserError(f"{where}; a lower option learning_rate (now {phase.learning_rate}) is the usual cure")
         raise PluginError(f"{where}; it comes from the strategy's own loss")
 
     def _waited_enough(self) -> bool:

@@ -116,7 +116,7 @@ def _ask_onnx(path: Path, pictures: np.ndarray) -> Answers:
     try:
         import onnxruntime
     except ImportError as error:
-        raise UserError("--format onnx: its check needs onnxruntime: pip install 'tlapp[onnx]'") from error
+        raise UserError("option format=onnx: its check needs onnxruntime: pip install 'tlapp[onnx]'") from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads()
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

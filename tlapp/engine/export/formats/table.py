@@ -67,7 +67,7 @@ def _onnx(way: Way, given: Ingredients) -> dict[str, Any]:
     try:
         given.model.export(str(given.folder / name), format="onnx", verbose=False)
     except ImportError as error:
-        raise UserError("--format onnx: needs more packages: pip install 'tlapp[onnx]'") from error
+        raise UserError("option format=onnx: needs more packages: pip install 'tlapp[onnx]'") from error
     return {"artifact": name}
 
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from tlapp.contracts.graph import Step, expand, is_nested, rebuild
 from tlapp.engine.export.formats.savedmodel import write_fixed
-from tlapp.errors import UserError, in_a_line
+from tlapp.errors import UserError
+from tlapp.words import in_a_line
 
 FILE = "model.tflite"
 # 200 pictures: the converter's guide asks for 100 to 500, and each costs as much as two predictions.
@@ -23,7 +24,7 @@ class Unfit(UserError):
     """A model does not convert; `reason` says why."""
 
     def __init__(self, reason: str):
-        super().__init__(f"--format tflite: this model does not convert: {reason}")
+        super().__init__(f"option format=tflite: this model does not convert: {reason}")
         self.reason = reason
 
 
