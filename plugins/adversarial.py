@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from tlapp_plugins.shared import domain_losses
 from tlapp_plugins.shared.adapt import PAIR, Adapt
 
-from tlapp.contracts import Backbone, Batch, Field, Fit, Net, Phase, Statistics, Task
+from tlapp.contracts import Backbone, Batch, Field, Fit, Net, OneOf, Phase, Statistics, Task
 
 Factor = Annotated[float, Field(gt=0)]
 METHODS = ("adabn", "coral", "mcc", "cdan", "dann")
@@ -32,22 +32,23 @@ class Adversarial(Adapt):
     )
     width: int = Field(128, ge=1, description="units of the domain classifier")
 
-    def adapting(self, task: Task, backbone: Backbone) -> tuple[Phase, ...]:
+    def adapting(self, task: Task, backbone: Backbone) -> tuple[Phase | OneOf, ...]:
         methods = METHODS if self.method == "auto" else (self.method,)
         strengths = tuple(dict.fromkeys(self.strength))
         tried = [(method, strength) for method in methods for strength in (strengths if method != "adabn" else (1.0,))]
-        return tuple(self.adapt(method, strength, backbone, rivals=len(tried) > 1) for method, strength in tried)
+        phases = tuple(self.adapt(method, strength, backbone) for method, strength in tried)
+        return phases if len(phases) == 1 else (OneOf(phases=phases),)
 
-    def adapt(self, method: str, strength: float, backbone: Backbone, *, rivals: bool) -> Fit | Statistics:
-        """The phase of one method, at one strength; `rivals`: others start from the same weights, and the score chooses."""
+    def adapt(self, method: str, strength: float, backbone: Backbone) -> Phase:
+        """The phase of one method, at one strength."""
         if method == "adabn":
-            return Statistics(name=method, rates=backbone.all(), streams=("target",), select="target", alternative=rivals)
+            return Statistics(name=method, rates=backbone.all(), streams=("target",), select="target")
         last = max(self.adapt_last, 1) if method in FEATURES else self.adapt_last
         return Fit(
             name=method if len(self.strength) == 1 else f"{method}-{strength:g}", streams=PAIR, epochs=self.epochs,
             loss=Adapting(method, strength, last > 0),
             parts={"domain": Classifier(self.width)} if method in DISCRIMINATORS else {},
-            select="target", alternative=rivals, **self.adapted(backbone, last),
+            select="target", **self.adapted(backbone, last),
         )  # fmt: skip
 
 

@@ -25,4 +25,6 @@ class Cosine(Head):
             kernel_constraint=keras.constraints.UnitNorm(axis=0),
             name="vectors",
         )
-        return sequential_head(features, [keras.layers.UnitNormalization(), vectors, keras.layers.Rescaling(self.scale, name="outputs")])
+        return sequential_head(
+            features, [keras.layers.UnitNormalization(), vectors, keras.layers.Rescaling(self.scale, name="outputs")]
+        )

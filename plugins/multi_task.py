@@ -22,7 +22,9 @@ class MultiTask(Partial):
     balance: Literal["uncertainty", "fixed"] = Field(
         "uncertainty", description="how the two losses are weighed: by what each leaves unexplained, or by option aux_weight"
     )
-    aux_weight: float | None = Field(None, gt=0, description="weight of the loss on option aux, with option balance=fixed; 1 if not given")
+    aux_weight: float | None = Field(
+        None, gt=0, description="weight of the loss on the second set, with option balance=fixed; 1 if not given"
+    )
 
     def plan(self, task: Task, backbone: Backbone) -> Plan:
         uncertain = {"uncertainty": log_variances} if self.balance == "uncertainty" else {}

@@ -116,11 +116,11 @@ def vicreg(a: Any, b: Any) -> Any:
 TURNS = 4
 
 
-def rotated(pictures: Any, seed: int) -> Any:
-    """Pictures turned by as many right angles as the seed leaves when divided by four."""
+def rotated(images: Any, seed: int, copy: int) -> Any:
+    """Images turned by as many right angles as the number of the copy."""
     import tensorflow as tf
 
-    return tf.image.rot90(pictures, seed % TURNS)
+    return tf.image.rot90(images, copy)
 
 
 def turn() -> Any:

@@ -11,11 +11,22 @@ ROOT = Path(__file__).parents[1]
 HEAVY = {"tensorflow", "keras", "keras_cv", "tensorflow_hub", "sklearn"}
 MAY = {
     "tlapp/contracts": {"tlapp.contracts", "tlapp.errors"},
-    "tlapp/engine": {"tlapp.contracts", "tlapp.engine", "tlapp.errors", "tlapp.tensorflow_import", "tlapp.untrusted_files", "tlapp.words"},
+    "tlapp/engine": {
+        "tlapp.contracts",
+        "tlapp.engine",
+        "tlapp.errors",
+        "tlapp.tensorflow_import",
+        "tlapp.untrusted_files",
+        "tlapp.words",
+    },
     "tlapp/backbones": {"tlapp.contracts", "tlapp.backbones", "tlapp.errors", "tlapp.untrusted_files"},
     "plugins": {"tlapp.contracts", "tlapp_plugins"},
 }
-LATE = {"hub_layer.py", "decode_in_graph.py", "serve.py"}  # subclasses of TensorFlow's, imported inside the functions that use them
+LATE = {
+    "hub_layer.py",
+    "decode_in_graph.py",
+    "serve.py",
+}  # subclasses of TensorFlow's, imported inside the functions that use them
 FILES = sorted(path for folder in ("tlapp", "plugins") for path in (ROOT / folder).rglob("*.py"))
 
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 from types import GeneratorType
 from typing import Any, cast
 
-from tlapp.contracts import Augment, BackboneProvider, Fit, Head, Labeller, Phase, Plan, Solve, Strategy
-from tlapp.errors import PluginError, TlappError, UserError
+from tlapp.contracts import Augment, BackboneProvider, Fit, Head, Labeller, OneOf, Phase, Plan, Solve, Strategy
+from tlapp.errors import PluginError, TlappError
 from tlapp.words import in_a_line
 
 
@@ -83,20 +83,11 @@ class GuardedStrategy(Guard):
         self._label = label
 
     def plan(self, task: Any, backbone: Any) -> Any:
-        try:
-            plan = guarded(self._label, "plan()", self._it.plan)(task, backbone)
-        except UserError as error:
-            error.option = error.option or self._option_of(error.received)
-            raise
+        plan = guarded(self._label, "plan()", self._it.plan)(task, backbone)
         if not isinstance(plan, Plan) or not isinstance(plan.phases, tuple):
             return plan
         graft = plan.graft and guarded(self._label, "its graft", plan.graft)
-        return Plan(tuple(guard_phase(phase, self._label) for phase in plan.phases), graft)
-
-    def _option_of(self, received: object) -> str | None:
-        """The one option of the strategy that holds an offending value, where a strategy did not name the option."""
-        names = [name for name, value in self._it.model_dump().items() if received is not None and value == received]
-        return names[0] if len(names) == 1 else None
+        return Plan(tuple(guard_entry(entry, self._label) for entry in plan.phases), graft)
 
 
 class GuardedHead(Guard):
@@ -166,6 +157,13 @@ def _misfit(found: Any, shape: tuple[int, int]) -> str:
     if not all(np.isfinite(each).all() for each in arrays) or arrays[1].min() < 0 or not arrays[1].any():
         return "must give finite labels, and weights from 0 up that are not all 0"
     return ""
+
+
+def guard_entry(entry: Phase | OneOf, label: str) -> Phase | OneOf:
+    """A phase, or alternatives, whose functions are guarded."""
+    if isinstance(entry, OneOf):
+        return replace(entry, phases=tuple(guard_phase(phase, label) for phase in entry.phases))
+    return guard_phase(entry, label)
 
 
 def guard_phase(phase: Phase, label: str) -> Phase:

@@ -22,7 +22,7 @@ class UserError(TlappError):
         option: the name of the option that holds it, which is then put in front of the message.
 
     Attributes:
-        origin: how the user gave the option, with its value: "--last 19", "run.yaml: last: 19" or "last=19"; set by whoever knows.
+        origin: how the user gave the option, with its value: "--last 19", "run.yaml: last: 19" or "last=19"; "" if unknown.
     """
 
     exit_code = 2

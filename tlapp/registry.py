@@ -7,7 +7,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from tlapp.errors import PluginError, UserError
-from tlapp.words import in_a_line, short_repr, suggestion
+from tlapp.words import in_a_line, shortened, suggestion
 
 GROUPS = {"strategy": "tlapp.strategies", "head": "tlapp.heads", "backbones": "tlapp.backbones"}
 OPTIONS = {"strategy": "plugin", "head": "head", "backbones": "backbone"}
@@ -75,7 +75,7 @@ def fault_of(kind: str, plugin: Any) -> str:
 
     base = {"strategy": contracts.Strategy, "head": contracts.Head, "backbones": contracts.BackboneProvider}[kind]
     if not (isinstance(plugin, type) and issubclass(plugin, base)):
-        return f"must be a subclass of tlapp.contracts.{base.__name__}. Received: {short_repr(plugin)}"
+        return f"must be a subclass of tlapp.contracts.{base.__name__}. Received: {shortened(plugin)}"
     if unfit := misfit(getattr(plugin, "contract", None)):
         return f"does not fit: {unfit}"
     if missing := sorted(getattr(plugin, "__abstractmethods__", ())):

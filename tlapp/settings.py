@@ -26,7 +26,7 @@ COMMAND = ("config", "dry_run", "exports", "json", "as_json", "resume", "trust",
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that a run depends on; `origins` maps each key that was set to the file that sets it, or to "" for an argument."""
+    """Everything that a run depends on; `origins`: each key that was set -> the file that sets it, "" for an argument."""
 
     options: RunOptions
     strategy: Strategy

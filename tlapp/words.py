@@ -35,7 +35,7 @@ def printable(text: str) -> str:
     return "".join(ascii(c)[1:-1] if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") else c for c in text)
 
 
-def short_repr(value: object) -> str:
+def shortened(value: object) -> str:
     """A value as an error shows it: on one line, cut short."""
     text = " ".join(repr(value).split())
     return text if len(text) <= 80 else f"{text[:77]}..."

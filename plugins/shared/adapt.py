@@ -9,7 +9,7 @@ from typing import Any, Literal
 from tlapp_plugins.shared import styles
 from tlapp_plugins.shared.fine_tune import FineTune
 
-from tlapp.contracts import Augment, Backbone, Field, Fit, LoadedBackbone, Phase, Plan, Rates, Statistics, Task
+from tlapp.contracts import Augment, Backbone, Field, Fit, LoadedBackbone, OneOf, Phase, Plan, Rates, Statistics, Task
 
 PAIR = ("train", "target")
 Style = Literal[
@@ -30,7 +30,7 @@ class Adapt(FineTune):
     https://arxiv.org/abs/1603.04779) where it costs nothing, behind the last stage.
     """
 
-    contract = "1.1"
+    contract = "1.2"
     last: int = Field(3, ge=0, description="stages that learn the source, counted from the output; 0 trains the head alone")
     decay: float = Field(1.0, gt=0, le=1, description="learning-rate factor a stage towards the input")
     warmup: int = Field(20, ge=1, description="epochs that first train the head alone, at most")
@@ -44,7 +44,7 @@ class Adapt(FineTune):
         return Plan((*self.source(backbone, self.looks()), turn(backbone), *self.adapting(task, backbone)), standardised)
 
     @abstractmethod
-    def adapting(self, task: Task, backbone: Backbone) -> tuple[Phase, ...]:
+    def adapting(self, task: Task, backbone: Backbone) -> tuple[Phase | OneOf, ...]:
         """The phases that adapt the source-only model."""
 
     def rates(self, backbone: Backbone) -> Rates:

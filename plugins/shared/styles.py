@@ -163,8 +163,8 @@ PLACES, LOOKS = ("shrink", "crop"), ("sketch", "poster", "grey")
 """What `mixed` uses."""
 
 
-def mixed(pictures: Any, seed: int) -> Any:
-    """Each picture as it is, shrunk or cropped, at random; then all as they are or in one of the `LOOKS`, by the seed in turn.
+def mixed(pictures: Any, seed: int, copy: int) -> Any:
+    """Each picture as it is, shrunk or cropped, at random; then all as they are or in one of the `LOOKS`, a copy each in turn.
 
     With a multiple of four copies every picture is seen in every look. On stamps, photographs to clip art, this was two points
     better than looks at random, and than silhouettes, palettes and hues among them.
@@ -176,7 +176,7 @@ def mixed(pictures: Any, seed: int) -> Any:
     for number, name in enumerate(PLACES, 1):
         here = tf.cast(draws * (len(PLACES) + 1), tf.int32) == number
         placed = tf.where(here, PLAIN[name](pictures, seed), placed)
-    look = seed % (len(LOOKS) + 1)
+    look = copy % (len(LOOKS) + 1)
     return PLAIN[LOOKS[look - 1]](placed, seed) if look else placed
 
 

@@ -54,7 +54,9 @@ def _read(name: str, trust: bool) -> Any:
 
     path = Path(name).expanduser()
     if not path.is_file() or path.suffix != ".keras":
-        raise UserError("there is no .keras file of that name; `model.save('NAME.keras')` writes one", f"file:{name}", option="backbone")
+        raise UserError(
+            "there is no .keras file of that name; `model.save('NAME.keras')` writes one", f"file:{name}", option="backbone"
+        )
     if not trust:
         refuse(keras_fault(path), f"file:{name}", "backbone")
     try:

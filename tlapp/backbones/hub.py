@@ -60,9 +60,14 @@ def _folder(name: str) -> str:
     except Exception as error:  # the resolvers raise whatever urllib, tarfile and the file system do
         raise UserError(
             f"cannot be had ({_line(error)}); give the folder of a SavedModel, "
-            "or a URL that this machine reaches or that TFHUB_CACHE_DIR holds", f"hub:{name}", option="backbone") from error
+            "or a URL that this machine reaches or that TFHUB_CACHE_DIR holds",
+            f"hub:{name}",
+            option="backbone",
+        ) from error
     if (Path(folder) / "tfhub_module.pb").exists():
-        raise UserError(f"it is in the format of TensorFlow 1, whose variables do not train; {_WANTED}", f"hub:{name}", option="backbone")
+        raise UserError(
+            f"it is in the format of TensorFlow 1, whose variables do not train; {_WANTED}", f"hub:{name}", option="backbone"
+        )
     return folder
 
 
@@ -83,7 +88,9 @@ def _read(name: str, folder: str, trust: bool) -> Any:
     try:
         saved = hub_layer.opened(copy)
     except Exception as error:  # TensorFlow raises OSError, ValueError, and its own
-        raise UserError(f"there is no SavedModel to read in {folder}: {_line(error)}", f"hub:{name}", option="backbone") from error
+        raise UserError(
+            f"there is no SavedModel to read in {folder}: {_line(error)}", f"hub:{name}", option="backbone"
+        ) from error
     if not hub_layer.traces(saved.module):
         raise UserError(f"it cannot be called, it has signatures alone; {_WANTED}", f"hub:{name}", option="backbone")
     return saved
@@ -116,7 +123,9 @@ def _features(name: str, module: Any, size: int) -> tuple[int, ...]:
     try:
         return tuple(hub_layer.only(hub_layer.entry(module)(tf.zeros((1, size, size, 3)))).shape[1:])
     except Exception as error:  # whatever the module's own graph raises for such a picture
-        raise UserError(f"cannot compute features of a {size}x{size} picture: {_line(error)}", f"hub:{name}", option="backbone") from error
+        raise UserError(
+            f"cannot compute features of a {size}x{size} picture: {_line(error)}", f"hub:{name}", option="backbone"
+        ) from error
 
 
 def _fixed_size(name: str, functions: Iterable[Any]) -> int | None:

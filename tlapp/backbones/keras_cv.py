@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from tlapp.backbones import efficientnet_lite, torch_file
+from tlapp.backbones.keras_cv_facts import LITE, lite_facts
 from tlapp.backbones.keras_cv_networks import NETWORKS, Network
-from tlapp.contracts import BackboneProvider, LoadedBackbone, UserError, build
+from tlapp.contracts import Backbone, BackboneProvider, LoadedBackbone, UserError, build
 from tlapp.contracts.graph import Step
 
 
@@ -22,6 +23,9 @@ class KerasCV(BackboneProvider):
 
     def native_size(self, name: str) -> int | None:
         return NETWORKS[name].size if name in NETWORKS else None
+
+    def facts(self, name: str, image_size: int | None = None) -> Backbone | None:
+        return lite_facts(f"keras-cv:{name}", name, image_size or NETWORKS[name].size) if name in LITE else None
 
     def load(self, name: str, *, image_size: int | None = None, weights: str | None = None) -> LoadedBackbone:
         """Build a backbone; see `BackboneProvider.load`."""

@@ -10,8 +10,12 @@ from typing import Any
 import click
 
 from tlapp import registry
+from tlapp.contracts import Task
 from tlapp.errors import TlappError, UserError
+from tlapp.words import flag, suggestion
 
+TASK = Task(tuple("abcdefghij"), {"train": 650, "val": 150, "test": 200, "target": 1000, "aux": 1000}, tuple("uvw"))
+"""To show a plan for: ten classes of a hundred examples, and every stream that a strategy may ask for."""
 KINDS = click.Choice(list(registry.GROUPS))
 
 
@@ -97,7 +101,7 @@ def show_plugin(name: str, kind: str | None, backbone: str | None) -> None:
 def option_lines(options: Any, kind: str) -> Iterator[str]:
     """A line an option: flag, what to type, range, help and default."""
     from tlapp.cli.options import describe, metavar
-    from tlapp.settings import HEAD, flag
+    from tlapp.settings import HEAD
 
     for key, field in options.model_fields.items():
         yield f"  {flag((HEAD if kind == 'head' else '') + key):18} {metavar(field):12} {describe(field)}"
@@ -107,17 +111,26 @@ def option_lines(options: Any, kind: str) -> Iterator[str]:
 
 def _plan(name: str, options: Any, backbone: str | None) -> Iterator[str]:
     from tlapp import blame
-    from tlapp.cli.facts import LITE0, TASK, plan_lines
     from tlapp.engine.check import make_plan
+    from tlapp.engine.outline import plan_lines
 
     label = registry.label("strategy", name)
-    facts = _load(backbone) if backbone else LITE0
+    facts = _load(backbone) if backbone else _default_facts()
     try:
-        plan = make_plan(blame.strategy(options(), label), TASK, facts, label)
+        with blame.naming(label):
+            plan = make_plan(blame.strategy(options(), label), TASK, facts)
     except (TlappError, ValueError) as error:  # pydantic's is a ValueError: an option without a default
         yield f"no plan with the default options: {' '.join(str(error).split())}"
         return
     yield from plan_lines(plan, facts)
+
+
+def _default_facts() -> Any:
+    """The facts of the default backbone, which need no Keras."""
+    from tlapp.engine.options import RunOptions
+
+    provider, name = registry.backbone(RunOptions.model_fields["backbone"].default)
+    return provider.facts(name)
 
 
 def _load(identity: str) -> Any:

@@ -108,26 +108,25 @@ class Screen:
 
 def outline_lines(outline: Outline) -> Iterator[str]:
     """The plan for people."""
+    from tlapp.engine.outline import indents
+
     images = ", ".join(f"{count} {name}" for name, count in outline.images.items())
     yield f"plan: {outline.strategy} on {outline.backbone} ({outline.weights or 'weights unknown'}), {outline.image_size} px"
     several = ", any number of them a picture" if outline.labelling == "many" else ""
     yield f"  {len(outline.classes)} classes{several}; pictures: {images}"
-    for phase in outline.phases:
-        yield f"  {phase.name}: {_what(phase, outline)}"
+    for phase, indent in zip(outline.phases, indents([phase.one_of for phase in outline.phases]), strict=True):
+        if indent.heading:
+            yield indent.heading
+        yield f"{indent.space}{phase.name}: {phase.does}{_where(phase)}"
 
 
-def _what(phase: PhaseOutline, outline: Outline) -> str:
-    rates = ", ".join(f"{name}" if rate == 1 else f"{name} x{rate:.3g}" for name, rate in phase.stages.items())
-    body = f"{rates} and the head train" if phase.stages else "the head trains"
-    if phase.kind == "solve":
-        body = "the head is solved for"
-    share = f" ({phase.trains:,} of {outline.params:,} parameters)" if phase.stages else ""
-    pace = f", at most {phase.epochs} epochs at {phase.learning_rate:g}" if phase.epochs else ""
+def _where(phase: PhaseOutline) -> str:
+    """Where a phase cuts the network, and on what it runs."""
     crossing = " + ".join("x".join(map(str, shape)) for shape in phase.cut)
     front = f"; front cut at {crossing}, {phase.front}" if phase.cut else "; the whole network runs each epoch"
     if phase.front == "cached":
         front += f" ({phase.cached_mb:g} MB)"
-    return body + share + pace + front + (f"; augment {phase.augment}" if phase.augment else "")
+    return front + (f"; augment {phase.augment}" if phase.augment else "")
 
 
 def result_lines(folder: Path, metrics: Mapping[str, Any]) -> Iterator[str]:

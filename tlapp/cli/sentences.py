@@ -15,7 +15,7 @@ def resume_command(folder: Path) -> str:
 
 
 def error_line(error: TlappError) -> str:
-    """An error in one line, with the flag that it is about in front, and the command that goes on with the run, if there is one."""
+    """An error in one line, the flag that it is about in front, at the end the command that goes on with the run."""
     if isinstance(error, UserError) and error.option is not None and not error.origin:
         error.origin = flag(error.option) + ("" if error.received is None else f" {error.received}")
     return printable(with_flags(str(error)) + go_on(error.resumable))

@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from tlapp.cli.options import click_options, trust_option
-from tlapp.cli.sentences import resume_command
 from tlapp.cli.screen import Screen, result_lines
+from tlapp.cli.sentences import resume_command
 from tlapp.cli.watchdog import witness
 from tlapp.engine.options import RunOptions
 from tlapp.errors import TlappError, UserError

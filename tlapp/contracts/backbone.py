@@ -110,6 +110,13 @@ class BackboneProvider(ABC):
         """
         return None
 
+    def facts(self, name: str, image_size: int | None = None) -> Backbone | None:
+        """The facts of a backbone, where they can be told without importing Keras; else None.
+
+        With them, options that do not fit the backbone are refused before anything is loaded or read.
+        """
+        return None
+
     def custom_layers(self) -> Mapping[str, type]:
         """Layer classes of the provider's own that a saved model needs, by name; may import Keras."""
         return {}

@@ -102,7 +102,7 @@ def check_file(file: str) -> Path:
     """
     path = Path(file).expanduser()
     if not path.is_file():
-        raise UserError('there is no such file; give a weights file (.h5, .weights.h5), or "none"', file, option="backbone_weights")
+        raise UserError('no such file; give a weights file (.h5, .weights.h5), or "none"', file, option="backbone_weights")
     return path
 
 

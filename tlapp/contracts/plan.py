@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, Union
 
 from tlapp.contracts.backbone import LoadedBackbone, Rates
 
@@ -61,6 +61,13 @@ Solver = Callable[["np.ndarray", "np.ndarray", int], Any]
 Labeller = Callable[["np.ndarray", "np.ndarray"], "tuple[np.ndarray, np.ndarray]"]
 """(features (n, size), probabilities (n, classes)) -> labels (n, classes), rows summing to 1, and weights (n,), 0 = left out."""
 
+Select = Union[Literal["val", "target"], Callable[["np.ndarray", float], float]]  # noqa: UP007 - evaluated on 3.10
+"""What the best weights are chosen by.
+
+"val": the loss on val. "target": a score of what the model says of the target, without its labels. A function of one's own:
+(probabilities of each target example (n, classes), accuracy on val, 0 where there is none) -> score, higher is better.
+"""
+
 Graft = Callable[[LoadedBackbone], Any]
 """A loaded backbone -> a functional Keras model on the same input; layers without a stage are what was grafted."""
 
@@ -78,13 +85,13 @@ class Augment:
     """A random change of pictures, before the cut.
 
     Attributes:
-        apply: ((batch, size, size, 3) float32 0-255 tensor, integer seed) -> the same shape and range.
-        views: None draws afresh each epoch (nothing is cached); K makes K seeded copies of each picture, which are. The seed of
-            copy k (from 0) leaves k when divided by K.
+        apply: ((batch, size, size, 3) float32 0-255 tensor, integer seed) -> the same shape and range. A function that has a
+            parameter `copy` is told which copy it makes, counted from 0 (or the epoch, where `views` is None).
+        views: None draws afresh each epoch (nothing is cached); K makes K seeded copies of each picture, which are.
         name: part of the cache's key and of the printed plan.
         per_step: versions of each picture that a step sees, as `Batch.views`; with `views`, at most as many; if as many,
             they are all the copies, in order.
-        reference: a stream whose pictures `apply` gets as a third argument, of the first one's shape and drawn at random; that
+        reference: a stream whose pictures `apply` gets after the seed, of the first one's shape and drawn at random; that
             stream itself stays as it is.
     """
 
@@ -106,10 +113,8 @@ class Phase:
         augment: None leaves it to the option augment.
         augments: several to choose from: the engine takes, as `augment`, the one that brings the mean and deviation of the first
             stream's features nearest to those of the target's; of the second's, where the first is the target.
-        select: what the best weights are chosen by: the loss on val, or a score of what the model says of the target, without
-            its labels. The weights that a phase begins with are a candidate too.
-        alternative: start from what the phase before the first of several alternatives ended with; the best of them all, and of
-            what they started from, is kept. Needs select="target".
+        select: what the best weights are chosen by. The weights that a phase begins with are a candidate too.
+        alternative: of contract 1.1: neighbours that have it are taken for a `OneOf`, which is what to write instead.
     """
 
     name: str
@@ -117,7 +122,7 @@ class Phase:
     streams: tuple[str, ...] = ("train",)
     augment: Augment | None = None
     augments: tuple[Augment, ...] = ()
-    select: Literal["val", "target"] = "val"
+    select: Select = "val"
     alternative: bool = False
 
 
@@ -166,8 +171,21 @@ class Solve(Phase):
     solver: Solver
 
 
-class Plan(NamedTuple):
-    """The phases, in order, and at most one graft, made before the first of them."""
+@dataclass(frozen=True, kw_only=True)
+class OneOf:
+    """Alternatives, in the place of a phase: each begins with the same weights, and the best end, or that beginning, is kept.
+
+    Attributes:
+        phases: the alternatives, a phase each.
+        select: what they are compared by; the phases' own `select` does not count.
+    """
 
     phases: tuple[Phase, ...]
+    select: Select = "target"
+
+
+class Plan(NamedTuple):
+    """The phases, in order, alternatives among them, and at most one graft, made before the first of them."""
+
+    phases: tuple[Phase | OneOf, ...]
     graft: Graft | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-VERSION = "1.1"
+VERSION = "1.2"
 """MAJOR.MINOR: a plugin written for 1.1 needs 1.1 or a later 1; another major number is another contract."""
 
 

@@ -3,135 +3,131 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from tlapp.contracts import Backbone, Fit, LoadedBackbone, Phase, Plan, Solve, Statistics, Strategy, Task
+from tlapp.contracts import Backbone, LoadedBackbone, OneOf, Phase, Plan, Strategy, Task
 from tlapp.contracts.graph import is_nested, steps
+from tlapp.engine.training.kinds import KINDS, augments_of, is_phase, kind_of
+from tlapp.engine.training.order import in_order
 from tlapp.errors import PluginError, UserError
-from tlapp.words import in_a_line
+from tlapp.words import in_a_line, shortened
 
-BATCH_NORM = ("frozen", "affine", "update")
 SELECT = ("val", "target")
 
 
-def make_plan(strategy: Strategy, task: Task, backbone: Backbone, label: str) -> Plan:
+def make_plan(strategy: Strategy, task: Task, backbone: Backbone) -> Plan:
     """The strategy's plan, checked.
-
-    Args:
-        label: the strategy's name, distribution and version, for errors.
 
     Raises:
         UserError: the options do not fit the backbone or the data.
         PluginError: the plan breaks the contract.
     """
-    try:
-        plan = strategy.plan(task, backbone)
-    except (UserError, PluginError):
-        raise
-    except Exception as error:  # a stranger's code may raise anything; its name is what helps
-        raise PluginError(f"{label}: plan() failed: {in_a_line(error)}") from error
-    if not isinstance(plan, Plan) or not plan.phases:
-        raise PluginError(f"{label}: plan() must return a Plan with at least one phase. Received: {plan!r}")
-    if bad := next((phase for phase in plan.phases if not isinstance(phase, (Fit, Solve, Statistics))), None):
-        raise PluginError(f"{label}: a plan's phases must each be a Fit, a Solve or a Statistics. Received: {bad!r}")
-    names = [phase.name for phase in plan.phases]
-    for phase in plan.phases:
-        where = f"{label}: phase {phase.name}"
+    plan = strategy.plan(task, backbone)
+    if not isinstance(plan, Plan) or not isinstance(plan.phases, tuple) or not plan.phases:
+        raise PluginError(f"plan() must return a Plan with a tuple of at least one phase. Received: {shortened(plan)}")
+    for entry in plan.phases:
+        _check_entry(entry)
+    phases = [place.phase for place in in_order(plan)]
+    names = [phase.name for phase in phases]
+    for phase in phases:
         if names.count(phase.name) > 1:
-            raise PluginError(f"{where} occurs {names.count(phase.name)} times; each needs a name of its own")
-        _check_rates(phase, backbone, where)
-        _check_streams(phase, task.streams, where)
-        _check_selection(phase, where)
-        _check_numbers(phase, where)
+            raise PluginError(f"phase {phase.name} occurs {names.count(phase.name)} times; each needs a name of its own")
+        _check_phase(phase, task, backbone)
     return plan
 
 
-def _check_rates(phase: Phase, backbone: Backbone, where: str) -> None:
+def _check_entry(entry: object) -> None:
+    """Check that an entry of a plan is a phase, or alternatives that are."""
+    if isinstance(entry, OneOf):
+        if not entry.phases:
+            raise PluginError("a OneOf must hold at least one phase")
+        for phase in entry.phases:
+            if not is_phase(phase):
+                raise PluginError(f"the alternatives of a OneOf must be phases. Received: {shortened(phase)}")
+    elif not is_phase(entry):
+        kinds = " or a ".join(kind.__name__ for kind in KINDS)
+        raise PluginError(f"a plan's phases must each be a {kinds}, or a OneOf of them. Received: {shortened(entry)}")
+
+
+def _check_phase(phase: Phase, task: Task, backbone: Backbone) -> None:
+    faults = (*_rates_faults(phase, backbone), *_selection_faults(phase), *kind_of(phase).faults(phase))
+    if faults:
+        raise PluginError(f"phase {phase.name}: {faults[0]}")
+    for name in needs(phase):
+        if name not in task.streams:
+            raise UserError(f"phase {phase.name} needs examples of the stream {name}; give option {name} a folder or CSV")
+
+
+def _rates_faults(phase: Phase, backbone: Backbone) -> Iterator[str]:
     stages = [stage.name for stage in backbone.stages]
     if missing := [name for name in stages if name not in phase.rates]:
-        raise PluginError(f"{where} gives no rate for stage {', '.join(missing)} of {backbone.name}; use 0.0 to freeze it")
+        yield f"gives no rate for stage {', '.join(missing)} of {backbone.name}; use 0.0 to freeze it"
     if extra := [name for name in phase.rates if name not in stages]:
-        raise PluginError(f"{where} gives a rate for {', '.join(extra)}, but {backbone.name} has the stages {', '.join(stages)}")
+        yield f"gives a rate for {', '.join(extra)}, but {backbone.name} has the stages {', '.join(stages)}"
     for name, value in phase.rates.items():
         if not (math.isfinite(value) and value >= 0):
-            raise PluginError(f"{where}: the rate of stage {name} must be a finite number from 0 up. Received: {value}")
+            yield f"the rate of stage {name} must be a finite number from 0 up. Received: {value}"
 
 
-def _check_streams(phase: Phase, streams: Collection[str], where: str) -> None:
-    for name in needs(phase):
-        if name not in streams:
-            raise UserError(f"{where} needs pictures named {name}; give option {name} a folder or CSV")
-
-
-def _check_selection(phase: Phase, where: str) -> None:
-    if phase.select not in SELECT:
-        raise PluginError(f"{where}: select must be one of {', '.join(SELECT)}. Received: {phase.select}")
-    if phase.alternative and phase.select != "target":
-        raise PluginError(f'{where}: an alternative needs select="target", which tells which of them is best')
-    for augment in (*phase.augments, *([phase.augment] if phase.augment else [])):
+def _selection_faults(phase: Phase) -> Iterator[str]:
+    if phase.select not in SELECT and not callable(phase.select):
+        yield f"select must be one of {', '.join(SELECT)}, or a function. Received: {phase.select}"
+    for augment in augments_of(phase):
         if augment.per_step < 1 or augment.per_step > (augment.views or augment.per_step):
-            raise PluginError(f"{where}: per_step must be from 1 to views, here {augment.views}. Received: {augment.per_step}")
+            yield f"per_step must be from 1 to views, here {augment.views}. Received: {augment.per_step}"
 
 
 def needs(phase: Phase) -> list[str]:
     """The streams that a phase reads, its own ones and those that it is compared with."""
-    labelled = isinstance(phase, Fit) and phase.labeller is not None
-    augments = (*phase.augments, *([phase.augment] if phase.augment else []))
-    compared = ["target"] if phase.select == "target" or phase.augments or labelled else []
-    return list(dict.fromkeys([*phase.streams, *compared, *(a.reference for a in augments if a.reference)]))
+    compared = phase.select != "val" or phase.augments or kind_of(phase).needs_target(phase)
+    references = (augment.reference for augment in augments_of(phase) if augment.reference)
+    return list(dict.fromkeys([*phase.streams, *(["target"] if compared else []), *references]))
 
 
-def _check_numbers(phase: Phase, where: str) -> None:
-    if isinstance(phase, Fit):
-        if phase.epochs < 1:
-            raise PluginError(f"{where}: epochs must be at least 1. Received: {phase.epochs}")
-        if not (math.isfinite(phase.learning_rate) and phase.learning_rate > 0):
-            raise PluginError(f"{where}: learning_rate must be above 0. Received: {phase.learning_rate}")
-        if phase.batch_norm not in BATCH_NORM:
-            raise PluginError(f"{where}: batch_norm must be one of {', '.join(BATCH_NORM)}. Received: {phase.batch_norm}")
-    elif isinstance(phase, Solve) and any(phase.rates.values()):
-        raise PluginError(f"{where} solves in closed form, so that every rate must be 0")
+def unread_options(plan: Plan) -> dict[str, str]:
+    """The options of a run that nothing in a plan reads -> why, in words."""
+    phases = [place.phase for place in in_order(plan)]
+    kinds = {kind_of(phase) for phase in phases}
+    read = frozenset().union(*(kind.reads for kind in kinds))
+    every = frozenset().union(*(kind.reads for kind in KINDS.values()))
+    unread = dict.fromkeys(every - read, "no phase of this strategy's plan trains by gradient")
+    if not any("aux" in needs(phase) for phase in phases):
+        unread["aux"] = "this strategy's plan reads no second labelled set"
+    return unread
 
 
-def check_labelling(plan: Plan, head: str, label: str) -> None:
-    """Check that a plan has no phase that needs one label a picture, for a head that takes several.
+def check_labelling(plan: Plan, head: str) -> None:
+    """Check that a plan has no phase that needs one label an example, for a head that takes several.
 
     Raises:
         UserError: it has; names the phase.
     """
-    for phase in plan.phases:
-        if what := _one_label_only(phase):
+    for phase in (place.phase for place in in_order(plan)):
+        if what := kind_of(phase).one_label(phase) or _judged_by_class(phase):
             raise UserError(
-                f"takes several labels a picture, but {label} {what} in phase {phase.name}, "
+                f"takes several labels a picture, but the strategy {what} in phase {phase.name}, "
                 "which takes one label a picture; choose another head or strategy",
                 received=head,
                 option="head",
             )
 
 
-def _one_label_only(phase: Phase) -> str:
-    """What a phase does that takes one label a picture, in words; "" where it does nothing of the kind."""
-    if isinstance(phase, Solve):
-        return "solves for a head"
-    if phase.select == "target":
-        return "judges the target by the class that it is said to be"
-    if isinstance(phase, Fit) and phase.labeller is not None:
-        return "labels the target with one class a picture"
-    return "draws pictures by class" if isinstance(phase, Fit) and phase.sampler is not None else ""
+def _judged_by_class(phase: Phase) -> str:
+    return "judges the target by the class that it is said to be" if phase.select != "val" else ""
 
 
-def check_graft(graph: Any, backbone: LoadedBackbone, label: str) -> None:
+def check_graft(graph: Any, backbone: LoadedBackbone) -> None:
     """Check that a grafted graph is one that can be cut, frozen and deployed.
 
     Raises:
         PluginError: it is not; says how.
     """
     if fault := _graft_fault(graph, backbone):
-        raise PluginError(f"{label}: its graft breaks the graph: {fault}")
+        raise PluginError(f"its graft breaks the graph: {fault}")
 
 
-def check_deploys(model: Callable[[], Any], label: str) -> None:
+def check_deploys(model: Callable[[], Any]) -> None:
     """Check that the deployed model of a grafted graph can be built.
 
     Raises:
@@ -140,7 +136,7 @@ def check_deploys(model: Callable[[], Any], label: str) -> None:
     try:
         model()
     except Exception as error:  # Keras raises what it likes
-        raise PluginError(f"{label}: its graft breaks the graph: no model can be built of it: {in_a_line(error)}") from error
+        raise PluginError(f"its graft breaks the graph: no model can be built of it: {in_a_line(error)}") from error
 
 
 def _graft_fault(graph: Any, backbone: LoadedBackbone) -> str:

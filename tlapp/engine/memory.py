@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -33,3 +35,14 @@ def enough_memory(options: RunOptions) -> Iterator[None]:
         raise UserError(
             f"memory ran out: {needs_less(options)}; the last checkpoint, if there was one, stays ({in_a_line(error)[:160]})"
         ) from error
+
+
+def peak_memory_mb() -> float:
+    """The most memory that this process had in use, in MiB."""
+    try:  # Linux's ru_maxrss counts what the process had that started this one
+        with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+            return next(int(line.split()[1]) / 2**10 for line in file if line.startswith("VmHWM:"))
+    except (OSError, StopIteration):
+        pass
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)

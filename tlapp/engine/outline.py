@@ -1,28 +1,34 @@
-"""The outline of a run: what each phase trains, where its cut is, what is remembered. Shown, and kept as plan.json."""
+"""The outline of a run: what each phase does, where its cut is, what is remembered. Shown, and kept as plan.json."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from tlapp.contracts import Fit, LoadedBackbone, Phase
+from tlapp.contracts import Backbone, Phase, Plan
 from tlapp.engine.network.activations import Remembered, row_bytes
-from tlapp.engine.network.cut import Cut
+from tlapp.engine.training.kinds import kind_of
+from tlapp.engine.training.order import in_order
+from tlapp.engine.training.session import Slot
 
 
 class PhaseOutline(NamedTuple):
     """One phase in words and numbers.
 
     Attributes:
-        stages: those that train, with their rates.
-        trains: parameters that train, without the head.
+        does: what it does, in a sentence; see `phase_words`.
+        stages: the live ones, with their rates.
+        trains: parameters of the backbone that train.
         cut: shapes of the activations that cross it, without the batch; empty where the network is not cut.
         front: "cached", "computed each epoch", or "none".
-        cached_mb: size of what is cached, for all pictures.
+        cached_mb: size of what is cached, for all examples.
+        one_of: number of the first of the alternatives that it is one of; None where it is none.
     """
 
     name: str
     kind: str
+    does: str
     epochs: int | None
     learning_rate: float | None
     streams: tuple[str, ...]
@@ -32,10 +38,11 @@ class PhaseOutline(NamedTuple):
     cut: tuple[tuple[int, ...], ...]
     front: str
     cached_mb: float
+    one_of: int | None = None
 
 
 class Outline(NamedTuple):
-    """The whole run; `labelling` is "one" or "many", the labels of a picture."""
+    """The whole run; `labelling` is "one" or "many", the labels of an example."""
 
     strategy: str
     backbone: str
@@ -55,36 +62,78 @@ class Outline(NamedTuple):
         return {**self._asdict(), "phases": [phase._asdict() for phase in self.phases]}
 
 
-def learning(phase: Phase, backbone: LoadedBackbone, params: dict[str, int]) -> dict[str, int]:
-    """Parameters of each stage that may train: all, or those that `only` chooses."""
-    if not isinstance(phase, Fit) or phase.only is None:
-        return params
-    counts = dict.fromkeys(params, 0)
-    for layer in backbone.graph.layers:
-        chosen = [v for v in layer.trainable_variables if phase.only(v.path)]
-        if layer.name in backbone.stage_of:
-            counts[backbone.stage_of[layer.name]] += sum(math.prod(v.shape) for v in chosen)
-    return counts
+def phase_words(phase: Phase, share: str = "") -> str:
+    """What a phase does, in a sentence: the only place that says it, for the screen, plan.json, model cards and `plugins show`.
+
+    Args:
+        share: how much of the backbone trains, in words.
+    """
+    live = {name: rate for name, rate in phase.rates.items() if rate > 0}
+    stages = ", ".join(name if rate == 1 else f"{name} x{rate:.3g}" for name, rate in live.items())
+    first, *more = kind_of(phase).does(phase, stages)
+    words = [f"{first} ({share})" if share else first, *more]
+    if phase.streams != ("train",) and kind_of(phase).trains:
+        words.append(f"on {' and '.join(phase.streams)}")
+    return ", ".join(words)
 
 
-def phase_outline(phase: Phase, cut: Cut, params: dict[str, int], remembered: Remembered) -> PhaseOutline:
-    """The outline of a phase; `params` of each stage."""
-    fit = phase if isinstance(phase, Fit) else None
+def plan_lines(plan: Plan, backbone: Backbone) -> Iterator[str]:
+    """A plan for people before anything is loaded, a line a phase."""
+    yield f"plan for {backbone.name} ({len(backbone.stages)} stages, {backbone.input.size} px), with the default options:"
+    if plan.graft is not None:
+        yield "  a graft changes the network first"
+    params = {stage.name: stage.params for stage in backbone.stages}
+    places = in_order(plan)
+    for place, indent in zip(places, indents([each.group for each in places]), strict=True):
+        phase = place.phase
+        if indent.heading:
+            yield indent.heading
+        live = sum(params[name] for name, rate in phase.rates.items() if rate > 0) if kind_of(phase).trains else 0
+        share = f"{live / max(sum(params.values()), 1):.0%} of the parameters" if live else ""
+        augment = f", augment {phase.augment.name}" if phase.augment else ""
+        yield f"{indent.space}{phase.name}: {phase_words(phase, share)}{augment}"
+
+
+class Indent(NamedTuple):
+    """What stands before a phase's line, and the line above it that tells of alternatives, if it is the first of several."""
+
+    space: str
+    heading: str = ""
+
+
+def indents(groups: Sequence[int | None]) -> Iterator[Indent]:
+    """For each phase in order, by the group that it is in, how its line begins."""
+    for number, group in enumerate(groups):
+        if group is None:
+            yield Indent("  ")
+        else:
+            yield Indent("    ", "  one of these, the best of which is kept:" if number == group else "")
+
+
+def phase_outline(slot: Slot, trains: int, remembered: Remembered, params: int) -> PhaseOutline:
+    """The outline of a phase that trains so many parameters of the backbone, which has `params`."""
+    phase, cut = slot.phase, slot.cut
     copies = (phase.augment.views or 0) if phase.augment else 1
-    kept = copies > 0 and remembered.fits(cut, copies)
+    cached = copies > 0 and remembered.fits(cut, copies)
     shapes = () if cut.at_input else tuple(tuple(int(side or 0) for side in t.shape[1:]) for t in cut.boundary)
-    stages = {name: rate for name, rate in phase.rates.items() if rate > 0}
     size = sum(row_bytes(shape) for shape in shapes) * len(remembered.pixels) * copies
     return PhaseOutline(
         phase.name,
-        type(phase).__name__.lower(),
-        fit.epochs if fit else None,
-        fit.learning_rate if fit else None,
+        kind_of(phase).name,
+        phase_words(phase, f"{trains:,} of {params:,} parameters" if trains else ""),
+        getattr(phase, "epochs", None),
+        getattr(phase, "learning_rate", None),
         phase.streams,
         phase.augment.name if phase.augment else None,
-        stages,
-        sum(params[name] for name in stages),
+        {name: rate for name, rate in phase.rates.items() if rate > 0},
+        trains,
         shapes,
-        "none" if cut.at_input else "cached" if kept else "computed each epoch",
-        round(size / 2**20, 1) if kept else 0.0,
+        "none" if cut.at_input else "cached" if cached else "computed each epoch",
+        round(size / 2**20, 1) if cached else 0.0,
+        slot.group,
     )
+
+
+def trained_parameters(variables: Iterable[Any]) -> int:
+    """How many numbers variables hold."""
+    return sum(math.prod(variable.shape) for variable in variables)

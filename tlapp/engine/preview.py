@@ -12,12 +12,12 @@ import numpy as np
 
 from tlapp.contracts import Augment
 from tlapp.engine.data.streams import Stream
-from tlapp.engine.inputs.augment import candidates
 from tlapp.engine.job import Job
 from tlapp.engine.network.activations import Augmented, Pixels
 from tlapp.engine.report import Reporter
 from tlapp.engine.run import Run
-from tlapp.engine.training.style import Styles, restyled
+from tlapp.engine.training.order import in_order
+from tlapp.engine.training.style import Styles, candidates, restyled
 from tlapp.errors import UserError
 
 TITLES = {"train": "source", "aux": "aux", "target": "target"}
@@ -68,7 +68,7 @@ def preview(job: Job, reporter: Reporter, path: Path, count: int) -> dict[str, A
     _check_free(path)
     run = Run(job, reporter)
     run.load()
-    run.ask()
+    run.graft()
     rows = list(_rows(run, count))
     _write(path, draw(rows))
     return {"preview": str(path), "rows": [{"title": row.title, **row.facts} for row in rows]}
@@ -120,7 +120,7 @@ def _changes(run: Run) -> tuple[list[Change], dict[str, float]]:
     styles = Styles(run.graph, streams)
     found: dict[tuple[str, str], Change] = {}
     plain: dict[str, float] = {}
-    for phase in run.plan.phases:
+    for phase in (place.phase for place in in_order(run.plan)):
         augments, first, far = candidates(phase, run.job.options), restyled(phase), []
         if phase.augments:
             far = styles.distances(phase)

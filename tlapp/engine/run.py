@@ -1,9 +1,7 @@
-"""The story of a run: load, plan, check, cut, remember, fit, judge, record."""
+"""The story of a run: list, plan, read, load, cut, remember, train, judge, record."""
 
 from __future__ import annotations
 
-import resource
-import sys
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,30 +9,29 @@ from typing import Any
 
 import numpy as np
 
-from tlapp.contracts import LoadedBackbone, Phase, Plan, Solve, Task
-from tlapp.engine.check import check_deploys, check_graft, check_labelling, make_plan
+from tlapp.contracts import Backbone, Plan, Task
+from tlapp.engine.check import check_deploys, check_graft, check_labelling, make_plan, unread_options
 from tlapp.engine.data import streams
 from tlapp.engine.data.labelling import LABELLINGS
 from tlapp.engine.export.preflight import check_converts
-from tlapp.engine.inputs.augment import candidates
 from tlapp.engine.job import Job
+from tlapp.engine.memory import peak_memory_mb
 from tlapp.engine.network.activations import Remembered
-from tlapp.engine.options import RunOptions
-from tlapp.engine.outline import Outline, learning, phase_outline
+from tlapp.engine.outline import Outline, phase_outline, trained_parameters
 from tlapp.engine.report import Reporter
-from tlapp.engine.runs import checkpoint
 from tlapp.engine.runs.record import Record
 from tlapp.engine.training.adaptation import adaptation
+from tlapp.engine.training.feeds import Streams
+from tlapp.engine.training.kinds import kind_of
+from tlapp.engine.training.order import Place, in_order
 from tlapp.engine.training.phases import Phases
-from tlapp.engine.training.streams import Streams
-from tlapp.engine.training.style import Styles
-from tlapp.errors import PluginError, TlappError, UserError
+from tlapp.engine.training.style import Styles, candidates
+from tlapp.errors import UserError
 from tlapp.tensorflow_import import quiet_tensorflow
-from tlapp.words import in_a_line
 
 
 class Interrupted(KeyboardInterrupt):
-    """The user stopped the run; the best model so far is in `path`, and the run in `resumable` can be resumed."""
+    """The user stopped the run in `resumable`, which can be resumed; the best model so far is in `path`."""
 
     def __init__(self, path: Path, folder: Path):
         super().__init__(f"the best model so far is {path}")
@@ -58,7 +55,7 @@ def train(job: Job, reporter: Reporter, dry: bool = False, resume: bool = False,
     """
     run = Run(job, reporter, resume)
     run.load()
-    run.make_plan()
+    run.prepare()
     if exports:
         run.check_exports(exports)
     if dry:
@@ -84,39 +81,61 @@ class Run:
     carrier: type[Phases] = Phases
 
     def load(self) -> None:
-        """Read the pictures while TensorFlow and the backbone load."""
-        options, self.labelling = self.job.options, LABELLINGS[self.job.head.labels]
-        self.record = Record(options.run, options.plugin, self.resume)
-        reading = None
-        size = options.image_size or self.job.provider.native_size(self.job.backbone)
-        if size is not None:
-            reading = streams.start(options, size, self.reporter.progress, self.labelling)
-        quiet_tensorflow()
-        import keras
+        """List the examples, ask for the plan, then read them while TensorFlow and the backbone load.
 
-        keras.utils.set_random_seed(options.seed)
-        self.backbone = self.job.provider.load(self.job.backbone, image_size=options.image_size, weights=options.backbone_weights)
+        Where the backbone's facts are not known before it is loaded, the plan is asked for as soon as they are.
+        """
+        options, provider, name = self.job.options, self.job.provider, self.job.backbone
+        self.labelling = LABELLINGS[self.job.head.labels]
+        self.record = Record(options.run, options.plugin, self.resume)
+        listing = streams.list_sources(options, self.labelling)
+        listed = Task(listing.classes, streams.expected_counts(listing, options), listing.aux_classes)
+        facts = provider.facts(name, options.image_size)
+        size = options.image_size or (facts.input.size if facts else provider.native_size(name))
+        if facts:
+            self.ask(listed, facts)
+        reading = streams.start(listing, options, size, self.reporter.progress) if size else None
+        try:
+            self._load_backbone()
+            if not facts:
+                self.ask(listed, self.backbone.facts)
+        except BaseException:
+            if reading:
+                reading.cancel()
+            raise
         began = time.perf_counter()
-        reading = reading or streams.start(options, self.backbone.facts.input.size, self.reporter.progress, self.labelling)
+        reading = reading or streams.start(listing, options, self.backbone.facts.input.size, self.reporter.progress)
         self.dataset = reading.result()
         self.waited = time.perf_counter() - began
         for note in self.dataset.notes:
             self.reporter.note(note)
+        counts = {name: len(stream) for name, stream in self.dataset.streams.items()}
+        self.ask(Task(self.dataset.classes, counts, self.dataset.aux_classes), self.backbone.facts)
 
-    def ask(self) -> None:
-        """Ask the strategy for its plan and check it; graft what it says."""
-        options, streams = self.job.options, self.dataset.streams
-        self.task = Task(self.dataset.classes, {name: len(stream) for name, stream in streams.items()}, self.dataset.aux_classes)
-        self.plan = make_plan(self.job.strategy, self.task, self.backbone.facts, self.job.label)
+    def ask(self, task: Task, facts: Backbone) -> None:
+        """Ask the strategy for its plan and check it, unless it was asked of the same task and backbone."""
+        options = self.job.options
+        if getattr(self, "_asked", None) == (task, facts):
+            return
+        try:
+            plan = make_plan(self.job.strategy, task, facts)
+        except UserError as error:
+            raise self._located(error) from error
         if self.labelling.kind == "many":
-            check_labelling(self.plan, options.head, self.job.label)
-        if self._solves_only() and (key := self._useless()):
-            raise UserError(f"strategy {options.plugin} solves for its own head; leave it out", self.job.settings[key], option=key)
-        self.graph = _graft(self.plan, self.backbone, self.job.label)
+            check_labelling(plan, options.head)
+        if not self.resume:
+            self._refuse_unread(plan)
+        self.task, self.plan, self._asked = task, plan, (task, facts)
 
-    def make_plan(self) -> None:
-        """Ask the strategy, cut the network and tell the outline."""
-        self.ask()
+    def graft(self) -> None:
+        """Change the network as the plan says."""
+        self.graph = self.plan.graft(self.backbone) if self.plan.graft else self.backbone.graph
+        if self.plan.graft:
+            check_graft(self.graph, self.backbone)
+
+    def prepare(self) -> None:
+        """Graft, cut the network and tell the outline."""
+        self.graft()
         options, graph = self.job.options, self.graph
         pixels = self.dataset.streams["train"].pixels.rows
         remembered = Remembered(graph, pixels, pixels.path.stem, options.seed, options.cache, self.reporter.progress)
@@ -124,11 +143,11 @@ class Run:
         layer(graph.outputs[0])
         styles = Styles(graph, self.dataset.streams)
         self.work = self.carrier(
-            self.job, [self._with_augment(phase, styles) for phase in self.plan.phases], graph, self.backbone, layer,
+            self.job, [self._with_augment(place, styles) for place in in_order(self.plan)], graph, self.backbone, layer,
             Streams(self.dataset, remembered, options, self.job.head), self.record, self.reporter,
         )  # fmt: skip
         if self.plan.graft is not None:
-            check_deploys(self.work.model, self.job.label)
+            check_deploys(self.work.model)
         self.outline = self._outline()
         self.reporter.outline(self.outline)
 
@@ -140,91 +159,95 @@ class Run:
         """
         what = f"{self.backbone.facts.name} by strategy {self.job.options.plugin} with head {self.outline.head}"
         check_converts(self.work.model(), kind, self.task.classes, what)
-        solved = any(isinstance(phase, Solve) for phase in self.plan.phases)
+        solved = any(not slot.in_place for slot in self.work.slots)
         self.reporter.note(f"exports to {kind}: yes{', as far as is known before the head is solved for' if solved else ''}")
 
     def begin(self) -> None:
         """Make the run's folder, or read where it was left."""
         rows = [tuple(row) for row in streams.split_rows(self.dataset)]
-        left = None
-        if self.resume and self.record.begun:
+        resumed = self.resume and self.record.begun
+        if resumed:
             self.record.resume(rows)
-            left = checkpoint.read(self.record.state)
         else:
             self.record.begin(self.job.settings, self.outline.to_json(), self.dataset.classes, rows)
-        self.work.begin(left)
+        self.work.begin(resumed)
         self.reporter.begun(self.record.folder)
 
     def finish(self) -> None:
         """Judge the model and complete the run's folder."""
         self.record.model(self.work.model())
-        net, where = self.work.last()
-        results = {name: self.work.streams.metrics(net, where, name) for name in ("val", "test", "target")}
+        net, cut = self.work.last()
+        results: dict[str, Any] = {name: self.work.streams.metrics(net, cut, name) for name in ("val", "test", "target")}
         if self.work.aux is not None:
             results["aux"] = self.work.streams.metrics(*self.work.last(self.work.aux), "aux_test")
-        if told := adaptation(self.work.history, self.dataset.streams.get("target")):
-            results["adaptation"] = told
+        epochs = self.work.history.epochs
+        if summary := adaptation(epochs, self.dataset.streams.get("target")):
+            results["adaptation"] = summary
         seconds = {"total": time.perf_counter() - self.started, "data": self.waited, **self.work.seconds}
         images = {name: len(stream) for name, stream in self.dataset.streams.items()}
-        self.record.history(self.work.history)  # its lines were added without waiting until they are on the disk
+        self.record.history(epochs)  # its lines were added without waiting until they are on the disk
         self.record.finish({**results, "seconds": seconds, "images": images, "peak_memory_mb": peak_memory_mb()})
 
-    def _solves_only(self) -> bool:
-        return all(isinstance(phase, Solve) for phase in self.plan.phases)
+    def _load_backbone(self) -> None:
+        quiet_tensorflow()
+        import keras
 
-    def _useless(self) -> str | None:
-        """A given option of the head that is not the default's, where the strategy solves for its own."""
-        head = self.job.options.head != RunOptions.model_fields["head"].default
-        changed = {"head"} if head else {f"head_{key}" for key in self.job.head.model_dump(exclude_defaults=True)}
-        return next((key for key in self.job.given if key in changed), None)
+        options = self.job.options
+        keras.utils.set_random_seed(options.seed)
+        self.backbone = self.job.provider.load(self.job.backbone, image_size=options.image_size, weights=options.backbone_weights)
 
-    def _with_augment(self, phase: Phase, styles: Styles) -> Phase:
+    def _refuse_unread(self, plan: Plan) -> None:
+        """Refuse a given option, other than its default, that nothing in the plan reads."""
+        unread = unread_options(plan)
+        if _solves_only(plan):
+            head = {"head", *(f"head_{key}" for key in self.job.head.model_dump())}
+            unread |= dict.fromkeys(head, "the strategy solves for a head of its own")
+        changed = {*self.job.options.model_dump(exclude_defaults=True)}
+        changed |= {f"head_{key}" for key in self.job.head.model_dump(exclude_defaults=True)}
+        for key in self.job.given:
+            if key in unread and key in changed:
+                raise UserError(f"nothing reads it, as {unread[key]}; leave it out", self.job.settings.get(key), key)
+
+    def _located(self, error: UserError) -> UserError:
+        """The error of a plan, with the one strategy option that holds the offending value."""
+        if error.option is None and error.received is not None:
+            named = [key for key, value in self.job.strategy.model_dump().items() if value == error.received]
+            error.option = named[0] if len(named) == 1 else None
+        return error
+
+    def _with_augment(self, place: Place, styles: Styles) -> Place:
+        """A phase with the one augmentation that it is to have."""
+        phase = place.phase
         if phase.augments:
-            plain, *far = styles.distances(phase)
-            nearest = int(np.argmin(far))
+            plain, *distances = styles.distances(phase)
+            nearest = int(np.argmin(distances))
             name = phase.augments[nearest].name
             self.reporter.note(
-                f"phase {phase.name}: {name} brings the pictures nearest to the target's, {far[nearest]:.3g} from them; "
+                f"phase {phase.name}: {name} brings the pictures nearest to the target's, {distances[nearest]:.3g} from them; "
                 f"as they are {plain:.3g}"
             )
-            return replace(phase, augment=phase.augments[nearest])
-        found = candidates(phase, self.job.options)
-        return replace(phase, augment=found[0]) if found else phase
+            return place._replace(phase=replace(phase, augment=phase.augments[nearest]))
+        augments = candidates(phase, self.job.options)
+        return place._replace(phase=replace(phase, augment=augments[0])) if augments else place
 
     def _outline(self) -> Outline:
         facts, options = self.backbone.facts, self.job.options
-        params = {stage.name: stage.params for stage in facts.stages}
+        params = sum(stage.params for stage in facts.stages)
         return Outline(
             options.plugin, facts.name, self.backbone.weights, self.backbone.licence,
-            "solved" if self._solves_only() else options.head,
-            facts.input.size, self.task.classes, dict(self.task.streams), len(facts.stages), sum(params.values()),
-            tuple(
-                phase_outline(phase, where, learning(phase, self.backbone, params), self.work.streams.remembered)
-                for phase, where in zip(self.work.phases, self.work.cuts, strict=True)
-            ),
+            "solved" if _solves_only(self.plan) else options.head,
+            facts.input.size, self.task.classes, dict(self.task.streams), len(facts.stages), params,
+            tuple(phase_outline(slot, self._trains(slot), self.work.streams.remembered, params) for slot in self.work.slots),
             self.labelling.kind,
         )  # fmt: skip
 
-
-def peak_memory_mb() -> float:
-    """The most memory that this process had in use, in MiB."""
-    try:  # Linux's ru_maxrss counts what the process had that started this one
-        with open("/proc/self/status", encoding="ascii", errors="replace") as file:
-            return next(int(line.split()[1]) / 2**10 for line in file if line.startswith("VmHWM:"))
-    except (OSError, StopIteration):
-        pass
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+    def _trains(self, slot: Any) -> int:
+        """How many parameters of the backbone train in a phase."""
+        if not kind_of(slot.phase).trains:
+            return 0
+        return trained_parameters(self.work.net(slot, {}).trained_in_backbone())
 
 
-def _graft(plan: Plan, backbone: LoadedBackbone, label: str) -> Any:
-    if plan.graft is None:
-        return backbone.graph
-    try:
-        graph = plan.graft(backbone)
-    except TlappError:
-        raise
-    except Exception as error:  # a stranger's code may raise anything; its name is what helps
-        raise PluginError(f"{label}: its graft failed: {in_a_line(error)}") from error
-    check_graft(graph, backbone, label)
-    return graph
+def _solves_only(plan: Plan) -> bool:
+    """Whether no phase trains the head that was chosen."""
+    return all(not kind_of(place.phase).in_place for place in in_order(plan))

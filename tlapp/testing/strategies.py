@@ -44,7 +44,7 @@ def stages(subject: Subject) -> None:
     refused = []
     for facts in map(backbone, STAGES):
         try:
-            make_plan(subject.plugin, TASK, facts, subject.label)
+            make_plan(subject.plugin, TASK, facts)
         except UserError as error:
             refused.append(str(error))
     if len(refused) == len(STAGES):

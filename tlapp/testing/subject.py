@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from tlapp import blame
-from tlapp.contracts import BackboneProvider, Fit, Head, Plan, Strategy
+from tlapp.contracts import BackboneProvider, Fit, Head, OneOf, Plan, Strategy
 from tlapp.engine.options import RunOptions
+from tlapp.engine.training.kinds import is_phase, kind_of
+from tlapp.engine.training.order import in_order
 from tlapp.errors import TlappError
 from tlapp.tensorflow_import import quiet_tensorflow
 from tlapp.testing.tiny import Dense, TinyBackbones, pictures
@@ -40,9 +42,14 @@ class Short:
 
     def plan(self, task: Any, backbone: Any) -> Any:
         plan = self._strategy.plan(task, backbone)
-        if not isinstance(plan, Plan):
+        if not isinstance(plan, Plan) or not isinstance(plan.phases, tuple):
             return plan
-        return Plan(tuple(replace(p, epochs=self._epochs) if isinstance(p, Fit) else p for p in plan.phases), plan.graft)
+        return Plan(tuple(self._short(entry) for entry in plan.phases), plan.graft)
+
+    def _short(self, entry: Any) -> Any:
+        if isinstance(entry, OneOf):
+            return replace(entry, phases=tuple(map(self._short, entry.phases)))
+        return kind_of(entry).shortened(entry, self._epochs) if is_phase(entry) else entry
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._strategy, name)
@@ -143,8 +150,8 @@ class Subject:
         from tlapp.testing.anatomy import TASK, backbone
 
         places = {name: self.once(name, partial(self._pictures, name), "no pictures") for name in EACH}
-        plan = make_plan(strategy, TASK, backbone(3), self.label)
-        asked = {stream for phase in plan.phases for stream in needs(phase)}
+        plan = make_plan(strategy, TASK, backbone(3))
+        asked = {stream for place in in_order(plan) for stream in needs(place.phase)}
         data = {"data": places["train"], "val": places["val"], "test": places["test"]}
         more = {"target": places["target"], "aux": places["train"]}
         return {key: str(place) for key, place in {**data, **{k: v for k, v in more.items() if k in asked}}.items()}

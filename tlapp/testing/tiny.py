@@ -101,7 +101,7 @@ def tiny_run(strategy: Strategy, data: str | Path, run: str | Path, head: Head |
     job = Job(chosen, strategy, head or Dense(), TinyBackbones(), "tiny", chosen.model_dump(mode="json"), (), label)
     under_way = Run(job, Silent())
     under_way.load()
-    under_way.make_plan()
+    under_way.prepare()
     under_way.begin()
     under_way.work.carry_out()
     under_way.finish()

@@ -7,11 +7,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tlapp.contracts import Fit, Phase
+from tlapp.contracts import Fit
 from tlapp.engine.report import Silent
 from tlapp.engine.run import Run
 from tlapp.engine.runs.history import Epoch
+from tlapp.engine.training.kinds import kind_of
 from tlapp.engine.training.phases import Phases
+from tlapp.engine.training.session import Slot
 from tlapp.testing.subject import weights
 
 
@@ -52,14 +54,16 @@ class Watched(Phases):
         super().__init__(*given)
         self.moved: list[Moved] = []
 
-    def _judge(self, net: Any, where: Any, phase: Phase) -> Callable[[int], Epoch]:
-        return lambda epoch: Epoch(phase.name, epoch, {}, {}, epoch == 0)
+    def judge(self, net: Any, slot: Slot, validates: bool) -> Callable[[int], Epoch]:
+        return lambda epoch: Epoch(slot.phase.name, epoch, {}, {}, epoch == 0)
 
-    def _fit(self, number: int, phase: Fit, *given: Any) -> None:
+    def carry_out_slot(self, slot: Slot) -> None:
         before = weights(self.graph)
-        super()._fit(number, phase, *given)
+        super().carry_out_slot(slot)
         after = weights(self.graph)
-        self.moved.append(Moved(phase, frozenset(p for p in before if not np.array_equal(before[p], after[p], equal_nan=True))))
+        if kind_of(slot.phase).trains:
+            paths = frozenset(path for path in before if not np.array_equal(before[path], after[path], equal_nan=True))
+            self.moved.append(Moved(slot.phase, paths))  # type: ignore[arg-type]
 
 
 class Trial(Run):
@@ -76,7 +80,7 @@ class Trial(Run):
     def all(self) -> None:
         """The whole run."""
         self.load()
-        self.make_plan()
+        self.prepare()
         self.begin()
         self.work.carry_out()
         self.finish()

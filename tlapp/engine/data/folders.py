@@ -87,13 +87,9 @@ def any_pictures(option: str, where: str) -> Source:
     return Source([Item(os.path.join(where, name), name) for name in names])
 
 
-
 def has_folders(where: str) -> bool:
     """Whether a folder holds folders."""
     return bool(_look(where).folders)
-
-
-
 
 
 def _digit_items() -> list[Item]:
@@ -181,11 +177,12 @@ def _split_folders(option: str, where: str, root: _Folder) -> Source:
             spare.append(f"{name}/")
             continue
         inside = os.path.join(where, name)
-        listed = _class_folders(flag, inside, _look(inside), may_be_empty=split != "train")
+        listed = _class_folders(option, inside, _look(inside), may_be_empty=split != "train")
         items += [item._replace(split=split) for item in listed]
     if not any(item.split == "train" for item in items):
         raise UserError(f"holds {', '.join(natural_sort(root.folders))} but no train folder", where, option)
-    return Source(items, (f"option {option}={where}: not used, being neither train, val nor test: {a_few(spare)}",) if spare else ())
+    note = f"option {option}={where}: not used, being neither train, val nor test: {a_few(spare)}"
+    return Source(items, (note,) if spare else ())
 
 
 def _class_folders(option: str, where: str, root: _Folder, may_be_empty: bool = False) -> Iterator[Item]:

@@ -67,8 +67,7 @@ def _classes(option: str, where: str, items: Sequence[Item], labelling: Labellin
     sets = {labelling.names(item.label) for item in items}
     classes = tuple(natural_sort({name for names in sets for name in names}))
     if bad := next((name for name in classes if name.splitlines() != [name] or not _is_text(name)), None):
-        raise UserError(
-            f"class {bad!a}: a class's name must be one line of Unicode text; rename it", where, option)
+        raise UserError(f"class {bad!a}: a class's name must be one line of Unicode text; rename it", where, option)
     if len(sets) < 2:
         received = f"one, {classes[0]}" if classes else "none: no row is of split train"
         inside = os.path.join(where, classes[0]) if classes else ""

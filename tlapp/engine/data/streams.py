@@ -84,11 +84,15 @@ class Row(NamedTuple):
     split: str
 
 
+class Cancelled(Exception):
+    """A load was told to stop."""
+
+
 class Loading(Generic[T]):
     """A load under way in a thread of its own."""
 
-    def __init__(self, work: Callable[[], T]):
-        self._work = work
+    def __init__(self, work: Callable[[Report], T], report: Report):
+        self._work, self._report, self._cancelled = work, report, False
         self._value: T | None = None
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="tlapp-load")
@@ -101,9 +105,19 @@ class Loading(Generic[T]):
             raise self._error
         return self._value  # type: ignore[return-value]
 
+    def cancel(self) -> None:
+        """Stop the load, and wait until it has stopped."""
+        self._cancelled = True
+        self._thread.join()
+
+    def _told(self, task: str, done: int, total: int) -> None:
+        if self._cancelled:
+            raise Cancelled
+        self._report(task, done, total)
+
     def _run(self) -> None:
         try:
-            self._value = self._work()
+            self._value = self._work(self._told)
         except BaseException as error:
             self._error = error
 
@@ -117,10 +131,20 @@ def load(options: RunOptions, size: int, report: Report | None = None, labelling
     return _load(list_sources(options, labelling), options, size, report or _silent)
 
 
-def start(options: RunOptions, size: int, report: Report | None = None, labelling: Labelling = ONE) -> Loading[Dataset]:
-    """As `load`, but return once the sources are listed and checked, and decode meanwhile."""
-    listing = list_sources(options, labelling)
-    return Loading(lambda: _load(listing, options, size, report or _silent))
+def start(listing: Listing, options: RunOptions, size: int, report: Report | None = None) -> Loading[Dataset]:
+    """Decode and split what was listed, in a thread of its own."""
+    return Loading(lambda told: _load(listing, options, size, told), report or _silent)
+
+
+def expected_counts(listing: Listing, options: RunOptions) -> dict[str, int]:
+    """How many examples each stream will hold if all of them can be read and none is a copy of another."""
+    examples = {
+        name: [Example(item, -1, "", f"{name}/{i}") for i, item in enumerate(items)] for name, items in listing.streams.items()
+    }
+    parts = _split(examples, options, listing.labelling)
+    if options.aux is not None:
+        parts |= _split_aux(parts, options, listing.labelling)
+    return {name: len(part) for name, part in parts.items()}
 
 
 def load_labelled(
@@ -190,8 +214,7 @@ def _split(examples: dict[str, list[Example]], options: RunOptions, labelling: L
         if not parts[split]:
             what = "groups or pictures" if any(example.item.group for example in pool) else "pictures"
             raise UserError(
-                f"no class has the {splits.SMALLEST} {what} that splitting off {split} takes; "
-                f"add some, or set option {split}",
+                f"no class has the {splits.SMALLEST} {what} that splitting off {split} takes; add some, or set option {split}",
                 options.data,
                 "data",
             )

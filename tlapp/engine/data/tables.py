@@ -61,8 +61,10 @@ def _columns(rows: csv.DictReader[str], option: str, where: str, labels: Labels)
     if not needed <= columns.keys():
         hint = " (separate them with commas)" if any(mark in name for name in header for mark in ";\t") else ""
         raise UserError(
-            f"expected the columns path,label and optionally split,group{hint}. "
-            f"Received: {','.join(header) or 'nothing'}", where, option)
+            f"expected the columns path,label and optionally split,group{hint}. Received: {','.join(header) or 'nothing'}",
+            where,
+            option,
+        )
     return {name: column for name, column in columns.items() if name in Item._fields}
 
 

@@ -74,11 +74,15 @@ def _training(run: SavedRun) -> Iterator[str]:
     yield f"- backbone's weights: {plan.get('weights') or 'unknown'}"
     yield f"- licence of the backbone: {plan.get('licence') or 'unknown; to be filled in'}"
     for phase in plan.get("phases", ()):
-        trains = ", ".join(phase.get("stages") or ()) or "the head alone"
-        yield f"- phase {phase['name']}: trains {trains}"
+        yield f"- phase {phase['name']}: {phase.get('does') or _trained(phase)}"
     for key in SHOWN:
         if run.settings.get(key) is not None:
             yield f"- {key}: {run.settings[key]}"
+
+
+def _trained(phase: Mapping[str, Any]) -> str:
+    """What a phase of a plan.json that has no sentence for it trained, as far as that file says."""
+    return f"trains {', '.join(phase.get('stages') or ()) or 'the head alone'}"
 
 
 def _metrics(run: SavedRun, report: Mapping[str, Any]) -> Iterator[str]:

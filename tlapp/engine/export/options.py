@@ -65,4 +65,6 @@ class ExportOptions(Options):
             UserError: quantize with a format that has none.
         """
         if self.quantize != "none" and self.format != "tflite":
-            raise UserError(f"only tflite can be quantised. Received: option format={self.format}", self.quantize, option="quantize")
+            raise UserError(
+                f"only tflite can be quantised. Received: option format={self.format}", self.quantize, option="quantize"
+            )

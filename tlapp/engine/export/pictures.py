@@ -55,7 +55,9 @@ def _moved(run: SavedRun, where: str, reporter: Reporter) -> dict[str, Stream]:
     options = RunOptions(**{**known, "data": where, "target": None, "aux": None})
     dataset = streams.load(options, run.image_size, reporter.progress, run.labelling)
     if dataset.classes != run.labels:
-        raise UserError(f"expected the classes {', '.join(run.labels)}. Received: {', '.join(dataset.classes)}", where, option="data")
+        raise UserError(
+            f"expected the classes {', '.join(run.labels)}. Received: {', '.join(dataset.classes)}", where, option="data"
+        )
     return dict(dataset.streams)
 
 

@@ -4,17 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tlapp.contracts import Augment, Fit, Phase
-from tlapp.engine.options import RunOptions
-
-
-def candidates(phase: Phase, options: RunOptions) -> tuple[Augment, ...]:
-    """The augmentations that a phase may have: its own, those that it has to choose from, or what the option augment asks for."""
-    if phase.augments:
-        return phase.augments
-    if phase.augment is not None:
-        return (phase.augment,)
-    return (basic(),) if options.augment == "basic" and isinstance(phase, Fit) else ()
+from tlapp.contracts import Augment
 
 
 def basic(views: int | None = None) -> Augment:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -64,7 +65,8 @@ class Augmented:
         if copies := self.augment.views:
             seed += (number - seed) % copies
         others = () if self.reference is None else (tf.constant(self._others(self.reference, seed, len(rows)), tf.float32),)
-        return (np.asarray(self.augment.apply(tf.constant(pixels, tf.float32), seed, *others)),)
+        copy = {"copy": number} if takes_copy(self.augment.apply) else {}
+        return (np.asarray(self.augment.apply(tf.constant(pixels, tf.float32), seed, *others, **copy)),)
 
     @staticmethod
     def _others(reference: Pixels, seed: int, count: int) -> np.ndarray:
@@ -106,6 +108,11 @@ class Views:
         choice = (rows * (0 if self.together else 7919) + draw) % len(self.views)
         parts = [view.take(rows, draw) for view in self.views]
         return tuple(np.stack(tables)[choice, np.arange(len(rows))] for tables in zip(*parts, strict=True))
+
+
+def takes_copy(apply: Callable[..., Any]) -> bool:
+    """Whether an augmentation's function wants to know which copy it makes; those of contract 1.1 read it off the seed."""
+    return "copy" in inspect.signature(apply).parameters
 
 
 def row_bytes(shape: Sequence[int | None]) -> int:

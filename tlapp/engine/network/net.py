@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple
 
-from tlapp.contracts import Batch, Fit, Head, Phase, Statistics
+from tlapp.contracts import Batch, Head, Rates
 from tlapp.contracts.graph import Step, replay
 from tlapp.engine.network.cut import Cut, rate
 from tlapp.engine.network.fold import fold
@@ -30,46 +30,58 @@ def infer(step: Step, values: dict[int, Any]) -> list[Any]:
     return step.call(values, **({"training": False} if takes_training(type(step.operation)) else {}))
 
 
+class Living(NamedTuple):
+    """What of a network trains in a phase.
+
+    Attributes:
+        rates: stage -> learning-rate factor; 0 is frozen.
+        norms: batch norms of live stages. "frozen": nothing of them trains. "affine": scale and shift train on the stored
+            statistics. "update": the statistics move as well. "statistics": these move, and nothing else trains.
+        only: path of a backbone's variable -> whether it trains where its stage does; None for all.
+    """
+
+    rates: Rates
+    norms: Literal["frozen", "affine", "update", "statistics"] = "frozen"
+    only: Callable[[str], bool] | None = None
+
+
 class PhaseNet:
     """The rest of the network, the head and the parts of one phase; implements `contracts.Net`.
 
     Args:
         cut: the graph, cut for this phase.
-        phase: what trains, and how.
+        living: what trains.
         stage_of: layer name -> stage name.
         head: the options object whose loss is used.
         layer: the head's built layer.
         parts: name -> layer.
     """
 
-    def __init__(self, cut: Cut, phase: Phase, stage_of: Mapping[str, str], head: Head, layer: Any, parts: Mapping[str, Any]):
+    def __init__(self, cut: Cut, living: Living, stage_of: Mapping[str, str], head: Head, layer: Any, parts: Mapping[str, Any]):
         import keras
 
-        self.cut, self.layer, self.parts = cut, layer, parts
-        self.phase: Any = phase
+        self.cut, self.living, self.layer, self.parts = cut, living, layer, parts
         self._stage_of, self._head = stage_of, head
-        self._norms = phase.batch_norm if isinstance(phase, Fit) else "update" if isinstance(phase, Statistics) else "frozen"
-        self._only = phase.only if isinstance(phase, Fit) else None
         self._train = fold(cut.rest, [cut.output], lambda norm: not self._in_training(norm), self._call)
         self._infer = fold(cut.rest, [cut.output], lambda norm: True, infer)
         self.progress: Any = keras.ops.convert_to_tensor(0.0)
 
     def learns(self, operation: Any) -> bool:
         """Whether an operation's variables train: its stage lives and, being a batch norm, it is not to stay as it is."""
-        live = rate(operation, self.phase.rates, self._stage_of) > 0
-        if isinstance(self.phase, Statistics):
+        live = rate(operation, self.living.rates, self._stage_of) > 0
+        if self.living.norms == "statistics":
             return live and is_batch_norm(operation)
-        return live and (self._norms != "frozen" or not is_batch_norm(operation))
+        return live and (self.living.norms != "frozen" or not is_batch_norm(operation))
 
     def _in_training(self, operation: Any) -> bool:
         """Whether an operation is in training mode: it learns and, being a batch norm, moves its statistics too."""
-        return self.learns(operation) and (self._norms == "update" or not is_batch_norm(operation))
+        return self.learns(operation) and (self.living.norms in ("update", "statistics") or not is_batch_norm(operation))
 
     def _chosen(self, operation: Any) -> list[Any]:
         """The variables of an operation that train."""
-        if self._only is None or operation.name not in self._stage_of:
+        if self.living.only is None or operation.name not in self._stage_of:
             return operation.trainable_variables
-        return [variable for variable in operation.trainable_variables if self._only(variable.path)]
+        return [variable for variable in operation.trainable_variables if self.living.only(variable.path)]
 
     def _call(self, step: Step, values: dict[int, Any]) -> list[Any]:
         if not takes_training(type(step.operation)):
@@ -110,12 +122,17 @@ class PhaseNet:
         """Rate -> the variables that learn at it; everything else is frozen."""
         groups: dict[float, list[Any]] = {}
         for operation in self._living():
-            known = groups.setdefault(rate(operation, self.phase.rates, self._stage_of), [])
+            known = groups.setdefault(rate(operation, self.living.rates, self._stage_of), [])
             known += [v for v in self._chosen(operation) if not any(v is other for other in known)]
         known = groups.setdefault(1.0, [])
         for layer in (self.layer, *self.parts.values()):
             known += layer.trainable_variables
         return groups
+
+    def trained_in_backbone(self) -> list[Any]:
+        """The variables that learn, those of the head and the parts excepted."""
+        others = {id(v) for layer in (self.layer, *self.parts.values()) for v in layer.variables}
+        return [variable for group in self.trainable().values() for variable in group if id(variable) not in others]
 
     def state(self) -> list[Any]:
         """Every variable that training may change, random states excepted."""

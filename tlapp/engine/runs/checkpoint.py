@@ -1,4 +1,4 @@
-"""All that training knows, between two epochs: captured, written whole or not at all, and read back."""
+"""All that training knows between two steps: packed by its owners, written whole or not at all, and read back."""
 
 from __future__ import annotations
 
@@ -6,64 +6,106 @@ import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from tlapp.errors import UserError
-from tlapp.words import in_a_line
 from tlapp.untrusted_files import keras_fault
+from tlapp.words import in_a_line
 
-VERSION = 4
-ABOUT = ("phase", "epoch", "step", "terms", "best", "history")
+VERSION = 5
+_INDEX = "owners"
 
 
-class State(NamedTuple):
-    """Where a run is.
+class Pack(NamedTuple):
+    """What one owner needs to go on: facts that JSON can hold, and arrays."""
 
-    Attributes:
-        phase: number of the phase, from 0.
-        epoch, step: epochs of it that are complete, and steps of the next one.
-        terms: {name: sum over those steps} of the loss.
-        best: (validation loss, epoch) of the best weights so far.
-        history: of all phases up to now, as lists that JSON can hold.
-        variables: of the network, the optimizers and the random generators, in the order in which the phase lists them.
-        kept: the best weights so far.
-        solved: the head as a solver made it, in Keras's own format; empty where the head was built.
-        base: the weights that alternative phases start from; empty where there are none.
-        said: the class of each target picture, of every line of history that was judged there, (n,) int16.
-        labels: of the target stream as the phase's labeller gave them, and their weights; empty where there is none.
-        plain: the weights that the target's score has liked best before this phase; empty where it was not asked yet.
+    facts: dict[str, Any]
+    arrays: Sequence[np.ndarray] = ()
+
+
+class Owner(Protocol):
+    """A part of training with a state of its own."""
+
+    def pack(self) -> Pack:
+        """The present state, copied."""
+        ...
+
+    def unpack(self, pack: Pack) -> None:
+        """Go back to a packed state.
+
+        Raises:
+            Misfit: it was packed by another network.
+        """
+        ...
+
+
+class Misfit(ValueError):
+    """A pack is not of this network."""
+
+
+class Checkpoint:
+    """The owners of a run's state, and the file that holds their packs.
+
+    An owner that joins while its pack of an earlier process is there gets it at once: resuming is no more than that.
     """
 
-    phase: int
-    epoch: int
-    step: int
-    terms: dict[str, float]
-    best: tuple[float, int]
-    history: list[Any]
-    variables: list[np.ndarray]
-    kept: list[np.ndarray]
-    solved: bytes = b""
-    base: Sequence[np.ndarray] = ()
-    said: Sequence[np.ndarray] = ()
-    labels: Sequence[np.ndarray] = ()
-    plain: Sequence[np.ndarray] = ()
+    def __init__(self, path: Path):
+        self.path = path
+        self._owners: dict[str, Owner] = {}
+        self._earlier: dict[str, Pack] = {}
+        self._latest: dict[str, Pack] = {}
+
+    def read(self) -> None:
+        """Take the packs that an earlier process wrote, if it wrote any."""
+        self._earlier = read(self.path)
+        self._latest = dict(self._earlier)
+
+    def join(self, name: str, owner: Owner) -> bool:
+        """Take an owner on, and say whether it went back to an earlier state.
+
+        Raises:
+            UserError: the state does not fit this network.
+        """
+        self._owners[name] = owner
+        pack = self._earlier.pop(name, None)
+        if pack is None:
+            return False
+        try:
+            owner.unpack(pack)
+        except (Misfit, KeyError, ValueError, TypeError) as error:
+            raise UserError(f"{self.path}: the checkpoint does not fit this network; train again from the start") from error
+        return True
+
+    def leave(self, *names: str) -> None:
+        """Let owners go, as a phase ends."""
+        for name in names:
+            self._owners.pop(name, None)
+
+    def capture(self) -> None:
+        """Pack the present state of all owners, to be written by `write`."""
+        self._latest = {name: owner.pack() for name, owner in self._owners.items()}
+
+    def write(self) -> None:
+        """Write what was captured last, if anything was."""
+        if self._latest:
+            write(self.path, self._latest)
 
 
-ARRAYS = ("variables", "kept", "base", "said", "labels", "plain")
+def write(path: Path, packs: dict[str, Pack]) -> None:
+    """Write packs by owner; the file of that name stays until the new one is complete and checked.
 
-
-def write(path: Path, state: State) -> None:
-    """Write a state; the file of that name stays until the new one is complete and checked."""
+    Raises:
+        UserError: it cannot be written.
+    """
     aside = path.with_name(f".{path.name}.tmp")
     path.parent.mkdir(parents=True, exist_ok=True)
-    about = {"version": VERSION, **{name: getattr(state, name) for name in ABOUT}}
-    arrays = {f"{kind}-{i}": array for kind in ARRAYS for i, array in enumerate(getattr(state, kind))}
-    arrays["solved"] = np.frombuffer(state.solved, np.uint8)
-    arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    index = {name: {"facts": pack.facts, "arrays": len(pack.arrays)} for name, pack in packs.items()}
+    arrays = {f"{name}-{i}": array for name, pack in packs.items() for i, array in enumerate(pack.arrays)}
+    arrays[_INDEX] = np.frombuffer(json.dumps({"version": VERSION, _INDEX: index}).encode(), np.uint8)
     try:
         with open(aside, "wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
@@ -77,29 +119,27 @@ def write(path: Path, state: State) -> None:
         aside.unlink(missing_ok=True)
         raise UserError(
             f"{path}: the checkpoint cannot be written: {getattr(error, 'strerror', None) or error}; "
-            "the one before stays, from which the run can be resumed"
+            "the one before stays, and the run can be resumed from it"
         ) from error
 
 
-def read(path: Path) -> State | None:
-    """The state in a file, or None where there is no file.
+def read(path: Path) -> dict[str, Pack]:
+    """The packs in a file, by owner; none where there is no file.
 
     Raises:
         UserError: it is damaged, or of another version.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
-            about = json.loads(file["about"].tobytes())
+            about = json.loads(file[_INDEX if _INDEX in file else "about"].tobytes())
             if about["version"] != VERSION:
                 raise UserError(f"{path}: is a checkpoint of version {about['version']}; this tlapp reads version {VERSION}")
-            counts = {kind: sum(name.startswith(f"{kind}-") for name in file.files) for kind in ARRAYS}
-            arrays: dict[str, Any] = {kind: [file[f"{kind}-{i}"] for i in range(count)] for kind, count in counts.items()}
-            arrays |= {kind: tuple(arrays[kind]) for kind in ARRAYS[2:]}
-            solved = file["solved"].tobytes()
-        about["best"] = (float(about["best"][0]), int(about["best"][1]))
-        return State(**{name: about[name] for name in ABOUT}, **arrays, solved=solved)
+            return {
+                name: Pack(entry["facts"], [file[f"{name}-{i}"] for i in range(entry["arrays"])])
+                for name, entry in about[_INDEX].items()
+            }
     except FileNotFoundError:
-        return None
+        return {}
     except UserError:
         raise
     except Exception as error:  # zipfile, NumPy and json raise nearly anything for a damaged file
@@ -112,17 +152,42 @@ def values(variables: Sequence[Any]) -> list[np.ndarray]:
     return [np.array(variable) for variable in variables]
 
 
-def assign(variables: Sequence[Any], arrays: Sequence[np.ndarray], where: Path) -> None:
-    """Give variables their values back.
+def must_fit(variables: Sequence[Any], arrays: Sequence[np.ndarray]) -> None:
+    """Check that arrays have the shapes of variables.
 
     Raises:
-        UserError: they are not those that were written.
+        Misfit: they have not.
     """
-    shapes = [tuple(variable.shape) for variable in variables]
-    if shapes != [array.shape for array in arrays]:
-        raise UserError(f"{where}: the checkpoint does not fit this network; train again from the start")
+    if [tuple(variable.shape) for variable in variables] != [array.shape for array in arrays]:
+        raise Misfit
+
+
+def assign(variables: Sequence[Any], arrays: Sequence[np.ndarray]) -> None:
+    """Give variables these values.
+
+    Raises:
+        Misfit: they are not those that were packed.
+    """
+    must_fit(variables, arrays)
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)
+
+
+class Stored:
+    """An owner of variables: their values are its state.
+
+    Args:
+        variables: gives them; asked anew each time, as the head may be replaced.
+    """
+
+    def __init__(self, variables: Callable[[], Sequence[Any]]):
+        self._variables = variables
+
+    def pack(self) -> Pack:
+        return Pack({}, values(self._variables()))
+
+    def unpack(self, pack: Pack) -> None:
+        assign(self._variables(), pack.arrays)
 
 
 def pack_layer(layer: Any, features: Any) -> bytes:
@@ -136,7 +201,7 @@ def pack_layer(layer: Any, features: Any) -> bytes:
         return path.read_bytes()
 
 
-def unpack_layer(content: bytes, where: Path) -> Any:
+def unpack_layer(content: bytes) -> Any:
     """The layer that `pack_layer` packed.
 
     Raises:
@@ -148,5 +213,7 @@ def unpack_layer(content: bytes, where: Path) -> Any:
         path = Path(folder) / "head.keras"
         path.write_bytes(content)
         if fault := keras_fault(path):
-            raise UserError(f"{where}: its head is not to be trusted: {fault}; remove it, and resuming begins the training anew")
+            raise UserError(
+                f"the checkpoint's head is not to be trusted: {fault}; remove the checkpoint, and resuming begins anew"
+            )
         return keras.saving.load_model(path, compile=False)

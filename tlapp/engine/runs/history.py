@@ -1,4 +1,4 @@
-"""The epochs of a run, and what they say of it."""
+"""The epochs of a run."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
+
+from tlapp.engine.runs.checkpoint import Pack
 
 
 class Epoch(NamedTuple):
@@ -18,7 +20,7 @@ class Epoch(NamedTuple):
         validation: {"loss", "accuracy"} or empty.
         best: whether the weights are the best so far.
         target: what can be said of the target without its labels, or empty.
-        said: the class of each target picture, (n,) int16; None where it was not looked at.
+        answers: the class of each target example, (n,) int16; None where it was not looked at.
     """
 
     phase: str
@@ -27,4 +29,24 @@ class Epoch(NamedTuple):
     validation: Mapping[str, float]
     best: bool
     target: Mapping[str, float] = MappingProxyType({})
-    said: np.ndarray | None = None
+    answers: np.ndarray | None = None
+
+
+class History:
+    """The epochs so far."""
+
+    def __init__(self) -> None:
+        self.epochs: list[Epoch] = []
+
+    def pack(self) -> Pack:
+        answers = [epoch.answers for epoch in self.epochs if epoch.answers is not None]
+        return Pack({"epochs": [_row(epoch) for epoch in self.epochs]}, answers)
+
+    def unpack(self, pack: Pack) -> None:
+        answers = iter(pack.arrays)
+        epochs = [Epoch(*row) for row in pack.facts["epochs"]]
+        self.epochs = [epoch._replace(answers=next(answers)) if epoch.target else epoch for epoch in epochs]
+
+
+def _row(epoch: Epoch) -> list[object]:
+    return [epoch.phase, epoch.epoch, dict(epoch.terms), dict(epoch.validation), epoch.best, dict(epoch.target)]

@@ -116,9 +116,7 @@ class SavedRun:
             UserError: as the option data of train; or a class is not one of the run's.
         """
         told = reporter or Silent()
-        stream, notes = streams.load_labelled(
-            "data", where, self.labels, self.image_size, on_bad, told.progress, self.labelling
-        )
+        stream, notes = streams.load_labelled("data", where, self.labels, self.image_size, on_bad, told.progress, self.labelling)
         for note in notes:
             told.note(note)
         blocks = [np.arange(i, min(i + BATCH, len(stream))) for i in range(0, len(stream), BATCH)]

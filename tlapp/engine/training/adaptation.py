@@ -17,12 +17,12 @@ def adaptation(history: Sequence[Epoch], stream: Stream | None) -> dict[str, Any
     `source_only` and `adapted` are the scores before the first such phase and of the weights that were kept; accuracies come in
     where the target's labels are known, and `oracle` is the best epoch that they would have chosen: nothing chose by them.
     """
-    looked = [epoch for epoch in history if epoch.said is not None]
+    looked = [epoch for epoch in history if epoch.answers is not None]
     if not looked or stream is None:
         return None
 
     def told(epoch: Epoch) -> dict[str, Any]:
-        known = {} if stream.labels is None else {"accuracy": float(np.mean(epoch.said == stream.labels))}
+        known = {} if stream.labels is None else {"accuracy": float(np.mean(epoch.answers == stream.labels))}
         return {"phase": epoch.phase, "epoch": epoch.epoch, "score": epoch.target["score"], **known}
 
     lines = [told(epoch) for epoch in looked]

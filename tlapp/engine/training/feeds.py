@@ -1,14 +1,25 @@
-"""What one stream gives a phase: activations, soft labels, weights."""
+"""What a phase gets of the named streams, and how its net does on them."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from tlapp.contracts import Fit, Head, Phase, Select
 from tlapp.engine.data.labelling import Labelling
-from tlapp.engine.network.activations import Source
+from tlapp.engine.data.streams import Dataset
+from tlapp.engine.network.activations import Remembered, Source
+from tlapp.engine.network.cut import Cut
+from tlapp.engine.network.net import PhaseNet
+from tlapp.engine.network.predict import describer, predictor
 from tlapp.engine.options import RunOptions
+from tlapp.engine.runs.history import Epoch
+from tlapp.engine.training.score import Look, look
+
+Judge = Callable[[int], Epoch]
+"""Number of an epoch -> how the net as it stands does on what selects the best weights, as a line of history."""
 
 
 class Feed(NamedTuple):
@@ -31,3 +42,84 @@ def labelled(source: Source, labels: np.ndarray, classes: int, options: RunOptio
     soft = labelling.soft(labels, classes, options.label_smoothing)
     weights = labelling.weights(labels, classes) if options.class_weights == "auto" else np.ones(len(labels))
     return Feed(source, len(labels), soft, weights.astype(np.float32))
+
+
+class Streams:
+    """The streams of a run.
+
+    Args:
+        dataset: examples and labels.
+        remembered: their activations.
+        head: whose activation makes probabilities.
+    """
+
+    def __init__(self, dataset: Dataset, remembered: Remembered, options: RunOptions, head: Head):
+        self.dataset, self.remembered, self.options, self.head = dataset, remembered, options, head
+
+    def source(self, phase: Phase, cut: Cut, name: str) -> Source:
+        """The activations of a stream at a phase's cut, augmented where the phase says so."""
+        augment = phase.augment if name in phase.streams else None
+        if augment is None or name == augment.reference:
+            return self.remembered.source(cut, self._rows(name))
+        return self.remembered.source(cut, self._rows(name), augment, self._rows(augment.reference))
+
+    def feed(self, phase: Fit, cut: Cut, name: str, labels: tuple[np.ndarray, np.ndarray] | None = None) -> Feed:
+        """A stream with its labels; `labels` (n, classes) and weights (n,) are those of a target that a labeller labelled."""
+        stream, source = self.dataset.streams[name], self.source(phase, cut, name)
+        if name == "target" and labels is not None:
+            feed = Feed(source, len(stream), *labels)
+        elif stream.labels is None or name == "target":
+            feed = unlabelled(source, len(stream))
+        else:
+            feed = labelled(source, stream.labels, len(self.dataset.classes_of(name)), self.options, self.dataset.labelling)
+        augment = phase.augment
+        return feed if augment is None or name == augment.reference else feed._replace(versions=augment.per_step)
+
+    def describe(self, net: PhaseNet, cut: Cut) -> tuple[np.ndarray, np.ndarray]:
+        """Features (n, size) and probabilities (n, classes) of the target as a net then sees it."""
+        source = self.remembered.source(cut, self._rows("target"))
+        features, probabilities = describer(net, self.head.activation)(source, len(self.dataset.streams["target"]))
+        return features, probabilities
+
+    def judge(self, net: PhaseNet, cut: Cut, phase: Phase, validates: bool) -> Judge:
+        """How a net does on what selects in a phase, epoch by epoch; `validates`: whether val says something then."""
+        looks = phase.select != "val"
+        validate = self._validator(net, cut) if looks or validates else dict
+        look_at_target = self._looker(net, cut, phase.select) if looks else None
+
+        def line(epoch: int) -> Epoch:
+            validation = validate()
+            target = look_at_target(validation.get("accuracy", 0.0)) if look_at_target else ()
+            return Epoch(phase.name, epoch, {}, validation, epoch == 0, *target)
+
+        return line
+
+    def metrics(self, net: PhaseNet, cut: Cut, name: str) -> dict[str, Any] | None:
+        """The metrics of a stream; None where there is none, or no labels."""
+        stream = self.dataset.streams.get(name)
+        if stream is None or stream.labels is None:
+            return None
+        probabilities = predictor(net, self.head.activation)(self.remembered.source(cut, self._rows(name)), len(stream))
+        return self.dataset.labelling.metrics(probabilities, stream.labels, self.dataset.classes_of(name))
+
+    def _rows(self, name: str | None) -> Any:
+        return None if name is None else self.dataset.streams[name].pixels.numbers
+
+    def _looker(self, net: PhaseNet, cut: Cut, select: Select) -> Callable[[float], Look]:
+        source, count = self.remembered.source(cut, self._rows("target")), len(self.dataset.streams["target"])
+        predict = predictor(net, self.head.activation)
+        score = select if callable(select) else None
+        return lambda accuracy: look(predict(source, count), accuracy, score)
+
+    def _validator(self, net: PhaseNet, cut: Cut) -> Callable[[], Mapping[str, float]]:
+        stream = self.dataset.streams.get("val")
+        if stream is None or stream.labels is None:
+            return dict
+        source, labels = self.remembered.source(cut, self._rows("val")), stream.labels
+        predict = predictor(net, self.head.activation)
+
+        def validate() -> Mapping[str, float]:
+            metrics = self.dataset.labelling.metrics(predict(source, len(labels)), labels, self.dataset.classes)
+            return {"loss": metrics["loss"], "accuracy": metrics["accuracy"]}
+
+        return validate

@@ -3,75 +3,74 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tlapp.contracts import Fit
 from tlapp.engine.network.net import PhaseNet
 from tlapp.engine.options import RunOptions
-from tlapp.engine.runs.checkpoint import State, assign, values
+from tlapp.engine.runs.checkpoint import Pack, assign, values
 from tlapp.engine.runs.history import Epoch
-from tlapp.engine.training.feeds import Feed
+from tlapp.engine.training.feeds import Feed, Judge
 from tlapp.engine.training.score import collapsed
-from tlapp.engine.training.selection import Best
-from tlapp.engine.training.steps import Trainer
+from tlapp.engine.training.selection import Selection
+from tlapp.engine.training.steps import Steps
 from tlapp.errors import PluginError, UserError
 
-Judge = Callable[[int], Epoch]
+
+class Diverged(Exception):
+    """The loss is no longer a finite number, and there is nothing to fall back to; `error` is what to raise."""
+
+    def __init__(self, error: UserError | PluginError):
+        super().__init__(str(error))
+        self.error = error
 
 
 class Fitting:
-    """A phase that trains by gradient, under way; it can be captured and restored between any two blocks of steps.
+    """A phase that trains by gradient, under way; it can be packed and unpacked between any two blocks of steps.
 
     Args:
         net: what trains.
         feeds: the phase's streams, the pacing one first.
         options: batch size, patience, schedule, clipping, weight decay.
-        seed: of the order of the pictures; the phase's number is part of it.
+        seed: of the order of the examples; the phase's number is part of it.
         judge: epoch -> how the net as it stands does on what selects the best weights.
-        best: the best weights of earlier alternatives; None for those that the net has.
+        best: keeps the best weights.
     """
 
     def __init__(
-        self, net: PhaseNet, feeds: Mapping[str, Feed], options: RunOptions, seed: int, judge: Judge, best: Best | None = None
+        self, net: PhaseNet, phase: Fit, feeds: Mapping[str, Feed], options: RunOptions, seed: int, judge: Judge, best: Selection
     ):
-        self.trainer = Trainer(net, feeds, options, seed)
-        self.net, self.judge, self.patience = net, judge, options.patience
-        self.best = best or Best(net.state())
+        self.steps = Steps(net, phase, feeds, options, seed)
+        self.net, self.phase, self.judge, self.best, self.patience = net, phase, judge, best, options.patience
         self.epoch, self.step, self.sums = 0, 0, np.zeros(0)
-        self.diverged = False
+        self.first = Epoch(phase.name, 0, {}, {}, True)
         _global_seed()  # made here, as a variable cannot be made inside the compiled function
-        self.first = judge(0)
+
+    def begin(self) -> None:
+        """Judge the weights that the phase begins with."""
+        self.first = self.judge(0)
         self.best.begin(self.first)
 
-    def capture(self, also: list[Any]) -> dict[str, Any]:
-        """What `restore` needs, by the names of `state.State`; `also` are variables that earlier phases changed."""
-        return {
-            "epoch": self.epoch,
-            "step": self.step,
-            "terms": {name: float(v) for name, v in zip(self.trainer.names, self.sums, strict=False)},
-            "best": (self.best.loss, self.best.epoch),
-            "variables": values([*also, *self.variables()]),
-            "kept": self.best.kept,
-        }
+    def pack(self) -> Pack:
+        terms = {name: float(v) for name, v in zip(self.steps.names, self.sums, strict=False)}
+        first = {"validation": dict(self.first.validation), "target": dict(self.first.target)}
+        answers = [] if self.first.answers is None else [self.first.answers]
+        facts = {"epoch": self.epoch, "step": self.step, "terms": terms, "first": first, "answers": len(answers)}
+        return Pack(facts, [*answers, *values(self.variables())])
 
-    def restore(self, state: State, also: list[Any], where: Path) -> None:
-        """Go back to where a capture was made.
-
-        Raises:
-            UserError: it was made of another network.
-        """
-        assign([*also, *self.variables()], state.variables, where)
-        if [kept.shape for kept in state.kept] != [kept.shape for kept in self.best.kept]:
-            raise UserError(f"{where}: the checkpoint does not fit this network; train again from the start")
-        self.best.kept, (self.best.loss, self.best.epoch) = state.kept, state.best
-        self.epoch, self.step = state.epoch, state.step
-        self.trainer.names, self.sums = list(state.terms), np.array(list(state.terms.values()), np.float32)
+    def unpack(self, pack: Pack) -> None:
+        count = int(pack.facts["answers"])
+        assign(self.variables(), pack.arrays[count:])
+        self.epoch, self.step = int(pack.facts["epoch"]), int(pack.facts["step"])
+        self.steps.names = list(pack.facts["terms"])
+        self.sums = np.array(list(pack.facts["terms"].values()), np.float32)
+        self.first = self.first._replace(**pack.facts["first"], answers=pack.arrays[0] if count else None)
 
     def variables(self) -> list[Any]:
         """Everything that training changes, random states and optimizers included."""
-        return [*self.net.variables(), *self.trainer.variables(), _global_seed()]
+        return [*self.net.variables(), *self.steps.variables(), _global_seed()]
 
     def run(self, tell: Callable[[Epoch], None], report: Callable[[str, int, int], None], pause: Callable[[], None]) -> str:
         """Train on to the phase's end, or until what selects stops getting better; leaves the best weights in the net.
@@ -79,67 +78,70 @@ class Fitting:
         Args:
             tell: told every epoch.
             report: told (phase, steps done, steps of the phase).
-            pause: called between two blocks, when everything is as `variables` and the attributes say.
+            pause: called between two blocks, when everything is as `pack` says.
 
         Returns:
             Why an adaptation was given up, in words; "" where it was not.
 
         Raises:
-            UserError, PluginError: the loss is no longer a finite number, and there is nothing to fall back to; the best
-                weights are back in the net.
+            Diverged: the loss is no longer a finite number; the best weights are back in the net.
         """
-        trainer, name, given_up = self.trainer, self.net.phase.name, ""
+        steps, reason = self.steps, ""
         if self.first.target and self.epoch == self.step == 0:
             tell(self.first)
-        while self.epoch < self.net.phase.epochs and not self._waited_enough():
-            for done, sums in trainer.blocks(self.epoch + 1, self.step):
-                if self.first.target and not np.all(np.isfinite(sums)):
-                    given_up = "the loss is no longer a finite number"
-                    break
-                self._must_be_finite(sums, done)
-                self.sums = sums if self.step == 0 else self.sums + sums
-                self.step = done
-                report(name, self.epoch * trainer.steps + done, trainer.total)
+        while not reason and self.epoch < self.phase.epochs and not self._waited_enough():
+            reason = self._train_epoch(report, pause)
+            if not reason:
+                epoch = self._end_epoch()
+                tell(epoch)
+                reason = "nearly every target picture is said to be of one class" if self._collapsed(epoch) else ""
+            if not reason:
                 pause()
-            if given_up:
-                break
-            line = self._end_epoch()
-            tell(line)
-            if self._collapsed(line):
-                given_up = "nearly every target picture is said to be of one class"
-                break
-            pause()
-        report(name, trainer.total, trainer.total)
+        report(self.phase.name, steps.total, steps.total)
         self.best.restore()
-        return given_up
+        return reason
 
-    def _collapsed(self, line: Epoch) -> bool:
+    def _train_epoch(self, report: Callable[[str, int, int], None], pause: Callable[[], None]) -> str:
+        """Train the rest of an epoch; why it was given up, "" where it was not."""
+        steps = self.steps
+        for done, sums in steps.blocks(self.epoch + 1, self.step):
+            if self.first.target and not np.all(np.isfinite(sums)):
+                return "the loss is no longer a finite number"
+            self._must_be_finite(sums, done)
+            self.sums = sums if self.step == 0 else self.sums + sums
+            self.step = done
+            report(self.phase.name, self.epoch * steps.steps + done, steps.total)
+            pause()
+        return ""
+
+    def _collapsed(self, epoch: Epoch) -> bool:
         """Whether the net answers one class where it did not when the phase began."""
-        if line.said is None or self.first.said is None:
+        if epoch.answers is None or self.first.answers is None:
             return False
-        return collapsed(line.said) and not collapsed(self.first.said)
+        return collapsed(epoch.answers) and not collapsed(self.first.answers)
 
     def _end_epoch(self) -> Epoch:
-        # The names stay as they were restored, where the last block was trained before.
-        terms = {name: float(v) / self.trainer.steps for name, v in zip(self.trainer.names, self.sums, strict=True)}
+        # The names stay as they were unpacked, where the last block was trained before.
+        terms = {name: float(v) / self.steps.steps for name, v in zip(self.steps.names, self.sums, strict=True)}
         self.epoch, self.step, self.sums = self.epoch + 1, 0, np.zeros(0)
         judged = self.judge(self.epoch)
-        return judged._replace(terms=terms, best=self.best.update(judged))
+        return judged._replace(terms=terms, best=self.best.offer_epoch(judged))
 
     def _must_be_finite(self, sums: np.ndarray, done: int) -> None:
         """Stop before anything of a block whose loss is no number is kept."""
-        bad = [name for name, value in zip(self.trainer.names, sums, strict=True) if not np.isfinite(value)]
+        bad = [name for name, value in zip(self.steps.names, sums, strict=True) if not np.isfinite(value)]
         if not bad:
             return
         self.best.restore()
-        self.diverged, phase = True, self.net.phase
+        phase = self.phase
         steps = f"step {done}" if done == self.step + 1 else f"steps {self.step + 1} to {done}"
-        where = f"phase {phase.name}, epoch {self.epoch + 1}, {steps}: the loss {', '.join(bad)} is no longer a finite number"
+        what = f"phase {phase.name}, epoch {self.epoch + 1}, {steps}: the loss {', '.join(bad)} is no longer a finite number"
         if phase.loss is None:
-            raise UserError(f"{where}; a lower option learning_rate (now {phase.learning_rate}) is the usual cure")
-        raise PluginError(f"{where}; it comes from the strategy's own loss")
+            raise Diverged(UserError(f"{what}; a lower option learning_rate (now {phase.learning_rate}) is the usual cure"))
+        raise Diverged(PluginError(f"{what}; it comes from the strategy's own loss"))
 
     def _waited_enough(self) -> bool:
+        """Early stopping: whether `patience` epochs have passed since the best one."""
         judges = bool(self.first.validation or self.first.target)
         return judges and self.epoch - self.best.epoch >= self.patience
 

@@ -6,10 +6,13 @@ equally sure before they are compared: then it only counts whether the answers t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
+Score = Callable[[np.ndarray, float], float]
+"""(probabilities (n, classes), accuracy on val) -> a score, higher is better."""
 SURENESS = 0.5
 """The mean entropy at which models are compared, over its largest value. From 0.3 to 0.6 it chooses the same on the data of
 docs/domains.md."""
@@ -23,24 +26,27 @@ class Look(NamedTuple):
     """What a model says of the target: `terms` with "score" among them, and the class of each picture, (n,) int16."""
 
     terms: dict[str, float]
-    said: np.ndarray
+    answers: np.ndarray
 
 
-def look(probabilities: np.ndarray, accuracy: float) -> Look:
+def look(probabilities: np.ndarray, accuracy: float, score: Score | None = None) -> Look:
     """Judge what a model says of the target.
 
     Args:
         probabilities: of each class for each target picture, (n, classes).
         accuracy: of the model on pictures of the source that it was not trained on; 0 where there are none.
+        score: a function that a plan brings, in the place of the score made here.
 
     Answers of one class score 0, less than any others, however lively their second thoughts; what is no number scores -1.
     """
     if not np.isfinite(probabilities).all():
         return Look({"score": -1.0, "information": 0.0, "nuclear": 0.0}, np.zeros(len(probabilities), np.int16))
-    alike, said = equally_sure(probabilities), np.argmax(probabilities, axis=1).astype(np.int16)
+    alike, answers = equally_sure(probabilities), np.argmax(probabilities, axis=1).astype(np.int16)
     terms = {"information": information(alike), "nuclear": nuclear(alike)}
-    score = (terms["information"] + terms["nuclear"]) / 2 + LOYALTY * accuracy
-    return Look({"score": 0.0 if collapsed(said) else score, **terms}, said)
+    if score is not None:
+        return Look({"score": float(score(probabilities, accuracy)), **terms}, answers)
+    total = (terms["information"] + terms["nuclear"]) / 2 + LOYALTY * accuracy
+    return Look({"score": 0.0 if collapsed(answers) else total, **terms}, answers)
 
 
 def equally_sure(probabilities: np.ndarray) -> np.ndarray:
@@ -82,6 +88,6 @@ def entropy(probabilities: np.ndarray) -> np.ndarray:
     return -np.sum(probabilities * np.log(np.clip(probabilities, 1e-12, 1.0)), axis=-1)
 
 
-def collapsed(said: np.ndarray) -> bool:
+def collapsed(answers: np.ndarray) -> bool:
     """Whether nearly every answer is the same class."""
-    return bool(np.bincount(said).max() >= COLLAPSED * len(said))
+    return bool(np.bincount(answers).max() >= COLLAPSED * len(answers))

@@ -1,96 +1,116 @@
-"""The best weights so far: of a phase, and of all that the target judged."""
+"""The best weights so far, by one measure: offered, kept, put back, packed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from tlapp.engine.runs.checkpoint import values
+from tlapp.engine.runs.checkpoint import Pack, must_fit, values
 from tlapp.engine.runs.history import Epoch
 
+NO_MEASURE = float("inf")
+"""The loss of weights that nothing has judged yet."""
 
-class Best:
-    """The best weights so far, by validation loss or, where the target selects, its score; those at the start count too.
+
+class Selection:
+    """Keeps the best weights that it is offered. A loss is lower where the weights are better.
 
     Args:
-        variables: what is kept.
-        loss: of the values that they have now, lower is better; None where it is yet to be judged.
+        variables: what is kept. Their present values are the first candidate.
+        origin: where the present values come from, in words.
+
+    Attributes:
+        loss: of the best weights.
+        epoch: of the phase under way at which the best weights were offered; 0 where they are older than it.
+        origin: where the best weights come from, in words.
     """
 
-    def __init__(self, variables: Sequence[Any], loss: float | None = None):
+    def __init__(self, variables: Sequence[Any], origin: str = ""):
         self._variables = variables
-        self.loss, self.epoch = float("inf") if loss is None else loss, 0
-        self.kept = values(variables)
+        self._best = values(variables)
+        self.loss, self.epoch, self.origin = NO_MEASURE, 0, origin
 
     def begin(self, judged: Epoch) -> None:
-        """Take the judgement of the weights that a phase begins with, unless better ones are known."""
-        self.loss, self.epoch = min(self.loss, _loss(judged, self.loss)), 0
+        """Begin a phase: take note of how the weights that it begins with were judged, unless better ones are known."""
+        loss = loss_of(judged)
+        self.loss, self.epoch = self.loss if loss is None else min(self.loss, loss), 0
 
-    def update(self, judged: Epoch) -> bool:
-        """Keep the present weights if they are better, or if there is no telling; say whether they were kept."""
-        loss = _loss(judged, -float("inf"))
-        better = loss < self.loss
-        if better:
-            self.loss = self.loss if loss == -float("inf") else loss
-            self.epoch = judged.epoch
-            self.take()
-        return better
+    def offer(self, loss: float | None, epoch: int = 0, origin: str = "") -> bool:
+        """Keep the present weights if they are better, or if nothing judges them; say whether they were kept."""
+        if loss is not None and not loss < self.loss:  # a loss that is no number is not better
+            return False
+        self.loss = self.loss if loss is None else loss
+        self.epoch, self.origin = epoch, origin
+        self._best = values(self._variables)
+        return True
 
-    def take(self) -> None:
-        """Keep the present weights."""
-        self.kept = values(self._variables)
+    def offer_epoch(self, judged: Epoch) -> bool:
+        """As `offer`, of the weights that an epoch ended with."""
+        return self.offer(loss_of(judged), judged.epoch, judged.phase)
 
     def restore(self) -> None:
-        """Put the kept weights back."""
-        for variable, value in zip(self._variables, self.kept, strict=True):
+        """Put the best weights back."""
+        for variable, value in zip(self._variables, self._best, strict=True):
             variable.assign(value)
 
+    def pack(self) -> Pack:
+        return Pack({"loss": self.loss, "epoch": self.epoch, "origin": self.origin}, list(self._best))
 
-class Liked:
-    """The weights that the target's score has liked best since a phase first took statistics from there; false before that."""
+    def unpack(self, pack: Pack) -> None:
+        must_fit(self._variables, pack.arrays)
+        self._best = list(pack.arrays)
+        self.loss, self.epoch, self.origin = float(pack.facts["loss"]), int(pack.facts["epoch"]), str(pack.facts["origin"])
 
-    def __init__(self) -> None:
-        self._best: Best | None = None
-        self._when = ""
 
-    def __bool__(self) -> bool:
-        return self._best is not None
+def loss_of(judged: Epoch) -> float | None:
+    """What the best weights are chosen by, lower is better; None where there is nothing to go by."""
+    return -judged.target["score"] if judged.target else judged.validation.get("loss")
 
-    @property
-    def kept(self) -> Sequence[Any]:
-        """Their values; empty where there are none."""
-        return self._best.kept if self._best else ()
 
-    def begin(self, variables: Sequence[Any], phase: str, judged: Epoch, kept: Sequence[Any] = ()) -> None:
-        """Take the weights before a phase: those that the variables now have, or `kept`."""
-        self._best, self._when = Best(variables), f"before phase {phase}"
-        self._best.kept = list(kept) or self._best.kept
-        self._best.begin(judged)
+class Overall:
+    """The best weights over all phases by the target's score, from where a phase first took statistics of the target.
+
+    What follows may spoil them unseen. A phase that learns labels and is selected by val ends it: its weights are not comparable.
+
+    Args:
+        changed: number of a phase -> the variables that it and later ones may change.
+    """
+
+    def __init__(self, changed: Callable[[int], Sequence[Any]]):
+        self._changed = changed
+        self._since = 0
+        self._selection: Selection | None = None
+
+    def begin(self, number: int, phase: str, judged: Epoch) -> None:
+        """Take the weights that a phase begins with, unless there are some already."""
+        if self._selection is None:
+            self._since, self._selection = number, Selection(self._changed(number), f"before phase {phase}")
+            self._selection.begin(judged)
 
     def offer(self, phase: str, loss: float) -> None:
-        """Take what a phase ended with, if its score is the best so far: what follows may spoil it unseen."""
-        if self.hear(phase, loss) and self._best:
-            self._best.take()
-
-    def hear(self, phase: str, loss: float) -> bool:
-        """Take note of a phase's score, and say whether it is the best so far."""
-        if self._best is None or loss >= self._best.loss:
-            return False
-        self._best.loss, self._when = loss, f"after phase {phase}"
-        return True
+        """Take what a phase ended with, if it is the best so far."""
+        if self._selection is not None:
+            self._selection.offer(loss, origin=f"after phase {phase}")
 
     def forget(self) -> None:
         """Let what comes be chosen by another measure."""
-        self._best = None
+        self._selection = None
 
-    def restore(self, lead: float) -> str:
-        """Put the weights back, if their score is better than that of the last phase; say when they were, "" if not."""
-        if self._best is None or self._best.loss >= lead:
+    def restore(self, loss: float) -> str:
+        """Put the best weights back if they are better than what the last phase ended with; where they come from, or ""."""
+        if self._selection is None or self._selection.loss >= loss:
             return ""
-        self._best.restore()
-        return self._when
+        self._selection.restore()
+        return self._selection.origin
 
+    def pack(self) -> Pack:
+        if self._selection is None:
+            return Pack({})
+        pack = self._selection.pack()
+        return pack._replace(facts={**pack.facts, "since": self._since})
 
-def _loss(judged: Epoch, otherwise: float) -> float:
-    """What the best weights are chosen by, lower is better; `otherwise` where there is nothing to go by."""
-    return -judged.target["score"] if judged.target else judged.validation.get("loss", otherwise)
+    def unpack(self, pack: Pack) -> None:
+        if pack.facts:
+            self._since = int(pack.facts["since"])
+            self._selection = Selection(self._changed(self._since))
+            self._selection.unpack(pack)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tlapp.contracts import Batch
+from tlapp.contracts import Batch, Fit
 from tlapp.engine.network.net import PhaseNet
 from tlapp.engine.options import RunOptions
 from tlapp.engine.training.feeds import Feed
@@ -18,20 +18,20 @@ BLOCK_BYTES = 64 * 2**20
 """Activations handed over in one call, which trains several steps."""
 
 
-class Trainer:
+class Steps:
     """One phase's optimizers and its compiled function of many steps."""
 
-    def __init__(self, net: PhaseNet, feeds: Mapping[str, Feed], options: RunOptions, seed: int):
+    def __init__(self, net: PhaseNet, phase: Fit, feeds: Mapping[str, Feed], options: RunOptions, seed: int):
         import tensorflow as tf
 
-        self.net, self.feeds, self.seed = net, feeds, seed
+        self.net, self.phase, self.feeds, self.seed = net, phase, feeds, seed
         pacing = next(iter(feeds.values()))
         self.batch = min(options.batch_size, pacing.size)
         self.steps = max(1, pacing.size // self.batch)
         self._done = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self.total = self.steps * net.phase.epochs
+        self.total = self.steps * phase.epochs
         self.names: list[str] = []
-        self._loss = net.phase.loss or (lambda net, batch: {"loss": net.task_loss(next(iter(batch.values())))})
+        self._loss = phase.loss or (lambda net, batch: {"loss": net.task_loss(next(iter(batch.values())))})
         self._width = self._step_bytes()
         self._build_parts()
         self._groups = [(rate, variables) for rate, variables in net.trainable().items() if variables]
@@ -48,14 +48,14 @@ class Trainer:
     def _optimizer(self, rate: float, variables: list[Any], options: RunOptions) -> Any:
         import keras
 
-        speed = self.net.phase.learning_rate * rate
+        speed = self.phase.learning_rate * rate
         # A linear start keeps Adam's first, badly scaled steps small (Goyal et al. 2017, https://arxiv.org/abs/1706.02677).
         rise = min(self.steps, self.total // 10)
         cosine = keras.optimizers.schedules.CosineDecay(
             speed / max(rise, 1), self.total - rise, warmup_target=speed if rise else None, warmup_steps=rise
         )
         schedule = cosine if options.schedule == "cosine" else speed
-        decay = self.net.phase.weight_decay
+        decay = self.phase.weight_decay
         optimizer = keras.optimizers.AdamW(schedule, weight_decay=options.weight_decay if decay is None else decay)
         # Biases and norm scales are not decayed (He et al. 2019, https://arxiv.org/abs/1812.01187, section 3.1).
         optimizer.exclude_from_weight_decay(var_list=[v for v in variables if len(v.shape) < 2])
@@ -92,7 +92,7 @@ class Trainer:
     def _order(self, name: str, feed: Feed, epoch: int) -> np.ndarray:
         """Row numbers (steps, batch); a pure function of seed, stream and epoch, so that a resumed run goes on alike."""
         rng = np.random.default_rng([self.seed, epoch, *name.encode()])
-        phase = self.net.phase
+        phase = self.phase
         if phase.sampler is not None and name == phase.streams[0]:
             labels = np.argmax(feed.labels, axis=1) if feed.labels is not None else np.zeros(feed.size, int)
             return np.stack(list(phase.sampler.batches(labels, rng, self.steps)))

@@ -9,11 +9,21 @@ import numpy as np
 
 from tlapp.contracts import Augment, Phase
 from tlapp.engine.data.streams import Stream
+from tlapp.engine.inputs.augment import basic
 from tlapp.engine.network.activations import Augmented, Pixels
 from tlapp.engine.network.front import Front
+from tlapp.engine.options import RunOptions
+from tlapp.engine.training.kinds import augments_of, kind_of
 
 SAMPLE = 96
 """Pictures of each side that are compared."""
+
+
+def candidates(phase: Phase, options: RunOptions) -> tuple[Augment, ...]:
+    """The augmentations that a phase may have: its own, those that it has to choose from, or what the option augment asks for."""
+    if own := augments_of(phase):
+        return phase.augments or own
+    return (basic(),) if options.augment == "basic" and kind_of(phase).trains else ()
 
 
 def restyled(phase: Phase) -> str:

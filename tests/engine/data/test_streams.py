@@ -1,0 +1,94 @@
+"""Loading in the background: progress, errors, a program that ends meanwhile, and memory."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+from helpers.image_sets import load, sizes, spoil, two_classes
+
+from tlapp.engine.cache import store
+from tlapp.engine.data import streams
+from tlapp.engine.options import RunOptions
+from tlapp.errors import UserError
+
+SIZE = 32
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("TLAPP_CACHE", str(tmp_path / "cache"))
+
+
+def test_progress_is_told_up_to_the_end(tmp_path):
+    told = []
+    load(two_classes(tmp_path / "d", 25), report=lambda *event: told.append(event))
+    for what in ("checking files", "reading pictures"):
+        done = [event[1] for event in told if event[0] == what]
+        assert done == sorted(done) and done[-1] == 50 and len(done) > 1
+    assert {event[2] for event in told} == {50}
+
+
+def test_start_tells_layout_errors_at_once_and_others_with_the_result(tmp_path):
+    with pytest.raises(UserError, match="no file or folder"):
+        streams.start(RunOptions(data=str(tmp_path / "nowhere")), SIZE)
+    root = two_classes(tmp_path / "d")
+    assert sizes(streams.start(RunOptions(data=str(root)), SIZE).result()) == sizes(load(root))
+    loading = streams.start(RunOptions(data=str(spoil(root))), SIZE)
+    for _ in range(2):
+        with pytest.raises(UserError, match="cannot be read"):
+            loading.result()
+
+
+LEAVE = """
+import sys, time
+import numpy as np
+from tlapp.engine.data import streams
+from tlapp.engine.inputs import images
+from tlapp.engine.inputs.digits import digits
+from tlapp.engine.options import RunOptions
+images.read = lambda path, size: time.sleep(0.05) or np.zeros((size, size, 3), np.uint8)
+streams.start(RunOptions(data=sys.argv[1]), 32)
+time.sleep(float(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize("seconds, left", [(0.3, 0), (30, 1)])
+def test_a_program_that_ends_while_loading_stops_the_load(tmp_path, seconds, left):
+    root = two_classes(tmp_path / "d", 90)
+    child = subprocess.Popen(
+        [sys.executable, "-c", LEAVE, str(root), str(seconds)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    deadline = time.monotonic() + 30
+    while left and not store.entries() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    if left:  # the load does go on while the program does
+        child.kill()
+    assert child.communicate(timeout=60)[0] == b"" and (left or child.returncode == 0)
+    assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".rows"] * left
+
+
+def test_memory_stays_flat(tmp_path):
+    """Peak memory of a load grows by far less than its pixels take."""
+    code = (
+        "import sys, resource; from tlapp.engine import data; from tlapp.engine.options import RunOptions\n"
+        "d = streams.load(RunOptions(data=sys.argv[1]), int(sys.argv[2]))\n"
+        "s = d.streams['train']; [s.pixels.take(range(i, i + 8)).sum() for i in range(0, len(s) - 8, 8)]\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    root = two_classes(tmp_path / "d", 60)
+    small, large = (
+        int(subprocess.run([sys.executable, "-c", code, str(root), side], capture_output=True, text=True, check=True).stdout)
+        for side in ("32", "640")
+    )
+    assert (large - small) * 1024 < 0.6 * 120 * 640 * 640 * 3
+
+
+def test_a_finished_run_is_judged_on_known_classes(tmp_path):
+    root = two_classes(tmp_path / "d", 3)
+    stream, notes = streams.load_labelled("--data", str(root), ("birds", "cats", "dogs"), SIZE)
+    assert stream.labels.tolist() == [1, 1, 1, 2, 2, 2] and notes == () and stream.name == "test"
+    with pytest.raises(UserError, match=r"--data .*: cats"):
+        streams.load_labelled("--data", str(root), ("dogs",), SIZE)
+    _, notes = streams.load_labelled("--data", str(spoil(root)), ("cats", "dogs"), SIZE, on_bad="skip")
+    assert "left out: 7" in notes[0]

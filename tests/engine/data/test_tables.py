@@ -1,0 +1,80 @@
+"""CSV files, the target, the auxiliary set and the built-in digits."""
+
+import os
+
+import numpy as np
+import pytest
+from helpers.image_sets import load, names, pictures, sizes, table, two_classes
+
+from tlapp.engine.data import streams
+from tlapp.engine.inputs import images
+from tlapp.engine.inputs.digits import digits
+from tlapp.engine.options import RunOptions
+
+SIZE = 32
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("TLAPP_CACHE", str(tmp_path / "cache"))
+
+
+def test_csv(tmp_path):
+    two_classes(tmp_path / "pics", 4)
+    lines = [f"pics/{name}/{i}.png,{name}" for name in ("cats", "dogs") for i in (1, 2, 3, 4)]
+    path = tmp_path / "d.csv"
+    path.write_text("\ufeffPath , label\n" + "\n".join(lines) + "\n\n", encoding="utf-8")
+    dataset = load(path)
+    assert dataset.classes == ("cats", "dogs") and sizes(dataset) == {"train": 4, "val": 2, "test": 2}
+
+
+def test_csv_with_splits_repeats_a_run(tmp_path):
+    dataset = load(two_classes(tmp_path / "pics", 12))
+    rows = streams.split_rows(dataset)
+    again = load(table(tmp_path / "d.csv", "path,label,split", *(f"{row.path},{row.label},{row.split}" for row in rows)), seed=5)
+    assert streams.split_rows(again) == rows and os.path.isabs(rows[0].path)
+
+
+def test_csv_for_one_stream_gives_its_rows_of_that_split(tmp_path):
+    root = two_classes(tmp_path / "d", 6)
+    other = two_classes(tmp_path / "e", 2, seed=4)
+    lines = [f"e/{name}/{i}.png,{name},{split}" for name in ("cats", "dogs") for i, split in ((1, "test"), (2, "train"))]
+    dataset = load(root, test=table(tmp_path / "d.csv", "path,label,split", *lines))
+    assert names(dataset.streams["test"], other) == {"cats/1.png", "dogs/1.png"}
+
+
+@pytest.mark.parametrize("kind", ["classes", "flat", "flat with folders", "csv", "csv without labels"])
+def test_target(tmp_path, kind):
+    root, target = two_classes(tmp_path / "d", 6), tmp_path / "t"
+    two_classes(target, 3, seed=8) if kind in ("classes", "flat with folders", "csv", "csv without labels") else pictures(
+        target, 6
+    )
+    if kind == "flat with folders":
+        pictures(target, 6, seed=9)
+    if kind.startswith("csv"):
+        ends = {"csv": ",{}", "csv without labels": ""}[kind]
+        lines = [f"t/{name}/{i}.png{ends.format(name)}" for name in ("cats", "dogs") for i in (1, 2, 3)]
+        target = table(tmp_path / "t.csv", "path,label" if ends else "path", *lines)
+    stream = load(root, target=target).streams["target"]
+    assert len(stream) == (12 if kind == "flat with folders" else 6)
+    assert (stream.labels is None) == (kind not in ("classes", "csv"))
+    if stream.labels is not None:
+        assert stream.labels.tolist() == [0, 0, 0, 1, 1, 1]
+
+
+def test_aux_has_its_own_classes(tmp_path):
+    for name in ("b", "a", "c"):
+        pictures(tmp_path / "x" / name, 2)
+    dataset = load(two_classes(tmp_path / "d", 6), aux=tmp_path / "x")
+    assert dataset.aux_classes == ("a", "b", "c") and dataset.streams["aux"].labels.tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def test_digits():
+    dataset = streams.load(RunOptions(), SIZE)
+    assert dataset.classes == tuple("0123456789") and sum(sizes(dataset).values()) == 1797
+    stream = dataset.streams["train"]
+    shown, labels = digits()
+    first = int(stream.files[0].rpartition("/")[2])
+    np.testing.assert_array_equal(stream.pixels.take([0])[0], images.from_array(shown[first], SIZE))
+    assert stream.labels[0] == labels[first] and shown.max() == 255
+    assert streams.split_rows(dataset)[0].path == stream.files[0]

@@ -1,0 +1,81 @@
+"""One finished run on images of three colours, and its exports."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.artifacts import CLASSES
+from PIL import Image
+
+import tlapp
+from tlapp.engine.export import ExportOptions, export
+
+SIZE = 32
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A folder with pictures of three colours in several formats, and a cache of its own."""
+    folder = tmp_path_factory.mktemp("export")
+    dice = np.random.default_rng(0)
+    for name, colour in CLASSES.items():
+        (folder / "data" / name).mkdir(parents=True)
+        for i in range(24):
+            noise = dice.normal(0, 15, (6, 9, 3)) + colour
+            picture = Image.fromarray(np.clip(noise, 0, 255).astype(np.uint8)).resize((90, 60), Image.Resampling.BICUBIC)
+            suffix = ("jpg", "png", "webp")[i % 3]
+            picture.save(folder / "data" / name / f"{i:02}.{suffix}", quality=95)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TLAPP_CACHE", str(folder / "cache"))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def run(world):
+    return tlapp.train(
+        plugin="freeze",
+        data=str(world / "data"),
+        run=str(world / "run"),
+        image_size=SIZE,
+        epochs=12,
+        learning_rate=0.01,
+        test_share=0.4,
+    )
+
+
+@pytest.fixture(scope="module")
+def test_pictures(run):
+    from tlapp.engine.export.pictures import Pictures
+    from tlapp.engine.report import Silent
+
+    found = Pictures(run, None, ("test",), 12, Silent())
+    test = found.streams["test"]
+    return found, test.pixels.take(np.arange(len(test)))
+
+
+@pytest.fixture(scope="module")
+def saved_model(run):
+    return export.export(run, ExportOptions(format="savedmodel"))
+
+
+@pytest.fixture(scope="module")
+def served(saved_model):
+    import tensorflow as tf
+
+    return tf.saved_model.load(f"{saved_model['folder']}/1")
+
+
+@pytest.fixture(scope="module")
+def tflite(run):
+    return export.export(run, ExportOptions(format="tflite", author="Ada"))
+
+
+@pytest.fixture(scope="module")
+def int8(run):
+    return export.export(run, ExportOptions(format="tflite", quantize="int8", max_drop=0.05))
+
+
+@pytest.fixture
+def copied(tflite, tmp_path):
+    return Path(shutil.copytree(tflite["folder"], tmp_path / "elsewhere"))

@@ -1,0 +1,41 @@
+"""Layers that rounding harms most stay in float."""
+
+import numpy as np
+import pytest
+from helpers.artifacts import classify
+
+
+@pytest.mark.slow
+def test_the_worst_layers_stay_in_float(run, test_pictures):
+    from ai_edge_litert.interpreter import Interpreter
+
+    from tlapp.engine.export.quantize.int8 import Selective
+
+    selective = Selective(run.model, test_pictures[0].calibration)
+    assert [layer.error for layer in selective.layers] == sorted((layer.error for layer in selective.layers), reverse=True)
+    expected, errors = run.probabilities(test_pictures[1]), []
+    for keep in (0, len(selective.layers)):
+        lite = Interpreter(model_content=selective.convert(keep))
+        lite.allocate_tensors()
+        assert lite.get_input_details()[0]["dtype"] == np.uint8
+        errors.append(np.abs([classify(lite, picture) for picture in test_pictures[1]] - expected).max())
+    assert errors[1] < errors[0] / 2
+
+
+def test_dynamic_keeps_the_weights_that_rounding_harms_most(run, test_pictures):
+    from ai_edge_litert.interpreter import Interpreter
+
+    from tlapp.engine.export.quantize.dynamic import Dynamic
+
+    dynamic = Dynamic(run.model, test_pictures[0].calibration)
+    worst = dynamic.kept(1000)
+    assert len(worst) > 40 and [each.error for each in worst] == sorted((each.error for each in worst), reverse=True)
+    expected, errors, sizes = run.probabilities(test_pictures[1]), [], []
+    for keep in (0, 4, len(worst)):
+        content = dynamic.convert(keep)
+        lite = Interpreter(model_content=content)
+        lite.allocate_tensors()
+        sizes.append(len(content))
+        errors.append(np.abs([classify(lite, picture) for picture in test_pictures[1]] - expected).mean())
+    assert errors[0] > errors[1] > errors[2] and errors[2] < 1e-5
+    assert sizes[0] < sizes[1] < sizes[2]

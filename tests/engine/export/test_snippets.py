@@ -1,0 +1,43 @@
+"""The snippet beside an export runs, and the card reads as model hubs read it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tlapp.cli.main import run as command
+from tlapp.engine.export import snippets
+from tlapp.errors import UserError
+
+
+@pytest.mark.parametrize("kind", ["tflite", "saved_model"])
+def test_the_snippet_runs(kind, request, run, test_pictures):
+    folder = Path(request.getfixturevalue(kind)["folder"])
+    (folder / "classify.py").write_text(snippets.snippet("python", kind.replace("_", "")))
+    file = test_pictures[0].streams["test"].files[0]
+    try:
+        done = subprocess.run([sys.executable, "classify.py", file], cwd=folder, capture_output=True, text=True, check=True)
+    finally:
+        (folder / "classify.py").unlink()
+    expected = run.predict([file])[0]
+    label, probability = done.stdout.split()
+    assert label == expected.label and abs(float(probability) - expected.labels[0][1]) < 0.03
+
+
+def test_a_phones_snippet_is_for_tflite(capsys):
+    assert command(["export", "anywhere", "--format", "tflite", "--snippet", "kotlin"]) == 0
+    assert "ImageClassifier" in capsys.readouterr().out
+    with pytest.raises(UserError, match="is for --format tflite"):
+        snippets.snippet("swift", "keras")
+
+
+def test_the_card_reads_as_hubs_read_it(tflite, run):
+    _, front, text = (Path(tflite["folder"]) / "README.md").read_text().split("---\n", 2)
+    facts = yaml.safe_load(front)
+    assert (facts["library_name"], facts["pipeline_tag"]) == ("tflite", "image-classification")
+    assert facts["model-index"][0]["results"][0]["metrics"][0]["value"] == round(tflite["check"]["accuracy_after"], 4)
+    counts = run.metrics["images"]
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| red")]
+    assert len(rows) == 2 and int(rows[0][1]) <= counts["train"] and "Ada" in text and "Intended use" in text

@@ -1,0 +1,90 @@
+"""Strategies that adapt: styles at the cut, pretraining without labels, and the reversed gradient."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from helpers.adaptation import QUICK, adapted
+from tlapp_plugins.adversarial import Adversarial
+from tlapp_plugins.augment_adapt import AugmentAdapt
+from tlapp_plugins.self_supervised import SelfSupervised
+from tlapp_plugins.shared import domain_losses
+
+from tlapp.contracts import Fit, Plan, Strategy, UserError
+
+
+@pytest.mark.parametrize("style", ["adain", "mixstyle", "mixup", "cutmix"])
+def test_styles_at_the_cut_train(style, domains, tmp_path, tensorflow):
+    run, metrics = adapted(AugmentAdapt(style=style, **QUICK), domains, tmp_path / "run")
+    assert run.outline.phases[-1].front == "cached" and np.isfinite(metrics["test"]["loss"])
+    assert [epoch.epoch for epoch in run.work.history if epoch.phase == "adapt"] == [0, 1, 2]
+
+
+def test_styles_at_the_cut_need_a_stage(domains, tmp_path, tensorflow):
+    with pytest.raises(UserError, match="--last 0 trains no stage, and --style mixup"):
+        adapted(AugmentAdapt(style="mixup", **{**QUICK, "last": 0}), domains, tmp_path / "run")
+
+
+def test_pretraining_needs_a_stage(domains, tmp_path, tensorflow):
+    with pytest.raises(UserError, match="--last 0 trains no stage, so that pictures without labels teach it nothing"):
+        adapted(SelfSupervised(**{**QUICK, "last": 0}), domains, tmp_path / "run")
+
+
+@pytest.mark.parametrize("method", ["simsiam", "rotation"])
+def test_other_pretexts_learn(method, domains, tmp_path, tensorflow):
+    options = {**QUICK, "method": method, "pretrain_epochs": 8, "learning_rate": 3e-3}
+    run, _ = adapted(SelfSupervised(views=2, **options), domains, tmp_path / "run")
+    losses = [epoch.terms[method] for epoch in run.work.history if epoch.phase == "pretrain"]
+    assert losses[-1] < losses[0] - 0.02
+
+
+def test_turned_copies_come_in_order_cached_or_not(domains, tmp_path, tensorflow):
+    from tlapp_plugins.self_supervised import TURNS, rotated
+
+    from tlapp.contracts import Augment
+    from tlapp.engine.network.front import Front
+
+    run, _ = adapted(SelfSupervised(method="rotation", pretrain_epochs=1, **QUICK), domains, tmp_path / "run")
+    number = [phase.name for phase in run.work.phases].index("pretrain")
+    where, stream, remembered = run.work.cuts[number], run.dataset.streams["target"], run.work.streams.remembered
+    front, pixels = Front(remembered.graph, where.boundary), stream.pixels.take(np.arange(5))
+    augment = Augment(rotated, TURNS, "rotated", per_step=TURNS)
+    for use in ("auto", "off"):
+        remembered.use = use
+        source = remembered.source(where, stream.pixels.numbers, augment)
+        for turn in range(TURNS):
+            expected = front(np.rot90(pixels, turn, axes=(1, 2)))[0]
+            assert np.allclose(source.take(np.arange(5), 8 + turn)[0], expected, atol=1e-4)
+
+
+def test_the_ramp_and_with_it_the_reversal_move_within_a_phase(domains, tmp_path, tensorflow):
+    run, _ = adapted(Adversarial(method="dann", **{**QUICK, "epochs": 4}), domains, tmp_path / "run", patience=50)
+    ramps = [epoch.terms["ramp"] for epoch in run.work.history if epoch.phase == "dann" and epoch.epoch]
+    assert ramps == sorted(ramps) and ramps[0] < 0.6 < ramps[-1]
+
+
+class Shifted(Strategy):
+    """Trains the last stage on the source, with a domain classifier that is or is not reversed."""
+
+    reverses: bool = True
+
+    def plan(self, task, backbone):
+        def loss(net, batches):
+            seen = [net.features(batches[name].x) for name in ("train", "target")]
+            seen = [domain_losses.reverse(each, 1.0 if self.reverses else 0.0) for each in seen]
+            said = [net.part("domain")(each) for each in seen]
+            terms = {"loss": net.task_loss(batches["train"]), "domain": domain_losses.domain_loss(*said)}
+            return {**terms, "domain_accuracy": domain_losses.domain_accuracy(*said)}
+
+        from tlapp_plugins.adversarial import Classifier
+
+        phase = {"rates": backbone.last(2), "streams": ("train", "target"), "loss": loss, "parts": {"domain": Classifier(16)}}
+        return Plan((Fit(name="shift", epochs=25, learning_rate=3e-3, **phase),))
+
+
+def test_reversing_lowers_the_domain_accuracy(domains, tmp_path, tensorflow):
+    found = {}
+    for reverses in (True, False):
+        run, _ = adapted(Shifted(reverses=reverses), domains, tmp_path / str(reverses), patience=100)
+        found[reverses] = np.mean([epoch.terms["domain_accuracy"] for epoch in run.work.history[-5:]])
+    assert found[False] > 0.95 and found[True] < found[False] - 0.1

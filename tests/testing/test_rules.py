@@ -1,0 +1,133 @@
+"""The conformance suite: first-party plugins keep every rule, and each rule catches what it is for."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import pytest
+from broken.backbones import Liar, Unordered, WrongSize
+from broken.heads import Mean, Own, Shape, Upside
+from broken.strategies import (
+    Calls,
+    Closes,
+    Flat,
+    Forgets,
+    Good,
+    Heavy,
+    Impure,
+    Later,
+    Meddles,
+    Misses,
+    NoDefault,
+    NoDescription,
+    NoHelp,
+    Refuses,
+    Still,
+    Takes,
+    Unseeded,
+)
+
+from tlapp import registry
+from tlapp.contracts import Fit, Head, Plan, Strategy
+from tlapp.testing import ContractError, TinyBackbones, check_backbones, check_head, check_strategy, examine, tiny_run
+from tlapp.testing.check import rules_of
+
+QUICK = ("strategy/partial", "strategy/feature-extract", "head/mlp")
+
+
+EVERY = [f"{kind}/{name}" for kind in ("strategy", "head") for name in registry.found(kind)]
+
+
+@pytest.mark.parametrize("plugin", [p if p in QUICK else pytest.param(p, marks=pytest.mark.slow) for p in EVERY])
+def test_first_party_plugins_keep_every_rule(plugin, tensorflow):
+    kind, name = plugin.split("/")
+    {"strategy": check_strategy, "head": check_head}[kind](registry.load(kind, name)())
+
+
+@pytest.mark.slow
+def test_the_first_party_backbones_keep_every_rule(tensorflow):
+    check_backbones(registry.load("backbones", "keras-cv")())
+
+
+def test_the_tiny_backbone_keeps_every_rule(tensorflow):
+    verdicts = [*examine("backbones", TinyBackbones())]
+    assert [verdict.rule for verdict in verdicts] == [rule.__name__ for rule in rules_of("backbones")]
+    assert not [verdict for verdict in verdicts if verdict.state != "kept"]
+
+
+@pytest.mark.parametrize(
+    ("plugin", "rule", "seen"),
+    [
+        (NoHelp, "options", "NoHelp has no docstring"),
+        (NoDescription, "options", "option width has no help"),
+        (NoDefault, "options", "option width has no default"),
+        (Refuses, "options", "its defaults are refused by its own checks"),
+        (Takes, "options", "option batch_size is one of the engine's own"),
+        (Later, "contract", "it was written for contract 1.77"),
+        (Forgets, "yaml", "became"),
+        (Impure, "pure", "differ in plan.phases[0].name"),
+        (Closes, "pure", "differ in plan.phases[0].loss"),
+        (Heavy, "light_plan", "plan() imports keras"),
+        (Misses, "stages", "gives a rate for"),
+        (Flat, "learns", "phase tune: the loss went from 1 to 1 at best, in 24 epochs"),
+        (Still, "live", "phase tune: stage middle has the rate 1, but none of its variables moved"),
+        (Meddles, "frozen", "stem_conv/kernel of stage stem changed, though it is frozen"),
+        (Unseeded, "seed", "two runs with one seed"),
+        (Calls, "offline", "it tried to reach 198.51.100.7"),
+        (Shape, "builds", "for 8 features and 2 classes its outputs have the shape (None, 3)"),
+        (Mean, "loss", "not (4,): one number an example"),
+        (Upside, "loss", "is not below that of wrong ones"),
+        (Own, "saved", "use layers of Keras's own"),
+        (Liar, "facts", "the facts give stage stem"),
+        (Unordered, "layers", "reads from a later stage"),
+        (WrongSize, "size", "native_size() says 48; load() chose 32"),
+    ],
+)
+def test_each_rule_catches_what_it_is_for(plugin, rule, seen, tensorflow):
+    kind = "strategy" if issubclass(plugin, Strategy) else "head" if issubclass(plugin, Head) else "backbones"
+    found = next(verdict for verdict in examine(kind, plugin) if verdict.rule == rule)
+    assert found.state == "broken"
+    assert seen in found.seen
+
+
+class Scales(Good):
+    """Train scales and shifts, as examples/tlapp-bitfit does."""
+
+    fit: ClassVar[dict[str, Any]] = {"batch_norm": "affine", "only": lambda path: path.endswith(("gamma", "beta"))}
+
+
+def test_only_and_affine_train_scales_and_shifts_on_stored_statistics(shapes, tmp_path, tensorflow):
+    from tlapp.testing.subject import weights
+
+    before = weights(TinyBackbones().load("tiny").graph)
+    run = tiny_run(Scales(last=2), shapes, tmp_path / "run")
+    after = weights(run.work.graph)
+    moved = {path for path, value in before.items() if (value != after[path]).any()}
+    assert moved == {f"{stage}_norm/{name}" for stage in ("middle", "top") for name in ("gamma", "beta")}
+    assert run.outline.phases[0].trains == 2 * (16 + 24)
+
+
+def test_a_failure_names_the_rule_what_was_seen_and_the_documentation():
+    with pytest.raises(ContractError) as caught:
+        check_strategy(NoDescription)
+    said = str(caught.value)
+    assert said.startswith('strategy NoDescription breaks the rule "options": option width has no help')
+    assert said.endswith("See docs/plugins.md#rule-options")
+    assert isinstance(caught.value, AssertionError) and caught.value.exit_code == 3
+
+
+def test_what_depends_on_training_is_not_tried_where_that_fails(tensorflow):
+    class Fails(Good):
+        """Fail in the loss."""
+
+        def plan(self, task, backbone):
+            return Plan((Fit(name="tune", rates=backbone.last(1), epochs=1, learning_rate=1e-2, loss=fails),))
+
+    states = {verdict.rule: verdict for verdict in examine("strategy", Fails())}
+    assert states["learns"].state == "broken" and "its loss failed: KeyError: 'target'" in states["learns"].seen
+    assert states["frozen"].state == states["saved"].state == "not tried"
+    assert states["offline"].state == "kept"
+
+
+def fails(net, batch):
+    return {"loss": net.task_loss(batch["target"])}
