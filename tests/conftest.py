@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import socket
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tlapp.tensorflow_import import quiet_tensorflow
 
@@ -32,6 +34,19 @@ def tensorflow():
     import tensorflow
 
     return tensorflow
+
+
+@pytest.fixture(scope="session")
+def domains(tmp_path_factory):
+    """Images with labels, and darkened ones of the same classes."""
+    from tlapp.testing import pictures
+
+    folder = tmp_path_factory.mktemp("domains")
+    source = pictures(folder / "source", each=16)
+    target = pictures(folder / "target", each=12, seed=9)
+    for path in target.rglob("*.png"):
+        Image.fromarray((np.asarray(Image.open(path)) * 0.5 + 90).astype(np.uint8)).save(path)
+    return source, target
 
 
 @pytest.fixture(scope="session")
