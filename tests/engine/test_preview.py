@@ -183,7 +183,7 @@ def test_basic_augmentation_counts_and_needs_no_target(domains, tmp_path, tensor
 
 
 def test_a_strategy_that_changes_nothing_is_refused(domains, tmp_path, tensorflow):
-    with pytest.raises(UserError, match=r"--plugin partial: changes no pictures.* add --augment basic"):
+    with pytest.raises(UserError, match=r"option plugin=partial: changes no pictures.* add option augment=basic"):
         shown(Partial(last=1), domains, tmp_path / "sheet.png")
     assert not list(tmp_path.iterdir())
 

@@ -24,7 +24,7 @@ def test_bad_pictures_stop_the_load(tmp_path):
     with pytest.raises(UserError) as told:
         load(spoil(two_classes(tmp_path / "d")))
     sentence = str(told.value)
-    assert sentence.startswith("7 pictures cannot be read") and "and 2 more" in sentence and "--on-bad skip" in sentence
+    assert sentence.startswith("7 pictures cannot be read") and "and 2 more" in sentence and "option on_bad=skip" in sentence
     assert all(
         part in sentence for part in ("bad0.jpg: empty file", "bad1.jpg: not a picture", "bad2.jpg: 400 million", "bad4.jpg")
     )

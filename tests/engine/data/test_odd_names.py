@@ -222,7 +222,7 @@ LISTS = """
 import resource, sys, time
 from tlapp.engine.data import folders
 before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
-items = folders.labelled("--data", sys.argv[1]).items
+items = folders.labelled("data", sys.argv[1]).items
 print(len(items), time.perf_counter() - began, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
 

@@ -86,9 +86,9 @@ def test_memory_stays_flat(tmp_path):
 
 def test_a_finished_run_is_judged_on_known_classes(tmp_path):
     root = two_classes(tmp_path / "d", 3)
-    stream, notes = streams.load_labelled("--data", str(root), ("birds", "cats", "dogs"), SIZE)
+    stream, notes = streams.load_labelled("data", str(root), ("birds", "cats", "dogs"), SIZE)
     assert stream.labels.tolist() == [1, 1, 1, 2, 2, 2] and notes == () and stream.name == "test"
-    with pytest.raises(UserError, match=r"--data .*: cats"):
-        streams.load_labelled("--data", str(root), ("dogs",), SIZE)
-    _, notes = streams.load_labelled("--data", str(spoil(root)), ("cats", "dogs"), SIZE, on_bad="skip")
+    with pytest.raises(UserError, match=r"option data=.*: cats"):
+        streams.load_labelled("data", str(root), ("dogs",), SIZE)
+    _, notes = streams.load_labelled("data", str(spoil(root)), ("cats", "dogs"), SIZE, on_bad="skip")
     assert "left out: 7" in notes[0]

@@ -29,7 +29,7 @@ def test_the_snippet_runs(kind, request, run, test_pictures):
 def test_a_phones_snippet_is_for_tflite(capsys):
     assert command(["export", "anywhere", "--format", "tflite", "--snippet", "kotlin"]) == 0
     assert "ImageClassifier" in capsys.readouterr().out
-    with pytest.raises(UserError, match="is for --format tflite"):
+    with pytest.raises(UserError, match="is for option format=tflite"):
         snippets.snippet("swift", "keras")
 
 

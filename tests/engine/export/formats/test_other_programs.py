@@ -110,6 +110,6 @@ def test_onnx_without_its_packages_says_what_to_install(missing, run, tmp_path, 
     monkeypatch.setitem(sys.modules, missing, None)
     if missing == "tf2onnx":  # Keras holds it once it has been imported
         monkeypatch.setattr(keras.Model, "export", export)
-    with pytest.raises(UserError, match=r"--format onnx: .*pip install 'tlapp\[onnx\]'"):
+    with pytest.raises(UserError, match=r"option format=onnx: .*pip install 'tlapp\[onnx\]'"):
         export.export(run, ExportOptions(format="onnx", output=str(tmp_path / "onnx")))
     assert not list(tmp_path.iterdir())
