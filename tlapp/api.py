@@ -49,8 +49,20 @@ def load(run: str | Path, *, trust: bool = False) -> Any:
     """
     from tlapp.engine.runs.saved import SavedRun
 
-    saved = SavedRun(run, lambda: layers(saved.settings["backbone"]), trust)
+    saved = SavedRun(run, lambda: layers(saved.settings["backbone"]), trust, lambda: input_facts(saved.settings))
     return saved
+
+
+def input_facts(settings: Mapping[str, Any]) -> Any:
+    """The input of a run's backbone, as far as its provider can tell before it is loaded; None where it cannot.
+
+    Raises:
+        UserError: nothing provides the backbone.
+    """
+    from tlapp.engine.inputs import stated_input
+
+    provider, name = registry.backbone(settings["backbone"])
+    return stated_input(provider, name, settings.get("image_size"))
 
 
 def layers(backbone: str) -> Mapping[str, type]:
@@ -93,6 +105,7 @@ def _job(settings: Settings, trust: bool) -> Job:
     from tlapp.engine.job import Job
 
     options = settings.options
+
     provider, name = registry.backbone(options.backbone)
     provider.trust = trust
     label = registry.label("strategy", options.plugin)

@@ -125,7 +125,7 @@ def head(head: Head, label: str) -> Head:
 
 def provider(provider: BackboneProvider, label: str) -> BackboneProvider:
     """As `strategy`, of a provider of backbones."""
-    methods = ("names", "load", "native_size", "custom_layers")
+    methods = ("names", "load", "native_size", "facts", "custom_layers")
     return cast(BackboneProvider, Guard(provider, label, {name: f"{name}()" for name in methods}))
 
 

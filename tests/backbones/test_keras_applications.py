@@ -97,7 +97,10 @@ def test_a_download_that_fails_says_what_to_do(monkeypatch, caplog, capsys, tmp_
     with pytest.raises(UserError) as caught:
         KerasApplications().load("MobileNetV2", image_size=32)
     file = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
-    for part in (f"https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/{file}", "option backbone_weights=FILE"):
+    for part in (
+        f"https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/{file}",
+        "option backbone_weights=FILE",
+    ):
         assert part in str(caught.value)
     assert str(tmp_path / "models") in str(caught.value) and str(caught.value).endswith(file)
     assert "downloading" in caplog.text and not capsys.readouterr().out

@@ -41,7 +41,7 @@ def test_show_tells_options_and_the_plan(name, capfd):
     text = answer(capfd, "plugins", "show", name)
     for key, field in registry.load("strategy", name).model_fields.items():
         assert f"--{key.replace('_', '-')} " in text and field.description in text
-    assert "plan for keras-cv:efficientnet-lite0 (8 stages, 224 px)" in text
+    assert "plan for keras-cv:efficientnet-lite0 (8 stages, 224 x 224 pixels)" in text
     assert "the head" in text.partition("plan for")[2]
 
 

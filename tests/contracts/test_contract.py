@@ -21,10 +21,18 @@ DOCUMENT = ROOT / "docs" / "plugins.md"
 SNAPSHOT = ROOT / "tests" / "contracts" / f"{VERSION}.txt"
 GRAPH = ("Step", "expand", "is_nested", "needed", "rebuild", "replay", "steps")
 BEGIN, END = "<!-- reference, written by tests/contracts/test_contract.py: begin -->", "<!-- reference: end -->"
-CONTRACTS = ("contracts.backbone", "contracts.options", "contracts.plan", "contracts.strategy", "contracts.version", "errors")
+CONTRACTS = (
+    "contracts.backbone",
+    "contracts.input",
+    "contracts.options",
+    "contracts.plan",
+    "contracts.strategy",
+    "contracts.version",
+    "errors",
+)
 MODULES = {
     "tlapp.contracts": [
-        *(f"tlapp.contracts.{name}" for name in ("backbone", "options", "plan", "strategy", "version")),
+        *(f"tlapp.contracts.{name}" for name in ("backbone", "input", "options", "plan", "strategy", "version")),
         "tlapp.errors",
     ],
     "tlapp.contracts.graph": ["tlapp.contracts.graph"],

@@ -61,7 +61,7 @@ def test_learns_and_leaves_a_complete_run(name, shapes, tmp_path, tensorflow):
     run = tiny_run(make(name), shapes, tmp_path / "run")
     saved = SavedRun(tmp_path / "run")
     test = run.dataset.streams["test"]
-    probabilities = saved.probabilities(test.pixels.take(np.arange(len(test))))
+    probabilities = saved.probabilities(test.examples.take(np.arange(len(test)))[0])
     assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-5)
     assert np.mean(probabilities.argmax(axis=1) == test.labels) == pytest.approx(saved.metrics["test"]["accuracy"])
     assert saved.labels == ("circle", "square", "stripe")

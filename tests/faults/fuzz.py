@@ -93,14 +93,14 @@ def read(path: Path) -> str:
     """What the reader makes of a file.
 
     Raises:
-        AssertionError: something else than a picture or BadPicture.
+        AssertionError: something else than a picture or BadExample.
     """
     began = time.perf_counter()
     try:
         picture = images.read(str(path), SIZE)
         check(picture.shape == (SIZE, SIZE, 3) and picture.dtype == np.uint8, f"{path}: {picture.shape}")
         outcome = "decoded"
-    except images.BadPicture as error:
+    except images.BadExample as error:
         check(bool(error.reason) and not error.passing and str(path) in str(error), f"{path}: {error}")
         outcome = "named as bad"
     check(time.perf_counter() - began < SECONDS, f"{path}: took {time.perf_counter() - began:.1f} s")

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import tracemalloc
+from functools import partial
 
 import fuzz
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tlapp.engine.inputs import decode, images, workers
+from tlapp.engine.inputs import decode, images, packed, workers
 from tlapp.testing import pictures
 
 FILES = fuzz.corpus()
@@ -81,12 +82,12 @@ sys.path[:] = json.loads(sys.argv[1])
 from tlapp.engine.inputs import decode
 from tlapp.engine.inputs import images
 read = images.read
-def deadly(path, size):
+def deadly(path, *how):
     if "002" in path:
         {}
-    return read(path, size)
+    return read(path, *how)
 images.read = deadly
-decode.serve()
+decode.serve(sys.argv[2])
 """
 
 
@@ -106,17 +107,18 @@ def test_a_picture_that_ends_its_decoder(act, reason, tmp_path, monkeypatch):
     """It alone is bad; what somebody else did to the process is not held against it."""
     monkeypatch.setattr(workers, "CHILD", DEADLY.format(act))
     files = sorted(str(path) for path in pictures(tmp_path, 4, ["circle"]).rglob("*.png"))
-    expected = decode.decode(files, 32)
-    process = workers.ProcessDecoder(decode.decode)
+    examples = images.Images(32)
+    expected, here = decode.decode(examples, files), partial(decode.decode, examples)
+    process = workers.ProcessDecoder(examples, packed(examples), here)
     monkeypatch.setattr(workers, "SECONDS", 3.0 if "sleep" in act else 60.0)  # to start takes about one
     try:
-        found = process.decode(files, 32)
+        found = process.decode(files)
     finally:
         process.close()
     if reason is None:
-        assert found.bad == {} and np.array_equal(found.pixels, expected.pixels) and found.digests == expected.digests
+        assert found.bad == {} and np.array_equal(found.arrays[0], expected.arrays[0]) and found.digests == expected.digests
     else:
         assert list(found.bad) == [2] and reason in found.bad[2]
         good = [0, 1, 3]
-        assert np.array_equal(found.pixels[good], expected.pixels[good])
+        assert np.array_equal(found.arrays[0][good], expected.arrays[0][good])
         assert os.path.basename(files[2]) == "002.png"

@@ -51,4 +51,4 @@ def scored(monkeypatch, **scores):
 
 def answers(run, model=None):
     stream, model = run.dataset.streams["target"], model or run.work.model()
-    return np.argmax(model.predict(stream.pixels.take(np.arange(len(stream))), verbose=0), axis=1)
+    return np.argmax(model.predict(stream.examples.take(np.arange(len(stream)))[0], verbose=0), axis=1)

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from tlapp.engine.data import streams
+from tlapp.engine.inputs.images import Images
 from tlapp.engine.options import RunOptions
 
 SIZE = 32
@@ -34,7 +35,9 @@ def table(path, *lines):
 
 
 def load(where, report=None, **options):
-    return streams.load(RunOptions(**{"data": str(where), **{name: str(value) for name, value in options.items()}}), SIZE, report)
+    return streams.load(
+        RunOptions(**{"data": str(where), **{name: str(value) for name, value in options.items()}}), Images(SIZE), report
+    )
 
 
 def sizes(dataset):

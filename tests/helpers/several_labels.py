@@ -12,6 +12,7 @@ from PIL import Image
 from tlapp.contracts import Fit, Plan, Strategy
 from tlapp.engine.data import streams
 from tlapp.engine.data.labelling import LABELLINGS
+from tlapp.engine.inputs.images import Images
 from tlapp.engine.options import RunOptions
 
 ROOT = Path(__file__).parents[2]
@@ -71,5 +72,5 @@ def two_labels(run):
 
 def load(path, labelling=MANY, **options):
     return streams.load(
-        RunOptions(data=str(path), **{key: str(value) for key, value in options.items()}), 32, labelling=labelling
+        RunOptions(data=str(path), **{key: str(value) for key, value in options.items()}), Images(32), labelling=labelling
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from tlapp.engine.data import streams
+from tlapp.engine.inputs.images import Images
 from tlapp.engine.options import RunOptions
 from tlapp.testing import tiny_run
 
@@ -16,4 +17,4 @@ def trained(strategy, sets, folder, **options):
 
 
 def loaded(main, aux, **options):
-    return streams.load(RunOptions(data=str(main), aux=str(aux), **options), 16)
+    return streams.load(RunOptions(data=str(main), aux=str(aux), **options), Images(16))

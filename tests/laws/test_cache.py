@@ -134,7 +134,7 @@ def test_front_and_rest_are_the_whole_on_any_graph(data, tensorflow):
     rates = {stage: data.draw(st.sampled_from([0.0, 1.0])) for stage in stage_of.values()}
     pictures = np.random.default_rng(1).uniform(0, 255, (5, 8, 8, 3)).astype(np.float32)
     where = cut(graph, rates, stage_of)
-    crossing = [pictures] if where.at_input else Front(graph, where.boundary)(pictures)
+    crossing = [pictures] if where.at_input else Front(graph, where.boundary)([pictures])
     values = {id(s): tensorflow.constant(v) for s, v in zip(where.boundary, crossing, strict=True)}
     found = replay(where.rest, values, fold(where.rest, [where.output], lambda norm: True, infer))[id(where.output)]
     expected = graph(pictures, training=False)
@@ -173,7 +173,7 @@ def test_lite0_front_equals_the_plain_forward_pass(live, tensorflow):
     pictures = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
     rates = loaded.facts.last(live)
     where = cut(loaded.graph, rates, loaded.stage_of)
-    (found,) = Front(loaded.graph, where.boundary)(pictures)
+    (found,) = Front(loaded.graph, where.boundary)([pictures])
     import keras
 
     plain = keras.Model(loaded.graph.inputs, where.boundary[0])(pictures.astype(np.float32), training=False).numpy()

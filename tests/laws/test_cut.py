@@ -21,7 +21,7 @@ def test_front_and_rest_are_the_whole_graph(tensorflow, todo, rates):
     graph, stage_of = built(todo)
     where = cut(graph, rates, stage_of)
     x = tensorflow.constant(np.random.default_rng(0).normal(size=(5, 4)).astype("float32"))
-    front = replay(where.front, {id(where.input): x}, infer)
+    front = replay(where.front, {id(where.inputs[0]): x}, infer)
     assert not any(lives(step, rates, stage_of) for step in where.front)
     # The rest sees nothing but the boundary, and all of it.
     rest = replay(where.rest, {id(t): front[id(t)] for t in where.boundary}, infer)
@@ -29,7 +29,7 @@ def test_front_and_rest_are_the_whole_graph(tensorflow, todo, rates):
     if where.rest:
         assert {id(t) for t in where.boundary} <= {id(t) for step in where.rest for t in step.inputs}
     # What is frozen and reads what is frozen is in the front, unless no front is worth computing.
-    frozen = {id(t) for step in where.front for t in step.outputs} | {id(where.input)}
+    frozen = {id(t) for step in where.front for t in step.outputs} | {id(where.inputs[0])}
     for step in () if where.at_input else where.rest:
         assert lives(step, rates, stage_of) or not all(id(t) in frozen for t in step.inputs)
 
@@ -50,6 +50,6 @@ def test_the_compiled_front_and_the_net_of_a_phase_are_the_whole_graph(tensorflo
     graph, stage_of = built(todo)
     where = cut(graph, rates, stage_of)
     x = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
-    crossing = [x] if where.at_input else Front(graph, where.boundary)(x)
+    crossing = [x] if where.at_input else Front(graph, where.boundary)([x])
     net = PhaseNet(where, Fit(name="a", rates=rates, epochs=1, learning_rate=1.0), stage_of, None, None, {})
     np.testing.assert_allclose(net.describe(tuple(crossing)), graph(x, training=False), rtol=1e-4, atol=1e-5)

@@ -47,13 +47,13 @@ def test_turned_copies_come_in_order_cached_or_not(domains, tmp_path, tensorflow
     run, _ = adapted(SelfSupervised(method="rotation", pretrain_epochs=1, **QUICK), domains, tmp_path / "run")
     number = [phase.name for phase in run.work.phases].index("pretrain")
     where, stream, remembered = run.work.cuts[number], run.dataset.streams["target"], run.work.streams.remembered
-    front, pixels = Front(remembered.graph, where.boundary), stream.pixels.take(np.arange(5))
+    front, pixels = Front(remembered.graph, where.boundary), stream.examples.take(np.arange(5))[0]
     augment = Augment(rotated, TURNS, "rotated", per_step=TURNS)
     for use in ("auto", "off"):
         remembered.use = use
-        source = remembered.source(where, stream.pixels.numbers, augment)
+        source = remembered.source(where, stream.examples.numbers, augment)
         for turn in range(TURNS):
-            expected = front(np.rot90(pixels, turn, axes=(1, 2)))[0]
+            expected = front([np.rot90(pixels, turn, axes=(1, 2))])[0]
             assert np.allclose(source.take(np.arange(5), 8 + turn)[0], expected, atol=1e-4)
 
 

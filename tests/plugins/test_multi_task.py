@@ -121,7 +121,7 @@ def test_aux_may_bring_its_own_test(sets, tmp_path):
 def test_aux_metrics_are_those_of_its_head_on_what_was_held_out(sets, tmp_path, tensorflow):
     run, metrics = trained(MultiTask(**QUICK), sets, tmp_path / "run")
     stream = run.dataset.streams["aux_test"]
-    seen = stream.pixels.take(np.arange(len(stream))).astype(np.float32)
+    seen = stream.examples.take(np.arange(len(stream)))[0].astype(np.float32)
     outputs = np.asarray(run.work.aux(run.work.graph(seen, training=False)))
     told = metrics["aux"]
     assert told["n"] == len(stream) == metrics["images"]["aux_test"] and set(told["classes"]) == {"circle", "stripe"}
@@ -140,7 +140,7 @@ def test_the_result_and_other_strategies_stay_as_they_were(sets, tmp_path, tenso
 
     _, without = trained(Partial(**QUICK), sets, tmp_path / "partial", aux=None)
     assert "aux" not in without
-    with pytest.raises(UserError, match="option aux_weight=.*needs option balance=fixed"):
+    with pytest.raises(UserError, match=r"option aux_weight=.*needs option balance=fixed"):
         trained(MultiTask(aux_weight=2.0, **QUICK), sets, tmp_path / "refused")
     _, metrics = trained(MultiTask(balance="fixed", **QUICK), sets, tmp_path / "run")
     assert [line.split()[0] for line in result_lines(tmp_path / "run", metrics)][:3] == ["val", "test", "aux"]

@@ -42,7 +42,7 @@ def show_backbone(identity: str, image_size: int | None, backbone_weights: str |
     provider.trust = trust
     loaded = provider.load(name, image_size=image_size, weights=backbone_weights)
     facts = loaded.facts
-    click.echo(f"{facts.name}: {facts.input.size} x {facts.input.size} pixels, weights: {loaded.weights or 'unknown'}")
+    click.echo(f"{facts.name}: {facts.input.words}, weights: {loaded.weights or 'unknown'}")
     click.echo(f"{'stage':12} {'parameters':>12}  output shape")
     for stage in facts.stages:
         click.echo(f"{stage.name:12} {stage.params:12,}  {' x '.join(map(str, stage.shape))}")

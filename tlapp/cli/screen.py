@@ -111,7 +111,8 @@ def outline_lines(outline: Outline) -> Iterator[str]:
     from tlapp.engine.outline import indents
 
     images = ", ".join(f"{count} {name}" for name, count in outline.images.items())
-    yield f"plan: {outline.strategy} on {outline.backbone} ({outline.weights or 'weights unknown'}), {outline.image_size} px"
+    size = f", {outline.image_size} px" if outline.image_size else ""
+    yield f"plan: {outline.strategy} on {outline.backbone} ({outline.weights or 'weights unknown'}){size}"
     several = ", any number of them a picture" if outline.labelling == "many" else ""
     yield f"  {len(outline.classes)} classes{several}; pictures: {images}"
     for phase, indent in zip(outline.phases, indents([phase.one_of for phase in outline.phases]), strict=True):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from tlapp.contracts.backbone import Backbone, BackboneProvider, ImageInput, LoadedBackbone, Rates, Stage
+from tlapp.contracts.backbone import Backbone, BackboneProvider, LoadedBackbone, Rates, Stage
+from tlapp.contracts.input import BadExample, ImageInput, Input, Tensor
 from tlapp.contracts.options import Options
 from tlapp.contracts.plan import (
     Augment,
@@ -33,12 +34,14 @@ __all__ = [
     "Augment",
     "Backbone",
     "BackboneProvider",
+    "BadExample",
     "Batch",
     "Field",
     "Fit",
     "Graft",
     "Head",
     "ImageInput",
+    "Input",
     "Labeller",
     "LoadedBackbone",
     "Loss",
@@ -58,5 +61,6 @@ __all__ = [
     "Statistics",
     "Strategy",
     "Task",
+    "Tensor",
     "UserError",
 ]  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
+from tlapp.contracts.input import ImageInput, Input
 from tlapp.errors import UserError
 
 Rates = Mapping[str, float]
@@ -22,19 +23,12 @@ class Stage(NamedTuple):
     layers: tuple[str, ...] = ()
 
 
-class ImageInput(NamedTuple):
-    """Square RGB pictures of `size` pixels a side, values 0 to 255."""
-
-    size: int
-    channels: int = 3
-
-
 @dataclass(frozen=True)
 class Backbone:
     """Facts about a backbone: all that `Strategy.plan` gets to see, never a live model."""
 
     name: str
-    input: ImageInput
+    input: ImageInput | Input
     stages: tuple[Stage, ...]
 
     def frozen(self) -> Rates:
@@ -64,7 +58,8 @@ class LoadedBackbone:
 
     Attributes:
         facts: its name, input and stages.
-        graph: a flat functional `keras.Model`: (batch, size, size, 3) raw RGB 0-255 -> (batch, features).
+        graph: a flat functional `keras.Model` from the input's tensors, such as (batch, size, size, 3) raw RGB 0-255, to
+            (batch, features).
         stage_of: layer name -> stage name, for every layer of the graph that has weights.
         licence: of the weights, and of the data that they were trained on, in words; "" where unknown.
         weights: where the weights came from, in words ("ImageNet, from ...", "random", a file's name).
@@ -113,7 +108,8 @@ class BackboneProvider(ABC):
     def facts(self, name: str, image_size: int | None = None) -> Backbone | None:
         """The facts of a backbone, where they can be told without importing Keras; else None.
 
-        With them, options that do not fit the backbone are refused before anything is loaded or read.
+        With them, options that do not fit the backbone are refused before anything is loaded or read. A provider whose
+        `input` is one of its own gives them, so that a finished run can be opened without loading the backbone.
         """
         return None
 

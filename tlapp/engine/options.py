@@ -8,6 +8,9 @@ from pydantic import Field
 
 from tlapp.contracts.options import Options
 
+Resize = Literal["squash", "crop", "pad"]
+"""How a picture that is not square becomes one."""
+
 
 class RunOptions(Options):
     """The engine's settings: a field is a flag, a YAML key and a help line."""
@@ -25,6 +28,9 @@ class RunOptions(Options):
     backbone_weights: str | None = Field(None, description="weights file of the backbone, or none for random ones")
     head: str = Field("linear", description="head: see `tlapp plugins list`")
     image_size: int | None = Field(None, ge=32, le=2048, description="pixels a side; the backbone's own by default")
+    resize: Resize = Field(
+        "squash", description="pictures that are not square: stretch them, keep the centre square, or add black bars"
+    )
     batch_size: int = Field(32, ge=1, le=4096, description="pictures a training step")
     seed: int = Field(0, ge=0, lt=2**31, description="seed of the split, the order and the initial weights")
     # 15 % and 20 %: with 200 pictures that leaves 24 to stop on and 40 to test on.

@@ -42,20 +42,21 @@ class PhaseOutline(NamedTuple):
 
 
 class Outline(NamedTuple):
-    """The whole run; `labelling` is "one" or "many", the labels of an example."""
+    """The whole run; `labelling` is "one" or "many", the labels of an example; `input` the kind of input, such as "image"."""
 
     strategy: str
     backbone: str
     weights: str
     licence: str
     head: str
-    image_size: int
+    image_size: int | None
     classes: tuple[str, ...]
     images: dict[str, int]
     stages: int
     params: int
     phases: tuple[PhaseOutline, ...]
     labelling: str = "one"
+    input: str = "image"
 
     def to_json(self) -> dict[str, Any]:
         """As plan.json holds it."""
@@ -79,7 +80,7 @@ def phase_words(phase: Phase, share: str = "") -> str:
 
 def plan_lines(plan: Plan, backbone: Backbone) -> Iterator[str]:
     """A plan for people before anything is loaded, a line a phase."""
-    yield f"plan for {backbone.name} ({len(backbone.stages)} stages, {backbone.input.size} px), with the default options:"
+    yield f"plan for {backbone.name} ({len(backbone.stages)} stages, {backbone.input.words}), with the default options:"
     if plan.graft is not None:
         yield "  a graft changes the network first"
     params = {stage.name: stage.params for stage in backbone.stages}
@@ -116,7 +117,7 @@ def phase_outline(slot: Slot, trains: int, remembered: Remembered, params: int) 
     copies = (phase.augment.views or 0) if phase.augment else 1
     cached = copies > 0 and remembered.fits(cut, copies)
     shapes = () if cut.at_input else tuple(tuple(int(side or 0) for side in t.shape[1:]) for t in cut.boundary)
-    size = sum(row_bytes(shape) for shape in shapes) * len(remembered.pixels) * copies
+    size = sum(row_bytes(tensor) for tensor in cut.boundary) * remembered.count * copies
     return PhaseOutline(
         phase.name,
         kind_of(phase).name,

@@ -12,8 +12,9 @@ import numpy as np
 
 from tlapp.contracts import Augment
 from tlapp.engine.data.streams import Stream
+from tlapp.engine.inputs.examples import Examples
 from tlapp.engine.job import Job
-from tlapp.engine.network.activations import Augmented, Pixels
+from tlapp.engine.network.activations import Augmented
 from tlapp.engine.report import Reporter
 from tlapp.engine.run import Run
 from tlapp.engine.training.order import in_order
@@ -110,7 +111,7 @@ def _rows(run: Run, count: int) -> Iterator[Row]:
         far = plain.get(name)
         words = f"{title}: {len(numbers)} of {len(stream)} pictures{_far(far)}"
         facts = {"stream": name, "pictures": [stream.files[i] for i in numbers], "distance": far}
-        yield Row(words, stream.pixels.take(numbers), facts)
+        yield Row(words, stream.examples.take(numbers)[0], facts)
         yield from (_changed_row(run, change, numbers) for change in own)
 
 
@@ -137,7 +138,12 @@ def _changes(run: Run) -> tuple[list[Change], dict[str, float]]:
 def _changed_row(run: Run, change: Change, numbers: np.ndarray) -> Row:
     streams, augment = run.dataset.streams, change.augment
     pictures, share = changed(
-        streams[change.stream], numbers, augment, run.job.options.seed, streams[augment.reference] if augment.reference else None
+        streams[change.stream],
+        numbers,
+        augment,
+        run.job.options.seed,
+        run.graph.inputs,
+        streams[augment.reference] if augment.reference else None,
     )
     chosen, some = ", chosen" if change.chosen else "", f"; changes about {round(share, 1):.0%}" if share < 1 else ""
     words = f"{', '.join(change.phases)}: {augment.name}{_far(change.distance)}{chosen}{some}"
@@ -146,14 +152,14 @@ def _changed_row(run: Run, change: Change, numbers: np.ndarray) -> Row:
 
 
 def changed(
-    stream: Stream, numbers: np.ndarray, augment: Augment, seed: int, reference: Stream | None
+    stream: Stream, numbers: np.ndarray, augment: Augment, seed: int, symbols: Sequence[Any], reference: Stream | None
 ) -> tuple[np.ndarray, float]:
     """Pictures of those numbers, each as the strongest of several draws makes it, and the share of draws that change one."""
-    ours = Pixels(stream.pixels.rows, stream.pixels.numbers[numbers])
-    theirs = None if reference is None else Pixels(reference.pixels.rows, reference.pixels.numbers)
-    source, rows = Augmented(ours, augment, seed, theirs), np.arange(len(numbers))
+    ours = Examples(stream.examples.tables, stream.examples.numbers[numbers])
+    theirs = None if reference is None else reference.examples
+    source, rows = Augmented(ours, augment, seed, symbols, theirs), np.arange(len(numbers))
     draws = np.stack([source.take(rows, draw)[0] for draw in range(DRAWS)])
-    difference = np.abs(draws - ours.take(rows, 0)[0]).mean(axis=(2, 3, 4))
+    difference = np.abs(draws - ours.take(rows)[0]).mean(axis=(2, 3, 4))
     strongest = draws[difference.argmax(axis=0), rows]
     return np.rint(np.clip(strongest, 0, 255)).astype(np.uint8), float((difference > 0).mean())
 

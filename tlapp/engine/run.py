@@ -14,6 +14,7 @@ from tlapp.engine.check import check_deploys, check_graft, check_labelling, make
 from tlapp.engine.data import streams
 from tlapp.engine.data.labelling import LABELLINGS
 from tlapp.engine.export.preflight import check_converts
+from tlapp.engine.inputs import reader, stated_input
 from tlapp.engine.job import Job
 from tlapp.engine.memory import peak_memory_mb
 from tlapp.engine.network.activations import Remembered
@@ -26,7 +27,7 @@ from tlapp.engine.training.kinds import kind_of
 from tlapp.engine.training.order import Place, in_order
 from tlapp.engine.training.phases import Phases
 from tlapp.engine.training.style import Styles, candidates
-from tlapp.errors import UserError
+from tlapp.errors import PluginError, UserError
 from tlapp.tensorflow_import import quiet_tensorflow
 
 
@@ -88,23 +89,28 @@ class Run:
         options, provider, name = self.job.options, self.job.provider, self.job.backbone
         self.labelling = LABELLINGS[self.job.head.labels]
         self.record = Record(options.run, options.plugin, self.resume)
-        listing = streams.list_sources(options, self.labelling)
-        listed = Task(listing.classes, streams.expected_counts(listing, options), listing.aux_classes)
         facts = provider.facts(name, options.image_size)
-        size = options.image_size or (facts.input.size if facts else provider.native_size(name))
+        stated = stated_input(provider, name, options.image_size)
+        late = stated is None
+        if stated is None:  # what an example is can be told only by the loaded backbone
+            self._load_backbone()
+            facts, stated = self.backbone.facts, self.backbone.facts.input
+        listing = streams.list_sources(options, reader(stated, options), self.labelling)
+        listed = Task(listing.classes, streams.expected_counts(listing, options), listing.aux_classes)
         if facts:
             self.ask(listed, facts)
-        reading = streams.start(listing, options, size, self.reporter.progress) if size else None
+        reading = streams.start(listing, options, self.reporter.progress)
         try:
-            self._load_backbone()
+            if not late:
+                self._load_backbone()
+            if reader(self.backbone.facts.input, options) != listing.input:
+                raise PluginError(f"{options.backbone} loads with the input {self.backbone.facts.input}; expected {stated}")
             if not facts:
                 self.ask(listed, self.backbone.facts)
         except BaseException:
-            if reading:
-                reading.cancel()
+            reading.cancel()
             raise
         began = time.perf_counter()
-        reading = reading or streams.start(listing, options, self.backbone.facts.input.size, self.reporter.progress)
         self.dataset = reading.result()
         self.waited = time.perf_counter() - began
         for note in self.dataset.notes:
@@ -137,8 +143,8 @@ class Run:
         """Graft, cut the network and tell the outline."""
         self.graft()
         options, graph = self.job.options, self.graph
-        pixels = self.dataset.streams["train"].pixels.rows
-        remembered = Remembered(graph, pixels, pixels.path.stem, options.seed, options.cache, self.reporter.progress)
+        tables = self.dataset.streams["train"].examples.tables
+        remembered = Remembered(graph, tables, tables[0].path.stem, options.seed, options.cache, self.reporter.progress)
         layer = self.job.head.build(graph.outputs[0], self.task)
         layer(graph.outputs[0])
         styles = Styles(graph, self.dataset.streams)
@@ -236,9 +242,9 @@ class Run:
         return Outline(
             options.plugin, facts.name, self.backbone.weights, self.backbone.licence,
             "solved" if _solves_only(self.plan) else options.head,
-            facts.input.size, self.task.classes, dict(self.task.streams), len(facts.stages), params,
+            self.dataset.input.key().get("size"), self.task.classes, dict(self.task.streams), len(facts.stages), params,
             tuple(phase_outline(slot, self._trains(slot), self.work.streams.remembered, params) for slot in self.work.slots),
-            self.labelling.kind,
+            self.labelling.kind, self.dataset.input.kind,
         )  # fmt: skip
 
     def _trains(self, slot: Any) -> int:

@@ -85,7 +85,7 @@ def cut(subject: BackbonesSubject) -> None:
     pictures = _noise(loaded.graph)
     whole = np.asarray(loaded.graph(pictures, training=False))
     where = split(loaded.graph, loaded.facts.last(1), loaded.stage_of)
-    crossing = [pictures] if where.at_input else Front(loaded.graph, where.boundary)(pictures)
+    crossing = [pictures] if where.at_input else Front(loaded.graph, where.boundary)([pictures])
     values = {id(symbol): value for symbol, value in zip(where.boundary, crossing, strict=True)}
     found = np.asarray(replay(where.rest, values, infer)[id(where.output)])
     if not np.allclose(found, whole, rtol=1e-3, atol=1e-3 * float(np.abs(whole).max())):

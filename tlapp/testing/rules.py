@@ -171,7 +171,7 @@ def _reopened(subject: Subject) -> Any:
 
 def _pictures(trial: Any) -> np.ndarray:
     stream = trial.dataset.streams["test"]
-    return stream.pixels.take(np.arange(len(stream)))
+    return stream.examples.take(np.arange(len(stream)))[0]
 
 
 def _probabilities(trial: Any, pictures: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from helpers.image_sets import load, sizes, spoil, two_classes
 
 from tlapp.engine.data import streams
 from tlapp.engine.inputs import decode, images
+from tlapp.engine.inputs.images import Images
 from tlapp.engine.memory import enough_memory
 from tlapp.engine.options import RunOptions
 from tlapp.errors import UserError
@@ -37,7 +38,7 @@ def test_bad_pictures_can_be_left_out(tmp_path):
     assert any("left out: 7 pictures" in note for note in dataset.notes)
     for stream in dataset.streams.values():
         for i, file in enumerate(stream.files):
-            np.testing.assert_array_equal(stream.pixels.take([i])[0], images.read(file, SIZE))
+            np.testing.assert_array_equal(stream.examples.take([i])[0][0], images.read(file, SIZE))
 
 
 def test_a_class_of_bad_pictures_only_is_told(tmp_path):
@@ -57,25 +58,25 @@ def test_a_picture_that_may_not_be_read_is_told(tmp_path):
 
 
 def test_a_picture_that_vanishes_is_told(tmp_path, monkeypatch):
-    root, digest = two_classes(tmp_path / "d"), decode._file_digest
+    root, digest = two_classes(tmp_path / "d"), decode._digest
 
-    def vanish(path):
+    def vanish(path, examples):
         if path.endswith("3.png"):
             raise FileNotFoundError(2, "No such file or directory")
-        return digest(path)
+        return digest(path, examples)
 
-    monkeypatch.setattr(decode, "_file_digest", vanish)
+    monkeypatch.setattr(decode, "_digest", vanish)
     with pytest.raises(UserError, match=r"2 pictures cannot be read: .*3\.png: cannot be opened: No such file"):
         load(root)
 
 
 @pytest.mark.parametrize("on_bad", ["fail", "skip"])
 def test_a_picture_that_memory_does_not_suffice_for_is_not_left_out(on_bad, tmp_path, monkeypatch):
-    def rgb(image, size):
+    def rgb(image, frame):
         raise MemoryError
 
     monkeypatch.setattr(images, "_rgb", rgb)
     options = RunOptions(data=str(two_classes(tmp_path / "d")), image_size=SIZE, on_bad=on_bad)
-    sentence = r"memory ran out: lower --batch-size \(now 32\) or --image-size \(now 32\).*\.png: not enough memory to decode it"
+    sentence = r"memory ran out: lower option batch_size .* option image_size \(now 32\).*\.png: not enough memory to decode it"
     with pytest.raises(UserError, match=sentence), enough_memory(options):
-        streams.load(options, SIZE)
+        streams.load(options, Images(SIZE))

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from helpers.image_sets import load, names, pictures, sizes, two_classes
 
-from tlapp.words import natural_sort
-from tlapp.engine.data import folders
 from tlapp.engine.inputs import images
+from tlapp.words import natural_sort
 
 SIZE = 32
 
@@ -40,8 +39,8 @@ def test_class_folders(tmp_path):
         assert stream.labels.dtype == np.int32 and len(stream.digests) == len(stream)
         assert [dataset.classes[i] for i in stream.labels] == [os.path.basename(os.path.dirname(file)) for file in stream.files]
         expected = np.stack([images.read(file, SIZE) for file in stream.files])
-        np.testing.assert_array_equal(stream.pixels.take(np.arange(len(stream))), expected)
-        np.testing.assert_array_equal(stream.pixels.take([2, 0, 2]), expected[[2, 0, 2]])
+        np.testing.assert_array_equal(stream.examples.take(np.arange(len(stream)))[0], expected)
+        np.testing.assert_array_equal(stream.examples.take([2, 0, 2])[0], expected[[2, 0, 2]])
 
 
 def test_what_is_not_a_picture_is_passed_over_and_folders_are_read_to_the_bottom(tmp_path):

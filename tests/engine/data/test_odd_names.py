@@ -16,6 +16,7 @@ from PIL import Image
 from tlapp import registry
 from tlapp.cli.main import run
 from tlapp.engine.data import streams
+from tlapp.engine.inputs.images import Images
 from tlapp.engine.options import RunOptions
 from tlapp.engine.runs.record import ANY_NAME
 from tlapp.errors import UserError
@@ -53,7 +54,7 @@ def folders(root, each=4, classes=("cats", "dogs")):
 
 
 def load(where, **options):
-    return streams.load(RunOptions(data=str(where), **options), SIZE)
+    return streams.load(RunOptions(data=str(where), **options), Images(SIZE))
 
 
 def files(dataset):
@@ -221,8 +222,9 @@ def test_quotes_without_end_and_bytes_that_are_no_text_are_told(tmp_path):
 LISTS = """
 import resource, sys, time
 from tlapp.engine.data import folders
+from tlapp.engine.inputs.images import Images
 before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
-items = folders.labelled("data", sys.argv[1]).items
+items = folders.labelled("data", sys.argv[1], Images(32)).items
 print(len(items), time.perf_counter() - began, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
 

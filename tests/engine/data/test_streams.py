@@ -9,6 +9,7 @@ from helpers.image_sets import load, sizes, spoil, two_classes
 
 from tlapp.engine.cache import store
 from tlapp.engine.data import streams
+from tlapp.engine.inputs.images import Images
 from tlapp.engine.options import RunOptions
 from tlapp.errors import UserError
 
@@ -29,12 +30,17 @@ def test_progress_is_told_up_to_the_end(tmp_path):
     assert {event[2] for event in told} == {50}
 
 
+def start(where):
+    options = RunOptions(data=str(where))
+    return streams.start(streams.list_sources(options, Images(SIZE)), options)
+
+
 def test_start_tells_layout_errors_at_once_and_others_with_the_result(tmp_path):
     with pytest.raises(UserError, match="no file or folder"):
-        streams.start(RunOptions(data=str(tmp_path / "nowhere")), SIZE)
+        start(tmp_path / "nowhere")
     root = two_classes(tmp_path / "d")
-    assert sizes(streams.start(RunOptions(data=str(root)), SIZE).result()) == sizes(load(root))
-    loading = streams.start(RunOptions(data=str(spoil(root))), SIZE)
+    assert sizes(start(root).result()) == sizes(load(root))
+    loading = start(spoil(root))
     for _ in range(2):
         with pytest.raises(UserError, match="cannot be read"):
             loading.result()
@@ -45,10 +51,9 @@ import sys, time
 import numpy as np
 from tlapp.engine.data import streams
 from tlapp.engine.inputs import images
-from tlapp.engine.inputs.digits import digits
 from tlapp.engine.options import RunOptions
-images.read = lambda path, size: time.sleep(0.05) or np.zeros((size, size, 3), np.uint8)
-streams.start(RunOptions(data=sys.argv[1]), 32)
+images.read = lambda path, size, resize: time.sleep(0.05) or np.zeros((size, size, 3), np.uint8)
+streams.start(streams.list_sources(RunOptions(data=sys.argv[1]), images.Images(32)), RunOptions(data=sys.argv[1]))
 time.sleep(float(sys.argv[2]))
 """
 
@@ -71,9 +76,10 @@ def test_a_program_that_ends_while_loading_stops_the_load(tmp_path, seconds, lef
 def test_memory_stays_flat(tmp_path):
     """Peak memory of a load grows by far less than its pixels take."""
     code = (
-        "import sys, resource; from tlapp.engine import data; from tlapp.engine.options import RunOptions\n"
-        "d = streams.load(RunOptions(data=sys.argv[1]), int(sys.argv[2]))\n"
-        "s = d.streams['train']; [s.pixels.take(range(i, i + 8)).sum() for i in range(0, len(s) - 8, 8)]\n"
+        "import sys, resource; from tlapp.engine.data import streams; from tlapp.engine.inputs import images\n"
+        "from tlapp.engine.options import RunOptions\n"
+        "d = streams.load(RunOptions(data=sys.argv[1]), images.Images(int(sys.argv[2])))\n"
+        "s = d.streams['train']; [s.examples.take(range(i, i + 8))[0].sum() for i in range(0, len(s) - 8, 8)]\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )
     root = two_classes(tmp_path / "d", 60)
@@ -86,9 +92,9 @@ def test_memory_stays_flat(tmp_path):
 
 def test_a_finished_run_is_judged_on_known_classes(tmp_path):
     root = two_classes(tmp_path / "d", 3)
-    stream, notes = streams.load_labelled("data", str(root), ("birds", "cats", "dogs"), SIZE)
+    stream, notes = streams.load_labelled("data", str(root), ("birds", "cats", "dogs"), Images(SIZE))
     assert stream.labels.tolist() == [1, 1, 1, 2, 2, 2] and notes == () and stream.name == "test"
     with pytest.raises(UserError, match=r"option data=.*: cats"):
-        streams.load_labelled("data", str(root), ("dogs",), SIZE)
-    _, notes = streams.load_labelled("data", str(spoil(root)), ("cats", "dogs"), SIZE, on_bad="skip")
+        streams.load_labelled("data", str(root), ("dogs",), Images(SIZE))
+    _, notes = streams.load_labelled("data", str(spoil(root)), ("cats", "dogs"), Images(SIZE), on_bad="skip")
     assert "left out: 7" in notes[0]

@@ -9,6 +9,7 @@ from helpers.image_sets import load, names, pictures, sizes, table, two_classes
 from tlapp.engine.data import streams
 from tlapp.engine.inputs import images
 from tlapp.engine.inputs.digits import digits
+from tlapp.engine.inputs.images import Images
 from tlapp.engine.options import RunOptions
 
 SIZE = 32
@@ -31,8 +32,10 @@ def test_csv(tmp_path):
 def test_csv_with_splits_repeats_a_run(tmp_path):
     dataset = load(two_classes(tmp_path / "pics", 12))
     rows = streams.split_rows(dataset)
-    again = load(table(tmp_path / "d.csv", "path,label,split", *(f"{row.path},{row.label},{row.split}" for row in rows)), seed=5)
-    assert streams.split_rows(again) == rows and os.path.isabs(rows[0].path)
+    again = load(
+        table(tmp_path / "d.csv", "path,label,split", *(f"{row.source},{row.label},{row.split}" for row in rows)), seed=5
+    )
+    assert streams.split_rows(again) == rows and os.path.isabs(rows[0].source)
 
 
 def test_csv_for_one_stream_gives_its_rows_of_that_split(tmp_path):
@@ -70,11 +73,11 @@ def test_aux_has_its_own_classes(tmp_path):
 
 
 def test_digits():
-    dataset = streams.load(RunOptions(), SIZE)
+    dataset = streams.load(RunOptions(), Images(SIZE))
     assert dataset.classes == tuple("0123456789") and sum(sizes(dataset).values()) == 1797
     stream = dataset.streams["train"]
     shown, labels = digits()
     first = int(stream.files[0].rpartition("/")[2])
-    np.testing.assert_array_equal(stream.pixels.take([0])[0], images.from_array(shown[first], SIZE))
+    np.testing.assert_array_equal(stream.examples.take([0])[0][0], images.from_array(shown[first], SIZE))
     assert stream.labels[0] == labels[first] and shown.max() == 255
-    assert streams.split_rows(dataset)[0].path == stream.files[0]
+    assert streams.split_rows(dataset)[0].source == stream.files[0]

@@ -51,7 +51,7 @@ def test_pictures(run):
 
     found = Pictures(run, None, ("test",), 12, Silent())
     test = found.streams["test"]
-    return found, test.pixels.take(np.arange(len(test)))
+    return found, test.examples.take(np.arange(len(test)))[0]
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ def cache(tmp_path, monkeypatch):
 @pytest.mark.parametrize("width, told", [(12_000, "120 million pixels"), (15_000, "150 million"), (60_000, "600 million")])
 def test_bombs_are_refused_by_their_header(tmp_path, width, told):
     (tmp_path / "a.png").write_bytes(png(width, 10_000))
-    with pytest.raises(images.BadPicture, match=f"{told}.*over the limit of 100 million"):
+    with pytest.raises(images.BadExample, match=f"{told}.*over the limit of 100 million"):
         images.read(str(tmp_path / "a.png"), SIZE)
 
 
@@ -31,7 +31,7 @@ def test_pillow_does_not_warn(tmp_path):
     for _ in range(2):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            with pytest.raises(images.BadPicture):
+            with pytest.raises(images.BadExample):
                 images.read(str(tmp_path / "a.png"), SIZE)
         assert caught == []
 
@@ -39,7 +39,7 @@ def test_pillow_does_not_warn(tmp_path):
 def test_the_limit_is_inclusive(tmp_path):
     Image.new("1", (100, 100)).save(tmp_path / "a.png")
     assert images.read(str(tmp_path / "a.png"), SIZE, most_pixels=10_000).shape == (SIZE, SIZE, 3)
-    with pytest.raises(images.BadPicture, match="over the limit"):
+    with pytest.raises(images.BadExample, match="over the limit"):
         images.read(str(tmp_path / "a.png"), SIZE, most_pixels=9_999)
 
 
@@ -54,7 +54,7 @@ def photograph(path, seed=0, side=64, **options):
 def test_truncated_files_are_bad(tmp_path, name, part):
     whole = photograph(tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(whole[: int(len(whole) * part)])
-    with pytest.raises(images.BadPicture, match=r"damaged or cut short|not a picture"):
+    with pytest.raises(images.BadExample, match=r"damaged or cut short|not a picture"):
         images.read(str(tmp_path / name), SIZE)
 
 
@@ -68,13 +68,13 @@ def test_truncated_files_are_bad(tmp_path, name, part):
 )  # fmt: skip
 def test_what_is_no_picture_says_so(tmp_path, content, reason):
     (tmp_path / "a.jpg").write_bytes(content)
-    with pytest.raises(images.BadPicture, match=reason) as told:
+    with pytest.raises(images.BadExample, match=reason) as told:
         images.read(str(tmp_path / "a.jpg"), SIZE)
     assert str(tmp_path / "a.jpg") in str(told.value) and isinstance(told.value, UserError)
 
 
 def test_a_file_that_is_not_there_says_so(tmp_path):
-    with pytest.raises(images.BadPicture, match="cannot be opened: No such file"):
+    with pytest.raises(images.BadExample, match="cannot be opened: No such file"):
         images.read(str(tmp_path / "a.jpg"), SIZE)
 
 
@@ -89,5 +89,5 @@ def test_damaged_files_give_a_picture_or_bad_picture(tmp_path, name):
         (tmp_path / name).write_bytes(broken)
         try:
             assert images.read(str(tmp_path / name), SIZE, most_pixels=10**6).shape == (SIZE, SIZE, 3)
-        except images.BadPicture as error:
+        except images.BadExample as error:
             assert error.reason

@@ -10,6 +10,7 @@ from PIL import Image
 from tlapp.engine.cache import store
 from tlapp.engine.data import streams
 from tlapp.engine.inputs import decode, images, workers
+from tlapp.engine.inputs.images import Images
 from tlapp.engine.options import RunOptions
 from tlapp.errors import UserError
 
@@ -24,7 +25,7 @@ def cache(tmp_path, monkeypatch):
 @pytest.fixture
 def reads(monkeypatch):
     calls, read = [], images.read
-    monkeypatch.setattr(images, "read", lambda path, size: calls.append(path) or read(path, size))
+    monkeypatch.setattr(images, "read", lambda path, *how: calls.append(path) or read(path, *how))
     return calls
 
 
@@ -34,7 +35,7 @@ def test_a_second_load_decodes_nothing(tmp_path, reads):
     assert len(reads) == 20
     second = load(root, seed=3, val_share=0.3)
     assert len(reads) == 20
-    both = [{file: stream.pixels.take([i])[0] for stream in dataset.streams.values() for i, file in enumerate(stream.files)}
+    both = [{file: stream.examples.take([i])[0][0] for stream in dataset.streams.values() for i, file in enumerate(stream.files)}
             for dataset in (first, second)]  # fmt: skip
     assert both[0].keys() == both[1].keys() and all((both[0][file] == both[1][file]).all() for file in both[0])
     assert [entry.what for entry in store.entries()] == ["pictures"]
@@ -51,11 +52,11 @@ def test_what_changed_is_decoded_anew(tmp_path, monkeypatch, reads, change):
     if change == "damage":
         (path,) = (tmp_path / "cache").glob("*.rows")
         path.write_bytes(b"\1" + path.read_bytes()[1:])
-    dataset = streams.load(RunOptions(data=str(root)), SIZE + 1 if change == "size" else SIZE)
+    dataset = streams.load(RunOptions(data=str(root)), Images(SIZE + 1 if change == "size" else SIZE))
     assert len(reads) == 40
     if change == "content":
         (held,) = (stream for stream in dataset.streams.values() if str(root / "cats" / "4.png") in stream.files)
-        assert held.pixels.take([held.files.index(str(root / "cats" / "4.png"))])[0, 0, 0].tolist() == [255, 0, 0]
+        assert held.examples.take([held.files.index(str(root / "cats" / "4.png"))])[0][0, 0, 0].tolist() == [255, 0, 0]
 
 
 def test_bad_pictures_are_remembered(tmp_path, reads):
@@ -104,7 +105,7 @@ def test_processes_decode_what_threads_do(tmp_path, monkeypatch):
     there = load(root, on_bad="skip")
     assert here.notes == there.notes and streams.split_rows(here) == streams.split_rows(there)
     for one, other in zip(here.streams.values(), there.streams.values(), strict=True):
-        np.testing.assert_array_equal(one.pixels.take(np.arange(len(one))), other.pixels.take(np.arange(len(one))))
+        np.testing.assert_array_equal(one.examples.take(np.arange(len(one)))[0], other.examples.take(np.arange(len(one)))[0])
 
 
 @pytest.mark.parametrize(
@@ -121,7 +122,7 @@ def test_a_decoding_process_that_fails_is_replaced(tmp_path, monkeypatch, reads,
 
 
 def test_an_error_while_decoding_comes_out_and_leaves_nothing(tmp_path, monkeypatch):
-    def broken(path, size):
+    def broken(path, *how):
         raise ZeroDivisionError
 
     monkeypatch.setattr(images, "read", broken)

@@ -22,7 +22,7 @@ def test_statistics_are_those_of_the_pictures(domains, tmp_path, tensorflow):
     run, _ = adapted(Renew(), domains, tmp_path / "run")
     stream = run.dataset.streams["target"]
     taps = keras.Model(run.work.graph.inputs, run.work.graph.get_layer("stem_conv").output)
-    seen = np.asarray(taps(stream.pixels.take(np.arange(len(stream))).astype(np.float32)))
+    seen = np.asarray(taps(stream.examples.take(np.arange(len(stream)))[0].astype(np.float32)))
     norm = run.work.graph.get_layer("stem_norm")
     assert np.allclose(norm.moving_mean, seen.mean(axis=(0, 1, 2)), atol=1e-3)
     assert np.allclose(norm.moving_variance, seen.var(axis=(0, 1, 2)), rtol=1e-3)

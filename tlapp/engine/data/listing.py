@@ -1,4 +1,4 @@
-"""What the options list, and whether it fits together, before any picture is opened."""
+"""What the options list, and whether it fits together, before any example is opened."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tlapp.contracts import Input
 from tlapp.engine.data import folders
 from tlapp.engine.data.labelling import ONE, Labelling
 from tlapp.engine.data.tables import Item
@@ -24,43 +25,47 @@ class Listing:
     aux_classes: tuple[str, ...]
     notes: tuple[str, ...]
     labelling: Labelling
+    input: Input
 
 
-def list_sources(options: RunOptions, labelling: Labelling = ONE) -> Listing:
+def list_sources(options: RunOptions, examples: Input, labelling: Labelling = ONE) -> Listing:
     """List what the options name and check that it fits together.
 
     Raises:
         UserError: a source is missing or not as it should be; names the option.
     """
-    source = folders.labelled("data", options.data, labelling.cells)
+    source = folders.labelled("data", options.data, examples, labelling.cells)
     streams = {"pool": [item for item in source.items if item.split in (None, "train")]}
-    told = list(source.notes)
+    sentences = list(source.notes)
     classes = _classes("data", options.data, streams["pool"], labelling)
     for split, where in (("val", options.val), ("test", options.test)):
         own = [item for item in source.items if item.split == split]
         if where is not None:
-            streams[split] = folders.one_stream(split, where, split, labelling.cells).items
-            told += [f"option data={options.data}: its {split} pictures are not used, as option {split} was set"] if own else []
+            streams[split] = folders.one_stream(split, where, split, examples, labelling.cells).items
+            if own:
+                sentences.append(
+                    f"option data={options.data}: its {split} {examples.noun}s are not used, as option {split} was set"
+                )
         elif own:
             streams[split] = own
         if split in streams:
-            option, source_path = (split, where) if where else ("data", options.data)
-            check_known(option, source_path, streams[split], classes, labelling, "" if where else f"{split}: ")
+            option, source_path, part = (split, where, "") if where else ("data", options.data, f"{split}: ")
+            check_known(option, source_path, streams[split], classes, labelling, part)
     _check_shares(options, streams)
     if options.target is not None:
-        streams["target"] = _target(options.target, classes, labelling)
+        streams["target"] = _target(options.target, classes, examples, labelling)
     aux_classes: tuple[str, ...] = ()
     if options.aux is not None:
-        second = folders.labelled("aux", options.aux, labelling.cells)
-        told += second.notes
+        second = folders.labelled("aux", options.aux, examples, labelling.cells)
+        sentences += second.notes
         if any(item.split == "val" for item in second.items):
-            told.append(f"option aux={options.aux}: its val pictures are not used")
+            sentences.append(f"option aux={options.aux}: its val {examples.noun}s are not used")
         streams["aux"] = [item for item in second.items if item.split in (None, "train")]
         aux_classes = _classes("aux", options.aux, streams["aux"], labelling)
         if held := [item for item in second.items if item.split == "test"]:
             streams["aux_test"] = held
             check_known("aux", options.aux, held, aux_classes, labelling, "test: ")
-    return Listing(streams, classes, aux_classes, tuple(told), labelling)
+    return Listing(streams, classes, aux_classes, tuple(sentences), labelling, examples)
 
 
 def _classes(option: str, where: str, items: Sequence[Item], labelling: Labelling) -> tuple[str, ...]:
@@ -84,14 +89,14 @@ def _is_text(name: str) -> bool:
         return False
 
 
-def _target(where: str, classes: Sequence[str], labelling: Labelling) -> list[Item]:
-    items = folders.any_pictures("target", where).items
+def _target(where: str, classes: Sequence[str], examples: Input, labelling: Labelling) -> list[Item]:
+    items = folders.any_examples("target", where, examples).items
     bare = sum(item.label is None for item in items)
     if 0 < bare < len(items) and labelling.cells == "needed":
         raise UserError(f"{bare} of {len(items)} rows have no label; label all or none", where, option="target")
     if bare == len(items):
         return items
-    advice = "; for pictures without labels give a folder that holds them directly"
+    advice = f"; for {examples.noun}s without labels give a folder that holds them directly"
     check_known("target", where, items, classes, labelling, advice=advice)
     return [item._replace(label=item.label or "") for item in items]
 

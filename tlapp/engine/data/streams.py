@@ -1,4 +1,4 @@
-"""From the options to streams: named sets of pictures, decoded, split and labelled."""
+"""From the options to streams: named sets of examples, read, split and labelled."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
+from tlapp.contracts import Input
 from tlapp.engine.cache.rowfile import Rows
 from tlapp.engine.data import folders, notes, reading, splits
 from tlapp.engine.data.labelling import ONE, Labelling
 from tlapp.engine.data.listing import Listing, check_known, list_sources
 from tlapp.engine.data.reading import Example
 from tlapp.engine.inputs.decode import Report
+from tlapp.engine.inputs.examples import Examples
 from tlapp.engine.options import RunOptions
 from tlapp.errors import UserError
 from tlapp.words import a_few
@@ -26,33 +28,22 @@ AUX = ("aux", "aux_test")
 """Streams of the second labelled set."""
 
 
-class Pixels(NamedTuple):
-    """Rows of the store in an order of their own."""
-
-    rows: Rows
-    numbers: np.ndarray
-
-    def take(self, indices: Any) -> np.ndarray:
-        """Pictures of those numbers: (n, size, size, 3) uint8."""
-        return self.rows.take(self.numbers[np.asarray(indices, np.int64)])
-
-
 @dataclass(frozen=True)
 class Stream:
     """A named set of examples.
 
     Attributes:
-        files: where each picture came from.
+        files: where each example came from; the example itself where it lies in no file.
         labels: as `Labelling.numbers` gives them: (n,) int32, or (n, classes) bool; None where unlabelled.
-        digests: of each file's bytes, for the keys of caches.
-        pixels: `take(indices)` gives (n, size, size, 3) uint8, read from disk.
+        digests: of each source's bytes, for the keys of caches.
+        examples: `take(indices)` gives an array a tensor of the input, such as (n, size, size, 3) uint8, read from disk.
     """
 
     name: str
     files: tuple[str, ...]
     labels: np.ndarray | None
     digests: tuple[str, ...]
-    pixels: Pixels
+    examples: Examples
 
     def __len__(self) -> int:
         return len(self.files)
@@ -62,9 +53,10 @@ class Stream:
 class Dataset:
     """All streams of a run: train, val, test and, where given, target, aux and what of it is held out, aux_test.
 
-    `notes` are sentences to show the user.
+    `notes` are sentences to show the user; `input` is what read the examples.
     """
 
+    input: Input
     classes: tuple[str, ...]
     streams: Mapping[str, Stream]
     notes: tuple[str, ...] = ()
@@ -79,7 +71,7 @@ class Dataset:
 class Row(NamedTuple):
     """A line of splits.csv."""
 
-    path: str
+    source: str
     label: str
     split: str
 
@@ -110,30 +102,30 @@ class Loading(Generic[T]):
         self._cancelled = True
         self._thread.join()
 
-    def _told(self, task: str, done: int, total: int) -> None:
+    def _progress(self, task: str, done: int, total: int) -> None:
         if self._cancelled:
             raise Cancelled
         self._report(task, done, total)
 
     def _run(self) -> None:
         try:
-            self._value = self._work(self._told)
+            self._value = self._work(self._progress)
         except BaseException as error:
             self._error = error
 
 
-def load(options: RunOptions, size: int, report: Report | None = None, labelling: Labelling = ONE) -> Dataset:
-    """List, check, decode and split what the options name; pictures of `size` pixels a side.
+def load(options: RunOptions, examples: Input, report: Report | None = None, labelling: Labelling = ONE) -> Dataset:
+    """List, check, read and split what the options name.
 
     Raises:
-        UserError: a source is missing or not as it should be, or a picture cannot be read; names the option or the file.
+        UserError: a source is missing or not as it should be, or an example cannot be read; names the option or the file.
     """
-    return _load(list_sources(options, labelling), options, size, report or _silent)
+    return _load(list_sources(options, examples, labelling), options, report or _silent)
 
 
-def start(listing: Listing, options: RunOptions, size: int, report: Report | None = None) -> Loading[Dataset]:
-    """Decode and split what was listed, in a thread of its own."""
-    return Loading(lambda told: _load(listing, options, size, told), report or _silent)
+def start(listing: Listing, options: RunOptions, report: Report | None = None) -> Loading[Dataset]:
+    """Read and split what was listed, in a thread of its own."""
+    return Loading(lambda progress: _load(listing, options, progress), report or _silent)
 
 
 def expected_counts(listing: Listing, options: RunOptions) -> dict[str, int]:
@@ -141,7 +133,7 @@ def expected_counts(listing: Listing, options: RunOptions) -> dict[str, int]:
     examples = {
         name: [Example(item, -1, "", f"{name}/{i}") for i, item in enumerate(items)] for name, items in listing.streams.items()
     }
-    parts = _split(examples, options, listing.labelling)
+    parts = _split(examples, options, listing)
     if options.aux is not None:
         parts |= _split_aux(parts, options, listing.labelling)
     return {name: len(part) for name, part in parts.items()}
@@ -151,7 +143,7 @@ def load_labelled(
     option: str,
     where: str,
     classes: Sequence[str],
-    size: int,
+    examples: Input,
     on_bad: str = "fail",
     report: Report | None = None,
     labelling: Labelling = ONE,
@@ -161,58 +153,62 @@ def load_labelled(
     Raises:
         UserError: as `load`; or a class is not among `classes`.
     """
-    items = folders.one_stream(option, where, "test", labelling.cells).items
+    items = folders.one_stream(option, where, "test", examples, labelling.cells).items
     check_known(option, where, items, classes, labelling)
-    found = reading.read({"test": items}, size, on_bad, report or _silent)
-    told = (f"left out: {reading.in_words(found.bad)}",) if found.bad else ()
-    return stream("test", found.examples["test"], found.rows, classes, labelling), told
+    result = reading.read({"test": items}, examples, on_bad, report or _silent)
+    sentences = (f"left out: {reading.in_words(result.bad, examples.noun)}",) if result.bad else ()
+    return stream("test", result.examples["test"], result.tables, classes, labelling), sentences
 
 
 def split_rows(dataset: Dataset) -> list[Row]:
-    """Which picture is in which stream; the rows of train, val and test make a CSV for the option data that repeats the split."""
+    """Which example is in which stream; the rows of train, val and test make a CSV for the option data that repeats the split."""
     rows = []
     for stream in dataset.streams.values():
         classes, words = dataset.classes_of(stream.name), dataset.labelling.words
         labels = [""] * len(stream) if stream.labels is None else words(stream.labels, classes)
-        rows += [Row(_absolute(file), label, stream.name) for file, label in zip(stream.files, labels, strict=True)]
+        rows += [
+            Row(_absolute(file, dataset.input), label, stream.name) for file, label in zip(stream.files, labels, strict=True)
+        ]
     return rows
 
 
-def _load(listing: Listing, options: RunOptions, size: int, report: Report) -> Dataset:
-    found = reading.read(listing.streams, size, options.on_bad, report)
-    labelling = listing.labelling
-    examples = _split(found.examples, options, labelling)
-    _check_left(examples["train"], listing.classes, "data", options.data, labelling)
+def _load(listing: Listing, options: RunOptions, report: Report) -> Dataset:
+    labelling, noun = listing.labelling, listing.input.noun
+    result = reading.read(listing.streams, listing.input, options.on_bad, report)
+    parts = _split(result.examples, options, listing)
+    _check_rest(parts["train"], listing.classes, ("data", options.data), labelling, noun)
     if options.aux is not None:
-        examples |= _split_aux(examples, options, labelling)
-        _check_left(examples["aux"], listing.aux_classes, "aux", options.aux, labelling)
-    for name, left in examples.items():
-        if not left:
-            raise UserError(f"{name}: none of its pictures can be read", received=name)
-    judged = {name: examples[name] for name in ("train", "val", "test")}
-    told = (*listing.notes, *notes.of(judged, listing.classes, found.bad, labelling))
-    if options.aux is not None and "aux_test" not in examples:
-        told += (f"option aux={options.aux}: not measured, as no class has the {splits.SMALLEST} pictures that splitting takes",)
+        parts |= _split_aux(parts, options, labelling)
+        _check_rest(parts["aux"], listing.aux_classes, ("aux", options.aux), labelling, noun)
+    if empty := next((name for name, part in parts.items() if not part), None):
+        raise UserError(f"{empty}: none of its {noun}s can be read", received=empty)
+    judged = {name: parts[name] for name in ("train", "val", "test")}
+    sentences = (*listing.notes, *notes.of(judged, listing.classes, result.bad, labelling, noun))
+    if options.aux is not None and "aux_test" not in parts:
+        sentences += (
+            f"option aux={options.aux}: not measured, as no class has the {splits.SMALLEST} {noun}s that splitting takes",
+        )
     streams: Mapping[str, Stream] = {
-        name: stream(name, examples[name], found.rows, listing.aux_classes if name in AUX else listing.classes, labelling)
+        name: stream(name, parts[name], result.tables, listing.aux_classes if name in AUX else listing.classes, labelling)
         for name in ("train", "val", "test", "target", *AUX)
-        if name in examples
+        if name in parts
     }
-    return Dataset(listing.classes, streams, told, listing.aux_classes, labelling)
+    return Dataset(listing.input, listing.classes, streams, sentences, listing.aux_classes, labelling)
 
 
-def _split(examples: dict[str, list[Example]], options: RunOptions, labelling: Labelling) -> dict[str, list[Example]]:
-    pool, whole = examples["pool"], {name: found for name, found in examples.items() if name != "pool"}
+def _split(examples: dict[str, list[Example]], options: RunOptions, listing: Listing) -> dict[str, list[Example]]:
+    noun = listing.input.noun
+    pool, whole = examples["pool"], {name: part for name, part in examples.items() if name != "pool"}
     shares = {"val": options.val_share, "test": options.test_share}
     shares = {split: share for split, share in shares.items() if split not in whole}
-    items, same = [example.item for example in pool], [example.pixels for example in pool]
-    given = splits.assign(items, same, shares, options.seed, labelling)
+    items, same = [example.item for example in pool], [example.content for example in pool]
+    assigned = splits.assign(items, same, shares, options.seed, listing.labelling)
     parts: dict[str, list[Example]] = {split: [] for split in ("train", *shares)}
-    for example, split in zip(pool, given, strict=True):
+    for example, split in zip(pool, assigned, strict=True):
         parts[split].append(example)
     for split in shares:
         if not parts[split]:
-            what = "groups or pictures" if any(example.item.group for example in pool) else "pictures"
+            what = f"groups or {noun}s" if any(example.item.group for example in pool) else f"{noun}s"
             raise UserError(
                 f"no class has the {splits.SMALLEST} {what} that splitting off {split} takes; add some, or set option {split}",
                 options.data,
@@ -224,45 +220,48 @@ def _split(examples: dict[str, list[Example]], options: RunOptions, labelling: L
 def _split_aux(examples: Mapping[str, list[Example]], options: RunOptions, labelling: Labelling) -> dict[str, list[Example]]:
     """What of the second set trains, and what is held out, if anything.
 
-    A picture that the first set holds too goes the way that it goes there: none trains that is judged by.
+    An example that the first set holds too goes the way that it goes there: none trains that is judged by.
     """
-    judged = {example.pixels for name in ("val", "test") for example in examples[name]}
-    known = judged | {example.pixels for example in examples["train"]}
-    new = [example for example in examples["aux"] if example.pixels not in known]
+    judged = {example.content for name in ("val", "test") for example in examples[name]}
+    known = judged | {example.content for example in examples["train"]}
+    new = [example for example in examples["aux"] if example.content not in known]
     shares = {} if "aux_test" in examples else {"test": options.test_share}
-    items, same = [example.item for example in new], [example.pixels for example in new]
-    chosen = {
-        example.pixels
-        for example, split in zip(new, splits.assign(items, same, shares, options.seed, labelling), strict=True)
-        if split == "test"
-    }
+    items, same = [example.item for example in new], [example.content for example in new]
+    assigned = splits.assign(items, same, shares, options.seed, labelling)
+    chosen = {example.content for example, split in zip(new, assigned, strict=True) if split == "test"}
     parts: dict[str, list[Example]] = {"aux": [], "aux_test": list(examples.get("aux_test", ()))}
     for example in examples["aux"]:
-        parts["aux_test" if example.pixels in judged | chosen else "aux"].append(example)
-    return {name: found for name, found in parts.items() if found or name == "aux"}
+        parts["aux_test" if example.content in judged | chosen else "aux"].append(example)
+    return {name: part for name, part in parts.items() if part or name == "aux"}
 
 
-def _check_left(train: Sequence[Example], classes: Sequence[str], option: str, where: str, labelling: Labelling) -> None:
-    left = {name for example in train for name in labelling.names(example.item.label)}
-    lost = [name for name in classes if name not in left]
+def _check_rest(
+    train: Sequence[Example], classes: Sequence[str], origin: tuple[str, str], labelling: Labelling, noun: str
+) -> None:
+    """Check that every class still has an example to train on."""
+    present = {name for example in train for name in labelling.names(example.item.label)}
+    lost = [name for name in classes if name not in present]
     if lost:
-        raise UserError(f"no picture is left to train on of {a_few(lost)}", where, option)
+        option, value = origin
+        raise UserError(f"no {noun} left to train on of {a_few(lost)}", value, option)
 
 
-def stream(name: str, examples: Sequence[Example], rows: Rows, classes: Sequence[str], labelling: Labelling) -> Stream:
+def stream(
+    name: str, examples: Sequence[Example], tables: tuple[Rows, ...], classes: Sequence[str], labelling: Labelling
+) -> Stream:
     """Examples with their labels as numbers."""
     labels = [example.item.label for example in examples]
     return Stream(
         name,
-        tuple(example.item.path for example in examples),
+        tuple(example.item.source for example in examples),
         None if None in labels else labelling.numbers(labels, classes),
         tuple(example.file for example in examples),
-        Pixels(rows, np.array([example.row for example in examples], np.int64)),
+        Examples(tables, np.array([example.row for example in examples], np.int64)),
     )
 
 
-def _absolute(file: str) -> str:
-    return file if file.startswith(folders.BUILTIN) else os.path.abspath(file)
+def _absolute(source: str, examples: Input) -> str:
+    return os.path.abspath(source) if examples.content(source) is None else source
 
 
 def _silent(what: str, done: int, total: int) -> None:

@@ -1,4 +1,4 @@
-"""CSVs of pictures: columns path and label, and optionally split and group."""
+"""CSVs of examples: a column of the input's, such as path, and label, and optionally split and group."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
+from tlapp.contracts import Input
 from tlapp.errors import UserError
 
 SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -16,24 +17,24 @@ Labels = Literal["needed", "optional", "sets"]
 
 
 class Item(NamedTuple):
-    """One picture listed: the path to open; its name within its class or CSV; what the source says about it."""
+    """One example listed: the file to open or the example itself; its name within its class or CSV; what is known of it."""
 
-    path: str
+    source: str
     name: str
     label: str | None = None
     split: str | None = None
     group: str | None = None
 
 
-def read(option: str, where: str, labels: Labels) -> list[Item]:
-    """List the pictures of a CSV, whose paths are relative to it.
+def read(option: str, where: str, labels: Labels, examples: Input) -> list[Item]:
+    """List the examples of a CSV; paths in it are relative to it.
 
     Raises:
         UserError: it is no such CSV; names the line.
     """
     try:
         with open(where, encoding="utf-8-sig", newline="") as file:
-            items = list(_items(csv.DictReader(file), option, where, labels))
+            items = list(_items(csv.DictReader(file), option, where, labels, examples.column))
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}", where, option) from error
     except UnicodeDecodeError as error:
@@ -46,46 +47,51 @@ def read(option: str, where: str, labels: Labels) -> list[Item]:
     return items
 
 
-def _items(rows: csv.DictReader[str], option: str, where: str, labels: Labels) -> Iterator[Item]:
-    columns = _columns(rows, option, where, labels)
+def _items(rows: csv.DictReader[str], option: str, where: str, labels: Labels, column: str) -> Iterator[Item]:
+    columns = _columns(rows, option, where, labels, column)
     for row in rows:
-        cells = {name: (row.get(column) or "").strip() for name, column in columns.items()}
-        yield _item(cells, option, where, rows.line_num, labels)
+        cells = {name: (row.get(title) or "").strip() for name, title in columns.items()}
+        try:
+            yield _item(cells, os.path.dirname(where), labels, column)
+        except _Fault as fault:
+            raise UserError(f"line {rows.line_num}: {fault}", where, option) from fault
 
 
-def _columns(rows: csv.DictReader[str], option: str, where: str, labels: Labels) -> dict[str, str]:
+def _columns(rows: csv.DictReader[str], option: str, where: str, labels: Labels, column: str) -> dict[str, str]:
     """Our names for the columns -> the header's."""
     header = list(rows.fieldnames or ())
     columns = {name.strip().lower(): name for name in header}
-    needed = {"path"} if labels == "optional" else {"path", "label"}
+    needed = {column} if labels == "optional" else {column, "label"}
     if not needed <= columns.keys():
         hint = " (separate them with commas)" if any(mark in name for name in header for mark in ";\t") else ""
         raise UserError(
-            f"expected the columns path,label and optionally split,group{hint}. Received: {','.join(header) or 'nothing'}",
+            f"expected the columns {column},label and optionally split,group{hint}. Received: {','.join(header) or 'nothing'}",
             where,
             option,
         )
-    return {name: column for name, column in columns.items() if name in Item._fields}
+    return {name: title for name, title in columns.items() if name in (column, "label", "split", "group")}
 
 
-def _item(cells: dict[str, str], option: str, where: str, number: int, labels: Labels) -> Item:
-    path = os.path.join(os.path.dirname(where), cells["path"])
+class _Fault(ValueError):
+    """What is wrong with a row."""
+
+
+def _item(cells: dict[str, str], base: str, labels: Labels, column: str) -> Item:
+    cell = cells[column]
+    source = os.path.join(base, cell) if column == "path" else cell
     label = unicodedata.normalize("NFC", cells.get("label", "")) or ("" if labels == "sets" else None)
     split = None
-    fault = ""
-    if not cells["path"]:
-        fault = "its path is empty"
-    elif not os.path.isfile(path):
-        fault = f"there is no file {path}"
-    elif label is None and labels == "needed":
-        fault = "its label is empty"
-    elif "split" in cells:
+    if not cell:
+        raise _Fault(f"its {column} is empty")
+    if column == "path" and not os.path.isfile(source):
+        raise _Fault(f"there is no file {source}")
+    if label is None and labels == "needed":
+        raise _Fault("its label is empty")
+    if "split" in cells:
         split = SPLIT_NAMES.get(cells["split"].lower())
         if split is None:
-            fault = f"split must be train, val or test. Received: {cells['split'] or 'nothing'}"
-    if fault:
-        raise UserError(f"line {number}: {fault}", where, option)
-    return Item(path, cells["path"].replace("\\", "/"), label, split, cells.get("group") or None)
+            raise _Fault(f"split must be train, val or test. Received: {cells['split'] or 'nothing'}")
+    return Item(source, cell.replace("\\", "/") if column == "path" else cell, label, split, cells.get("group") or None)
 
 
 def _check_groups(option: str, where: str, items: list[Item]) -> None:

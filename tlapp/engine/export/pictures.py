@@ -32,7 +32,9 @@ class Pictures:
         found = _moved(run, where, reporter) if where else _recorded(run, names, calibration, reporter)
         self.streams = {name: found[name] for name in names}
         train = found["train"]
-        self.calibration = train.pixels.take(spread(run.labelling.groups(_labels(train)), calibration)) if calibration else None
+        self.calibration = (
+            train.examples.take(spread(run.labelling.groups(_labels(train)), calibration))[0] if calibration else None
+        )
 
 
 def spread(labels: np.ndarray, count: int) -> np.ndarray:
@@ -53,7 +55,7 @@ def _moved(run: SavedRun, where: str, reporter: Reporter) -> dict[str, Stream]:
     """The run's streams from another place: its settings repeat its split there."""
     known = {key: value for key, value in run.settings.items() if key in RunOptions.model_fields}
     options = RunOptions(**{**known, "data": where, "target": None, "aux": None})
-    dataset = streams.load(options, run.image_size, reporter.progress, run.labelling)
+    dataset = streams.load(options, run.input, reporter.progress, run.labelling)
     if dataset.classes != run.labels:
         raise UserError(
             f"expected the classes {', '.join(run.labels)}. Received: {', '.join(dataset.classes)}", where, option="data"
@@ -69,10 +71,10 @@ def _recorded(run: SavedRun, names: Sequence[str], calibration: int, reporter: R
     chosen = spread(run.labelling.groups(labels), calibration)
     listed["train"] = [train[i] for i in chosen]
     try:
-        found = reading.read(listed, run.image_size, "fail", reporter.progress)
+        found = reading.read(listed, run.input, "fail", reporter.progress)
     except UserError as error:
         raise UserError(f"the run's pictures are needed for the check: {error}; if they have moved, set option data") from error
-    return {name: streams.stream(name, each, found.rows, run.labels, run.labelling) for name, each in found.examples.items()}
+    return {name: streams.stream(name, each, found.tables, run.labels, run.labelling) for name, each in found.examples.items()}
 
 
 def _listed(run: SavedRun, names: Sequence[str]) -> dict[str, list[Item]]:

@@ -36,9 +36,9 @@ def standard(run: SavedRun, stream: Stream, folder: Path, served: int = 0) -> St
 
 
 def _written(stream: Stream, path: Path) -> np.ndarray:
-    header = {"descr": "|u1", "fortran_order": False, "shape": (len(stream), *stream.pixels.rows.shape)}
+    header = {"descr": "|u1", "fortran_order": False, "shape": (len(stream), *stream.examples.tables[0].shape)}
     with open(path, "wb") as file:  # written, not mapped: storing to a map of a full disk ends the process
         np.lib.format.write_array_header_1_0(file, header)
         for start in range(0, len(stream), 64):
-            file.write(stream.pixels.take(np.arange(start, min(start + 64, len(stream)))).data)
+            file.write(stream.examples.take(np.arange(start, min(start + 64, len(stream))))[0].data)
     return np.load(path, mmap_mode="r")

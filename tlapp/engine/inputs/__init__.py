@@ -1,1 +1,66 @@
 """All that knows what an example is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from tlapp.contracts import BackboneProvider, ImageInput, Input, UserError
+from tlapp.engine.inputs.images import Images
+from tlapp.engine.options import RunOptions
+
+READERS: dict[str, type[Any]] = {"image": Images}
+"""Kind -> the engine's reader, made `of` the facts that a backbone states and the options of the run."""
+
+
+def reader(facts: ImageInput | Input, options: RunOptions) -> Input:
+    """What reads examples for a backbone whose `input` is `facts`; a plugin's own `Input` reads itself.
+
+    Raises:
+        UserError: the options ask for what the input cannot give.
+    """
+    return facts if isinstance(facts, Input) else READERS[facts.kind].of(facts, options)
+
+
+def stated_input(provider: BackboneProvider, name: str, image_size: int | None) -> ImageInput | Input | None:
+    """The input of a backbone, as far as its provider can tell before it is loaded; None where it cannot."""
+    facts = provider.facts(name, image_size)
+    if facts is not None:
+        return facts.input
+    size = image_size or provider.native_size(name)
+    return None if size is None else ImageInput(size)
+
+
+def reader_of(kind: str, model: Any, facts: Callable[[], ImageInput | Input | None], options: RunOptions) -> Input:
+    """What reads examples for a deployed model, by the kind of its input.
+
+    Args:
+        facts: gives what the backbone's provider says of its input; asked where the kind is none of the engine's own.
+
+    Raises:
+        UserError: nothing knows the kind.
+    """
+    if kind in READERS:
+        return READERS[kind].of_model(model, options)
+    stated = facts()
+    if stated is None or stated.kind != kind:
+        raise UserError(f"the model reads {kind}, and its backbone's provider does not say how; install the plugin that it needs")
+    return reader(stated, options)
+
+
+def is_own(examples: Input) -> bool:
+    """Whether a reader is the engine's own, not a plugin's."""
+    return READERS.get(examples.kind) is type(examples)
+
+
+def packed(examples: Input) -> str:
+    """A reader of the engine's own as text, for another process."""
+    return json.dumps([examples.kind, asdict(examples)])
+
+
+def unpacked(text: str) -> Input:
+    """The reverse of `packed`."""
+    kind, fields = json.loads(text)
+    return READERS[kind](**fields)

@@ -1,4 +1,4 @@
-"""Files to rows of pixels, on every core, once: the result is an entry of the store."""
+"""Sources to rows of arrays, on every core, once: the result is entries of the store, one a tensor."""
 
 from __future__ import annotations
 
@@ -12,151 +12,182 @@ import signal
 import stat
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
-import numpy as np
-import PIL
-
+from tlapp.contracts import BadExample, Input, PluginError
 from tlapp.engine.cache import store
-from tlapp.engine.cache.rowfile import Rows, Writer
-from tlapp.engine.inputs import images, threads
-from tlapp.engine.inputs.digits import BUILTIN, digits
-from tlapp.engine.inputs.workers import Block, LocalDecoder, ProcessDecoder
+from tlapp.engine.cache.rowfile import Rows, Writer, row_bytes
+from tlapp.engine.inputs import is_own, packed, threads, unpacked
+from tlapp.engine.inputs.workers import Block, LocalDecoder, ProcessDecoder, blank
+from tlapp.errors import TlappError
+from tlapp.words import in_a_line
 
 Report = Callable[[str, int, int], None]
 """(what is being done, how many are done, of how many); called from several threads, one at a time."""
 
-WHAT = "pictures"
-_STEP = 16  # pictures at a time: few enough to stop soon when told to
+_STEP = 16  # examples at a time: few enough to stop soon when told to
 _BLOCK_BYTES = 8 << 20
 _WORTH_PROCESSES = 200  # pictures of 100 kB; starting a process takes about as long as decoding a hundred
 
 
-def digests(paths: Sequence[str], report: Report) -> tuple[list[str], dict[int, str]]:
-    """A digest of each file's bytes, "" for those that cannot be opened; and row -> why not."""
-    found, bad = [""] * len(paths), {}
+def digests(sources: Sequence[str], examples: Input, report: Report) -> tuple[list[str], dict[int, str]]:
+    """A digest of each source's bytes, "" for files that cannot be opened; and row -> why not."""
+    hashes, bad = [""] * len(sources), {}
 
     def work(number: int) -> int:
-        part = range(number * _STEP, min((number + 1) * _STEP, len(paths)))
+        part = range(number * _STEP, min((number + 1) * _STEP, len(sources)))
         for i in part:
             try:
-                found[i] = _file_digest(paths[i])
+                hashes[i] = _digest(sources[i], examples)
             except OSError as error:
                 bad[i] = f"cannot be opened: {error.strerror}"
         return len(part)
 
-    threads.each(work, -(-len(paths) // _STEP), threads.workers(), lambda done: report("checking files", done, len(paths)))
-    return found, bad
+    done = partial(_progress, report, "checking files", len(sources))
+    threads.each(work, -(-len(sources) // _STEP), threads.workers(), done)
+    return hashes, bad
 
 
-def pictures(paths: Sequence[str], files: Sequence[str], size: int, report: Report) -> Rows:
-    """The pixels of each path, (size, size, 3) uint8, from the store, where decoding puts them unless they are there.
+def rows(sources: Sequence[str], hashes: Sequence[str], examples: Input, report: Report) -> tuple[Rows, ...]:
+    """The rows of each source, a table a tensor, from the store, where reading puts them unless they are there.
 
-    `files` are the digests of the files' bytes. The entry's extra holds "pixels", the digests of the pixels, and "bad",
-    row (as text) -> what is wrong with it; bad rows are black.
+    `hashes` are the digests of the sources' bytes. The first table's extra holds "digests", those of the rows, and "bad",
+    row (as text) -> what is wrong with it; bad rows are zeros.
 
     Raises:
         UserError: there is no room for them, or a file has gone since its digest was taken.
     """
-    key = store.key_of(WHAT, images.VERSION, PIL.__version__, size, files)
-    return store.find(key) or _decode_all(key, paths, size, report)
+    key = store.key_of(examples.kind, dict(examples.key()), hashes)
+    keys = [store.key_of(key, *tensor) for tensor in examples.tensors]
+    tables = tuple(table for table in map(store.find, keys) if table is not None)
+    return tables if len(tables) == len(keys) else _read_all(keys, sources, examples, report)
 
 
-def decode(paths: Sequence[str], size: int) -> Block:
-    """Decode pictures in this process.
+def decode(examples: Input, sources: Sequence[str]) -> Block:
+    """Read examples in this process.
 
     Raises:
-        BadPicture: a file cannot be opened, which may pass.
+        BadExample: a file cannot be opened, which may pass.
+        PluginError: a plugin's input breaks its contract.
     """
-    pixels, digests, bad = np.zeros((len(paths), size, size, 3), np.uint8), [], {}
-    for i, path in enumerate(paths):
+    arrays, hashes, bad = blank(examples, len(sources)), [], {}
+    for i, source in enumerate(sources):
         try:
-            pixels[i] = _picture(path, size)
-        except images.BadPicture as error:
+            for array, value in zip(arrays, _read(examples, source), strict=True):
+                array[i] = value
+        except BadExample as error:
             if error.passing:  # not to be remembered as bad
                 raise
             bad[i] = error.reason
-        digests.append(hashlib.blake2b(pixels[i].data, digest_size=16).hexdigest())
-    return Block(pixels, digests, bad)
+        digest = hashlib.blake2b(digest_size=16)
+        for array in arrays:
+            digest.update(array[i].data)
+        hashes.append(digest.hexdigest())
+    return Block(arrays, hashes, bad)
 
 
-def serve() -> None:
-    """Decode what standard input asks for, in a process of its own: the other end of `ProcessDecoder`."""
+def serve(text: str) -> None:
+    """Read what standard input asks for, in a process of its own: the other end of `ProcessDecoder`."""
     with contextlib.suppress(ValueError):
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    examples = unpacked(text)
     for line in sys.stdin.buffer:
-        block = decode(**json.loads(line))
+        block = decode(examples, json.loads(line))
         sys.stdout.buffer.write(json.dumps([block.digests, list(block.bad.items())]).encode() + b"\n")
-        sys.stdout.buffer.write(block.pixels.data)
+        for array in block.arrays:
+            sys.stdout.buffer.write(array.data)
         sys.stdout.buffer.flush()
 
 
-def _decode_all(key: str, paths: Sequence[str], size: int, report: Report) -> Rows:
-    with store.write(key, len(paths), (size, size, 3), np.uint8) as writer:
-        extra = _fill(writer, paths, size, report)
-        return writer.commit({"what": WHAT, **extra})
+def _read(examples: Input, source: str) -> tuple[Any, ...]:
+    """The arrays of one example, checked against what the input says of them."""
+    try:
+        arrays = examples.read(source)
+    except (TlappError, MemoryError):
+        raise
+    except Exception as error:  # a plugin's code may raise anything; its name is what helps
+        if is_own(examples):
+            raise
+        raise PluginError(f"{type(examples).__name__}: read() failed on {source}: {in_a_line(error)}") from error
+    shapes = [(tuple(array.shape), str(array.dtype)) for array in arrays]
+    wanted = [(tensor.shape, tensor.dtype) for tensor in examples.tensors]
+    if shapes != wanted:
+        raise PluginError(f"{type(examples).__name__}: read() must give arrays of {wanted}. Received: {shapes}")
+    return arrays
 
 
-def _fill(writer: Writer, paths: Sequence[str], size: int, report: Report) -> dict[str, Any]:
-    step = max(1, min(_STEP, _BLOCK_BYTES // (size * size * 3)))
-    digests, bad = [""] * len(paths), {}
-    workers = _workers(paths)
+def _read_all(keys: Sequence[str], sources: Sequence[str], examples: Input, report: Report) -> tuple[Rows, ...]:
+    with contextlib.ExitStack() as stack:
+        writers = [
+            stack.enter_context(store.write(key, len(sources), tensor.shape, tensor.dtype))
+            for key, tensor in zip(keys, examples.tensors, strict=True)
+        ]
+        extra = {"what": f"{examples.noun}s", **_fill(writers, sources, examples, report)}
+        return tuple(writer.commit(extra if writer is writers[0] else {"what": extra["what"]}) for writer in writers)
+
+
+def _fill(writers: Sequence[Writer], sources: Sequence[str], examples: Input, report: Report) -> dict[str, Any]:
+    step = max(1, min(_STEP, _BLOCK_BYTES // max(1, sum(row_bytes(writer.shape, writer.dtype) for writer in writers))))
+    hashes, bad = [""] * len(sources), {}
+    workers = _workers(sources, examples)
     idle: queue.SimpleQueue[ProcessDecoder | LocalDecoder] = queue.SimpleQueue()
     for worker in workers:
         idle.put(worker)
 
     def work(number: int) -> int:
         start = number * step
-        part = paths[start : start + step]
+        part = sources[start : start + step]
         worker = idle.get()
         try:
-            block = worker.decode(part, size)
+            block = worker.decode(part)
         finally:
             idle.put(worker)
-        writer.put(start, block.pixels)
-        digests[start : start + step] = block.digests
+        for writer, array in zip(writers, block.arrays, strict=True):
+            writer.put(start, array)
+        hashes[start : start + step] = block.digests
         bad.update({str(start + i): reason for i, reason in block.bad.items()})
         return len(part)
 
+    done = partial(_progress, report, f"reading {examples.noun}s", len(sources))
     try:
-        threads.each(work, -(-len(paths) // step), len(workers), lambda done: report("reading pictures", done, len(paths)))
+        threads.each(work, -(-len(sources) // step), len(workers), done)
     finally:
         for worker in workers:
             worker.close()
-    return {"pixels": digests, "bad": bad}
+    return {"digests": hashes, "bad": bad}
 
 
-def _workers(paths: Sequence[str]) -> list[ProcessDecoder | LocalDecoder]:
-    files = [path for path in paths if not path.startswith(BUILTIN)]
-    work = len(files) + sum(map(_bytes_of, files)) / 100_000
-    return [ProcessDecoder(_here) if work >= 2 * _WORTH_PROCESSES else LocalDecoder(_here) for _ in range(threads.workers())]
+def _progress(report: Report, task: str, total: int, done: int) -> None:
+    report(task, done, total)
 
 
-def _here(paths: Sequence[str], size: int) -> Block:
-    return decode(paths, size)
+def _workers(sources: Sequence[str], examples: Input) -> list[ProcessDecoder | LocalDecoder]:
+    """As many as there are cores: processes where there is work for them, and the input can be sent to one."""
+    files = [source for source in sources if examples.content(source) is None] if is_own(examples) else []
+    many = len(files) + sum(map(_bytes_of, files)) / 100_000 >= 2 * _WORTH_PROCESSES
+    here = partial(decode, examples)
+    if not (files and many):
+        return [LocalDecoder(here) for _ in range(threads.workers())]
+    return [ProcessDecoder(examples, packed(examples), here) for _ in range(threads.workers())]
 
 
 def _bytes_of(path: str) -> int:
     try:
         return os.path.getsize(path)
-    except OSError:  # told when it is read
+    except OSError:  # reported when it is read
         return 0
 
 
-def _picture(path: str, size: int) -> np.ndarray:
-    if path.startswith(BUILTIN):
-        return images.from_array(digits()[0][int(path.rpartition("/")[2])], size)
-    return images.read(path, size)
-
-
-def _file_digest(path: str) -> str:
+def _digest(source: str, examples: Input) -> str:
     digest = hashlib.blake2b(digest_size=16)
-    if path.startswith(BUILTIN):
-        digest.update(digits()[0][int(path.rpartition("/")[2])].tobytes())
+    content = examples.content(source)
+    if content is not None:
+        digest.update(content)
         return digest.hexdigest()
-    if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would never end
+    if not stat.S_ISREG(os.stat(source).st_mode):  # a pipe would never end
         raise OSError(errno.EINVAL, "not a file")
-    with open(path, "rb", buffering=0) as file:
-        while content := file.read(1 << 20):
-            digest.update(content)
+    with open(source, "rb", buffering=0) as file:
+        while part := file.read(1 << 20):
+            digest.update(part)
     return digest.hexdigest()

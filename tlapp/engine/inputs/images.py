@@ -6,13 +6,18 @@ import errno
 import os
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import PIL
 from PIL import Image, UnidentifiedImageError
 
-from tlapp.errors import UserError
+from tlapp.contracts import BadExample, ImageInput, Input, Tensor
+from tlapp.engine.inputs.digits import BUILTIN, digit, listed
+from tlapp.engine.inputs.frame import Frame
+from tlapp.engine.options import Resize, RunOptions
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"})
 MOST_PIXELS = 100_000_000
@@ -32,63 +37,109 @@ _BAND = 1 << 20
 _PILLOW = re.compile(r"PIL\.")
 
 
-class BadPicture(UserError):
-    """A file that cannot be read as a picture; `reason` says why in a few words. `passing`: another try may do better."""
+@dataclass(frozen=True)
+class Images(Input):
+    """Square RGB pictures from files, `size` pixels a side."""
 
-    def __init__(self, path: str, reason: str, passing: bool = False):
-        super().__init__(f"{path}: {reason}", received=path)
-        self.path, self.reason, self.passing = path, reason, passing
+    size: int
+    resize: Resize = "squash"
+
+    kind = "image"
+    noun = "picture"
+    suffixes = SUFFIXES
+
+    @classmethod
+    def of(cls, facts: ImageInput, options: RunOptions) -> Images:
+        """The reader for a backbone with these facts."""
+        return cls(facts.size, options.resize)
+
+    @classmethod
+    def of_model(cls, model: Any, options: RunOptions) -> Images:
+        """The reader for a deployed model."""
+        return cls(int(model.inputs[0].shape[1]), options.resize)
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        return (Tensor("image", (self.size, self.size, 3), "uint8"),)
+
+    def key(self) -> Mapping[str, Any]:
+        return {"version": VERSION, "pillow": PIL.__version__, "size": self.size, "resize": self.resize}
+
+    def read(self, source: str) -> tuple[np.ndarray, ...]:
+        if source.startswith(BUILTIN):
+            return (from_array(digit(source), self.size, self.resize),)
+        return (read(source, self.size, self.resize),)
+
+    def show(self, row: Sequence[Any]) -> Image.Image:
+        return Image.fromarray(np.rint(np.clip(row[0], 0, 255)).astype(np.uint8))
+
+    def content(self, source: str) -> bytes | None:
+        return digit(source).tobytes() if source.startswith(BUILTIN) else None
+
+    def builtin(self, name: str) -> Sequence[tuple[str, str, str]] | None:
+        return listed() if name == BUILTIN else None
+
+    @property
+    def words(self) -> str:
+        return f"{self.size} x {self.size} pixels"
 
 
-def read(path: str, size: int, most_pixels: int = MOST_PIXELS) -> np.ndarray:
-    """Read a picture, turn it upright and squash it to a square: (size, size, 3) uint8.
+def read(path: str, size: int, resize: Resize = "squash", most_pixels: int = MOST_PIXELS) -> np.ndarray:
+    """Read a picture, turn it upright and make it a square as `resize` says: (size, size, 3) uint8.
+
+    "squash" stretches both sides to `size`, "crop" takes the centre square of the shorter side, and "pad" fits the longer side
+    and puts equal black bars beside the shorter one.
 
     Transparency is laid over white. 16-bit values are divided by 257, and so are 32-bit integers up to 65535. Floats are taken as
     0 to 1, 0 to 255 or 0 to 65535, whichever is the first that holds them. What exceeds these is stretched from its least to its
     greatest value. Of an animation the first frame is read. Colour profiles are ignored.
 
     Raises:
-        BadPicture: empty, not a picture, damaged, or of more than `most_pixels` pixels (told before it is decoded).
+        BadExample: empty, not a picture, damaged, or of more than `most_pixels` pixels (told before it is decoded).
     """
     _hush()
     try:
         with _open(path) as image:
             _check_pixels(path, image.width * image.height, most_pixels)
-            image.draft(None, (2 * size, 2 * size))  # a JPEG is decoded at the least scale that keeps twice the size
+            frame = Frame.of(image.size, size, resize)
+            image.draft(
+                None, (2 * frame.width, 2 * frame.height)
+            )  # a JPEG is decoded at the least scale that keeps twice the size
             image.load()
-            square = _rgb(image, size)
+            square = _square(image, frame)
             turn = _TURNS.get(_orientation(image))
-    except BadPicture:
+    except BadExample:
         raise
     except Exception as error:  # Pillow raises nearly anything on a damaged file
         if isinstance(error, OSError) and error.errno in _PASSING:
-            raise BadPicture(path, f"cannot be opened: {error.strerror}", passing=True) from error
+            raise BadExample(path, f"cannot be opened: {error.strerror}", passing=True) from error
         if isinstance(error, MemoryError):
-            raise BadPicture(path, "not enough memory to decode it", passing=True) from error
-        raise BadPicture(path, _reason(path, error)) from error
+            raise BadExample(path, "not enough memory to decode it", passing=True) from error
+        raise BadExample(path, _reason(path, error)) from error
     return np.asarray(square if turn is None else square.transpose(turn))
 
 
-def from_array(array: np.ndarray, size: int) -> np.ndarray:
-    """Squash an array, (height, width) or (height, width, 3) uint8, to (size, size, 3) uint8."""
-    return np.asarray(_rgb(Image.fromarray(array), size))
+def from_array(array: np.ndarray, size: int, resize: Resize = "squash") -> np.ndarray:
+    """An array, (height, width) or (height, width, 3) uint8, as `read` makes it of a file: (size, size, 3) uint8."""
+    image = Image.fromarray(array)
+    return np.asarray(_square(image, Frame.of(image.size, size, resize)))
 
 
 def _hush() -> None:
-    """Silence Pillow's warnings, in whatever set of filters is in force; what matters in them is raised as BadPicture."""
+    """Silence Pillow's warnings, in whatever set of filters is in force; what matters in them is raised as BadExample."""
     if not warnings.filters or warnings.filters[0][3] != _PILLOW:
         warnings.filterwarnings("ignore", module=_PILLOW.pattern)
 
 
 def _open(path: str) -> Image.Image:
     if os.path.getsize(path) == 0:
-        raise BadPicture(path, "empty file")
+        raise BadExample(path, "empty file")
     return Image.open(path, formats=_FORMATS)
 
 
 def _check_pixels(path: str, pixels: int, most: int) -> None:
     if pixels > most:
-        raise BadPicture(path, f"{pixels / 1e6:.0f} million pixels, over the limit of {most / 1e6:g} million")
+        raise BadExample(path, f"{pixels / 1e6:.0f} million pixels, over the limit of {most / 1e6:g} million")
 
 
 def _reason(path: str, error: Exception) -> str:
@@ -110,22 +161,33 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _rgb(image: Image.Image, size: int) -> Image.Image:
-    """A decoded picture of any mode, squashed: `size` pixels a side, mode RGB."""
+def _square(image: Image.Image, frame: Frame) -> Image.Image:
+    """A decoded picture of any mode in its frame, with black bars beside it where it does not fill the square; mode RGB."""
+    content = _rgb(image, frame)
+    if content.size == (frame.size, frame.size):
+        return content
+    square = Image.new("RGB", (frame.size, frame.size))
+    square.paste(content, ((frame.size - frame.width) // 2, (frame.size - frame.height) // 2))
+    return square
+
+
+def _rgb(image: Image.Image, frame: Frame) -> Image.Image:
+    """A decoded picture of any mode, resized to its frame: mode RGB."""
     if image.mode.startswith(("I", "F")):
-        return _squash(Image.fromarray(_eight_bits(np.asarray(image))), size).convert("RGB")
+        return _resized(Image.fromarray(_eight_bits(np.asarray(image))), frame).convert("RGB")
     if image.mode in _ALPHA or "transparency" in image.info:
-        square = _squash(image.convert("RGBA"), size)
-        return Image.alpha_composite(Image.new("RGBA", square.size, "white"), square).convert("RGB")
+        content = _resized(image.convert("RGBA"), frame)
+        return Image.alpha_composite(Image.new("RGBA", content.size, "white"), content).convert("RGB")
     if image.mode == "1":
         image = image.convert("L")
-    return _squash(image if image.mode in ("L", "RGB") else image.convert("RGB"), size).convert("RGB")
+    return _resized(image if image.mode in ("L", "RGB") else image.convert("RGB"), frame).convert("RGB")
 
 
-def _squash(image: Image.Image, size: int) -> Image.Image:
-    if image.size == (size, size):
+def _resized(image: Image.Image, frame: Frame) -> Image.Image:
+    if image.size == (frame.width, frame.height):
         return image
-    return image.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=3.0)
+    box = frame.box(image.size)
+    return image.resize((frame.width, frame.height), Image.Resampling.BILINEAR, box=box, reducing_gap=3.0)
 
 
 def _eight_bits(values: np.ndarray) -> np.ndarray:
@@ -133,10 +195,10 @@ def _eight_bits(values: np.ndarray) -> np.ndarray:
     step = max(1, _BAND // max(1, values.shape[1]))
     bands = [slice(at, at + step) for at in range(0, len(values), step)]
     scale = _scale(values, bands)
-    found = np.empty(values.shape, np.uint8)
+    scaled = np.empty(values.shape, np.uint8)
     for band in bands:
-        found[band] = scale(values[band])
-    return found
+        scaled[band] = scale(values[band])
+    return scaled
 
 
 def _scale(values: np.ndarray, bands: list[slice]) -> Callable[[np.ndarray], np.ndarray]:

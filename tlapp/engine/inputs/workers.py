@@ -1,4 +1,4 @@
-"""Those who decode: processes of their own, or this one."""
+"""Who reads the examples: processes of their own, or this one."""
 
 from __future__ import annotations
 
@@ -13,48 +13,64 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-CHILD = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from tlapp.engine.inputs import decode; decode.serve()"
+from tlapp.contracts import Input
+
+CHILD = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from tlapp.engine.inputs import decode; decode.serve(sys.argv[2])"
+)
 SECONDS = 60.0
-"""A block of pictures that takes longer hangs: 16 pictures of the most pixels allowed take about half of it."""
+"""A block of examples that takes longer hangs: 16 pictures of the most pixels allowed take about half of it."""
 KILLED = "its decoder was killed"
 KILLERS = (signal.SIGTERM, signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGTERM), getattr(signal, "SIGKILL", signal.SIGTERM))
 """Signals that come from outside: a decoder that crashes gets others."""
 
 
 class Block(NamedTuple):
-    """Pictures decoded together: pixels (n, size, size, 3) uint8, their digests, and row -> what is wrong with it."""
+    """Examples read together: an array (n, ...) a tensor, their digests, and row -> what is wrong with it."""
 
-    pixels: np.ndarray
+    arrays: tuple[np.ndarray, ...]
     digests: list[str]
     bad: dict[int, str]
 
 
-Decode = Callable[[Sequence[str], int], Block]
+Decode = Callable[[Sequence[str]], Block]
+
+
+def blank(examples: Input, count: int) -> tuple[np.ndarray, ...]:
+    """Arrays of zeros for so many examples, one a tensor."""
+    return tuple(np.zeros((count, *tensor.shape), tensor.dtype) for tensor in examples.tensors)
 
 
 class ProcessDecoder:
-    """Decodes in another process, as Pillow holds the interpreter lock; in this one if no process can be had.
+    """Reads in another process, as Pillow holds the interpreter lock; in this one if no process can be had.
 
-    Where the process ends too early, its pictures are decoded one by one in new ones. A picture that twice crashes a process of
-    its own, or keeps it busy for too long, is bad; where somebody else kills the process, this one decodes.
+    Where the process ends too early, its examples are read one by one in new ones. An example that twice crashes a process of
+    its own, or keeps it busy for too long, is bad; where somebody else kills the process, this one reads.
+
+    Args:
+        examples: what reads one.
+        packed: the same as text, for the process.
+        locally: reads in this process.
     """
 
-    def __init__(self, locally: Decode) -> None:
-        self._locally, self._late = locally, False
+    def __init__(self, examples: Input, packed: str, locally: Decode) -> None:
+        self._examples, self._packed, self._locally, self._late = examples, packed, locally, False
         self._child: subprocess.Popen[bytes] | None = None
         self._start()
 
-    def decode(self, paths: Sequence[str], size: int) -> Block:
+    def decode(self, sources: Sequence[str]) -> Block:
+        """Read these examples."""
         if self._child is None:
-            return self._locally(paths, size)
+            return self._locally(sources)
         try:
-            return self._ask(paths, size)
+            return self._ask(sources)
         except (OSError, ValueError, EOFError):
             if not self._fault():
-                return self._locally(paths, size)
-        return _together([self._alone(path, size) for path in paths])
+                return self._locally(sources)
+        return _together([self._alone(source) for source in sources])
 
     def close(self) -> None:
+        """End the process."""
         if self._child is not None:
             with contextlib.suppress(OSError), self._child:
                 self._child.kill()
@@ -62,25 +78,25 @@ class ProcessDecoder:
 
     def _start(self) -> None:
         with contextlib.suppress(OSError):
-            command = [sys.executable or "", "-c", CHILD, json.dumps(sys.path)]
+            command = [sys.executable or "", "-c", CHILD, json.dumps(sys.path), self._packed]
             self._child = subprocess.Popen(  # noqa: S603 - this interpreter, on our own code
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
             )
 
-    def _alone(self, path: str, size: int) -> Block:
+    def _alone(self, source: str) -> Block:
         for _ in range(2):
             if self._child is None:
                 self._start()
             try:
-                return self._ask([path], size)
+                return self._ask([source])
             except (OSError, ValueError, EOFError):
                 fault = self._fault()
                 if fault in ("", KILLED):
-                    return self._locally([path], size)
-        return Block(np.zeros((1, size, size, 3), np.uint8), [""], {0: fault})
+                    return self._locally([source])
+        return Block(blank(self._examples, 1), [""], {0: fault})
 
     def _fault(self) -> str:
-        """End the process, and say what a picture did to it; "" where it ended by itself."""
+        """End the process, and say what an example did to it; "" where it ended by itself."""
         if self._child is None:
             return ""
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -93,7 +109,7 @@ class ProcessDecoder:
             return ""
         return KILLED if -ended in KILLERS else "decoding it crashes"
 
-    def _ask(self, paths: Sequence[str], size: int) -> Block:
+    def _ask(self, sources: Sequence[str]) -> Block:
         if self._child is None:
             raise EOFError
         self._late = False
@@ -102,7 +118,7 @@ class ProcessDecoder:
         late.start()
         try:
             assert self._child.stdin and self._child.stdout
-            return _ask(self._child.stdin, self._child.stdout, paths, size)
+            return _ask(self._child.stdin, self._child.stdout, sources, blank(self._examples, len(sources)))
         finally:
             late.cancel()
 
@@ -112,26 +128,27 @@ class ProcessDecoder:
 
 
 class LocalDecoder:
-    """Decodes in this process."""
+    """Reads in this process."""
 
     def __init__(self, locally: Decode):
         self.decode = locally
 
     def close(self) -> None:
-        pass
+        """Nothing to end."""
 
 
-def _ask(stdin: IO[bytes], stdout: IO[bytes], paths: Sequence[str], size: int) -> Block:
-    stdin.write(json.dumps({"paths": list(paths), "size": size}).encode() + b"\n")
+def _ask(stdin: IO[bytes], stdout: IO[bytes], sources: Sequence[str], arrays: tuple[np.ndarray, ...]) -> Block:
+    stdin.write(json.dumps(list(sources)).encode() + b"\n")
     stdin.flush()
     answer: tuple[list[str], list[tuple[int, str]]] = json.loads(stdout.readline())
-    pixels = np.empty((len(paths), size, size, 3), np.uint8)
-    if stdout.readinto(pixels.data.cast("B")) != pixels.nbytes:  # type: ignore[attr-defined]
-        raise EOFError
-    return Block(pixels, answer[0], dict(answer[1]))
+    for array in arrays:
+        if stdout.readinto(array.data.cast("B")) != array.nbytes:  # type: ignore[attr-defined]
+            raise EOFError
+    return Block(arrays, answer[0], dict(answer[1]))
 
 
 def _together(blocks: Sequence[Block]) -> Block:
-    """Blocks of one picture each as one."""
+    """Blocks of one example each as one."""
     bad = {row: block.bad[0] for row, block in enumerate(blocks) if block.bad}
-    return Block(np.concatenate([block.pixels for block in blocks]), [block.digests[0] for block in blocks], bad)
+    arrays = tuple(np.concatenate(parts) for parts in zip(*(block.arrays for block in blocks), strict=True))
+    return Block(arrays, [block.digests[0] for block in blocks], bad)

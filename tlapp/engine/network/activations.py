@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
 from tlapp.contracts import Augment
-from tlapp.engine.cache import store
+from tlapp.engine.cache import rowfile, store
+from tlapp.engine.cache.rowfile import Rows
+from tlapp.engine.inputs.examples import Examples
 from tlapp.engine.network.cut import Cut
 from tlapp.engine.network.front import Front, digest
 
@@ -21,9 +22,8 @@ READER = 3
 MEMORY = 256 * 2**20
 """Bytes of activations that are kept in memory; what is larger is read from its file, row by row."""
 
-
 BLOCK = 128
-"""Pictures between two reports of progress."""
+"""Examples between two reports of progress."""
 
 
 class Source(Protocol):
@@ -34,72 +34,74 @@ class Source(Protocol):
         ...
 
 
-class Pixels:
-    """The pictures themselves, uint8, for a network that is not cut."""
-
-    def __init__(self, pixels: Any, rows: np.ndarray):
-        self.pixels, self.rows = pixels, rows
-
-    def take(self, rows: np.ndarray, draw: int) -> tuple[np.ndarray, ...]:
-        return (self.pixels.take(self.rows[rows]),)
-
-
 class Augmented:
-    """Pictures changed at random, another way at each draw.
+    """Examples changed at random, another way at each draw.
 
     Args:
-        reference: pictures that the augmentation looks at.
+        symbols: the graph's inputs: examples are of their dtypes before they are changed.
+        reference: examples that the augmentation looks at.
         copy: number of the one copy to make, whatever the draw; None for one a draw.
     """
 
-    def __init__(self, pictures: Pixels, augment: Augment, seed: int, reference: Pixels | None = None, copy: int | None = None):
-        self.pictures, self.augment, self.seed, self.reference, self.copy = pictures, augment, seed, reference, copy
+    def __init__(
+        self, examples: Examples, augment: Augment, seed: int, symbols: Sequence[Any], reference: Examples | None = None,
+        copy: int | None = None,
+    ):  # fmt: skip
+        self.examples, self.augment, self.seed, self.reference, self.copy = examples, augment, seed, reference, copy
+        self._dtypes = [tensor.dtype for tensor in symbols]
 
     def take(self, rows: np.ndarray, draw: int) -> tuple[np.ndarray, ...]:
-        import tensorflow as tf
-
-        (pixels,) = self.pictures.take(rows, draw)
-        first = int(self.pictures.rows[rows[0]])
+        """The examples of those numbers, changed."""
+        first = int(self.examples.numbers[rows[0]])
         number = draw if self.copy is None else self.copy
         seed = int(np.random.SeedSequence([self.seed, number, first]).generate_state(1)[0] >> 2)
         if copies := self.augment.views:
             seed += (number - seed) % copies
-        others = () if self.reference is None else (tf.constant(self._others(self.reference, seed, len(rows)), tf.float32),)
+        others = () if self.reference is None else (self._tensors(self._others(self.reference, seed, len(rows))),)
         copy = {"copy": number} if takes_copy(self.augment.apply) else {}
-        return (np.asarray(self.augment.apply(tf.constant(pixels, tf.float32), seed, *others, **copy)),)
+        changed = self.augment.apply(self._tensors(self.examples.take(rows)), seed, *others, **copy)
+        return tuple(np.asarray(each) for each in (changed if isinstance(changed, (tuple, list)) else (changed,)))
+
+    def _tensors(self, arrays: Sequence[np.ndarray]) -> Any:
+        """What an augmentation gets: a tensor, or a tuple of them where there are several inputs."""
+        import tensorflow as tf
+
+        tensors = tuple(tf.constant(array, dtype) for array, dtype in zip(arrays, self._dtypes, strict=True))
+        return tensors if len(tensors) > 1 else tensors[0]
 
     @staticmethod
-    def _others(reference: Pixels, seed: int, count: int) -> np.ndarray:
-        chosen = np.random.default_rng(seed).integers(len(reference.rows), size=count)
-        return reference.take(chosen, 0)[0]
+    def _others(reference: Examples, seed: int, count: int) -> tuple[np.ndarray, ...]:
+        return reference.take(np.random.default_rng(seed).integers(len(reference.numbers), size=count))
 
 
 class Computed:
     """The front, run anew at each call."""
 
-    def __init__(self, pictures: Source, front: Front):
-        self.pictures, self.front = pictures, front
+    def __init__(self, examples: Source, front: Front):
+        self.examples, self.front = examples, front
 
     def take(self, rows: np.ndarray, draw: int) -> tuple[np.ndarray, ...]:
-        return tuple(self.front(self.pictures.take(rows, draw)[0]))
+        """The activations of the examples of those numbers."""
+        return tuple(self.front(self.examples.take(rows, draw)))
 
 
 class Stored:
-    """Rows of activations, one table a tensor that crosses; small ones are held in memory."""
+    """Rows of activations, one table a tensor that crosses; small ones are kept in memory."""
 
-    def __init__(self, tables: Sequence[Any], rows: np.ndarray):
-        size = sum(len(rows) * row_bytes(table.shape) for table in tables)
-        self._held = [table.take(rows) for table in tables] if size <= MEMORY else None
+    def __init__(self, tables: Sequence[Rows], rows: np.ndarray):
+        size = sum(len(rows) * rowfile.row_bytes(table.shape, table.dtype) for table in tables)
+        self._arrays = [table.take(rows) for table in tables] if size <= MEMORY else None
         self._tables, self._rows = tables, rows
 
     def take(self, rows: np.ndarray, draw: int) -> tuple[np.ndarray, ...]:
-        if self._held is not None:
-            return tuple(table[rows] for table in self._held)
+        """The stored activations of the examples of those numbers."""
+        if self._arrays is not None:
+            return tuple(table[rows] for table in self._arrays)
         return tuple(table.take(self._rows[rows]) for table in self._tables)
 
 
 class Views:
-    """Several stored copies of each picture; each draw takes one of them for each row, all rows the same where `together`."""
+    """Several stored copies of each example; each draw takes one of them for each row, all rows the same where `together`."""
 
     def __init__(self, views: Sequence[Stored], together: bool):
         self.views, self.together = views, together
@@ -115,9 +117,14 @@ def takes_copy(apply: Callable[..., Any]) -> bool:
     return "copy" in inspect.signature(apply).parameters
 
 
-def row_bytes(shape: Sequence[int | None]) -> int:
-    """Bytes of one row of float32 of that shape, without the batch."""
-    return 4 * math.prod(int(side or 1) for side in shape)
+def stored_dtype(tensor: Any) -> np.dtype:
+    """The NumPy dtype in which a symbolic tensor's values are stored: its own, or float32 where NumPy has none such."""
+    return np.dtype("float32" if tensor.dtype == "bfloat16" else tensor.dtype)
+
+
+def row_bytes(tensor: Any) -> int:
+    """Bytes of one stored row of a symbolic tensor."""
+    return rowfile.row_bytes([int(side or 1) for side in tensor.shape[1:]], stored_dtype(tensor))
 
 
 class Remembered:
@@ -125,25 +132,33 @@ class Remembered:
 
     Args:
         graph: functional model; its weights at the time of the call are what counts.
-        pixels: every picture of the run, as `store.Rows`.
-        key: of the pictures.
+        tables: every example of the run, a table an input of the graph.
+        key: of the examples.
         seed: of random augmentation.
         use: "auto" keeps activations, "off" computes them anew each time.
-        report: told (task, done, of) while the front is computed.
+        report: called with (task, done, of) while the front is computed.
     """
 
-    def __init__(self, graph: Any, pixels: Any, key: str, seed: int, use: str, report: Callable[[str, int, int], None]):
-        self.graph, self.pixels, self.key, self.seed, self.use, self.report = graph, pixels, key, seed, use, report
-        self._open: dict[str, Any] = {}
+    def __init__(
+        self, graph: Any, tables: tuple[Rows, ...], key: str, seed: int, use: str, report: Callable[[str, int, int], None]
+    ):
+        self.graph, self.tables, self.key, self.seed, self.use, self.report = graph, tables, key, seed, use, report
+        self._inputs = {id(tensor): table for tensor, table in zip(graph.inputs, tables, strict=True)}
+        self._open: dict[str, Rows] = {}
         self._coming: Sequence[tuple[Cut, Augment | None]] = ()
+
+    @property
+    def count(self) -> int:
+        """How many examples there are, copies counted once."""
+        return len(self.tables[0])
 
     def fits(self, cut: Cut, copies: int = 1) -> bool:
         """Whether the activations at a cut are kept: caching is on, there is a front, and they take at most half of the limit."""
-        size = sum(row_bytes(tensor.shape[1:]) for tensor in cut.boundary) * len(self.pixels) * copies
+        size = sum(row_bytes(tensor) for tensor in cut.boundary) * self.count * copies
         return self.use == "auto" and not cut.at_input and size <= store.limit() // 2
 
     def expect(self, coming: Sequence[tuple[Cut, Augment | None]]) -> None:
-        """Compute, in one pass over the pictures, what is not there yet for the cuts that are kept.
+        """Compute, in one pass over the examples, what is not there yet for the cuts that are kept.
 
         What is augmented comes later, at the first `source` of it, for all of its cuts at once.
         """
@@ -151,28 +166,29 @@ class Remembered:
         self._prepare([cut for cut, augment in coming if augment is None])
 
     def _prepare(self, cuts: Sequence[Cut]) -> None:
-        tensors = {id(t): t for cut in cuts if self.fits(cut) for t in cut.boundary}
+        tensors = {id(t): t for cut in cuts if self.fits(cut) for t in cut.boundary if id(t) not in self._inputs}
         missing = [tensor for tensor in tensors.values() if self._table(self._key(tensor)) is None]
         if missing:
-            self._compute(missing, Pixels(self.pixels, np.arange(len(self.pixels))), [self._key(t) for t in missing])
+            every = Examples(self.tables, np.arange(self.count))
+            self._compute(missing, every, [self._key(tensor) for tensor in missing], self.count)
 
     def source(self, cut: Cut, rows: np.ndarray, augment: Augment | None = None, reference: np.ndarray | None = None) -> Source:
-        """Where a phase with this cut gets the stream that holds `rows` of the pictures; `reference` are the augmentation's."""
-        pictures: Source = Pixels(self.pixels, rows)
+        """Where a phase with this cut gets the stream that holds `rows` of the examples; `reference` are the augmentation's."""
+        examples: Source = Examples(self.tables, rows)
         if augment is None:
             if self.fits(cut):
                 self._prepare([cut])
-                return Stored([self._table(self._key(tensor)) for tensor in cut.boundary], rows)
+                return Stored([self._inputs.get(id(tensor)) or self._entry(self._key(tensor)) for tensor in cut.boundary], rows)
         elif augment.views and self.fits(cut, augment.views):
             copies = [self._view(cut, rows, augment, view, reference) for view in range(augment.views)]
             return Views(copies, augment.per_step == augment.views)
         else:
-            pictures = self._augmented(rows, augment, reference)
-        return pictures if cut.at_input else Computed(pictures, Front(self.graph, cut.boundary))
+            examples = self._augmented(rows, augment, reference)
+        return examples if cut.at_input else Computed(examples, Front(self.graph, cut.boundary))
 
     def _augmented(self, rows: np.ndarray, augment: Augment, reference: np.ndarray | None, copy: int | None = None) -> Augmented:
-        others = None if reference is None else Pixels(self.pixels, reference)
-        return Augmented(Pixels(self.pixels, rows), augment, self.seed, others, copy)
+        others = None if reference is None else Examples(self.tables, reference)
+        return Augmented(Examples(self.tables, rows), augment, self.seed, self.graph.inputs, others, copy)
 
     def _view(self, cut: Cut, rows: np.ndarray, augment: Augment, view: int, reference: np.ndarray | None) -> Stored:
         about = [augment.name, self.seed, view, store.key_of(rows.tolist())]
@@ -183,10 +199,10 @@ class Remembered:
             changed = self._augmented(rows, augment, reference, view)
             tensors = self._wanted(cut, augment)
             self._compute(tensors, changed, [self._key(tensor, *about) for tensor in tensors], len(rows))
-        return Stored([self._table(key) for key in keys.values()], np.arange(len(rows)))
+        return Stored([self._entry(key) for key in keys.values()], np.arange(len(rows)))
 
     def _wanted(self, cut: Cut, augment: Augment) -> list[Any]:
-        """What crosses this cut, and others to come whose pictures are augmented alike."""
+        """What crosses this cut, and others to come whose examples are augmented alike."""
         copies = augment.views or 0
         alike = [other for other, its in self._coming if its is not None and (its.name, its.views) == (augment.name, copies)]
         return list({id(t): t for each in (cut, *alike) if self.fits(each, copies) for t in each.boundary}.values())
@@ -194,22 +210,26 @@ class Remembered:
     def _key(self, tensor: Any, *about: object) -> str:
         return store.key_of(READER, self.key, digest(self.graph, tensor), *about)
 
-    def _table(self, key: str) -> Any:
-        """An entry; held open, so that it stays readable when the store lets it go."""
+    def _table(self, key: str) -> Rows | None:
+        """An entry; kept open, so that it stays readable when the store lets it go."""
         if key not in self._open and (table := store.find(key)) is not None:
             self._open[key] = table
         return self._open.get(key)
 
-    def _compute(self, tensors: Sequence[Any], source: Source, keys: Sequence[str], count: int | None = None) -> None:
-        front, count = Front(self.graph, tensors), count or len(self.pixels)
+    def _entry(self, key: str) -> Rows:
+        """An entry that was computed before."""
+        return self._open[key]
+
+    def _compute(self, tensors: Sequence[Any], source: Source, keys: Sequence[str], count: int) -> None:
+        front = Front(self.graph, tensors)
         with contextlib.ExitStack() as stack:
             writers = [
-                stack.enter_context(store.write(key, count, tuple(tensor.shape[1:]), np.float32))
+                stack.enter_context(store.write(key, count, tuple(tensor.shape[1:]), stored_dtype(tensor)))
                 for key, tensor in zip(keys, tensors, strict=True)
             ]
             for start in range(0, count, BLOCK):
                 rows = np.arange(start, min(start + BLOCK, count))
-                for writer, values in zip(writers, front(source.take(rows, 0)[0]), strict=True):
+                for writer, values in zip(writers, front(source.take(rows, 0)), strict=True):
                     writer.put(start, values)
                 self.report("front", int(rows[-1]) + 1, count)
             for key, writer in zip(keys, writers, strict=True):

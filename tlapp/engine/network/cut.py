@@ -11,16 +11,17 @@ from tlapp.contracts.graph import Step, needed, steps
 
 @dataclass(frozen=True)
 class Cut:
-    """A functional graph in two: `front` computes `boundary` from the input, `rest` the features from `boundary`.
+    """A functional graph in two: `front` computes `boundary` from the inputs, `rest` the features from `boundary`.
 
     Attributes:
-        input: the graph's symbolic input.
-        boundary: the symbolic tensors that cross; the input itself where the front holds no weights.
+        inputs: the graph's symbolic inputs.
+        boundary: the symbolic tensors that cross, an input of the graph among them where the rest reads it; all inputs where
+            the front holds no weights.
         front, rest: steps in order.
         output: the symbolic features.
     """
 
-    input: Any
+    inputs: tuple[Any, ...]
     boundary: tuple[Any, ...]
     front: tuple[Step, ...]
     rest: tuple[Step, ...]
@@ -44,8 +45,8 @@ def cut(graph: Any, rates: Mapping[str, float], stage_of: Mapping[str, str]) -> 
     An operation is frozen when its rate is 0 (or it has no stage and no weights) and all its inputs are frozen.
     """
     every = steps(graph)
-    source, output = graph.inputs[0], graph.outputs[0]
-    frozen = {id(source)}
+    inputs, output = tuple(graph.inputs), graph.outputs[0]
+    frozen = {id(tensor) for tensor in inputs}
     rest: list[Step] = []
     for step in every:
         lives = _weights(step) if step.operation.name not in stage_of else rate(step.operation, rates, stage_of) > 0
@@ -58,8 +59,8 @@ def cut(graph: Any, rates: Mapping[str, float], stage_of: Mapping[str, str]) -> 
     boundary = tuple(crossing.values()) or (output,)
     front = needed(every, boundary)
     if not any(_weights(step) for step in front):
-        return Cut(source, (source,), (), tuple(needed(every, [output])), output)
-    return Cut(source, boundary, tuple(front), tuple(rest), output)
+        return Cut(inputs, inputs, (), tuple(needed(every, [output])), output)
+    return Cut(inputs, boundary, tuple(front), tuple(rest), output)
 
 
 def _weights(step: Step) -> bool:

@@ -1,7 +1,8 @@
-"""The deployed model: raw pictures in, probabilities out; no part, no random layer, nothing of training."""
+"""The deployed model: raw examples in, probabilities out; no part, no random layer, nothing of training."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from tlapp.contracts.graph import Step, expand, is_nested, rebuild
@@ -11,13 +12,13 @@ RANDOM = ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D",
 """Layers that do nothing when they do not train, by name: keras-cv's are among them, and it is not to be imported for that."""
 
 
-def deployed(graph: Any, layer: Any, activation: str) -> Any:
-    """One flat functional model "image" (batch, size, size, 3) 0-255 -> "probabilities" (batch, classes)."""
+def deployed(graph: Any, layer: Any, activation: str, names: Sequence[str] = ("image",)) -> Any:
+    """One flat functional model from inputs of these names, such as "image", to "probabilities" (batch, classes)."""
     import keras
 
     outputs = keras.layers.Activation(activation, name="probabilities")(layer(graph.outputs[0]))
-    image = keras.Input(graph.inputs[0].shape[1:], name="image", dtype="float32")
-    return rebuild(keras.Model(graph.inputs[0], outputs), without_random, image)
+    inputs = [keras.Input(t.shape[1:], name=name, dtype=t.dtype) for name, t in zip(names, graph.inputs, strict=True)]
+    return rebuild(keras.Model(graph.inputs if len(inputs) > 1 else graph.inputs[0], outputs), without_random, inputs)
 
 
 def without_random(step: Step, values: dict[int, Any]) -> list[Any]:

@@ -1,4 +1,4 @@
-"""The frozen front of a network as one compiled function of pictures."""
+"""The frozen front of a network as one compiled function of examples."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tlapp.engine.network.fold import fold
 from tlapp.engine.network.net import infer
 
 BATCH = 32
-"""Pictures a call: always so many, so that a picture's activations do not depend on its neighbours or their number."""
+"""Examples a call: always so many, so that an example's activations do not depend on its neighbours or their number."""
 
 
 class Front:
-    """Pictures in, activations at one or several boundaries out. Constants are folded; frozen means inference mode.
+    """Examples in, activations at one or several boundaries out. Constants are folded; frozen means inference mode.
 
     Args:
         graph: functional model.
@@ -30,33 +30,38 @@ class Front:
 
         todo = needed(steps(graph), boundaries)
         call = fold(todo, boundaries, lambda norm: True, infer)
-        source = graph.inputs[0]
+        self._dtypes = [tensor.dtype for tensor in graph.inputs]
 
-        @tf.function(input_signature=[tf.TensorSpec((BATCH, *source.shape[1:]), tf.float32)])
-        def forward(pictures: Any) -> Any:
-            values = replay(todo, {id(source): pictures}, call)
+        @tf.function(input_signature=[tf.TensorSpec((BATCH, *tensor.shape[1:]), tensor.dtype) for tensor in graph.inputs])
+        def forward(*arrays: Any) -> Any:
+            values = replay(todo, {id(symbol): array for symbol, array in zip(graph.inputs, arrays, strict=True)}, call)
             return [tf.identity(values[id(tensor)]) for tensor in boundaries]
 
         self._forward = convert_variables_to_constants_v2(forward.get_concrete_function())
 
-    def __call__(self, pictures: np.ndarray) -> list[np.ndarray]:
-        """Activations at each boundary of (n, size, size, 3) pictures, 0 to 255."""
+    def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Activations at each boundary of n examples: an array (n, ...) an input, as stored."""
         import tensorflow as tf
 
         blocks = []
-        for start in range(0, len(pictures), BATCH):
-            block = pictures[start : start + BATCH]
-            count = len(block)
-            if count < BATCH:
-                block = np.concatenate([block, np.zeros((BATCH - count, *block.shape[1:]), block.dtype)])
-            outputs = self._forward(tf.cast(tf.constant(block), tf.float32))
-            blocks.append([output.numpy()[:count] for output in outputs])
+        for start in range(0, len(arrays[0]), BATCH):
+            parts = [array[start : start + BATCH] for array in arrays]
+            count = len(parts[0])
+            whole = [tf.cast(tf.constant(_padded(part)), dtype) for part, dtype in zip(parts, self._dtypes, strict=True)]
+            blocks.append([output.numpy()[:count] for output in self._forward(*whole)])
         return [np.concatenate(parts) if len(parts) > 1 else parts[0] for parts in zip(*blocks, strict=True)]
 
 
+def _padded(part: np.ndarray) -> np.ndarray:
+    """A whole batch: zeros after the last examples."""
+    if len(part) == BATCH:
+        return part
+    return np.concatenate([part, np.zeros((BATCH - len(part), *part.shape[1:]), part.dtype)])
+
+
 def digest(graph: Any, boundary: Any) -> str:
-    """What a boundary's activations depend on besides the pictures: the operations, their settings and their weights."""
-    names = {id(graph.inputs[0]): 0}
+    """What a boundary's activations depend on besides the examples: the operations, their settings and their weights."""
+    names = {id(tensor): number for number, tensor in enumerate(graph.inputs)}
     state = hashlib.blake2b(digest_size=16)
     for step in needed(steps(graph), [boundary]):
         state.update(f"{type(step.operation).__name__} {_settings(step.operation)} {_arguments(step, names)}".encode())

@@ -92,7 +92,7 @@ class PhaseNet:
         import keras
 
         tensors = x if isinstance(x, (tuple, list)) else (x,)
-        values = {id(s): keras.ops.cast(t, "float32") for s, t in zip(self.cut.boundary, tensors, strict=True)}
+        values = {id(s): keras.ops.cast(t, s.dtype) for s, t in zip(self.cut.boundary, tensors, strict=True)}
         return replay(self.cut.rest, values, call)[id(self.cut.output)]
 
     def features(self, x: Any) -> Any:

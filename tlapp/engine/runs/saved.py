@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import yaml
 
+from tlapp.contracts import ImageInput, Input
 from tlapp.engine.data import streams
 from tlapp.engine.data.labelling import Labelling, of_run
-from tlapp.engine.inputs import images
+from tlapp.engine.inputs import reader_of
+from tlapp.engine.options import RunOptions
 from tlapp.engine.report import Reporter, Silent
 from tlapp.errors import UserError
 from tlapp.tensorflow_import import quiet_tensorflow
@@ -24,7 +26,7 @@ BATCH = 32
 
 
 class Prediction(NamedTuple):
-    """A picture's most probable labels, best first: ((label, probability), ...); none where none is probable enough."""
+    """An example's most probable labels, best first: ((label, probability), ...); none where none is probable enough."""
 
     file: str
     labels: tuple[tuple[str, float], ...]
@@ -42,13 +44,20 @@ class SavedRun:
         folder: the run's.
         layers: gives the layer classes that the model needs beyond Keras's own, by name; asked when it is opened.
         trust: open its model even if it holds code.
+        facts: gives what the backbone's provider says of its input; asked where that is none of the engine's own.
 
     Raises:
         UserError: the folder is no run, or the run did not finish.
     """
 
-    def __init__(self, folder: str | Path, layers: Callable[[], Mapping[str, type]] = dict, trust: bool = False):
-        self.folder, self._layers, self._trust = Path(folder), layers, trust
+    def __init__(
+        self,
+        folder: str | Path,
+        layers: Callable[[], Mapping[str, type]] = dict,
+        trust: bool = False,
+        facts: Callable[[], ImageInput | Input | None] = lambda: None,
+    ):
+        self.folder, self._layers, self._trust, self._facts = Path(folder), layers, trust, facts
         if not (self.folder / "settings.yaml").is_file():
             raise UserError(f"{folder}: is no run; a run's folder holds settings.yaml, labels.txt and model.keras")
         if not (self.folder / "metrics.json").is_file():
@@ -71,56 +80,66 @@ class SavedRun:
 
     @cached_property
     def labelling(self) -> Labelling:
-        """Whether a picture has one label or several."""
+        """Whether an example has one label or several."""
         return of_run(self.folder)
 
     @cached_property
     def model(self) -> Any:
-        """The deployed Keras model: (n, size, size, 3) raw RGB 0-255 -> probabilities (n, classes)."""
+        """The deployed Keras model: the input's tensors, such as (n, size, size, 3) RGB 0-255, to probabilities (n, classes)."""
         return self.open(self.folder / "model.keras")
 
     def open(self, path: Path) -> Any:
         """Another file of the same kind of model, such as a copy of it."""
         return open_model(path, self._layers(), self._trust)
 
+    @cached_property
+    def input(self) -> Input:
+        """What reads an example as the run did."""
+        path = self.folder / "plan.json"
+        plan = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        known = {key: value for key, value in self.settings.items() if key in RunOptions.model_fields}
+        return reader_of(plan.get("input", "image"), self.model, self._facts, RunOptions(**known))
+
     @property
     def image_size(self) -> int:
         """Pixels a side that the model takes."""
         return int(self.model.inputs[0].shape[1])
 
-    def probabilities(self, pictures: np.ndarray) -> np.ndarray:
-        """(n, size, size, 3) raw RGB 0-255 -> (n, classes)."""
-        return self.model.predict(pictures.astype(np.float32), batch_size=BATCH, verbose=0)
+    def probabilities(self, arrays: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
+        """Examples as stored, an array (n, ...) a tensor of the input, or the array itself where it is one -> (n, classes)."""
+        parts = [arrays] if isinstance(arrays, np.ndarray) else arrays
+        tensors = [part.astype(tensor.dtype) for part, tensor in zip(parts, self.model.inputs, strict=True)]
+        return self.model.predict(tensors if len(tensors) > 1 else tensors[0], batch_size=BATCH, verbose=0)
 
     def predict(self, files: Sequence[str | Path], top: int | None = None) -> list[Prediction]:
-        """The `top` most probable labels of each picture file; None for the answer: one label, or all above 0.5.
+        """The `top` most probable labels of each file, or of each example itself; None for the answer: one, or all above 0.5.
 
         Raises:
-            UserError: a file cannot be read.
+            UserError: an example cannot be read.
         """
-        found = []
+        predictions = []
         for start in range(0, len(files), BATCH):
             block = [str(file) for file in files[start : start + BATCH]]
-            pictures = np.stack([images.read(file, self.image_size) for file in block])
-            rows = self.probabilities(pictures)
+            examples = [self.input.read(file) for file in block]
+            rows = self.probabilities([np.stack(parts) for parts in zip(*examples, strict=True)])
             answers = self.labelling.hot(self.labelling.decide(rows), len(self.labels)).sum(1)
             for file, row, count in zip(block, rows, answers, strict=True):
                 best = np.argsort(-row, kind="stable")[: top or count]
-                found.append(Prediction(file, tuple((self.labels[i], float(row[i])) for i in best)))
-        return found
+                predictions.append(Prediction(file, tuple((self.labels[i], float(row[i])) for i in best)))
+        return predictions
 
     def evaluate(self, where: str, on_bad: str = "fail", reporter: Reporter | None = None) -> dict[str, Any]:
-        """Metrics on other labelled pictures: class folders or a CSV, as metrics.json's splits.
+        """Metrics on other labelled examples: class folders or a CSV, as metrics.json's splits.
 
         Raises:
             UserError: as the option data of train; or a class is not one of the run's.
         """
         told = reporter or Silent()
-        stream, notes = streams.load_labelled("data", where, self.labels, self.image_size, on_bad, told.progress, self.labelling)
+        stream, notes = streams.load_labelled("data", where, self.labels, self.input, on_bad, told.progress, self.labelling)
         for note in notes:
             told.note(note)
         blocks = [np.arange(i, min(i + BATCH, len(stream))) for i in range(0, len(stream), BATCH)]
-        rows = np.concatenate([self.probabilities(stream.pixels.take(block)) for block in blocks])
+        rows = np.concatenate([self.probabilities(stream.examples.take(block)) for block in blocks])
         assert stream.labels is not None, "load_labelled gives labels"
         return self.labelling.metrics(rows, stream.labels, self.labels)
 

@@ -103,7 +103,7 @@ class Streams:
         return self.dataset.labelling.metrics(probabilities, stream.labels, self.dataset.classes_of(name))
 
     def _rows(self, name: str | None) -> Any:
-        return None if name is None else self.dataset.streams[name].pixels.numbers
+        return None if name is None else self.dataset.streams[name].examples.numbers
 
     def _looker(self, net: PhaseNet, cut: Cut, select: Select) -> Callable[[float], Look]:
         source, count = self.remembered.source(cut, self._rows("target")), len(self.dataset.streams["target"])

@@ -98,7 +98,8 @@ class Session:
 
     def model(self) -> Any:
         """The deployed model as it stands."""
-        return deployed(self.graph, self.layer, self.job.head.activation)
+        names = [tensor.name for tensor in self.streams.dataset.input.tensors]
+        return deployed(self.graph, self.layer, self.job.head.activation, names)
 
     def net(self, slot: Slot, parts: Mapping[str, Any]) -> PhaseNet:
         """The net of a phase."""

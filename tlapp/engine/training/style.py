@@ -10,7 +10,8 @@ import numpy as np
 from tlapp.contracts import Augment, Phase
 from tlapp.engine.data.streams import Stream
 from tlapp.engine.inputs.augment import basic
-from tlapp.engine.network.activations import Augmented, Pixels
+from tlapp.engine.inputs.examples import Examples
+from tlapp.engine.network.activations import Augmented
 from tlapp.engine.network.front import Front
 from tlapp.engine.options import RunOptions
 from tlapp.engine.training.kinds import augments_of, kind_of
@@ -61,13 +62,13 @@ def same(pictures: Any, seed: int) -> Any:
 def distances(augments: Sequence[Augment], graph: Any, source: Stream, target: Stream) -> list[float]:
     """How far the source's pictures, augmented, lie from the target's as `graph` sees them, by `distance`."""
     front = Front(graph, graph.outputs)
-    ours, theirs = (Pixels(stream.pixels.rows, _some(stream.pixels.numbers)) for stream in (source, target))
-    wanted = front(theirs.take(np.arange(len(theirs.rows)), 0)[0])[0]
-    rows = np.arange(len(ours.rows))
+    ours, theirs = (Examples(stream.examples.tables, _some(stream.examples.numbers)) for stream in (source, target))
+    wanted = front(theirs.take(np.arange(len(theirs.numbers))))[0]
+    rows = np.arange(len(ours.numbers))
     found = []
     for augment in augments:
-        changed = Augmented(ours, augment, 0, theirs if augment.reference else None)
-        found.append(distance(front(changed.take(rows, 0)[0])[0], wanted))
+        changed = Augmented(ours, augment, 0, graph.inputs, theirs if augment.reference else None)
+        found.append(distance(front(changed.take(rows, 0))[0], wanted))
     return found
 
 

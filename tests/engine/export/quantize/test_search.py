@@ -90,6 +90,8 @@ def test_allow_drop_takes_what_was_asked_for(run, tmp_path, ways_tried):
 def test_int8_that_falls_short_ends_in_a_sentence(run, tmp_path, ways_tried):
     tried, _, bad = ways_tried
     bad.update(dict.fromkeys(INT8, ("val", "test")))
-    with pytest.raises(UserError, match=r"option quantize=int8: its accuracy on \d+ test .* over option max_drop=0.01; it was not kept"):
+    with pytest.raises(
+        UserError, match=r"option quantize=int8: its accuracy on \d+ test .* over option max_drop=0.01; it was not kept"
+    ):
         export.export(run, ExportOptions(format="tflite", quantize="int8", output=str(tmp_path / "it")))
     assert tried == INT8 and list(tmp_path.iterdir()) == []

@@ -1,0 +1,94 @@
+"""Inputs: all that knows what one example is, and how it is read. `ImageInput` states the facts of a backbone for pictures."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+from tlapp.errors import UserError
+
+
+class BadExample(UserError):
+    """An example that cannot be read; `reason` says why in a few words. `passing`: another try may succeed."""
+
+    def __init__(self, source: str, reason: str, passing: bool = False):
+        super().__init__(f"{source}: {reason}", received=source)
+        self.source, self.reason, self.passing = source, reason, passing
+
+
+class Tensor(NamedTuple):
+    """One array of an example: its name, its shape without the batch, its NumPy dtype as stored on disk."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+class ImageInput(NamedTuple):
+    """The facts of a backbone for square pictures: `size` pixels a side, 3 channels for RGB, values 0 to 255."""
+
+    size: int
+    channels: int = 3
+
+    @property
+    def kind(self) -> str:
+        """Which of the engine's readers makes arrays of the files."""
+        return "image"
+
+    @property
+    def words(self) -> str:
+        """What one picture is to the network."""
+        return f"{self.size} x {self.size} pixels"
+
+
+@dataclass(frozen=True)
+class Input(ABC):
+    """All that knows what one example is: a picture, a text, a row of numbers.
+
+    The inputs of a backbone's graph are `tensors`, in that order. Equal inputs read equal sources to equal arrays.
+    """
+
+    kind: ClassVar[str]
+    """A word for it, such as "image"."""
+    noun: ClassVar[str]
+    """What sentences call an example, in the singular; the plural ends in s."""
+    suffixes: ClassVar[frozenset[str]] = frozenset()
+    """Of files that hold an example, in lower case with the dot."""
+    column: ClassVar[str] = "path"
+    """The CSV column that holds an example: "path" means the path of a file, any other that the cell itself is the example."""
+
+    @property
+    @abstractmethod
+    def tensors(self) -> tuple[Tensor, ...]:
+        """The arrays that one example is made of."""
+
+    @abstractmethod
+    def key(self) -> Mapping[str, Any]:
+        """What the arrays depend on besides the source, as JSON can hold it: part of the cache's key."""
+
+    @abstractmethod
+    def read(self, source: str) -> tuple[Any, ...]:
+        """The arrays of one example, one a tensor, from a file's path or a cell.
+
+        Raises:
+            BadExample: it cannot be read.
+        """
+
+    @abstractmethod
+    def show(self, row: Sequence[Any]) -> Any:
+        """The arrays of one example for a person to look at: a picture of Pillow's, or a text."""
+
+    def content(self, source: str) -> bytes | None:
+        """The bytes of an example that lies in no file; None for one that does."""
+        return None if self.column == "path" else source.encode("utf-8", "surrogateescape")
+
+    def builtin(self, name: str) -> Sequence[tuple[str, str, str]] | None:
+        """The (source, name, label) of each example of a built-in set; None where there is no set of that name."""
+        return None
+
+    @property
+    def words(self) -> str:
+        """What one example is to the network, such as "224 x 224 pixels"."""
+        return ", ".join(f"{tensor.name} {' x '.join(map(str, tensor.shape)) or '1'}" for tensor in self.tensors)
