@@ -36,7 +36,7 @@ def start(where):
 
 
 def test_start_tells_layout_errors_at_once_and_others_with_the_result(tmp_path):
-    with pytest.raises(UserError, match="no file or folder"):
+    with pytest.raises(UserError, match="no such file or folder"):
         start(tmp_path / "nowhere")
     root = two_classes(tmp_path / "d")
     assert sizes(start(root).result()) == sizes(load(root))

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from tlapp.engine.data.labelling import SEPARATOR, Labelling
 from tlapp.engine.data.reading import Bad, Example, in_words
 from tlapp.engine.data.splits import SMALLEST
+from tlapp.words import a_few
 
 IMBALANCE = 3.0
 _Streams = Mapping[str, Sequence[Example]]
