@@ -68,8 +68,8 @@ def place(folder: Path) -> str:
         return "before it began"
     if (folder / "model.keras").is_file():
         return "at its end"
-    found = checkpoint.read(folder / "checkpoints" / "state.npz")
-    return f"in phase {found.phase + 1}" if found else "before its first checkpoint"
+    packs = checkpoint.read(folder / "checkpoints" / "state.npz")
+    return f"in phase {packs['phase'].facts['number'] + 1}" if packs else "before its first checkpoint"
 
 
 def check_unfinished(folder: Path) -> None:
@@ -123,8 +123,9 @@ def turns_bad(shop: Workshop, folder: Path, at: float) -> list[str]:
 def all_finite(folder: Path) -> bool:
     """Whether the weights in what a run left are numbers."""
     values = weights(folder / "checkpoints" / "best.keras").values()
-    found = checkpoint.read(folder / "checkpoints" / "state.npz")
-    return bool(values) and all(np.isfinite(v).all() for v in [*values, *(found.variables if found else [])])
+    packs = checkpoint.read(folder / "checkpoints" / "state.npz")
+    arrays = packs["network"].arrays if "network" in packs else ()
+    return bool(values) and all(np.isfinite(v).all() for v in [*values, *arrays])
 
 
 def clock(shop: Workshop, seed: int) -> str:

@@ -45,7 +45,7 @@ ADAPTING = {
     "multi-task": ["--plugin", "multi-task", "--warmup", "1", "--epochs", "3", "--aux", "{other}"],
 }
 """Plans that take other pictures too."""
-OFTEN = {"tlapp.engine.training.phases.CHECKPOINT_SECONDS": 0.0, "tlapp.engine.training.steps.BLOCK_BYTES": 1}
+OFTEN = {"tlapp.engine.training.session.CHECKPOINT_SECONDS": 0.0, "tlapp.engine.training.steps.BLOCK_BYTES": 1}
 """A checkpoint after every step."""
 LONGEST = 180
 

@@ -17,7 +17,7 @@ from tlapp.contracts import Fit, Plan, Strategy, UserError
 def test_styles_at_the_cut_train(style, domains, tmp_path, tensorflow):
     run, metrics = adapted(AugmentAdapt(style=style, **QUICK), domains, tmp_path / "run")
     assert run.outline.phases[-1].front == "cached" and np.isfinite(metrics["test"]["loss"])
-    assert [epoch.epoch for epoch in run.work.history if epoch.phase == "adapt"] == [0, 1, 2]
+    assert [epoch.epoch for epoch in run.work.history.epochs if epoch.phase == "adapt"] == [0, 1, 2]
 
 
 def test_styles_at_the_cut_need_a_stage(domains, tmp_path, tensorflow):
@@ -34,7 +34,7 @@ def test_pretraining_needs_a_stage(domains, tmp_path, tensorflow):
 def test_other_pretexts_learn(method, domains, tmp_path, tensorflow):
     options = {**QUICK, "method": method, "pretrain_epochs": 8, "learning_rate": 3e-3}
     run, _ = adapted(SelfSupervised(views=2, **options), domains, tmp_path / "run")
-    losses = [epoch.terms[method] for epoch in run.work.history if epoch.phase == "pretrain"]
+    losses = [epoch.terms[method] for epoch in run.work.history.epochs if epoch.phase == "pretrain"]
     assert losses[-1] < losses[0] - 0.02
 
 
@@ -45,8 +45,8 @@ def test_turned_copies_come_in_order_cached_or_not(domains, tmp_path, tensorflow
     from tlapp.engine.network.front import Front
 
     run, _ = adapted(SelfSupervised(method="rotation", pretrain_epochs=1, **QUICK), domains, tmp_path / "run")
-    number = [phase.name for phase in run.work.phases].index("pretrain")
-    where, stream, remembered = run.work.cuts[number], run.dataset.streams["target"], run.work.streams.remembered
+    number = [slot.phase.name for slot in run.work.slots].index("pretrain")
+    where, stream, remembered = run.work.slots[number].cut, run.dataset.streams["target"], run.work.streams.remembered
     front, pixels = Front(remembered.graph, where.boundary), stream.examples.take(np.arange(5))[0]
     augment = Augment(rotated, TURNS, "rotated", per_step=TURNS)
     for use in ("auto", "off"):
@@ -59,7 +59,7 @@ def test_turned_copies_come_in_order_cached_or_not(domains, tmp_path, tensorflow
 
 def test_the_ramp_and_with_it_the_reversal_move_within_a_phase(domains, tmp_path, tensorflow):
     run, _ = adapted(Adversarial(method="dann", **{**QUICK, "epochs": 4}), domains, tmp_path / "run", patience=50)
-    ramps = [epoch.terms["ramp"] for epoch in run.work.history if epoch.phase == "dann" and epoch.epoch]
+    ramps = [epoch.terms["ramp"] for epoch in run.work.history.epochs if epoch.phase == "dann" and epoch.epoch]
     assert ramps == sorted(ramps) and ramps[0] < 0.6 < ramps[-1]
 
 
@@ -86,5 +86,5 @@ def test_reversing_lowers_the_domain_accuracy(domains, tmp_path, tensorflow):
     found = {}
     for reverses in (True, False):
         run, _ = adapted(Shifted(reverses=reverses), domains, tmp_path / str(reverses), patience=100)
-        found[reverses] = np.mean([epoch.terms["domain_accuracy"] for epoch in run.work.history[-5:]])
+        found[reverses] = np.mean([epoch.terms["domain_accuracy"] for epoch in run.work.history.epochs[-5:]])
     assert found[False] > 0.95 and found[True] < found[False] - 0.1
