@@ -16,7 +16,7 @@ from tlapp.engine.export.formats import NAMES, named, quantizations, table
 from tlapp.engine.export.snippets import LANGUAGES
 from tlapp.engine.export.snippets import snippet as snippet_of
 from tlapp.engine.runs.folder import SETTINGS, RunFolder
-from tlapp.errors import printable
+from tlapp.words import printable
 
 
 @click.command()

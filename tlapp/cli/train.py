@@ -11,12 +11,14 @@ import click
 
 from tlapp.cli.options import click_options, trust_option
 from tlapp.cli.screen import Screen, result_lines
+from tlapp.cli.sentences import resume_command
 from tlapp.cli.watchdog import witness
 from tlapp.engine.export.formats import NAMES
 from tlapp.engine.options import RunOptions
 from tlapp.engine.runs.folder import SETTINGS, RunFolder
-from tlapp.errors import TlappError, UserError, printable, resuming
-from tlapp.settings import HEAD, Settings, flag, plugin_options, read_yaml, resolve
+from tlapp.errors import TlappError, UserError
+from tlapp.settings import HEAD, Settings, plugin_options, read_yaml, resolve
+from tlapp.words import flag, printable, with_flags
 
 
 class TrainCommand(click.Command):
@@ -93,8 +95,8 @@ def train(
     settings = resumed(resume, flags, config) if resume else resolve(flags, config)
     wanted = exports or ("tflite" if dry_run else "none")
     checked = None if wanted == "none" else wanted
-    killed = f"tlapp: was killed or crashed, most often because memory ran out: {needs_less(settings.options)}"
-    with witness(killed) as add, Screen(lambda folder: add(f"; else go on by: {resuming(folder)}")) as screen:
+    killed = f"tlapp: was killed or crashed, most often because memory ran out: {with_flags(needs_less(settings.options))}"
+    with witness(killed) as add, Screen(lambda folder: add(f"; else go on by: {resume_command(folder)}")) as screen:
         folder = carry_out(settings, screen, dry_run, resume is not None, checked, trust)
     if folder is None:
         if as_json:
@@ -115,8 +117,8 @@ def resumed(run: str, flags: Mapping[str, Any], config: str | None) -> Settings:
         UserError: there is no such run, or other settings came with --resume.
     """
     if given := [flag(key) for key, value in {**flags, "config": config}.items() if value is not None]:
-        raise UserError(f"--resume {run}: goes on with the run's own settings; leave {', '.join(given)} out")
+        raise UserError(f"goes on with the run's own settings; leave {', '.join(given)} out", run, "resume")
     path = RunFolder(Path(run)).file(SETTINGS)
     if not path.is_file():
-        raise UserError(f"--resume {run}: is no run; a run's folder holds {SETTINGS}")
+        raise UserError(f"is no run; a run's folder holds {SETTINGS}", run, "resume")
     return resolve({"run": run}, path)

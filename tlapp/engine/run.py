@@ -33,11 +33,11 @@ from tlapp.tensorflow_import import quiet_tensorflow
 
 
 class Interrupted(KeyboardInterrupt):
-    """The user stopped the run in `folder`, which can be resumed; the best model so far is in `path`."""
+    """The user stopped the run in `resumable`, which can be resumed; the best model so far is in `path`."""
 
     def __init__(self, path: Path, folder: Path):
-        super().__init__(f"the best model so far is {path}; the run in {folder} can be resumed")
-        self.path, self.folder = path, folder
+        super().__init__(f"the best model so far is {path}")
+        self.path, self.resumable = path, folder
 
 
 def train(job: Job, reporter: Reporter, dry: bool = False, resume: bool = False, exports: str | None = None) -> Path | None:

@@ -39,7 +39,7 @@ def test_pictures_that_have_moved(run, world, monkeypatch):
     answering(monkeypatch, run, lambda found: found)
     (world / "data").rename(world / "moved")
     try:
-        with pytest.raises(UserError, match="give --data"):
+        with pytest.raises(UserError, match="set option data"):
             export.export(run, ExportOptions(format="keras", output=str(world / "gone")))
         report = export.export(run, ExportOptions(format="keras", data=str(world / "moved"), output=str(world / "found")))
         assert (

@@ -13,7 +13,7 @@ from tlapp.engine.export.formats import named
 from tlapp.engine.export.metadata import Facts
 from tlapp.engine.export.options import ExportOptions
 from tlapp.engine.runs.saved import SavedRun
-from tlapp.errors import printable
+from tlapp.words import printable
 
 SAYS = {
     "one": "Names a {}: one of {} classes.",

@@ -16,7 +16,7 @@ from tlapp.engine.export import flatbuffer
 from tlapp.engine.export.formats.format import Unfit
 from tlapp.engine.export.formats.savedmodel import names_of, write_fixed
 from tlapp.engine.export.interpreter import plain
-from tlapp.errors import in_a_line
+from tlapp.words import in_a_line
 
 
 def convert(model: Any, quantize: str, calibration: Arrays | None = None, takes: InputExport | None = None) -> bytes:

@@ -26,7 +26,8 @@ from tlapp.engine.export.reference import FILES, Reference, load, reference, spr
 from tlapp.engine.report import Reporter, Silent
 from tlapp.engine.runs.folder import EXPORTS, LABELS, MODEL, label_lines
 from tlapp.engine.runs.saved import SavedRun
-from tlapp.errors import UserError, in_a_line
+from tlapp.errors import UserError
+from tlapp.words import in_a_line
 
 REPORT, CARD = "export.json", "README.md"
 DISK = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EIO))

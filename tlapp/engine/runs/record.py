@@ -11,7 +11,8 @@ from tlapp.engine.runs import folder as names
 from tlapp.engine.runs.folder import RunFolder
 from tlapp.engine.runs.history import Epoch
 from tlapp.engine.runs.lock import RunLock
-from tlapp.errors import UserError, in_a_line, resuming
+from tlapp.errors import UserError
+from tlapp.words import in_a_line
 
 ROOT = Path("saved_models")
 
@@ -127,8 +128,9 @@ class Record:
             write()
         except (OSError, RuntimeError) as error:  # h5py raises RuntimeError where the disk is full
             reason = getattr(error, "strerror", None) or in_a_line(error)
-            go_on = f"; once that is mended, go on with: {resuming(self.folder)}" if self.begun else ""
-            raise UserError(f"{self._files.file(name)}: cannot be written: {reason}{go_on}") from error
+            told = UserError(f"{self._files.file(name)}: cannot be written: {reason}")
+            told.resumable = self.folder if self.begun else None
+            raise told from error
 
 
 def _fresh(plugin: str) -> Path:

@@ -17,9 +17,10 @@ from tlapp.engine.options import RunOptions
 from tlapp.engine.report import Reporter, Silent
 from tlapp.engine.runs import folder as names
 from tlapp.engine.runs.folder import RunFolder
-from tlapp.errors import UserError, in_a_line
+from tlapp.errors import UserError
 from tlapp.tensorflow_import import quiet_tensorflow
 from tlapp.untrusted_files import keras_fault, refuse
+from tlapp.words import in_a_line
 
 BATCH = 32
 
@@ -136,10 +137,10 @@ class SavedRun:
         """Metrics on other labelled examples: class folders or a CSV, as metrics.json's splits.
 
         Raises:
-            UserError: as --data of train; or a class is not one of the run's.
+            UserError: as the option data of train; or a class is not one of the run's.
         """
         told = reporter or Silent()
-        stream, notes = streams.load_labelled("--data", where, self.labels, self.input, on_bad, told.progress, self.labelling)
+        stream, notes = streams.load_labelled("data", where, self.labels, self.input, on_bad, told.progress, self.labelling)
         for note in notes:
             told.note(note)
         blocks = [np.arange(i, min(i + BATCH, len(stream))) for i in range(0, len(stream), BATCH)]
@@ -163,7 +164,7 @@ def open_model(path: Path, layers: Mapping[str, type] | None = None, trust: bool
     import keras
 
     if not trust:
-        refuse(str(path), keras_fault(path, layers or ()))
+        refuse(keras_fault(path, layers or ()), path)
     try:
         model = keras.saving.load_model(path, custom_objects=dict(layers or {}), compile=False, safe_mode=not trust)
     except Exception as error:  # Keras, zipfile and h5py raise whatever they like for a file that they do not know
