@@ -48,3 +48,23 @@ class Own(Mean):
 
     def loss(self, labels, outputs):
         return Head.loss(self, labels, outputs)
+
+
+class Underscore(Head):
+    """Have a layer whose name a SavedModel cannot hold."""
+
+    def build(self, features, task):
+        import keras
+
+        return keras.layers.Dense(len(task.classes), name="_outputs")
+
+
+class Inverse(Head):
+    """Have an operation that TFLite has no counterpart of."""
+
+    def build(self, features, task):
+        import keras
+
+        image = keras.Input(features.shape[1:])
+        outputs = keras.ops.erfinv(0.9 * keras.ops.tanh(keras.layers.Dense(len(task.classes))(image)))
+        return keras.Model(image, outputs)

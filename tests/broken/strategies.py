@@ -7,6 +7,8 @@ import itertools
 import socket
 from typing import Any, ClassVar
 
+import numpy as np
+
 from tlapp.contracts import Augment, Field, Fit, Plan, Strategy
 
 
@@ -110,13 +112,18 @@ class Meddles(Good):
     """Move a frozen weight in its graft's layer."""
 
     def plan(self, task, backbone):
-        return Plan((Fit(name="tune", rates=backbone.last(1), epochs=9, learning_rate=1e-2),), meddle)
+        return Plan((Fit(name="tune", rates=backbone.last(1), epochs=9, learning_rate=1e-2),), move_kernel)
 
 
-def meddle(backbone):
+def move_kernel(backbone):
+    return meddle(backbone, "stem_conv", "kernel")
+
+
+def meddle(backbone, layer, weight):
+    """The graph with a layer at its end that changes a weight of another one in every training step."""
     import keras
 
-    kernel = backbone.graph.get_layer("stem_conv").kernel
+    value = getattr(backbone.graph.get_layer(layer), weight)
 
     class Meddler(keras.layers.Layer):
         def build(self, shape):
@@ -124,7 +131,7 @@ def meddle(backbone):
 
         def call(self, x, training=False):
             if training:
-                kernel.assign(kernel * 1.01)
+                value.assign(value * 1.01)
             return x * self.scale
 
     return keras.Model(backbone.graph.inputs, Meddler(name="meddler")(backbone.graph.outputs[0]))
@@ -156,6 +163,37 @@ def noise(pictures, seed):
     import numpy as np
 
     return pictures + np.random.default_rng().uniform(0, 30, pictures.shape).astype("float32")
+
+
+class MovesStatistics(Good):
+    """Move a batch norm's statistics in its graft's layer, though no phase asks for it."""
+
+    def plan(self, task, backbone):
+        return Plan((Fit(name="tune", rates=backbone.last(1), epochs=9, learning_rate=1e-2),), move_statistics)
+
+
+def move_statistics(backbone):
+    return meddle(backbone, "top_norm", "moving_mean")
+
+
+class Remembers(Good):
+    """Have a sampler that counts its calls: after a resume it begins at 0 again."""
+
+    def plan(self, task, backbone):
+        phase = Fit(name="tune", rates=backbone.last(1), epochs=9, learning_rate=1e-2, sampler=Counting())
+        return Plan((phase,))
+
+
+class Counting:
+    """Draws batches whose rows depend on how often it was called."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def batches(self, labels, rng, steps):
+        self.calls += 1
+        for step in range(steps):
+            yield (np.arange(6) * self.calls + step) % len(labels)
 
 
 class Calls(Good):

@@ -136,7 +136,7 @@ def test_every_rule_is_in_the_documentation_with_its_words():
 
     text = DOCUMENT.read_text()
     words = " ".join(text.split())
-    rules = {rule for kind in ("strategy", "head", "backbones") for rule in rules_of(kind)}
+    rules = {rule for kind in ("strategy", "head", "backbone") for rule in rules_of(kind)}
     for rule in rules:
         assert f"### rule-{rule.__name__}\n" in text, rule.__name__
         assert text_of(rule) in words, rule.__name__

@@ -100,7 +100,7 @@ def test_what_is_chosen_is_what_training_chooses(domains, tmp_path, tensorflow):
     found = shown(Restyles(), domains, tmp_path / "sheet.png")
     (chosen,) = [row["augment"] for row in found["rows"] if row.get("chosen")]
     trained = tiny_run(Restyles(), domains[0], tmp_path / "run", target=domains[1], seed=3)
-    assert [phase.augment.name for phase in trained.work.phases] == [chosen]
+    assert [slot.phase.augment.name for slot in trained.work.slots] == [chosen]
 
 
 def same(pictures, seed):
@@ -134,7 +134,7 @@ def test_phases_that_choose_alike_measure_once(domains, tmp_path, tensorflow, mo
 
     monkeypatch.setattr(style, "distances", counted)
     run = tiny_run(Twice(), domains[0], tmp_path / "run", target=domains[1], seed=3)
-    assert count == [1] and [phase.augment.name for phase in run.work.phases] == ["pale", "pale"]
+    assert count == [1] and [slot.phase.augment.name for slot in run.work.slots] == ["pale", "pale"]
 
 
 def test_it_is_the_source_that_is_to_look_like_the_target(domains, tmp_path, tensorflow):
@@ -142,7 +142,7 @@ def test_it_is_the_source_that_is_to_look_like_the_target(domains, tmp_path, ten
     assert {row["augment"] for row in found["rows"] if row.get("chosen")} == {"pale"}
     assert [row["distance"] for row in found["rows"] if "augment" not in row and row["stream"] == "target"] == [None]
     trained = tiny_run(TargetPaces(), domains[0], tmp_path / "run", target=domains[1], seed=3)
-    assert [phase.augment.name for phase in trained.work.phases] == ["pale"]
+    assert [slot.phase.augment.name for slot in trained.work.slots] == ["pale"]
 
 
 def test_a_style_that_looks_at_the_target_leaves_it_as_it_is(domains, tmp_path, tensorflow):

@@ -160,7 +160,7 @@ def test_a_high_learning_rate_never_ends_worse_than_it_began(shapes, tmp_path, t
     losses = [row.split(",") for row in (tmp_path / "run" / "history.csv").read_text().splitlines()]
     best = min(float(row[4]) for row in losses if row[0] == "warm-up" and row[2:4] == ["val", "loss"])
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["val"]["loss"] <= best + 1e-6
-    assert run.work.phases[-1].name == "tune"
+    assert run.work.slots[-1].phase.name == "tune"
 
 
 @pytest.mark.parametrize(

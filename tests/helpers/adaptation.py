@@ -33,18 +33,18 @@ STRATEGIES = {
 
 def scored(monkeypatch, **scores):
     """Let the score of a phase's epochs be what is given, and 0.1 where nothing is; "-" in a phase's name is "_" here."""
-    from tlapp.engine.training.streams import Streams
+    from tlapp.engine.training.feeds import Streams
 
     judge = Streams.judge
 
-    def patched(self, net, where, phase):
-        line, told = judge(self, net, where, phase), scores.get(phase.name.replace("-", "_"), {})
+    def patched(self, net, cut, phase, validates):
+        judge_epoch, chosen = judge(self, net, cut, phase, validates), scores.get(phase.name.replace("-", "_"), {})
 
-        def scored_line(epoch):
-            found = line(epoch)
-            return found._replace(target={**found.target, "score": told.get(epoch, 0.1)}) if found.target else found
+        def scored_epoch(epoch):
+            judged = judge_epoch(epoch)
+            return judged._replace(target={**judged.target, "score": chosen.get(epoch, 0.1)}) if judged.target else judged
 
-        return scored_line
+        return scored_epoch
 
     monkeypatch.setattr(Streams, "judge", patched)
 

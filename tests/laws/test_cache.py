@@ -36,7 +36,7 @@ def test_views_are_computed_once_and_told_apart(shapes, tmp_path, tensorflow):
     run = tiny_run(Viewed(), shapes, tmp_path / "a")
     assert run.outline.phases[0].front == "cached" and run.outline.phases[0].augment == "brighten"
     assert len(DRAWS) == len(set(DRAWS)) == 3  # 31 training pictures are one block a view
-    source = run.work.streams.source(run.work.phases[0], run.work.cuts[0], "train")
+    source = run.work.streams.source(run.work.slots[0].phase, run.work.slots[0].cut, "train")
     first, second = source.take(np.arange(6), 1)[0], source.take(np.arange(6), 2)[0]
     assert not np.array_equal(first, second)
     assert np.array_equal(first, source.take(np.arange(6), 4)[0])
@@ -64,15 +64,15 @@ def test_basic_augmentation_changes_pictures_alike_for_a_seed_and_stays_out_of_t
     assert one.min() >= 0 and one.max() <= 255 and one.shape == pictures.shape
     run = tiny_run(Viewed(views=None), shapes, tmp_path / "run", augment="basic")
     assert not any("random" in layer.name for layer in SavedRun(tmp_path / "run").model.layers)
-    assert run.work.phases[0].augment.name == "brighten"  # the strategy's own goes before --augment
+    assert run.work.slots[0].phase.augment.name == "brighten"  # the strategy's own goes before --augment
 
 
 def test_what_does_not_fit_is_computed_anew(shapes, tmp_path, tensorflow, monkeypatch):
     monkeypatch.setenv("TLAPP_CACHE_LIMIT", "2M")
     run = tiny_run(Viewed(views=None), shapes, tmp_path / "run")
-    assert run.work.streams.remembered.fits(run.work.cuts[0]) is True
+    assert run.work.streams.remembered.fits(run.work.slots[0].cut) is True
     monkeypatch.setenv("TLAPP_CACHE_LIMIT", "300K")
-    assert run.work.streams.remembered.fits(run.work.cuts[0]) is False
+    assert run.work.streams.remembered.fits(run.work.slots[0].cut) is False
 
 
 def test_an_altered_entry_is_computed_again(shapes, tmp_path, tensorflow, monkeypatch):

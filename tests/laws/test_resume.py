@@ -1,192 +1,115 @@
-"""The law of resume: a run that was stopped ends as one that was not."""
+"""The law of resume: a run that was stopped at any step ends as one that was not, to the bit. A new strategy is a row."""
 
 from __future__ import annotations
 
 import json
-import os
-import shlex
-import signal
-import subprocess
-import sys
-import threading
-import zipfile
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from strange import Draws, SolveThenTune
+from tlapp_plugins.mlp import Mlp
 
-from tlapp.cli.main import run
-from tlapp.engine.runs import record
-from tlapp.engine.runs.record import Record
-from tlapp.errors import UserError
-
-OPTIONS = ["--image-size", "32", "--batch-size", "4", "--backbone-weights", "none", "--epochs", "6", "--patience", "100"]
+from tlapp import registry
+from tlapp.testing import Dense, tiny_run
 
 
-PLANS = {
-    "partial": ["--plugin", "partial", "--warmup", "6"],
-    "gradual": ["--plugin", "gradual", "--warmup", "2", "--last", "2"],
-    "mlp": ["--plugin", "freeze", "--head", "mlp"],
+class Row(NamedTuple):
+    """A training, and the steps or ends of epochs after which it is stopped.
+
+    Attributes:
+        strategy: the name of an installed one, or one of the tests' own.
+        others: the option that takes the second folder: target, aux or none.
+    """
+
+    strategy: Any
+    options: dict[str, Any]
+    stops: tuple[int, ...]
+    others: str = ""
+    head: Any = Dense
+    slow: bool = False
+
+
+SHORT = {"warmup": 1, "epochs": 2}
+ADAPT = {"warmup": 2, "source_epochs": 2, "epochs": 2, "last": 1}
+ROWS = {
+    "freeze, dropout in the head": Row("freeze", {"epochs": 2}, (5,), head=Mlp),
+    "partial": Row("partial", SHORT, (3, 11)),
+    "full": Row("full", SHORT, (11,), slow=True),
+    "layerwise": Row("layerwise", SHORT, (11,)),
+    "gradual": Row("gradual", {**SHORT, "last": 2}, (12,)),
+    "feature-extract": Row("feature-extract", {}, ()),
+    "multi-task": Row("multi-task", {**SHORT, "last": 1}, (3, 11), "aux"),
+    "adversarial, all methods": Row("adversarial", ADAPT, (34,), "target"),
+    "augment-adapt": Row("augment-adapt", {**ADAPT, "views": 2}, (30,), "target"),
+    "self-training": Row("self-training", {**ADAPT, "rounds": 2}, (25,), "target"),
+    "self-supervised": Row("self-supervised", {**ADAPT, "views": 2, "pretrain_epochs": 2}, (26, 34), "target"),
+    "a solved head that is tuned": Row(SolveThenTune(epochs=2), {}, (5,)),
+    "a loss that draws": Row(Draws(epochs=2), {}, (5,)),
 }
+STOPS = [
+    pytest.param(name, at, id=f"{name}-{at}", marks=[pytest.mark.slow] if row.slow else [])
+    for name, row in ROWS.items()
+    for at in row.stops
+]
 
 
-def command(shapes, folder, name):
-    return ["train", *PLANS[name], *OPTIONS, "--data", str(shapes), "--run", str(folder)]
-
-
-def outcome(folder):
-    metrics = json.loads((folder / "metrics.json").read_text())
-    with zipfile.ZipFile(folder / "model.keras") as archive:
-        weights = archive.read("model.weights.h5")
-    return (folder / "history.csv").read_text(), {key: metrics[key] for key in ("val", "test")}, len(weights)
-
-
-def weights(folder):
-    import keras
-
-    return [v.numpy() for v in keras.saving.load_model(folder / "model.keras").weights]
+def test_every_strategy_has_a_row():
+    assert set(registry.found("strategy")) <= {row.strategy for row in ROWS.values() if isinstance(row.strategy, str)}
 
 
 @pytest.fixture(scope="module")
-def whole(shapes, tmp_path_factory):
-    made = {}
+def whole(domains, tmp_path_factory):
+    """Name of a row -> the run that was left in peace, and its folder; each is made once."""
+    runs = {}
 
     def get(name):
-        if name not in made:
-            folder = tmp_path_factory.mktemp("whole") / name
-            assert run(command(shapes, folder, name)) == 0
-            made[name] = folder
-        return made[name]
+        if name not in runs:
+            row, folder = ROWS[name], tmp_path_factory.mktemp("whole") / "run"
+            kind = registry.load("strategy", row.strategy) if isinstance(row.strategy, str) else None
+            strategy = kind(**row.options) if kind else row.strategy
+            others = {row.others: str(domains[1])} if row.others else {}
+            run = tiny_run(strategy, domains[0], folder, row.head(), patience=100, **others)
+            runs[name] = run, folder, weights(run)
+        return runs[name]
 
     return get
 
 
-@pytest.mark.parametrize(
-    ("name", "at"),
-    [
-        ("partial", 3),
-        ("partial", 37),
-        ("mlp", 11),
-        *(pytest.param(*each, marks=pytest.mark.slow) for each in (("partial", 62), ("gradual", 60))),
-    ],
-)
-def test_stopped_at_any_block_and_resumed(name, at, whole, shapes, tmp_path, monkeypatch, capfd):
+def weights(run):
+    return [np.array(variable) for variable in run.work.model().weights]
+
+
+@pytest.mark.parametrize(("name", "at"), STOPS)
+def test_stopped_and_resumed_it_ends_the_same(name, at, whole, tmp_path, tensorflow, monkeypatch):
     """Blocks of one step, so that `at` counts steps and ends of epochs."""
+    from tlapp.engine.report import Silent
+    from tlapp.engine.run import Interrupted, Run, train
     from tlapp.engine.training import steps
-    from tlapp.engine.training.phases import Phases
 
     monkeypatch.setattr(steps, "BLOCK_BYTES", 1)
-    expected = whole(name)
-    before, count = Phases.save_state, [0]
+    expected, folder, state = whole(name)
+    count, phases = [0], {slot.phase.name for slot in expected.work.slots}
 
-    def interrupt(self, *arguments):
-        count[0] += 1
-        if count[0] == at:
-            raise KeyboardInterrupt
-        before(self)
+    class Stop(Silent):
+        def progress(self, task, done, of):
+            count[0] += task in phases
+            if count[0] == at:
+                raise KeyboardInterrupt
 
-    monkeypatch.setattr("tlapp.engine.training.phases.CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr(Phases, "save_state", interrupt)
-    folder = tmp_path / "run"
-    assert run(command(shapes, folder, name)) == 130
-    assert f"tlapp train --resume {folder}" in capfd.readouterr().err
-    monkeypatch.setattr(Phases, "save_state", before)
-    assert run(["train", "--resume", str(folder)]) == 0
-    assert outcome(folder) == outcome(expected)
-    for one, other in zip(weights(folder), weights(expected), strict=True):
-        assert np.array_equal(one, other)
-
-
-def test_terminated_by_the_system(shapes, tmp_path):
-    arguments = [*command(shapes, tmp_path / "run", "mlp"), "--epochs", "100000"]
-    with subprocess.Popen([sys.executable, "-m", "tlapp", *arguments], stderr=subprocess.PIPE, text=True) as process:
-        for line in process.stderr:
-            if "head 2:" in line:
-                process.send_signal(signal.SIGTERM)
-                break
-        late = threading.Timer(60, process.kill)
-        late.start()
-        said = process.stderr.read()
-        assert process.wait() == 143, said
-        late.cancel()
-    assert "--resume" in said
-    assert (tmp_path / "run" / "checkpoints" / "state.npz").is_file()
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
-def test_killed_outright(number, shapes, tmp_path):
-    """Another process says what to do, and ends with it."""
-    arguments = [*command(shapes, tmp_path / "run", "mlp"), "--epochs", "100000"]
-    with subprocess.Popen([sys.executable, "-m", "tlapp", *arguments], stderr=subprocess.PIPE, text=True) as process:
-        for line in process.stderr:
-            if "head 1:" in line:
-                process.send_signal(number)
-                break
-        late = threading.Timer(60, process.kill)
-        late.start()
-        said = process.stderr.read()
-        assert process.wait() == -number, said
-        late.cancel()
-    last = said.splitlines()[-1]
-    assert last.startswith("tlapp: was killed or crashed") and "--batch-size (now 4)" in last and "--image-size (now 32)" in last
-    assert last.endswith(f"tlapp train --resume {tmp_path / 'run'}")
-
-
-def test_interrupted_while_its_result_is_written(whole, shapes, tmp_path, monkeypatch, capfd):
-    def interrupt(self, metrics):
-        raise KeyboardInterrupt
-
-    folder = tmp_path / "it's a run"
-    with monkeypatch.context() as patch:
-        patch.setattr(Record, "finish", interrupt)
-        assert run(command(shapes, folder, "mlp")) == 130
-    words = shlex.split(capfd.readouterr().err.partition("go on with: tlapp ")[2])
-    assert words == ["train", "--resume", str(folder)]
-    assert run(words) == 0
-    assert outcome(folder) == outcome(whole("mlp"))
-
-
-def test_a_finished_run_has_its_whole_history(whole, shapes, tmp_path, monkeypatch):
-    """Whatever became of the lines that were added, as when power is lost after the end."""
-    monkeypatch.setattr(Record, "epoch", lambda self, epoch: None)
-    assert run(command(shapes, tmp_path / "run", "mlp")) == 0
-    assert outcome(tmp_path / "run") == outcome(whole("mlp"))
-
-
-def test_a_screen_that_goes_away_does_not_end_the_run(shapes, tmp_path, monkeypatch):
-    reader, writer = os.pipe()
-    os.close(reader)
-    with open(writer, "w") as gone, monkeypatch.context() as patch:
-        patch.setattr(sys, "stderr", gone)
-        assert run(command(shapes, tmp_path / "run", "mlp")) == 0
-    assert (tmp_path / "run" / "metrics.json").is_file()
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="has no such shell")
-def test_a_run_without_standard_files(shapes, tmp_path):
-    words = [sys.executable, "-m", "tlapp", *command(shapes, tmp_path / "run", "mlp")]
-    done = subprocess.run(["sh", "-c", f"exec {shlex.join(words)} <&- >&- 2>&-"], check=False, timeout=120)
-    assert done.returncode == 0 and (tmp_path / "run" / "metrics.json").is_file()
-
-
-def test_runs_that_begin_at_once_have_folders_of_their_own(tmp_path, monkeypatch):
-    monkeypatch.setattr(record, "ROOT", tmp_path / "saved")
-    monkeypatch.setattr(record.time, "strftime", lambda form: "now")
-    several = [Record(None, "freeze") for _ in range(3)]  # each still loads when the next one starts
-    for each in several:
-        each.begin({}, {}, (), ())
-    assert [each.folder.name for each in several] == ["freeze-now", "freeze-now-2", "freeze-now-3"]
-    assert all(each.state.parents[1] == each.folder for each in several)
-    both = [Record(str(tmp_path / "named"), "freeze") for _ in range(2)]
-    both[0].begin({}, {}, (), ())
-    with pytest.raises(UserError, match="already exists"):
-        both[1].begin({}, {}, (), ())
-
-
-def test_what_cannot_be_resumed(whole, tmp_path, capfd):
-    for arguments, fragment in (
-        ([str(whole("mlp"))], "is finished"),
-        ([str(tmp_path)], "is no run"),
-        ([str(whole("mlp")), "--epochs", "3"], "leave --epochs out"),
-    ):
-        assert run(["train", "--resume", *arguments]) == 2
-        assert fragment in capfd.readouterr().err
+    options = expected.job.options.model_copy(update={"run": str(tmp_path / "cut")})
+    job = replace(expected.job, options=options, settings=options.model_dump(mode="json"))
+    with pytest.raises(Interrupted):
+        train(job, Stop())
+    assert not (tmp_path / "cut" / "metrics.json").exists()
+    resumed = Run(job, Silent(), resume=True)
+    for step in (resumed.load, resumed.prepare, resumed.begin):
+        step()
+    resumed.work.carry_out()
+    resumed.finish()
+    assert (tmp_path / "cut" / "history.csv").read_text() == (folder / "history.csv").read_text()
+    one, other = (json.loads((each / "metrics.json").read_text()) for each in (folder, tmp_path / "cut"))
+    for key in ("val", "test", "target", "aux", "adaptation"):
+        assert one.get(key) == other.get(key), key
+    assert all(np.array_equal(a, b) for a, b in zip(state, weights(resumed), strict=True))

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from helpers.two_sets import loaded, trained
@@ -130,7 +127,7 @@ def test_aux_metrics_are_those_of_its_head_on_what_was_held_out(sets, tmp_path, 
     assert told["loss"] == pytest.approx(-np.log(likely[np.arange(len(stream)), stream.labels]).mean(), rel=1e-3)
     assert {"balanced_accuracy", "macro_f1"} <= set(told)
     assert run.work.model().output_shape == (None, 3), "what is exported is the first task's alone"
-    assert {"loss", "aux", "balance", "aux_weight"} == set(run.work.history[0].terms)
+    assert {"loss", "aux", "balance", "aux_weight"} == set(run.work.history.epochs[0].terms)
 
 
 def test_the_result_and_other_strategies_stay_as_they_were(sets, tmp_path, tensorflow):
@@ -177,35 +174,6 @@ def test_an_aux_head_of_another_size_is_refused(sets, tmp_path, tensorflow):
 def test_without_a_second_set_it_is_asked_for(sets, tmp_path, tensorflow):
     with pytest.raises(UserError, match="give --aux a folder or CSV"):
         tiny_run(MultiTask(**QUICK), sets[0], tmp_path / "run")
-
-
-@pytest.mark.parametrize("at", [7, 23])
-def test_stopped_and_resumed_ends_the_same(at, sets, tmp_path, tensorflow, monkeypatch):
-    """Blocks of one step, so that `at` counts steps and ends of epochs: in the warm-up, and after it."""
-    from tlapp.engine.report import Silent
-    from tlapp.engine.run import Interrupted, train
-    from tlapp.engine.training import steps
-
-    monkeypatch.setattr(steps, "BLOCK_BYTES", 1)
-    expected, whole = trained(MultiTask(**QUICK), sets, tmp_path / "whole")
-    count, phases = [0], {"warm-up": 0, "tune": 0}
-
-    class Stop(Silent):
-        def progress(self, task, done, of):
-            count[0] += task in phases
-            phases[task] = phases.get(task, 0) + 1
-            if count[0] == at:
-                raise KeyboardInterrupt
-
-    options = expected.job.options.model_copy(update={"run": str(tmp_path / "cut")})
-    job = replace(expected.job, options=options, settings=options.model_dump(mode="json"))
-    with pytest.raises(Interrupted):
-        train(job, Stop())
-    assert (phases["tune"] > 0) == (at == 23) and not (tmp_path / "cut" / "metrics.json").exists()
-    train(job, Silent(), resume=True)
-    assert (tmp_path / "cut" / "history.csv").read_text() == (tmp_path / "whole" / "history.csv").read_text()
-    cut = json.loads((tmp_path / "cut" / "metrics.json").read_text())
-    assert all(whole[key] == cut[key] for key in ("val", "test", "aux"))
 
 
 def test_a_second_set_moves_the_shared_stages(sets, tmp_path, tensorflow):

@@ -12,7 +12,7 @@ from importlib.metadata import version
 import click
 
 from tlapp.cli import signals
-from tlapp.errors import TlappError, printable
+from tlapp.errors import TlappError, printable, resuming
 
 COMMANDS = {
     "train": "Train a model on your pictures.",
@@ -82,6 +82,9 @@ def run(arguments: list[str]) -> int:
         click.echo(f"tlapp: {printable(str(error))}", err=True)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort) as error:
-        reason = str(error.__cause__ or error)  # click wraps what it catches
+        cause = error.__cause__ or error  # click wraps what it catches
+        reason, folder = str(cause), getattr(cause, "folder", None)
+        if folder is not None:
+            reason = f"the best model so far is {getattr(cause, 'path', None)}; go on with: {resuming(folder)}"
         click.echo(f"tlapp: interrupted{f'; {reason}' if reason else ''}", err=True)
         return 128 + (signals.received[0] if signals.received else signal.SIGINT)

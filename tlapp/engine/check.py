@@ -8,8 +8,9 @@ from typing import Any
 
 from tlapp.contracts import Backbone, LoadedBackbone, OneOf, Phase, Plan, Strategy, Task
 from tlapp.contracts.graph import is_nested, steps
+from tlapp.engine.job import Job
 from tlapp.engine.training.kinds import KINDS, augments_of, is_phase, kind_of
-from tlapp.engine.training.order import in_order
+from tlapp.engine.training.order import in_order, solves_only
 from tlapp.errors import PluginError, UserError, in_a_line
 from tlapp.words import shortened
 
@@ -95,6 +96,23 @@ def unread_options(plan: Plan) -> dict[str, str]:
     if not any("aux" in needs(phase) for phase in phases):
         unread["aux"] = "this strategy's plan reads no second labelled set"
     return unread
+
+
+def refuse_unread(job: Job, plan: Plan) -> None:
+    """Refuse an option that was given, with another value than its default, and that nothing in the plan reads.
+
+    Raises:
+        UserError: there is one.
+    """
+    unread = unread_options(plan)
+    if solves_only(plan):
+        head = {"head", *(f"head_{key}" for key in job.head.model_dump())}
+        unread |= dict.fromkeys(head, "the strategy solves for a head of its own")
+    changed = {*job.options.model_dump(exclude_defaults=True)}
+    changed |= {f"head_{key}" for key in job.head.model_dump(exclude_defaults=True)}
+    for key in job.given:
+        if key in unread and key in changed:
+            raise UserError(f"nothing reads it, as {unread[key]}; leave it out", job.settings.get(key), key)
 
 
 def check_labelling(plan: Plan, head: str) -> None:

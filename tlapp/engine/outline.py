@@ -3,64 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
-from tlapp.contracts import Backbone, Phase, Plan
+from tlapp.contracts import Backbone, Phase, Plan, Task
 from tlapp.engine.network.activations import Remembered, row_bytes
+from tlapp.engine.report import Outline, PhaseOutline
 from tlapp.engine.training.kinds import kind_of
 from tlapp.engine.training.order import in_order
-from tlapp.engine.training.session import Slot
-
-
-class PhaseOutline(NamedTuple):
-    """One phase in words and numbers.
-
-    Attributes:
-        does: what it does, in a sentence; see `phase_words`.
-        stages: the live ones, with their rates.
-        trains: parameters of the backbone that train.
-        cut: shapes of the activations that cross it, without the batch; empty where the network is not cut.
-        front: "cached", "computed each epoch", or "none".
-        cached_mb: size of what is cached, for all examples.
-        one_of: number of the first of the alternatives that it is one of; None where it is none.
-    """
-
-    name: str
-    kind: str
-    does: str
-    epochs: int | None
-    learning_rate: float | None
-    streams: tuple[str, ...]
-    augment: str | None
-    stages: dict[str, float]
-    trains: int
-    cut: tuple[tuple[int, ...], ...]
-    front: str
-    cached_mb: float
-    one_of: int | None = None
-
-
-class Outline(NamedTuple):
-    """The whole run; `labelling` is "one" or "many", the labels of an example; `input` the kind of input, such as "image"."""
-
-    strategy: str
-    backbone: str
-    weights: str
-    licence: str
-    head: str
-    image_size: int | None
-    classes: tuple[str, ...]
-    images: dict[str, int]
-    stages: int
-    params: int
-    phases: tuple[PhaseOutline, ...]
-    labelling: str = "one"
-    input: str = "image"
-
-    def to_json(self) -> dict[str, Any]:
-        """As plan.json holds it."""
-        return {**self._asdict(), "phases": [phase._asdict() for phase in self.phases]}
+from tlapp.engine.training.session import Session, Slot
 
 
 def phase_words(phase: Phase, share: str = "") -> str:
@@ -111,6 +62,27 @@ def indents(groups: Sequence[int | None]) -> Iterator[Indent]:
             yield Indent("    ", "  one of these, the best of which is kept:" if number == group else "")
 
 
+def run_outline(work: Session, task: Task, labelling: str) -> Outline:
+    """The outline of a run whose phases have their places."""
+    options, backbone = work.job.options, work.backbone
+    facts, source = backbone.facts, work.streams.dataset.input
+    params = sum(stage.params for stage in facts.stages)
+    solved = all(not slot.in_place for slot in work.slots)
+    return Outline(
+        options.plugin, facts.name, backbone.weights, backbone.licence, "solved" if solved else options.head,
+        source.key().get("size"), task.classes, dict(task.streams), len(facts.stages), params,
+        tuple(phase_outline(slot, trained_parameters(work, slot), work.streams.remembered, params) for slot in work.slots),
+        labelling, source.kind,
+    )  # fmt: skip
+
+
+def trained_parameters(work: Session, slot: Slot) -> int:
+    """How many parameters of the backbone train in a phase."""
+    if not kind_of(slot.phase).trains:
+        return 0
+    return sum(math.prod(variable.shape) for variable in work.net(slot, {}).trained_in_backbone())
+
+
 def phase_outline(slot: Slot, trains: int, remembered: Remembered, params: int) -> PhaseOutline:
     """The outline of a phase that trains so many parameters of the backbone, which has `params`."""
     phase, cut = slot.phase, slot.cut
@@ -133,8 +105,3 @@ def phase_outline(slot: Slot, trains: int, remembered: Remembered, params: int) 
         round(size / 2**20, 1) if cached else 0.0,
         slot.group,
     )
-
-
-def trained_parameters(variables: Iterable[Any]) -> int:
-    """How many numbers variables hold."""
-    return sum(math.prod(variable.shape) for variable in variables)

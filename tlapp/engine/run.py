@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from tlapp.contracts import Backbone, Plan, Task
-from tlapp.engine.check import check_deploys, check_graft, check_labelling, make_plan, unread_options
+from tlapp.contracts import Backbone, Task
+from tlapp.engine.check import check_deploys, check_graft, check_labelling, make_plan, refuse_unread
 from tlapp.engine.data import streams
 from tlapp.engine.data.labelling import LABELLINGS
 from tlapp.engine.export.preflight import check_converts
@@ -18,13 +18,12 @@ from tlapp.engine.inputs import reader, stated_input
 from tlapp.engine.job import Job
 from tlapp.engine.memory import peak_memory_mb
 from tlapp.engine.network.activations import Remembered
-from tlapp.engine.outline import Outline, phase_outline, trained_parameters
+from tlapp.engine.outline import run_outline
 from tlapp.engine.report import Reporter
 from tlapp.engine.runs.folder import INTERRUPTED
 from tlapp.engine.runs.record import Record
 from tlapp.engine.training.adaptation import adaptation
 from tlapp.engine.training.feeds import Streams
-from tlapp.engine.training.kinds import kind_of
 from tlapp.engine.training.order import Place, in_order
 from tlapp.engine.training.phases import Phases
 from tlapp.engine.training.style import Styles, candidates
@@ -36,7 +35,7 @@ class Interrupted(KeyboardInterrupt):
     """The user stopped the run in `folder`, which can be resumed; the best model so far is in `path`."""
 
     def __init__(self, path: Path, folder: Path):
-        super().__init__(f"the best model so far is {path}; the run can be resumed")
+        super().__init__(f"the best model so far is {path}; the run in {folder} can be resumed")
         self.path, self.folder = path, folder
 
 
@@ -142,7 +141,7 @@ class Run:
         if self.labelling.kind == "many":
             check_labelling(plan, options.head)
         if not self.resume:
-            self._refuse_unread(plan)
+            refuse_unread(self.job, plan)
         self.task, self.plan, self._asked = task, plan, (task, facts)
 
     def graft(self) -> None:
@@ -166,7 +165,7 @@ class Run:
         )  # fmt: skip
         if self.plan.graft is not None:
             check_deploys(self.work.model)
-        self.outline = self._outline()
+        self.outline = run_outline(self.work, self.task, self.labelling.kind)
         self.reporter.outline(self.outline)
 
     def check_exports(self, kind: str) -> None:
@@ -214,18 +213,6 @@ class Run:
         keras.utils.set_random_seed(options.seed)
         self.backbone = self.job.provider.load(self.job.backbone, image_size=options.image_size, weights=options.backbone_weights)
 
-    def _refuse_unread(self, plan: Plan) -> None:
-        """Refuse a given option, other than its default, that nothing in the plan reads."""
-        unread = unread_options(plan)
-        if _solves_only(plan):
-            head = {"head", *(f"head_{key}" for key in self.job.head.model_dump())}
-            unread |= dict.fromkeys(head, "the strategy solves for a head of its own")
-        changed = {*self.job.options.model_dump(exclude_defaults=True)}
-        changed |= {f"head_{key}" for key in self.job.head.model_dump(exclude_defaults=True)}
-        for key in self.job.given:
-            if key in unread and key in changed:
-                raise UserError(f"nothing reads it, as {unread[key]}; leave it out", self.job.settings.get(key), key)
-
     def _located(self, error: UserError) -> UserError:
         """The error of a plan, with the one strategy option that holds the offending value."""
         if error.option is None and error.received is not None:
@@ -247,25 +234,3 @@ class Run:
             return place._replace(phase=replace(phase, augment=phase.augments[nearest]))
         augments = candidates(phase, self.job.options)
         return place._replace(phase=replace(phase, augment=augments[0])) if augments else place
-
-    def _outline(self) -> Outline:
-        facts, options = self.backbone.facts, self.job.options
-        params = sum(stage.params for stage in facts.stages)
-        return Outline(
-            options.plugin, facts.name, self.backbone.weights, self.backbone.licence,
-            "solved" if _solves_only(self.plan) else options.head,
-            self.dataset.input.key().get("size"), self.task.classes, dict(self.task.streams), len(facts.stages), params,
-            tuple(phase_outline(slot, self._trains(slot), self.work.streams.remembered, params) for slot in self.work.slots),
-            self.labelling.kind, self.dataset.input.kind,
-        )  # fmt: skip
-
-    def _trains(self, slot: Any) -> int:
-        """How many parameters of the backbone train in a phase."""
-        if not kind_of(slot.phase).trains:
-            return 0
-        return trained_parameters(self.work.net(slot, {}).trained_in_backbone())
-
-
-def _solves_only(plan: Plan) -> bool:
-    """Whether no phase trains the head that was chosen."""
-    return all(not kind_of(place.phase).in_place for place in in_order(plan))

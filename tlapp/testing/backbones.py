@@ -6,12 +6,12 @@ import numpy as np
 
 from tlapp.contracts import UserError
 from tlapp.contracts.graph import is_nested, replay, steps
-from tlapp.testing.subject import BackbonesSubject, Broken
+from tlapp.testing.subject import BackboneSubject, Broken
 
 UNKNOWN = "no-such-backbone"
 
 
-def names(subject: BackbonesSubject) -> None:
+def names(subject: BackboneSubject) -> None:
     """names() lists names, without a prefix, and a name that it does not know is a UserError."""
     listed = list(subject.plugin.names())
     if bad := [name for name in listed if not isinstance(name, str) or not name]:
@@ -25,7 +25,7 @@ def names(subject: BackbonesSubject) -> None:
     raise Broken(f"load({UNKNOWN!r}) must raise a UserError")
 
 
-def facts(subject: BackbonesSubject) -> None:
+def facts(subject: BackboneSubject) -> None:
     """The facts are those of the graph: input size, stages of different names from input to output, parameters of each."""
     loaded = subject.loaded
     found, shape = loaded.facts, tuple(loaded.graph.inputs[0].shape)
@@ -44,7 +44,7 @@ def facts(subject: BackbonesSubject) -> None:
             raise Broken(f"the facts give stage {stage.name} {stage.params:,} parameters; its layers have {counts[stage.name]:,}")
 
 
-def graph(subject: BackbonesSubject) -> None:
+def graph(subject: BackboneSubject) -> None:
     """The graph is a flat functional Keras model from raw pictures, 0 to 255, to finite features (batch, size)."""
     model = subject.loaded.graph
     if not hasattr(model, "_nodes_by_depth") or len(model.inputs) != 1 or len(model.outputs) != 1:
@@ -58,7 +58,7 @@ def graph(subject: BackbonesSubject) -> None:
         raise Broken("pictures of values 0 to 255 give features that are not finite, or all the same")
 
 
-def layers(subject: BackbonesSubject) -> None:
+def layers(subject: BackboneSubject) -> None:
     """Every layer with weights belongs to a stage, and no stage reads from a later one."""
     loaded = subject.loaded
     order = {stage.name: place for place, stage in enumerate(loaded.facts.stages)}
@@ -75,7 +75,7 @@ def layers(subject: BackbonesSubject) -> None:
         reached.update({id(tensor): here for tensor in step.outputs})
 
 
-def cut(subject: BackbonesSubject) -> None:
+def cut(subject: BackboneSubject) -> None:
     """The frozen front and the living rest, one after the other, compute what the whole does."""
     from tlapp.engine.network.cut import cut as split
     from tlapp.engine.network.front import Front
@@ -92,7 +92,7 @@ def cut(subject: BackbonesSubject) -> None:
         raise Broken(f"cut before the last stage, features differ by up to {np.abs(found - whole).max():.3g}")
 
 
-def size(subject: BackbonesSubject) -> None:
+def size(subject: BackboneSubject) -> None:
     """native_size() is the size that load() chooses by itself, or None."""
     told = subject.plugin.native_size(subject.backbone_name)
     if told is None:

@@ -58,12 +58,12 @@ def check_head(head: Head | type[Head]) -> None:
 
 
 def check_backbones(provider: BackboneProvider | type[BackboneProvider], name: str | None = None) -> None:
-    """As `check_strategy`, for a source of backbones.
+    """As `check_strategy`, for a provider of backbones.
 
     Args:
         name: the backbone to load, as after the colon of its ID; None for the first of `names()`.
     """
-    _check("backbones", provider, name)
+    _check("backbone", provider, name)
 
 
 def _check(kind: str, plugin: Any, name: str | None = None) -> None:
@@ -76,33 +76,44 @@ def examine(kind: str, plugin: Any, name: str | None = None) -> Iterator[Verdict
     """Try the rules one by one, each to its end whatever the others found.
 
     Args:
-        kind: "strategy", "head" or "backbones".
+        kind: "strategy", "head" or "backbone".
         plugin: an object or class.
         name: as in `check_backbones`.
     """
+    with preparing(kind, plugin, name) as subject:
+        yield from (attempt(rule, subject) for rule in rules_of(kind))
+
+
+@contextmanager
+def preparing(kind: str, plugin: Any, name: str | None = None) -> Iterator[Subject]:
+    """The plugin under test, with a folder and a cache of its own and without a network, until the block ends."""
     from tlapp.testing.kinds import KINDS
 
-    subject_class, rules = KINDS[kind]
     with tempfile.TemporaryDirectory() as folder, _own_cache(Path(folder) / "cache"), _no_network() as reached:
-        subject = subject_class(plugin, Path(folder), label_of(kind, plugin), reached, name)
-        yield from (_try(rule, subject) for rule in rules)
+        yield KINDS[_singular(kind)][0](plugin, Path(folder), label_of(kind, plugin), reached, name)
 
 
 def rules_of(kind: str) -> Sequence[Rule]:
     """The rules for a kind, in the order in which they are tried."""
     from tlapp.testing.kinds import KINDS
 
-    return KINDS[kind][1]
+    return KINDS[_singular(kind)][1]
+
+
+def _singular(kind: str) -> str:
+    """The kind as this package spells it; "backbones" was the word before contract 1.2."""
+    return "backbone" if kind == "backbones" else kind
 
 
 def label_of(kind: str, plugin: Any) -> str:
     """How errors name a plugin: as installed, or by its class."""
-    found = plugin if isinstance(plugin, type) else type(plugin)
-    value = f"{found.__module__}:{found.__qualname__}"
-    for name, points in registry.found(kind).items():
+    plugin_class = plugin if isinstance(plugin, type) else type(plugin)
+    value = f"{plugin_class.__module__}:{plugin_class.__qualname__}"
+    group = "backbones" if kind == "backbone" and "backbones" in registry.GROUPS else kind
+    for name, points in registry.found(group).items():
         if any(point.value == value for point in points):
-            return registry.label(kind, name)
-    return f"{kind} {found.__qualname__}"
+            return registry.label(group, name)
+    return f"{_singular(kind)} {plugin_class.__qualname__}"
 
 
 def text_of(rule: Rule) -> str:
@@ -110,7 +121,8 @@ def text_of(rule: Rule) -> str:
     return " ".join((rule.__doc__ or "").split())
 
 
-def _try(rule: Rule, subject: Subject) -> Verdict:
+def attempt(rule: Rule, subject: Subject) -> Verdict:
+    """Try one rule."""
     began = time.perf_counter()
     state: Literal["kept", "broken", "not tried"] = "kept"
     seen = ""

@@ -6,7 +6,7 @@ from tlapp.testing import backbones as b
 from tlapp.testing import heads as h
 from tlapp.testing import rules as r
 from tlapp.testing import strategies as s
-from tlapp.testing.subject import BackbonesSubject, HeadSubject, StrategySubject
+from tlapp.testing.subject import BackboneSubject, HeadSubject, StrategySubject
 
 DELIVERY = (r.saved, r.savedmodel, r.tflite)
 
@@ -34,8 +34,8 @@ KINDS = {
         HeadSubject,
         (r.contract, r.options, r.yaml, r.light_import, h.builds, h.loss, r.learns, *DELIVERY, r.seed, r.resume, r.offline),
     ),
-    "backbones": (
-        BackbonesSubject,
+    "backbone": (
+        BackboneSubject,
         (r.contract, r.light_import, b.names, b.facts, b.graph, b.layers, b.cut, b.size, r.learns, *DELIVERY, r.offline),
     ),
 }

@@ -8,8 +8,6 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tlapp import blame
 from tlapp.contracts import BackboneProvider, Fit, Head, OneOf, Plan, Strategy
 from tlapp.engine.options import RunOptions
@@ -177,7 +175,7 @@ class HeadSubject(Subject):
         return LastStage(), self.plugin, TinyBackbones(), "tiny"
 
 
-class BackbonesSubject(Subject):
+class BackboneSubject(Subject):
     """A source of backbones, tried by training the last stage of one of them and a dense layer."""
 
     def parts(self) -> tuple[Strategy, Head, BackboneProvider, str]:
@@ -220,8 +218,3 @@ class LastStage(Strategy):
 
     def plan(self, task: Any, backbone: Any) -> Plan:
         return Plan((Fit(name="last", rates=backbone.last(1), epochs=EPOCHS, learning_rate=1e-2),))
-
-
-def weights(graph: Any) -> dict[str, np.ndarray]:
-    """Path -> value of every variable of a graph, random states excepted."""
-    return {v.path: v.numpy() for layer in graph.layers for v in layer.weights if "seed" not in v.path}

@@ -14,7 +14,6 @@ from tlapp.engine.runs.history import Epoch
 from tlapp.engine.training.kinds import kind_of
 from tlapp.engine.training.phases import Phases
 from tlapp.engine.training.session import Slot
-from tlapp.testing.subject import weights
 
 
 class Moved(NamedTuple):
@@ -96,3 +95,8 @@ class Trial(Run):
         """Every weight of the deployed model, in the order in which it holds them."""
         # By place, not by path: Keras numbers unnamed layers through a whole process.
         return {f"weight {i} {v.shape}": v.numpy() for i, v in enumerate(self.work.model().weights)}
+
+
+def weights(graph: Any) -> dict[str, np.ndarray]:
+    """Path -> value of every variable of a graph, random states excepted."""
+    return {v.path: v.numpy() for layer in graph.layers for v in layer.weights if "seed" not in v.path}

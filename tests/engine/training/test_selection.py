@@ -37,12 +37,12 @@ def test_the_target_s_labels_change_nothing_but_its_metrics(name, domains, tmp_p
 def test_what_the_score_says_is_best_is_what_is_kept(domains, tmp_path, tensorflow):
     run, metrics = adapted(Adversarial(**QUICK), domains, tmp_path / "run")
     told = metrics["adaptation"]
-    looked = [epoch for epoch in run.work.history if epoch.target]
+    looked = [epoch for epoch in run.work.history.epochs if epoch.target]
     assert {epoch.phase for epoch in looked} == {"target-statistics", "adabn", "coral", "mcc", "cdan", "dann"}
     best = max(looked, key=lambda epoch: epoch.target["score"])
     assert (told["adapted"]["phase"], told["adapted"]["epoch"]) == (best.phase, best.epoch)
     labels = run.dataset.streams["target"].labels
-    assert metrics["target"]["accuracy"] == pytest.approx(np.mean(best.said == labels))
+    assert metrics["target"]["accuracy"] == pytest.approx(np.mean(best.answers == labels))
     assert told["source_only"]["epoch"] == 0 and told["oracle"]["accuracy"] >= told["adapted"]["accuracy"]
     starts = [epoch.target["score"] for epoch in looked if epoch.epoch == 0][1:]
     assert starts == pytest.approx([starts[0]] * 5), "alternatives start from the same weights"
@@ -50,15 +50,15 @@ def test_what_the_score_says_is_best_is_what_is_kept(domains, tmp_path, tensorfl
 
 def test_the_score_chooses_among_strengths(domains, tmp_path, tensorflow):
     run, metrics = adapted(Adversarial(method="mcc", strength=(0.01, 3.0, 3.0), **QUICK), domains, tmp_path / "run")
-    looked = [epoch for epoch in run.work.history if epoch.target]
-    assert [phase.name for phase in run.work.phases][-2:] == ["mcc-0.01", "mcc-3"]
+    looked = [epoch for epoch in run.work.history.epochs if epoch.target]
+    assert [slot.phase.name for slot in run.work.slots][-2:] == ["mcc-0.01", "mcc-3"]
     ramps = {epoch.phase: epoch.terms["ramp"] for epoch in looked if "ramp" in epoch.terms}
     assert ramps["mcc-3"] == pytest.approx(300 * ramps["mcc-0.01"])
     assert metrics["adaptation"]["adapted"]["score"] == max(epoch.target["score"] for epoch in looked)
 
 
 def test_adapting_that_the_score_never_likes_ends_with_the_source_only_model(domains, tmp_path, tensorflow, monkeypatch):
-    from tlapp.engine.training import score, streams
+    from tlapp.engine.training import feeds, score
 
     count = [0]
 
@@ -67,7 +67,7 @@ def test_adapting_that_the_score_never_likes_ends_with_the_source_only_model(dom
         found = score.look(*arguments)
         return found._replace(terms={**found.terms, "score": 1.0 / count[0]})
 
-    monkeypatch.setattr(streams, "look", worse)
+    monkeypatch.setattr(feeds, "look", worse)
     said = []
     monkeypatch.setattr("tlapp.engine.report.Silent.note", lambda self, sentence: said.append(sentence))
     _, metrics = adapted(SelfTraining(rounds=2, **QUICK), domains, tmp_path / "run")
@@ -83,7 +83,7 @@ def test_statistics_that_the_score_does_not_like_are_undone(domains, tmp_path, t
     assert metrics["adaptation"]["adapted"]["phase"] == "target-statistics" and metrics["adaptation"]["adapted"]["epoch"] == 1
     before = TinyBackbones().load("tiny").graph.get_layer("stem_norm")
     assert np.array_equal(run.work.graph.get_layer("stem_norm").moving_mean, before.moving_mean)
-    kept = [epoch.said for epoch in run.work.history if (epoch.phase, epoch.epoch) == ("target-statistics", 1)]
+    kept = [epoch.answers for epoch in run.work.history.epochs if (epoch.phase, epoch.epoch) == ("target-statistics", 1)]
     assert np.array_equal(answers(run), kept[0])
 
 
@@ -101,7 +101,7 @@ def test_what_pretraining_spoils_is_kept_from_before_it(at, domains, tmp_path, t
     run, whole = adapted(STRATEGIES["self-supervised"], domains, tmp_path / "whole")
     told = whole["adaptation"]
     assert (told["adapted"]["phase"], told["adapted"]["epoch"]) == ("target-statistics", 1) and told["helped"]
-    kept = [epoch.said for epoch in run.work.history if (epoch.phase, epoch.epoch) == ("target-statistics", 1)]
+    kept = [epoch.answers for epoch in run.work.history.epochs if (epoch.phase, epoch.epoch) == ("target-statistics", 1)]
     assert np.array_equal(answers(run), kept[0]) and whole["target"]["accuracy"] == told["adapted"]["accuracy"]
     assert sum("best after phase target-statistics; the model as it then was is kept" in sentence for sentence in said) == 1
 
@@ -127,21 +127,21 @@ def test_alternatives_look_for_the_front_that_they_start_from(domains, tmp_path,
 
     scored(monkeypatch, adabn={1: 0.9})
     monkeypatch.setenv("TLAPP_CACHE", str(tmp_path / "cache"))
-    compute, ready, fall_back, now, computed = Remembered._compute, Phases._ready, Phases._fall_back, [""], []
+    compute, ready, fall_back, now, computed = Remembered._compute, Phases._ready, Phases.fall_back, [""], []
 
     def noted(self, *arguments):
         computed.append(now[0])
         return compute(self, *arguments)
 
     def begun(self, number):
-        now[0] = self.phases[number].name
+        now[0] = self.slots[number].phase.name
         return ready(self, number)
 
     def ended(self):
         now[0] = "the end"
         return fall_back(self)
 
-    for kind, name, patch in ((Remembered, "_compute", noted), (Phases, "_ready", begun), (Phases, "_fall_back", ended)):
+    for kind, name, patch in ((Remembered, "_compute", noted), (Phases, "_ready", begun), (Phases, "fall_back", ended)):
         monkeypatch.setattr(kind, name, patch)
     adapted(Adversarial(**{**QUICK, "epochs": 1}, style="none"), domains, tmp_path / "run")
     assert "source-statistics" in computed and not {"coral", "mcc", "cdan", "dann"} & set(computed)
@@ -160,7 +160,7 @@ def test_a_loss_on_val_is_not_held_against_the_target_s_score(domains, tmp_path,
     said = []
     monkeypatch.setattr("tlapp.engine.report.Silent.note", lambda self, sentence: said.append(sentence))
     run, metrics = adapted(ThenSource(), domains, tmp_path / "run")
-    kept = min(epoch.validation["loss"] for epoch in run.work.history if epoch.phase == "tune")
+    kept = min(epoch.validation["loss"] for epoch in run.work.history.epochs if epoch.phase == "tune")
     assert metrics["val"]["loss"] == pytest.approx(kept, rel=1e-3)
     assert not any("is kept" in sentence for sentence in said)
 

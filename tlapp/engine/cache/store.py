@@ -39,7 +39,7 @@ class Entry(NamedTuple):
 
 
 def key_of(*facts: Any) -> str:
-    """A key, 32 hexadecimal digits, of facts that JSON can hold."""
+    """The cache key of facts that JSON can hold: 32 hexadecimal digits."""
     return hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from tlapp.contracts import OneOf, Phase, Plan
+from tlapp.engine.training.kinds import kind_of
 
 
 class Place(NamedTuple):
@@ -35,3 +36,8 @@ def _grouped(plan: Plan) -> list[Phase | OneOf]:
         members = list(run)
         entries += [OneOf(phases=tuple(members), select=members[0].select)] if alternative else members  # type: ignore[union-attr, arg-type]
     return entries
+
+
+def solves_only(plan: Plan) -> bool:
+    """Whether no phase trains the head that was chosen."""
+    return all(not kind_of(place.phase).in_place for place in in_order(plan))

@@ -1,0 +1,61 @@
+"""docs/architecture.md is true: what it names exists, and the plain word is found where it says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "docs" / "architecture.md").read_text()
+WORDS = {
+    "the stages of a backbone": "stage",
+    "how stages are found": "stages",
+    "the cut": "the cut",
+    "the cache key": "cache key",
+    "DANN's loss": "DANN",
+    "the default of an option": "default",
+    "the check of a TFLite file": "TFLite",
+    "what resume reads": "resum",
+    "the split": "split",
+    "early stopping": "early stopping",
+    "error to exit code": "exit code",
+    "what a phase does, in words": "what a phase does",
+    "names in a run folder": "run folder",
+}
+"""What to look for -> the word that a newcomer would search for."""
+
+
+def rows():
+    table = TEXT.partition("## Where is ...?")[2].partition("## ")[0]
+    return re.findall(r"^\| (?!look|---)(.+?) \| (.+?) \|$", table, re.M)
+
+
+def test_every_thing_to_find_has_a_word():
+    assert [name for name, _ in rows()] == list(WORDS)
+
+
+@pytest.mark.parametrize(("name", "places"), rows())
+def test_the_word_is_where_it_says(name, places):
+    first = re.search(r"`([^`]+\.py)`", places)[1]
+    assert WORDS[name].lower() in (ROOT / first).read_text().lower()
+
+
+def test_every_path_exists():
+    paths = re.findall(r"`([\w/]+\.(?:py|md)|(?:\w+/)+)`", TEXT)
+    assert len(paths) > 30
+    for path in paths:
+        assert any((ROOT / base / path).exists() for base in ("", "tlapp", "tlapp/engine", "tlapp/engine/training", "docs")), path
+
+
+def test_every_room_of_the_engine_is_told():
+    for folder in (ROOT / "tlapp" / "engine").iterdir():
+        if (folder / "__init__.py").exists():
+            assert f"{folder.name}/" in TEXT
+
+
+def test_contributing_names_what_exists():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    for path in re.findall(r"`((?:tlapp|tests|plugins|docs)/[\w/.]+)`", text):
+        assert (ROOT / path).exists(), path
