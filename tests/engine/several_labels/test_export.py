@@ -15,8 +15,8 @@ from PIL import Image
 from tlapp.cli.main import run as command
 from tlapp.engine.data.labelling import LABELLINGS
 from tlapp.engine.export import snippets
-from tlapp.engine.export.export import export
 from tlapp.engine.export.check import Truth, check
+from tlapp.engine.export.export import export
 from tlapp.engine.export.formats import named
 from tlapp.engine.export.formats.artifact import Answers, Latency
 from tlapp.engine.export.options import ExportOptions

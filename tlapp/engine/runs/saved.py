@@ -90,7 +90,7 @@ class SavedRun:
 
     @cached_property
     def model(self) -> Any:
-        """The deployed Keras model: arrays of the input, such as (n, size, size, 3) raw RGB 0-255, to probabilities (n, classes)."""
+        """The deployed Keras model: arrays of the input, such as (n, size, size, 3) RGB 0-255, to probabilities (n, classes)."""
         return self.open(self.files.file(names.MODEL))
 
     def open(self, path: Path) -> Any:
