@@ -31,7 +31,7 @@ def test_a_tie_is_no_disagreement():
     [
         ([[0.4, 0.6], [0.2, 0.8]], False, "top label differs from the Keras model's on 1 of 2"),
         ([[0.8, 0.2], [0.2, 0.8]], False, "differ from the Keras model's by up to 0.1"),
-        ([[0.4, 0.6], [0.2, 0.8]], True, "a drop of 0.5000, over --max-drop 0.01"),
+        ([[0.4, 0.6], [0.2, 0.8]], True, "a drop of 0.5000, over option max_drop=0.01"),
         ([[np.nan, 0.6], [0.2, 0.8]], True, "not all numbers"),
     ],
 )
