@@ -52,15 +52,6 @@ def test_show_of_heads_sources_and_what_is_not_there(capfd):
     assert "no head of that name" in answer(capfd, "plugins", "show", "partial", "--kind", "head", code=2)
 
 
-def test_the_table_of_facts_is_that_of_the_backbone(tensorflow):
-    from tlapp.cli.facts import LITE0
-
-    provider, name = registry.backbone(LITE0.name)
-    facts = provider.load(name, weights="none").facts
-    assert facts.input == LITE0.input
-    assert [stage[:3] for stage in facts.stages] == [stage[:3] for stage in LITE0.stages]
-
-
 def complete(*words):
     """What a shell is offered for the last of the words."""
     *before, typed = words
