@@ -8,10 +8,9 @@ import shutil
 import time
 from pathlib import Path
 
-from workshop import (
-    OFTEN,
+from checks import (
     Ended,
-    Workshop,
+    NotStruck,
     check,
     check_entries,
     check_nothing_aside,
@@ -20,6 +19,7 @@ from workshop import (
     check_sentence,
     small_disk,
 )
+from workshop import OFTEN, Workshop
 
 PLAN = "partial"
 NAMED = ("cannot be written", "needed", "No space left", "File too large")
@@ -31,11 +31,16 @@ def check_told(ended: Ended) -> None:
     check(any(word in ended.said for word in NAMED), ended.said)
 
 
+def less(shop: Workshop, amount: int) -> int:
+    """So much room, or less where a fault struck too late before."""
+    return max(1, int(shop.earlier * amount))
+
+
 def full_cache(shop: Workshop, seed: int) -> str:
     """The disk of the cache is full while it is written."""
     dice, whole, folder, disk = random.Random(seed), shop.whole(PLAN), shop.fresh("full"), shop.fresh("disk")
-    with small_disk(disk, 4096 * dice.randint(1, 60)) as enlarge:
-        limit = {} if enlarge and seed % 2 else {"file_bytes": dice.randint(2_000, 140_000)}
+    with small_disk(disk, 4096 * less(shop, dice.randint(1, 60))) as enlarge:
+        limit = {} if enlarge and seed % 2 else {"file_bytes": less(shop, dice.randint(2_000, 140_000))}
         ended = shop.run(*shop.train(PLAN, folder), cache=disk, **limit)
         if ended.code:
             check_told(ended)
@@ -50,9 +55,9 @@ def full_cache(shop: Workshop, seed: int) -> str:
 def full_run(shop: Workshop, seed: int) -> str:
     """The disk of the run is full while checkpoints, history and model are written."""
     dice, whole, disk = random.Random(seed), shop.whole(PLAN), shop.fresh("disk")
-    with small_disk(disk, 4096 * dice.randint(2, 80)) as enlarge:
+    with small_disk(disk, 4096 * max(2, less(shop, dice.randint(2, 80)))) as enlarge:
         folder = disk / "run"
-        limit = {} if enlarge and seed % 2 else {"file_bytes": dice.randint(300, 90_000)}
+        limit = {} if enlarge and seed % 2 else {"file_bytes": less(shop, dice.randint(300, 90_000))}
         ended = shop.run(*shop.train(PLAN, folder), constants=OFTEN, **limit)
         if ended.code:
             check_told(ended)
@@ -68,20 +73,22 @@ def _mended(shop: Workshop, ended: Ended, folder: Path, whole: Path, cache: Path
         again = shop.run(*shop.again(PLAN, folder), cache=cache, constants=OFTEN)
         check(again.code == 0, again.said)
     check_same(folder, whole)
-    return "told; with room it went on, equal to the bit" if ended.code else "there was room enough"
+    if not ended.code:
+        raise NotStruck("there was room enough")
+    return "told; with room it went on, equal to the bit"
 
 
 def full_export(shop: Workshop, seed: int) -> str:
     """The disk is full while an export is written."""
     dice, whole, disk = random.Random(seed), shop.whole(PLAN), shop.fresh("disk")
     kind = ("keras", "tflite", "savedmodel")[seed // 2 % 3]
-    with small_disk(disk, 4096 * dice.randint(1, 20)) as enlarge:
-        limit = {} if enlarge and seed % 2 else {"file_bytes": dice.randint(500, 40_000)}
+    with small_disk(disk, 4096 * less(shop, dice.randint(1, 20))) as enlarge:
+        limit = {} if enlarge and seed % 2 else {"file_bytes": less(shop, dice.randint(500, 40_000))}
         words = ["export", whole.folder, "--format", kind, "--output", disk / "out"]
         ended = shop.run(*words, **limit)
         if ended.code == 0:
             check((disk / "out" / "export.json").is_file(), "no export.json")
-            return "there was room enough"
+            raise NotStruck("there was room enough")
         check_sentence(ended)
         check(any(word in ended.said for word in (*NAMED, "does not load and run")), ended.said)
         check(list(disk.iterdir()) == [], f"left over: {list(disk.iterdir())}")
@@ -125,12 +132,14 @@ def vanishing(shop: Workshop, seed: int) -> str:
         shutil.rmtree(data)
     else:
         for path in dice.sample(sorted(data.rglob("*.png")), 20):
-            time.sleep(dice.uniform(0, 0.06))
+            time.sleep(shop.earlier * dice.uniform(0, 0.06))
             path.unlink()
     ended = process.wait()
     check_nothing_half_written(folder)
     if ended.code == 0:
-        return "had been read: finished"
+        if seed % 3:
+            raise NotStruck("all had been read before they went")
+        return "gone once they were read: finished"
     check_sentence(ended, ".png", "No such file")
     return "told, with their names"
 
@@ -161,7 +170,7 @@ def cut_in_use(shop: Workshop, seed: int) -> str:
     constants = {**OFTEN, "tlapp.engine.network.activations.MEMORY": 0}
     process = shop.start(*shop.train(PLAN, folder), cache=cache, constants=constants)
     process.until("plan:")
-    time.sleep(dice.uniform(0, 0.7 * whole.seconds))
+    time.sleep(shop.earlier * dice.uniform(0, 0.7 * whole.seconds))
     for path in cache.glob("*.rows"):
         with contextlib.suppress(OSError), open(path, "rb+") as file:
             file.truncate(dice.randrange(path.stat().st_size))
@@ -172,7 +181,9 @@ def cut_in_use(shop: Workshop, seed: int) -> str:
         again = shop.run(*shop.again(PLAN, folder), cache=cache, constants=constants)
         check(again.code == 0, again.said)
     check_same(folder, whole.folder)
-    return "told; --resume went on, equal to the bit" if ended.code else "not needed any more: equal to the bit"
+    if not ended.code:
+        raise NotStruck("nothing was read from the file any more")
+    return "told; --resume went on, equal to the bit"
 
 
 def together(shop: Workshop, seed: int, runs: int = 2) -> str:

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from checks import check
 from PIL import Image
-from workshop import Workshop, check
+from workshop import Workshop
 
 from tlapp.engine.inputs import images
 

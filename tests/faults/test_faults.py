@@ -7,7 +7,8 @@ import sys
 
 import pytest
 import table
-from table import BEGIN, DOCUMENT, END, FAULTS, in_turns
+from checks import NotStruck
+from table import BEGIN, DOCUMENT, EARLIER, END, FAULTS, Fault, in_turns, strike
 from workshop import Workshop
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the harness reads /proc")
@@ -24,14 +25,38 @@ QUICK = [pytest.param(fault, seed, id=f"{fault.trial.__name__} {seed}") for faul
 
 @pytest.mark.parametrize(("fault", "seed"), QUICK)
 def test_fault(fault, seed, shop):
-    assert fault.trial(shop, seed)
+    assert strike(fault, seed, shop)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.trial.__name__)
 def test_fault_at_length(fault, shop):
-    outcomes = [fault.trial(shop, seed) for seed in range(fault.tries)]
+    outcomes = [strike(fault, seed, shop) for seed in range(fault.tries)]
     assert len(outcomes) == fault.tries
+
+
+class NoShop:
+    earlier = 1.0
+
+
+def test_a_trial_counts_only_if_its_fault_struck():
+    moments = []
+
+    def late(shop, seed):
+        moments.append(shop.earlier)
+        if len(moments) < 3:
+            raise NotStruck("it was over")
+        return "told"
+
+    assert strike(Fault(late, 1, ()), 0, NoShop()) == "told" and moments == list(EARLIER[:3])
+
+
+def test_a_fault_that_never_strikes_fails():
+    def never(shop, seed):
+        raise NotStruck("it was over")
+
+    with pytest.raises(AssertionError, match="in none of 5 trials did it strike: it was over"):
+        strike(Fault(never, 1, ()), 0, NoShop())
 
 
 def test_the_document_names_every_fault_with_its_trials_and_outcomes():

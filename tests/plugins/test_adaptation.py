@@ -9,13 +9,68 @@ from tlapp_plugins.adversarial import Adversarial
 from tlapp_plugins.augment_adapt import AugmentAdapt
 from tlapp_plugins.self_supervised import SelfSupervised
 from tlapp_plugins.shared import domain_losses
+from tlapp_plugins.shared.mixing import LABELS, MIXES, STATISTICS, Mixed
 
-from tlapp.contracts import Fit, Plan, Strategy, UserError
+from tlapp.contracts import Batch, Fit, Plan, Strategy, UserError
 
 
-@pytest.mark.parametrize("style", ["adain", "mixstyle", "mixup", "cutmix"])
-def test_styles_at_the_cut_train(style, domains, tmp_path, tensorflow):
+class FakeNet:
+    """A net that remembers what the loss was given."""
+
+    def __init__(self, style):
+        self.mix = LABELS[style]() if style in LABELS else None
+
+    def part(self, name):
+        return self.mix
+
+    def features(self, x):
+        self.x = np.asarray(x)
+        return x
+
+    def head(self, features):
+        return features
+
+    def task_loss(self, batch, outputs):
+        self.y = np.asarray(batch.y)
+        return 0.0
+
+
+@pytest.mark.parametrize("style", MIXES)
+def test_styles_change_what_crosses_the_cut(style, tensorflow):
+    """Statistics move and labels stay, or images and labels are mixed."""
+    import keras
+
+    keras.utils.set_random_seed(3)
+    rng = np.random.default_rng(0)
+    x = rng.normal(0, 1, (8, 6, 6, 4)).astype("float32") * np.arange(1, 9)[:, None, None, None].astype("float32")
+    y, other = np.eye(8, dtype="float32"), rng.normal(50, 3, x.shape).astype("float32")
+    net, batches = FakeNet(style), {"train": Batch(x, y), "target": Batch(other, None)}
+    if style != "adain":
+        del batches["target"]
+    Mixed(style)(net, batches)
+    changed = [not np.allclose(a, b) for a, b in zip(net.x, x, strict=True)]
+    assert sum(changed) > len(x) / 2
+    assert np.array_equal(net.y, y) == (style in STATISTICS)
+    np.testing.assert_allclose(net.y.sum(axis=1), 1, rtol=1e-5)
+    if style == "adain":  # each mean lies between its own and the target's, whose are about 50
+        assert 5 < net.x.mean() < 45
+
+
+@pytest.fixture(scope="module")
+def unstyled(domains, tmp_path_factory, tensorflow):
+    run, _ = adapted(AugmentAdapt(style="none", **QUICK), domains, tmp_path_factory.mktemp("unstyled") / "run")
+    return terms(run)
+
+
+def terms(run):
+    """The losses of the adaptation, epoch by epoch."""
+    return [epoch.terms["loss"] for epoch in run.work.history.epochs if epoch.phase == "adapt" and epoch.epoch]
+
+
+@pytest.mark.parametrize("style", MIXES)
+def test_styles_at_the_cut_train(style, domains, tmp_path, tensorflow, unstyled):
     run, metrics = adapted(AugmentAdapt(style=style, **QUICK), domains, tmp_path / "run")
+    assert np.abs(np.subtract(terms(run), unstyled)).min() > 1e-4, "the style does nothing"
     assert run.outline.phases[-1].front == "cached" and np.isfinite(metrics["test"]["loss"])
     assert [epoch.epoch for epoch in run.work.history.epochs if epoch.phase == "adapt"] == [0, 1, 2]
 
@@ -46,12 +101,12 @@ def test_turned_copies_come_in_order_cached_or_not(domains, tmp_path, tensorflow
 
     run, _ = adapted(SelfSupervised(method="rotation", pretrain_epochs=1, **QUICK), domains, tmp_path / "run")
     number = [slot.phase.name for slot in run.work.slots].index("pretrain")
-    where, stream, remembered = run.work.slots[number].cut, run.dataset.streams["target"], run.work.streams.remembered
-    front, pixels = Front(remembered.graph, where.boundary), stream.examples.take(np.arange(5))[0]
+    cut, stream, remembered = run.work.slots[number].cut, run.dataset.streams["target"], run.work.streams.remembered
+    front, pixels = Front(remembered.graph, cut.boundary), stream.examples.take(np.arange(5))[0]
     augment = Augment(rotated, TURNS, "rotated", per_step=TURNS)
     for use in ("auto", "off"):
         remembered.use = use
-        source = remembered.source(where, stream.examples.numbers, augment)
+        source = remembered.source(cut, stream.examples.numbers, augment)
         for turn in range(TURNS):
             expected = front([np.rot90(pixels, turn, axes=(1, 2))])[0]
             assert np.allclose(source.take(np.arange(5), 8 + turn)[0], expected, atol=1e-4)

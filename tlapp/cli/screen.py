@@ -15,7 +15,7 @@ from tlapp.cli import signals
 from tlapp.words import printable, with_flags
 
 if TYPE_CHECKING:
-    from tlapp.engine.outline import Outline, PhaseOutline
+    from tlapp.engine.report import Outline, PhaseOutline
     from tlapp.engine.runs.history import Epoch
 
 TASKS = {"read": "reading pictures", "hash": "looking at files", "front": "frozen front"}

@@ -2,13 +2,62 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tlapp.engine.outline import Outline
     from tlapp.engine.runs.history import Epoch
+
+
+class PhaseOutline(NamedTuple):
+    """One phase in words and numbers.
+
+    Attributes:
+        does: what it does, in a sentence; see `tlapp.engine.outline.phase_words`.
+        stages: the live ones, with their rates.
+        trains: parameters of the backbone that train.
+        cut: shapes of the activations that cross it, without the batch; empty where the network is not cut.
+        front: "cached", "computed each epoch", or "none".
+        cached_mb: size of what is cached, for all examples.
+        one_of: number of the first of the alternatives that it is one of; None where it is none.
+    """
+
+    name: str
+    kind: str
+    does: str
+    epochs: int | None
+    learning_rate: float | None
+    streams: tuple[str, ...]
+    augment: str | None
+    stages: dict[str, float]
+    trains: int
+    cut: tuple[tuple[int, ...], ...]
+    front: str
+    cached_mb: float
+    one_of: int | None = None
+
+
+class Outline(NamedTuple):
+    """The whole run; `labelling` is "one" or "many", the labels of an example; `input` the kind of input, such as "image"."""
+
+    strategy: str
+    backbone: str
+    weights: str
+    licence: str
+    head: str
+    image_size: int | None
+    classes: tuple[str, ...]
+    images: dict[str, int]
+    stages: int
+    params: int
+    phases: tuple[PhaseOutline, ...]
+    labelling: str = "one"
+    input: str = "image"
+
+    def to_json(self) -> dict[str, Any]:
+        """As plan.json holds it."""
+        return {**self._asdict(), "phases": [phase._asdict() for phase in self.phases]}
 
 
 class Reporter(Protocol):

@@ -89,7 +89,7 @@ def test_every_bad_layout_is_tried(layouts):
 
 @pytest.mark.parametrize("name", BAD)
 def test_errors_name_the_flag_and_what_would_be_right(layouts, name):
-    options, parts = layouts[name]
+    options, parts = dict(layouts[name][0]), layouts[name][1]
     with pytest.raises(UserError) as told:
         load(options.pop("data") if "data" in options else None, **options)
     sentence = str(told.value).replace(os.sep, "/")

@@ -69,9 +69,6 @@ def written(path, *rows, **how):
     return path
 
 
-# Names --------------------------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("name", ODD.values(), ids=ODD)
 def test_a_picture_of_any_name_is_read(name, tmp_path):
     root = folders(tmp_path / "d")
@@ -121,9 +118,6 @@ def test_a_class_may_be_called_so(name, tmp_path):
     assert set(load(root).classes) == {"cats", name}
 
 
-# Loops and locks ----------------------------------------------------------------------------------------------------------------
-
-
 def test_links_to_themselves_to_each_other_and_upwards_end(tmp_path):
     root = folders(tmp_path / "d")
     for name, target in (
@@ -167,9 +161,6 @@ def test_what_is_called_a_picture_and_is_no_file_is_told(tmp_path):
     os.mkfifo(root / "cats" / "pipe.png")
     with pytest.raises(UserError, match=r"pipe\.png: "):
         load(root)
-
-
-# CSVs ---------------------------------------------------------------------------------------------------------------------------
 
 
 def rows_of(root, path):
@@ -216,8 +207,6 @@ def test_quotes_without_end_and_bytes_that_are_no_text_are_told(tmp_path):
         with pytest.raises(UserError, match=told):
             load(tmp_path / "t.csv")
 
-
-# Very many files ----------------------------------------------------------------------------------------------------------------
 
 LISTS = """
 import resource, sys, time
