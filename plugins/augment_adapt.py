@@ -28,7 +28,7 @@ class AugmentAdapt(Adapt):
         mixes = self.style in MIXES
         if mixes and not self.last:
             raise UserError(
-                f"--last 0 trains no stage, and --style {self.style} works before the first that trains; use --last 1"
+                f"trains no stage, and option style={self.style} works before the first that trains; use option last=1", 0, "last"
             )
         adapt = Fit(
             name="adapt", rates=self.rates(backbone), streams=PAIR if self.style == "adain" else ("train",), epochs=self.epochs,

@@ -24,7 +24,7 @@ class SelfSupervised(Adapt):
 
     def adapting(self, task: Task, backbone: Backbone) -> tuple[Phase, ...]:
         if not self.last:
-            raise UserError("--last 0 trains no stage, so that pictures without labels teach it nothing; use --last 1")
+            raise UserError("trains no stage, so that pictures without labels teach it nothing; use option last=1", 0, "last")
         rates, pace = self.rates(backbone), self.learning_rate
         return (
             Fit(

@@ -96,7 +96,7 @@ def test_several_labels_a_picture(place):
     call(place, "pip", "uninstall", "--quiet", "--yes", "tlapp-multilabel")  # what it trained does not need it
     call(place, "tlapp", "export", "several-run", "--format", "tflite")
     tested = json.loads((place / "several-run" / "metrics.json").read_text())["images"]["test"]
-    assert json.loads(call(place, "tlapp", "verify", "several-run/export/tflite", "--json"))["pictures"] == min(8, tested) > 0
+    assert json.loads(call(place, "tlapp", "verify", "several-run/export/tflite", "--json"))["images"] == min(8, tested) > 0
 
 
 def test_a_project_that_new_writes_installs_trains_and_is_certified(place):

@@ -11,7 +11,8 @@ from tlapp import registry
 from tlapp.contracts import UserError
 from tlapp.engine.options import RunOptions
 from tlapp.engine.runs.record import Record
-from tlapp.settings import HEAD, flag, resolve
+from tlapp.settings import HEAD, resolve
+from tlapp.words import flag
 
 drawn = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

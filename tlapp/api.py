@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from tlapp import blame, registry
 from tlapp.engine.memory import enough_memory
 from tlapp.engine.report import Reporter, Silent
-from tlapp.settings import Settings, resolve
+from tlapp.errors import UserError
+from tlapp.settings import Settings, files_named, resolve
 
 if TYPE_CHECKING:
     from tlapp.engine.job import Job
@@ -31,7 +33,8 @@ def train(config: str | Path | None = None, *, reporter: Reporter | None = None,
     Raises:
         UserError: a setting, file or folder is wrong. PluginError: a plugin is.
     """
-    folder = carry_out(resolve(settings, config), reporter or Silent(), trust=trust)
+    with _arguments_named():
+        folder = carry_out(resolve(settings, config), reporter or Silent(), trust=trust)
     assert folder is not None, "only a dry run has no folder"
     return load(folder)
 
@@ -82,8 +85,9 @@ def carry_out(
     """Run settings through the engine; see `tlapp.engine.run.train`. The run's folder, or None for a dry run."""
     from tlapp.engine.run import train as run
 
-    job = _job(settings, trust)
-    with blame.naming(job.label), enough_memory(job.options):
+    with files_named(settings.origins):
+        job = _job(settings, trust)
+    with files_named(settings.origins), blame.naming(job.label), enough_memory(job.options):
         return run(job, reporter, dry, resume, exports)
 
 
@@ -93,7 +97,7 @@ def preview(settings: Settings, reporter: Reporter, path: Path, count: int, trus
 
     options = settings.options.model_copy(update={"run": None})  # nothing is trained, so that a run's own settings will do
     job = _job(replace(settings, options=options), trust)
-    with blame.naming(job.label), enough_memory(job.options):
+    with files_named(settings.origins), blame.naming(job.label), enough_memory(job.options):
         return show(job, reporter, path, count)
 
 
@@ -110,5 +114,17 @@ def _job(settings: Settings, trust: bool) -> Job:
         blame.strategy(settings.strategy, label),
         blame.head(settings.head, registry.label("head", options.head)),
         blame.provider(provider, registry.label("backbones", options.backbone.partition(":")[0])),
-        name, settings.flat(), settings.origins.keys(), settings.where, label,
+        name, settings.flat(), settings.origins.keys(), label,
     )  # fmt: skip
+
+
+@contextmanager
+def _arguments_named() -> Iterator[None]:
+    """Put the keyword argument in front of an error about an option that no file set: "last=19"."""
+    try:
+        yield
+    except UserError as error:
+        if not error.origin and error.option is not None:
+            value = str(error.received) if isinstance(error.received, Path) else error.received
+            error.origin = error.option if value is None else f"{error.option}={value!r}"
+        raise

@@ -9,7 +9,8 @@ from types import GeneratorType
 from typing import Any, cast
 
 from tlapp.contracts import Augment, BackboneProvider, Fit, Head, Labeller, OneOf, Phase, Plan, Solve, Strategy
-from tlapp.errors import PluginError, TlappError, in_a_line
+from tlapp.errors import PluginError, TlappError
+from tlapp.words import in_a_line
 
 
 def blamed(error: Exception, label: str, what: str) -> Exception:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tlapp.contracts.version import misfit
-from tlapp.errors import in_a_line
 from tlapp.settings import collisions
+from tlapp.words import in_a_line
 
 NEEDED = {"strategy": ("Strategy", ("plan",)), "head": ("Head", ("build",)), "backbones": ("BackboneProvider", ("names", "load"))}
 """Kind -> the contract's class, and the methods that it leaves to be written."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from tlapp.errors import PluginError, UserError, in_a_line
+from tlapp.errors import PluginError, UserError
+from tlapp.words import in_a_line, shortened, suggestion
 
 GROUPS = {"strategy": "tlapp.strategies", "head": "tlapp.heads", "backbones": "tlapp.backbones"}
-FLAGS = {"strategy": "--plugin", "head": "--head", "backbones": "--backbone"}
+OPTIONS = {"strategy": "plugin", "head": "head", "backbones": "backbone"}
+"""Kind -> the option that names a plugin of it."""
 
 
 @cache
@@ -43,7 +43,7 @@ def point(kind: str, name: str) -> EntryPoint:
     """
     points = found(kind).get(name)
     if not points:
-        raise UserError(f"{FLAGS[kind]} {name}: no {kind} of that name is installed; {hint(name, found(kind))}")
+        raise UserError(f"no {kind} of that name is installed; {suggestion(name, found(kind))}", name, OPTIONS[kind])
     if len(points) > 1:
         claims = " and ".join(origin(point) for point in points)
         raise PluginError(f"{kind} {name} is claimed by {claims}; uninstall one of them")
@@ -68,13 +68,6 @@ def load(kind: str, name: str) -> Any:
     return plugin
 
 
-def hint(name: str, known: Iterable[str]) -> str:
-    """What the user may have meant."""
-    names = list(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
-
-
 def fault_of(kind: str, plugin: Any) -> str:
     """What is wrong with a class as a plugin of a kind, to follow its name; "" where nothing is."""
     from tlapp import contracts
@@ -82,18 +75,12 @@ def fault_of(kind: str, plugin: Any) -> str:
 
     base = {"strategy": contracts.Strategy, "head": contracts.Head, "backbones": contracts.BackboneProvider}[kind]
     if not (isinstance(plugin, type) and issubclass(plugin, base)):
-        return f"must be a subclass of tlapp.contracts.{base.__name__}. Received: {in_a_row(plugin)}"
+        return f"must be a subclass of tlapp.contracts.{base.__name__}. Received: {shortened(plugin)}"
     if unfit := misfit(getattr(plugin, "contract", None)):
         return f"does not fit: {unfit}"
     if missing := sorted(getattr(plugin, "__abstractmethods__", ())):
         return f"does not define {', '.join(missing)}()"
     return ""
-
-
-def in_a_row(value: Any) -> str:
-    """A value as an error shows it: on one line, cut short."""
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def backbone(identity: str) -> tuple[Any, str]:
@@ -105,7 +92,7 @@ def backbone(identity: str) -> tuple[Any, str]:
     """
     prefix, colon, name = identity.partition(":")
     if not colon or not name:
-        raise UserError(f"--backbone {identity}: must be SOURCE:NAME, such as keras-cv:efficientnet-lite0. Received: {identity}")
+        raise UserError("must be PROVIDER:NAME, such as keras-cv:efficientnet-lite0", identity, "backbone")
     provider = load("backbones", prefix)
     try:
         return provider(), name

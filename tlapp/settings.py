@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from tlapp import registry
 from tlapp.contracts import Head, Options, Strategy
 from tlapp.engine.options import RunOptions
-from tlapp.errors import PluginError, TlappError, UserError, in_a_line
+from tlapp.errors import PluginError, TlappError, UserError
+from tlapp.words import did_you_mean, in_a_line
 
 HEAD = "head_"
 """Before the name of each of a head's options, so that a head and a strategy cannot claim the same one."""
@@ -25,7 +26,7 @@ COMMAND = ("config", "dry_run", "exports", "json", "as_json", "resume", "trust",
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that a run depends on; `origins` maps a key to the flag or file that set it."""
+    """Everything that a run depends on; `origins`: each key that was set -> the file that sets it, "" for an argument."""
 
     options: RunOptions
     strategy: Strategy
@@ -37,14 +38,16 @@ class Settings:
         own = {HEAD + key: value for key, value in self.head.model_dump(mode="json").items()}
         return {**self.options.model_dump(mode="json"), **self.strategy.model_dump(mode="json"), **own}
 
-    def where(self, key: str) -> str:
-        """Where the value of a key came from, with the value, for the front of an error: "--last 19"."""
-        return f"{self.origins.get(key, flag(key))} {self.flat().get(key)}"
 
-
-def flag(key: str) -> str:
-    """The flag of a key."""
-    return "--" + key.replace("_", "-")
+@contextmanager
+def files_named(origins: Mapping[str, str]) -> Iterator[None]:
+    """Put the file that set an option in front of an error about that option: "run.yaml: last: 19"."""
+    try:
+        yield
+    except UserError as error:
+        if not error.origin and error.option is not None and (file := origins.get(error.option)):
+            error.origin = f"{file}: {error.option}{'' if error.received is None else f': {error.received}'}"
+        raise
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
@@ -56,13 +59,13 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"--config {path}: cannot be read: {error.strerror or error}") from error
+        raise UserError(f"cannot be read: {error.strerror or error}", path, "config") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"--config {path}: is not YAML: {' '.join(str(error).split())}") from error
+        raise UserError(f"is not YAML: {' '.join(str(error).split())}", path, "config") from error
     if content is None:
         return {}
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
-        raise UserError(f"--config {path}: must hold a mapping of settings, such as `plugin: partial`")
+        raise UserError("must hold a mapping of settings, such as `plugin: partial`", path, "config")
     return content
 
 
@@ -85,25 +88,27 @@ def collisions(kind: str, options: Iterable[str]) -> list[str]:
     return [key for key in options if prefix + key in taken or (kind == "strategy" and key.startswith(HEAD))]
 
 
-def resolve(flags: Mapping[str, Any], config: str | Path | None = None) -> Settings:
-    """Settings from flags (key -> value; text is parsed) over a YAML file over the defaults.
+def resolve(arguments: Mapping[str, Any], config: str | Path | None = None) -> Settings:
+    """Settings from arguments (key -> value; text is parsed) over a YAML file over the defaults.
 
     Raises:
         UserError: a value or name that is wrong, with where it stands and what would be right.
         PluginError: the chosen plugin is broken.
     """
     chosen = read_yaml(config) if config else {}
-    origins = {key: f"{config}: {key}:" for key in chosen}
-    given = {key: value for key, value in flags.items() if value is not None}
-    chosen |= given
-    origins |= {key: flag(key) for key in given}
+    values = {key: value for key, value in arguments.items() if value is not None}
+    origins = {**dict.fromkeys(chosen, str(config)), **dict.fromkeys(values, "")}
+    with files_named(origins):
+        return _resolved({**chosen, **values}, origins)
+
+
+def _resolved(chosen: Mapping[str, Any], origins: Mapping[str, str]) -> Settings:
     options = {key: chosen.get(key, RunOptions.model_fields[key].default) for key in ("plugin", "head")}
     strategy, head = plugin_options("strategy", str(options["plugin"])), plugin_options("head", str(options["head"]))
     known = {**_keys(RunOptions), **_keys(strategy), **_keys(head, HEAD)}
     if unknown := next((key for key in chosen if key not in known), None):
-        near = difflib.get_close_matches(unknown, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"strategy {options['plugin']} and head {options['head']} do not have it"
-        raise UserError(f"{origins[unknown]} no such setting; {hint}")
+        hint = did_you_mean(unknown, known) or f"; strategy {options['plugin']} and head {options['head']} do not have it"
+        raise UserError(f"there is no such option{hint}", option=unknown)
     labels = {kind: registry.label(kind, str(options[key])) for kind, key in (("strategy", "plugin"), ("head", "head"))}
     return Settings(
         _build(RunOptions, chosen, origins),
@@ -140,11 +145,12 @@ def _refused(
     key = prefix + field
     help = options.model_fields[field].description if field in options.model_fields else ""
     if first["type"] == "missing":
-        return UserError(f"{flag(key)}: {label} needs it: {help or field}")
+        return UserError(f"{label} needs it: {help or field}", option=key)
     if key in origins:
-        return UserError(f"{origins[key]} {chosen[key]}: {help or field}; {wanted}. Received: {chosen[key]}")
-    if not field and (given := [origins[key] for key in _keys(options, prefix) if key in origins]):
-        return UserError(f"{', '.join(given)}: {wanted}")
+        return UserError(f"{help or field}; {wanted}. Received: {chosen[key]}", chosen[key], option=key)
+    if not field and (keys := [key for key in _keys(options, prefix) if key in origins]):
+        named = ", ".join(f"{origins[key]}: {key}" if origins[key] else f"option {key}" for key in keys)
+        return UserError(f"{named}: {wanted}")
     return PluginError(f"{label}: its own default{f' for {field}' if field else 's'} is refused by its own check: {wanted}")
 
 

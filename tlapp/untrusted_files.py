@@ -10,9 +10,10 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tlapp.errors import UserError, in_a_line
+from tlapp.errors import UserError
+from tlapp.words import in_a_line
 
-RISK = "--trust would open it all the same, and whoever made the file could then run code and change files as you"
+RISK = "option trust would open it all the same, and whoever made the file could then run code and change files as you"
 
 CODE = frozenset({"Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"})
 """Keras's layers whose saved form brings code along."""
@@ -37,10 +38,10 @@ _HARMLESS = ("Read", "Assign", "Resource", "Var", "Stateful", "Stateless", "Rand
 """How the names of stateful operations begin that do no more than keep state or draw numbers."""
 
 
-def refuse(where: str, fault: str) -> None:
-    """Raise a UserError for a fault that was found, if one was."""
+def refuse(fault: str, file: str | Path, option: str | None = None) -> None:
+    """Raise a UserError for a fault of a file, if there is one; `option` is the one that names the file, if one does."""
     if fault:
-        raise UserError(f"{where}: {fault}. {RISK}")
+        raise UserError(f"{fault}. {RISK}", file, option) if option else UserError(f"{file}: {fault}. {RISK}")
 
 
 def keras_fault(path: Path, known: Collection[str] = ()) -> str:

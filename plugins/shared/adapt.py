@@ -20,7 +20,7 @@ SOFT = 3.0
 """Weight decay where the head alone adapts. Answers stay soft by it, so that the surest of them are worth the word: self-training
 on stamps, photographs to clip art, all stages frozen: 0.50 with 1e-4, 0.525 with 1, 0.528 with 10 (one seed)."""
 AUTO = ("mixed", "grey", "poster", "sketch", "silhouette", "colour", "histogram", "fourier")
-"""What `--style auto` tries."""
+"""What style "auto" tries."""
 
 
 class Adapt(FineTune):

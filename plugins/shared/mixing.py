@@ -67,7 +67,8 @@ class Mixed:
     def __call__(self, net: Net, batches: Mapping[str, Batch]) -> Mapping[str, Any]:
         source = batches["train"]
         if not hasattr(source.x, "shape") or len(source.x.shape) != 4:
-            raise UserError(f"--style {self.name} needs one tensor (height, width, channels) at the cut; choose another --last")
+            advice = "choose another option last"
+            raise UserError(f"needs one tensor (height, width, channels) at the cut; {advice}", self.name, "style")
         if self.name in STATISTICS:
             other = batches["target"].x if "target" in batches else source.x
             source = source._replace(x=STATISTICS[self.name](source.x, other))

@@ -65,7 +65,7 @@ def test_refusals_of_file(tmp_path):
     model.save(tmp_path / "m.keras")
     with pytest.raises(UserError, match="holds its own weights"):
         File().load(str(tmp_path / "m.keras"), weights="none")
-    with pytest.raises(UserError, match=r"--image-size 20: "):
+    with pytest.raises(UserError, match=r"option image_size=20: "):
         File().load(str(tmp_path / "m.keras"), image_size=20)
     with pytest.raises(UserError, match=r"no \.keras file"):
         File().load(str(tmp_path / "absent.keras"))

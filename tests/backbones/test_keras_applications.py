@@ -97,7 +97,10 @@ def test_a_download_that_fails_says_what_to_do(monkeypatch, caplog, capsys, tmp_
     with pytest.raises(UserError) as caught:
         KerasApplications().load("MobileNetV2", image_size=32)
     file = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
-    for part in (f"https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/{file}", "--backbone-weights FILE"):
+    for part in (
+        f"https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/{file}",
+        "option backbone_weights=FILE",
+    ):
         assert part in str(caught.value)
     assert str(tmp_path / "models") in str(caught.value) and str(caught.value).endswith(file)
     assert "downloading" in caplog.text and not capsys.readouterr().out
@@ -107,10 +110,10 @@ def test_refusals_of_keras_applications(tmp_path):
     load = KerasApplications().load
     with pytest.raises(UserError, match=r"did you mean MobileNetV2\?"):
         load("mobilenetv2", weights="none")
-    with pytest.raises(UserError, match=r"--image-size 20: keras:MobileNet .*at least 32"):
+    with pytest.raises(UserError, match=r"option image_size=20: keras:MobileNet .*at least 32"):
         load("MobileNet", image_size=20, weights="none")
     with pytest.raises(UserError, match="no such file"):
         load("MobileNet", image_size=32, weights=str(tmp_path / "absent.h5"))
     chain(keras.layers.Conv2D(2, 1)).save_weights(tmp_path / "other.weights.h5")
-    with pytest.raises(UserError, match=r"--backbone-weights .*other.weights.h5: not the weights of this backbone"):
+    with pytest.raises(UserError, match=r"option backbone_weights=.*other.weights.h5: not the weights of this backbone"):
         load("MobileNet", image_size=32, weights=str(tmp_path / "other.weights.h5"))

@@ -64,7 +64,7 @@ def folders(tmp_path_factory):
     [
         (["--plugin", "partil"], ["--plugin partil", "did you mean partial"]),
         (["--head", "liner"], ["--head liner", "did you mean linear"]),
-        (["--backbone", "lite0"], ["--backbone lite0", "SOURCE:NAME"]),
+        (["--backbone", "lite0"], ["--backbone lite0", "PROVIDER:NAME"]),
         (["--backbone", "keras-cv:efficientnet-lit0"], ["--backbone keras-cv:efficientnet-lit0", "did you mean"]),
         (["--backbone", "kera:x"], ["did you mean keras"]),
         (["--last", "0"], ["--last 0", "greater than or equal to 1", "Received: 0"]),
@@ -77,12 +77,12 @@ def folders(tmp_path_factory):
         (["--config", "{root}/unknown.yaml"], ["unknown.yaml: lst", "did you mean last"]),
         (["--config", "{root}/value.yaml"], ["value.yaml: last", "integer", "Received: many"]),
         (["--config", "{root}/list.yaml"], ["list.yaml", "mapping"]),
-        (["--run", "{root}/full"], ["--run", "is there already"]),
+        (["--run", "{root}/full"], ["--run", "already exists"]),
         (
             ["--last", "19", "--data", "{root}/good", "--image-size", "32"],
             ["--last 19", "8 stages (stem ... top)", "Received: 19"],
         ),
-        (["--plugin", "feature-extract", "--head", "mlp", "--data", "{root}/good"], ["--head mlp", "its own head"]),
+        (["--plugin", "feature-extract", "--head", "mlp", "--data", "{root}/good"], ["--head mlp", "head of its own"]),
     ],
 )
 def test_bad_input_gets_one_sentence(arguments, fragments, folders, tmp_path, monkeypatch, capfd):

@@ -24,6 +24,7 @@ BEGIN, END = "<!-- reference, written by tests/contracts/test_contract.py: begin
 CONTRACTS = (
     "contracts.backbone",
     "contracts.input",
+    "contracts.input_export",
     "contracts.options",
     "contracts.plan",
     "contracts.strategy",
@@ -32,7 +33,7 @@ CONTRACTS = (
 )
 MODULES = {
     "tlapp.contracts": [
-        *(f"tlapp.contracts.{name}" for name in ("backbone", "input", "options", "plan", "strategy", "version")),
+        *(f"tlapp.contracts.{name}" for name in ("backbone", "input", "input_export", "options", "plan", "strategy", "version")),
         "tlapp.errors",
     ],
     "tlapp.contracts.graph": ["tlapp.contracts.graph"],

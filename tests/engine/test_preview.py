@@ -64,7 +64,7 @@ def shown(strategy, domains, path, count=4, **options):
     source, target = domains
     chosen = RunOptions(data=source, target=target, seed=3, **options)
     label = "strategy x"
-    job = Job(chosen, blame.strategy(strategy, label), Dense(), TinyBackbones(), "tiny", {}, (), str, label)
+    job = Job(chosen, blame.strategy(strategy, label), Dense(), TinyBackbones(), "tiny", {}, (), label)
     return preview(job, Silent(), path, count)
 
 
@@ -183,7 +183,7 @@ def test_basic_augmentation_counts_and_needs_no_target(domains, tmp_path, tensor
 
 
 def test_a_strategy_that_changes_nothing_is_refused(domains, tmp_path, tensorflow):
-    with pytest.raises(UserError, match=r"--plugin partial: changes no pictures.* add --augment basic"):
+    with pytest.raises(UserError, match=r"option plugin=partial: changes no pictures.* add option augment=basic"):
         shown(Partial(last=1), domains, tmp_path / "sheet.png")
     assert not list(tmp_path.iterdir())
 

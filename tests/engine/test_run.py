@@ -122,7 +122,7 @@ def test_batch_norm_updates_where_it_is_asked_to(shapes, tmp_path, tensorflow):
 
 def test_rates_are_learning_rates(shapes, tmp_path, tensorflow, monkeypatch):
     """Adam's first step moves a weight by about the learning rate: a rate of 0.5 halves it."""
-    monkeypatch.setattr("tlapp.engine.training.fit.Best.restore", lambda self: None)
+    monkeypatch.setattr("tlapp.engine.training.selection.Selection.restore", lambda self: None)
 
     class Step(Strategy):
         def plan(self, task, backbone):

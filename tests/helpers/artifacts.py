@@ -1,6 +1,6 @@
 """Ask an exported model, or replace its answers."""
 
-from tlapp.engine.export import export
+from tlapp.engine.export.formats import named
 from tlapp.engine.export.formats.artifact import Answers, Latency
 
 CLASSES = {"blue": (30, 60, 200), "green": (40, 180, 60), "red": (210, 50, 40)}
@@ -27,11 +27,11 @@ LATENCY = Latency(1.0, 1, 1)
 def answering(monkeypatch, run, spoil):
     """Artifacts that answer as the run's model does, changed by `spoil`."""
 
-    def ask(kind, path, pictures, *others):
-        assert path.is_file()
-        return Answers(spoil(run.probabilities(pictures)), run.labels, LATENCY, {})
+    def ask(artifact, questions):
+        assert artifact.is_file()
+        return Answers(spoil(run.probabilities(questions.examples["image"])), run.labels, LATENCY)
 
-    monkeypatch.setattr(export, "ask", ask)
+    monkeypatch.setattr(named("keras"), "ask", ask)
 
 
 def spoilt(monkeypatch, run):

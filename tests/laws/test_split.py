@@ -24,7 +24,7 @@ def listed(counts, group=None):
 
 
 def split(items, seed=0, shares=None, same=None):
-    return dict(zip((item.path for item in items), splits.assign(items, same or items, shares or SHARES, seed), strict=True))
+    return dict(zip((item.source for item in items), splits.assign(items, same or items, shares or SHARES, seed), strict=True))
 
 
 @pytest.mark.parametrize("count", [3, 4, 5, 7, 10, 33, 100, 1000])
@@ -68,7 +68,7 @@ def test_groups_stay_together(group):
     items = listed({"a": 60, "b": 45}, group)
     found = split(items)
     for name in {item.group for item in items} - {None}:
-        assert len({found[item.path] for item in items if item.group == name}) == 1
+        assert len({found[item.source] for item in items if item.group == name}) == 1
     held = list(found.values())
     assert held.count("test") == pytest.approx(21, abs=8) and held.count("val") == pytest.approx(16, abs=8)
 

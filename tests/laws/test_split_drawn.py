@@ -38,8 +38,8 @@ def items(counts, first=0):
 
 def assign(listed, shares, seed, same=None):
     """Path -> split."""
-    found = splits.assign(listed, [item.path for item in listed] if same is None else same, shares, seed)
-    return {item.path: split for item, split in zip(listed, found, strict=True)}
+    found = splits.assign(listed, [item.source for item in listed] if same is None else same, shares, seed)
+    return {item.source: split for item, split in zip(listed, found, strict=True)}
 
 
 @given(COUNTS, SHARES, SEED, st.randoms(use_true_random=False))
@@ -47,7 +47,7 @@ def assign(listed, shares, seed, same=None):
 def test_each_class_is_split_by_the_shares_within_one_whatever_the_order(counts, shares, seed, dice):
     found = assign(items(counts), shares, seed)
     for label, total in counts.items():
-        held = Counter(found[item.path] for item in items({label: total}))
+        held = Counter(found[item.source] for item in items({label: total}))
         assert set(held) <= {"train", *shares} and held["train"] >= 1
         left = total - 1  # for training there is always one
         for split in sorted(shares):  # the test first
@@ -74,9 +74,9 @@ def test_groups_and_copies_are_never_divided(rows, shares, seed):
     found = assign(listed, shares, seed, [copy for *_, copy in rows])
     together = defaultdict(set)
     for item, (_, group, copy) in zip(listed, rows, strict=True):
-        together["copy", copy].add(found[item.path])
+        together["copy", copy].add(found[item.source])
         if group is not None:
-            together["group", group].add(found[item.path])
+            together["group", group].add(found[item.source])
     assert all(len(held) == 1 for held in together.values())
     assert "train" in found.values() or not found
 

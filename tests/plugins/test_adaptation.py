@@ -76,12 +76,12 @@ def test_styles_at_the_cut_train(style, domains, tmp_path, tensorflow, unstyled)
 
 
 def test_styles_at_the_cut_need_a_stage(domains, tmp_path, tensorflow):
-    with pytest.raises(UserError, match="--last 0 trains no stage, and --style mixup"):
+    with pytest.raises(UserError, match="option last=0: trains no stage, and option style=mixup"):
         adapted(AugmentAdapt(style="mixup", **{**QUICK, "last": 0}), domains, tmp_path / "run")
 
 
 def test_pretraining_needs_a_stage(domains, tmp_path, tensorflow):
-    with pytest.raises(UserError, match="--last 0 trains no stage, so that pictures without labels teach it nothing"):
+    with pytest.raises(UserError, match="option last=0: trains no stage, so that pictures without labels teach it nothing"):
         adapted(SelfSupervised(**{**QUICK, "last": 0}), domains, tmp_path / "run")
 
 

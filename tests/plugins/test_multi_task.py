@@ -108,7 +108,7 @@ def test_aux_may_bring_its_own_test(sets, tmp_path):
     assert (len(dataset.streams["aux"]), len(dataset.streams["aux_test"])) == (10, 6)
     assert any("its val pictures are not used" in note for note in dataset.notes)
     pictures(tmp_path / "own" / "test", each=1, classes=("square",))
-    with pytest.raises(UserError, match=r"--aux .*own, test: not among the classes trained on .*square"):
+    with pytest.raises(UserError, match=r"option aux=.*own: test: not among the classes trained on .*square"):
         loaded(main, tmp_path / "own")
     few = pictures(tmp_path / "few", each=2, seed=77)
     assert "aux_test" not in loaded(main, few).streams
@@ -137,7 +137,7 @@ def test_the_result_and_other_strategies_stay_as_they_were(sets, tmp_path, tenso
 
     _, without = trained(Partial(**QUICK), sets, tmp_path / "partial", aux=None)
     assert "aux" not in without
-    with pytest.raises(UserError, match="--aux-weight needs --balance fixed"):
+    with pytest.raises(UserError, match=r"option aux_weight=.*needs option balance=fixed"):
         trained(MultiTask(aux_weight=2.0, **QUICK), sets, tmp_path / "refused")
     _, metrics = trained(MultiTask(balance="fixed", **QUICK), sets, tmp_path / "run")
     assert [line.split()[0] for line in result_lines(tmp_path / "run", metrics)][:3] == ["val", "test", "aux"]

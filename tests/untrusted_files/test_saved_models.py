@@ -64,7 +64,9 @@ def test_a_saved_model_that_only_computes_is_none_the_worse(tmp_path, tensorflow
     import tensorflow as tf
 
     assert saved_model_fault(saved_model(tmp_path / "a", lambda: tf.random.normal((3,)))) == ""
-    from tlapp.engine.export import ExportOptions, export, verify
+    from tlapp.engine.export.export import export
+    from tlapp.engine.export.options import ExportOptions
+    from tlapp.engine.export.verify import verify
     from tlapp.engine.runs.saved import SavedRun
 
     export(SavedRun(finished), ExportOptions(format="savedmodel", output=str(tmp_path / "out")))
@@ -78,14 +80,17 @@ def test_a_saved_model_that_only_computes_is_none_the_worse(tmp_path, tensorflow
 
 
 def test_an_exported_saved_model_that_was_swapped_is_not_run_by_verify(tmp_path, tensorflow):
-    from tlapp.engine.export import golden, verify
+    from tlapp.engine.export import golden
+    from tlapp.engine.export.verify import verify
+    from tlapp.engine.inputs.image_export import ImageExport
 
     folder = tmp_path / "out"
     folder.mkdir()
     saved_model(folder / "1", acts(tmp_path)["WriteFile"])
     golden.write(
-        folder, {"format": "savedmodel", "quantize": "none", "artifact": "1"}, np.zeros((1, 8, 8, 3), np.uint8), np.ones((1, 2))
-    )
+        folder, {"format": "savedmodel", "quantize": "none", "artifact": "1"}, ImageExport(size=8),
+        {"image": np.zeros((1, 8, 8, 3), np.uint8)}, np.ones((1, 2)),
+    )  # fmt: skip
     with pytest.raises(UserError, match=r"WriteFile.*--trust"):
         verify(folder)
     assert not (tmp_path / "written").exists()

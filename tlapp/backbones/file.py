@@ -29,7 +29,7 @@ class File(BackboneProvider):
     def load(self, name: str, *, image_size: int | None = None, weights: str | None = None) -> LoadedBackbone:
         """Build a backbone; see `BackboneProvider.load`. The model's input is taken to be raw, 0 to 255: grey, RGB or RGBA."""
         if weights is not None:
-            raise UserError(f"--backbone-weights {weights}: file:{name} holds its own weights; leave the option out")
+            raise UserError(f"file:{name} holds its own weights; leave the option out", weights, option="backbone_weights")
         import keras
 
         model = _read(name, self.trust)
@@ -54,18 +54,22 @@ def _read(name: str, trust: bool) -> Any:
 
     path = Path(name).expanduser()
     if not path.is_file() or path.suffix != ".keras":
-        raise UserError(f"--backbone file:{name}: there is no .keras file of that name; `model.save('NAME.keras')` writes one")
+        raise UserError(
+            "there is no .keras file of that name; `model.save('NAME.keras')` writes one", f"file:{name}", option="backbone"
+        )
     if not trust:
-        refuse(f"--backbone file:{name}", keras_fault(path))
+        refuse(keras_fault(path), f"file:{name}", "backbone")
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=not trust)
     except Exception as error:  # Keras, zipfile and h5py raise whatever they like for a file that they do not know
         reason = str(error).strip().partition("\n")[0]
-        raise UserError(f"--backbone file:{name}: Keras cannot load it: {reason}") from error
+        raise UserError(f"Keras cannot load it: {reason}", f"file:{name}", option="backbone") from error
     shapes = [tensor.shape for tensor in getattr(model, "inputs", None) or ()]
     if len(shapes) != 1 or len(model.outputs) != 1 or len(shapes[0]) != 4 or shapes[0][-1] not in (1, 3, 4):
         raise UserError(
-            f"--backbone file:{name}: not a functional or sequential model from grey, RGB or RGBA pictures to one output"
+            "not a functional or sequential model from grey, RGB or RGBA pictures to one output",
+            f"file:{name}",
+            option="backbone",
         )
     model.trainable = True
     return model

@@ -29,7 +29,7 @@ class Hub(BackboneProvider):
     def load(self, name: str, *, image_size: int | None = None, weights: str | None = None) -> LoadedBackbone:
         """Build a backbone; see `BackboneProvider.load`. Pictures are scaled to 0-1, as Hub's image networks expect."""
         if weights is not None:
-            raise UserError(f"--backbone-weights {weights}: hub:{name} brings its own weights; leave the option out")
+            raise UserError(f"hub:{name} brings its own weights; leave the option out", weights, option="backbone_weights")
         folder = _folder(name)
         import keras
 
@@ -59,11 +59,15 @@ def _folder(name: str) -> str:
         folder = tensorflow_hub.resolve(name)
     except Exception as error:  # the resolvers raise whatever urllib, tarfile and the file system do
         raise UserError(
-            f"--backbone hub:{name}: cannot be had ({_line(error)}); give the folder of a SavedModel, "
-            "or a URL that this machine reaches or that TFHUB_CACHE_DIR holds"
+            f"cannot be had ({_line(error)}); give the folder of a SavedModel, "
+            "or a URL that this machine reaches or that TFHUB_CACHE_DIR holds",
+            f"hub:{name}",
+            option="backbone",
         ) from error
     if (Path(folder) / "tfhub_module.pb").exists():
-        raise UserError(f"--backbone hub:{name}: it is in the format of TensorFlow 1, whose variables do not train; {_WANTED}")
+        raise UserError(
+            f"it is in the format of TensorFlow 1, whose variables do not train; {_WANTED}", f"hub:{name}", option="backbone"
+        )
     return folder
 
 
@@ -80,13 +84,15 @@ def _read(name: str, folder: str, trust: bool) -> Any:
 
     copy = hub_layer.copied(folder)
     if not trust:
-        refuse(f"--backbone hub:{name}", saved_model_fault(Path(copy.name)))
+        refuse(saved_model_fault(Path(copy.name)), f"hub:{name}", "backbone")
     try:
         saved = hub_layer.opened(copy)
     except Exception as error:  # TensorFlow raises OSError, ValueError, and its own
-        raise UserError(f"--backbone hub:{name}: there is no SavedModel to read in {folder}: {_line(error)}") from error
+        raise UserError(
+            f"there is no SavedModel to read in {folder}: {_line(error)}", f"hub:{name}", option="backbone"
+        ) from error
     if not hub_layer.traces(saved.module):
-        raise UserError(f"--backbone hub:{name}: it cannot be called, it has signatures alone; {_WANTED}")
+        raise UserError(f"it cannot be called, it has signatures alone; {_WANTED}", f"hub:{name}", option="backbone")
     return saved
 
 
@@ -100,7 +106,7 @@ def _size(name: str, module: Any, image_size: int | None) -> int:
 
     fixed = _fixed_size(name, [*module.signatures.values(), *hub_layer.traces(module)])
     if image_size and fixed and image_size != fixed:
-        raise UserError(f"--image-size {image_size}: hub:{name} takes {fixed} pixels a side and no other", received=image_size)
+        raise UserError(f"hub:{name} takes {fixed} pixels a side and no other", image_size, option="image_size")
     return image_size or fixed or 224
 
 
@@ -117,7 +123,9 @@ def _features(name: str, module: Any, size: int) -> tuple[int, ...]:
     try:
         return tuple(hub_layer.only(hub_layer.entry(module)(tf.zeros((1, size, size, 3)))).shape[1:])
     except Exception as error:  # whatever the module's own graph raises for such a picture
-        raise UserError(f"--backbone hub:{name}: cannot compute features of a {size}x{size} picture: {_line(error)}") from error
+        raise UserError(
+            f"cannot compute features of a {size}x{size} picture: {_line(error)}", f"hub:{name}", option="backbone"
+        ) from error
 
 
 def _fixed_size(name: str, functions: Iterable[Any]) -> int | None:
@@ -131,7 +139,7 @@ def _fixed_size(name: str, functions: Iterable[Any]) -> int | None:
         if isinstance(each, tf.TensorSpec) and each.shape.rank == 4
     ]
     if not shapes:
-        raise UserError(f"--backbone hub:{name}: it takes no pictures (a batch of height x width x 3)")
+        raise UserError("it takes no pictures (a batch of height x width x 3)", f"hub:{name}", option="backbone")
     return next((shape[1] for shape in shapes if shape[1]), None)
 
 

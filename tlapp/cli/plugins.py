@@ -12,6 +12,7 @@ import click
 from tlapp import registry
 from tlapp.contracts import Task
 from tlapp.errors import TlappError, UserError
+from tlapp.words import flag, suggestion
 
 TASK = Task(tuple("abcdefghij"), {"train": 650, "val": 150, "test": 200, "target": 1000, "aux": 1000}, tuple("uvw"))
 """To show a plan for: ten classes of a hundred examples, and every stream that a strategy may ask for."""
@@ -100,7 +101,7 @@ def show_plugin(name: str, kind: str | None, backbone: str | None) -> None:
 def option_lines(options: Any, kind: str) -> Iterator[str]:
     """A line an option: flag, what to type, range, help and default."""
     from tlapp.cli.options import describe, metavar
-    from tlapp.settings import HEAD, flag
+    from tlapp.settings import HEAD
 
     for key, field in options.model_fields.items():
         yield f"  {flag((HEAD if kind == 'head' else '') + key):18} {metavar(field):12} {describe(field)}"
@@ -155,7 +156,7 @@ def _kind(name: str, kind: str | None) -> str:
     if kinds:
         return kinds[0]
     every = [name for kind in registry.GROUPS for name in registry.found(kind)]
-    raise UserError(f"{name}: no plugin of that name is installed; {registry.hint(name, every)}")
+    raise UserError(f"{name}: no plugin of that name is installed; {suggestion(name, every)}")
 
 
 @plugins.command("new")

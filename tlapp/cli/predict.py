@@ -13,7 +13,8 @@ import click
 from tlapp.api import load
 from tlapp.cli.options import trust_option
 from tlapp.engine.inputs.images import SUFFIXES
-from tlapp.errors import UserError, printable
+from tlapp.errors import UserError
+from tlapp.words import printable
 
 
 @click.command()

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from tlapp.cli import signals
-from tlapp.errors import printable
+from tlapp.words import printable, with_flags
 
 if TYPE_CHECKING:
     from tlapp.engine.report import Outline, PhaseOutline
@@ -74,7 +74,7 @@ class Screen:
         self._file.close()
 
     def note(self, sentence: str) -> None:
-        self._line(f"note: {printable(sentence)}")
+        self._line(f"note: {printable(with_flags(sentence))}")
 
     def outline(self, outline: Outline) -> None:
         self.last_outline = outline

@@ -11,10 +11,14 @@ import click
 
 from tlapp.cli.options import click_options, trust_option
 from tlapp.cli.screen import Screen, result_lines
+from tlapp.cli.sentences import resume_command
 from tlapp.cli.watchdog import witness
+from tlapp.engine.export.formats import NAMES
 from tlapp.engine.options import RunOptions
-from tlapp.errors import TlappError, UserError, printable, resuming
-from tlapp.settings import HEAD, Settings, flag, plugin_options, read_yaml, resolve
+from tlapp.engine.runs.folder import SETTINGS, RunFolder
+from tlapp.errors import TlappError, UserError
+from tlapp.settings import HEAD, Settings, plugin_options, read_yaml, resolve
+from tlapp.words import flag, printable, with_flags
 
 
 class TrainCommand(click.Command):
@@ -73,7 +77,7 @@ def _chosen(args: Sequence[str], lenient: bool) -> tuple[str, str]:
 @click.option("--resume", metavar="RUN", help="Go on with a run that was stopped or killed; takes no other setting.")
 @click.option("--dry-run", is_flag=True, help="Tell the plan and end before any training.")
 @click.option(
-    "--exports", type=click.Choice(["tflite", "savedmodel", "none"]),
+    "--exports", type=click.Choice([*NAMES, "none"]),
     help="Refuse, before training, a model that does not convert to this.  [default: tflite with --dry-run, else none]",
 )  # fmt: skip
 @trust_option
@@ -91,14 +95,14 @@ def train(
     settings = resumed(resume, flags, config) if resume else resolve(flags, config)
     wanted = exports or ("tflite" if dry_run else "none")
     checked = None if wanted == "none" else wanted
-    killed = f"tlapp: was killed or crashed, most often because memory ran out: {needs_less(settings.options)}"
-    with witness(killed) as add, Screen(lambda folder: add(f"; else go on by: {resuming(folder)}")) as screen:
+    killed = f"tlapp: was killed or crashed, most often because memory ran out: {with_flags(needs_less(settings.options))}"
+    with witness(killed) as add, Screen(lambda folder: add(f"; else go on by: {resume_command(folder)}")) as screen:
         folder = carry_out(settings, screen, dry_run, resume is not None, checked, trust)
     if folder is None:
         if as_json:
             click.echo(json.dumps({"plan": screen.last_outline.to_json(), "exports": checked}))
         return
-    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    metrics = RunFolder(folder).metrics()
     if as_json:
         click.echo(json.dumps({"run": str(folder), **metrics}))
     else:
@@ -113,8 +117,8 @@ def resumed(run: str, flags: Mapping[str, Any], config: str | None) -> Settings:
         UserError: there is no such run, or other settings came with --resume.
     """
     if given := [flag(key) for key, value in {**flags, "config": config}.items() if value is not None]:
-        raise UserError(f"--resume {run}: goes on with the run's own settings; leave {', '.join(given)} out")
-    path = Path(run) / "settings.yaml"
+        raise UserError(f"goes on with the run's own settings; leave {', '.join(given)} out", run, "resume")
+    path = RunFolder(Path(run)).file(SETTINGS)
     if not path.is_file():
-        raise UserError(f"--resume {run}: is no run; a run's folder holds settings.yaml")
+        raise UserError(f"is no run; a run's folder holds {SETTINGS}", run, "resume")
     return resolve({"run": run}, path)

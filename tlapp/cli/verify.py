@@ -16,7 +16,7 @@ from tlapp.cli.options import trust_option
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there.")
 def verify(artifact: str, trust: bool, as_json: bool) -> None:
     """Check that ARTIFACT, an exported folder or a file in it, is unchanged and answers as when it was exported."""
-    from tlapp.engine.export import verify as replay
+    from tlapp.engine.export.verify import verify as replay
 
     found = replay(artifact, layers, trust)
     if as_json:

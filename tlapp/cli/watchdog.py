@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tlapp.errors import printable
+from tlapp.words import printable
 
 CHILD = r"""import sys
 from _signal import SIGINT, SIG_IGN, signal

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from tlapp.contracts.backbone import Backbone, BackboneProvider, LoadedBackbone, Rates, Stage
 from tlapp.contracts.input import BadExample, ImageInput, Input, Tensor
+from tlapp.contracts.input_export import Endpoint, Feature, InputExport, Snippet
 from tlapp.contracts.options import Options
 from tlapp.contracts.plan import (
     Augment,
@@ -36,12 +37,15 @@ __all__ = [
     "BackboneProvider",
     "BadExample",
     "Batch",
+    "Endpoint",
+    "Feature",
     "Field",
     "Fit",
     "Graft",
     "Head",
     "ImageInput",
     "Input",
+    "InputExport",
     "Labeller",
     "LoadedBackbone",
     "Loss",
@@ -55,6 +59,7 @@ __all__ = [
     "Rates",
     "Sampler",
     "Select",
+    "Snippet",
     "Solve",
     "Solver",
     "Stage",

@@ -79,7 +79,7 @@ class BackboneProvider(ABC):
     """The `tlapp.contracts.VERSION` that it was written for."""
 
     trust: bool = False
-    """Whether the user said --trust: only then may `load` open a file that could run code or write files."""
+    """Whether the user set the option trust: only then may `load` open a file that could run code or write files."""
 
     @abstractmethod
     def names(self) -> Iterable[str]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
+from tlapp.contracts.input_export import InputExport
 from tlapp.errors import UserError
 
 
@@ -87,6 +88,11 @@ class Input(ABC):
     def builtin(self, name: str) -> Sequence[tuple[str, str, str]] | None:
         """The (source, name, label) of each example of a built-in set; None where there is no set of that name."""
         return None
+
+    @property
+    def export(self) -> InputExport:
+        """How an exported model takes examples."""
+        return InputExport(tuple(tensor.name for tensor in self.tensors), self.noun)
 
     @property
     def words(self) -> str:

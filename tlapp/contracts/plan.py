@@ -110,7 +110,7 @@ class Phase:
         name: for the plan, the progress bar and history.csv.
         rates: THE statement of what trains; covers every stage.
         streams: named sets of examples; the first one paces the epoch.
-        augment: None leaves it to `--augment`.
+        augment: None leaves it to the option augment.
         augments: several to choose from: the engine takes, as `augment`, the one that brings the mean and deviation of the first
             stream's features nearest to those of the target's; of the second's, where the first is the target.
         select: what the best weights are chosen by. The weights that a phase begins with are a candidate too.
@@ -142,7 +142,7 @@ class Fit(Phase):
         only: path of a backbone's variable ("stem_conv/kernel") -> whether it trains where its stage does; None for all. The
             head, the parts and what was grafted always train.
         labeller: labels the target stream, once, from what the model says of it when the phase begins.
-        weight_decay: decoupled (AdamW); None for `--weight-decay`.
+        weight_decay: decoupled (AdamW); None for the option weight_decay.
     """
 
     epochs: int

@@ -11,8 +11,8 @@ from tlapp.contracts.graph import is_nested, steps
 from tlapp.engine.job import Job
 from tlapp.engine.training.kinds import KINDS, augments_of, is_phase, kind_of
 from tlapp.engine.training.order import in_order, solves_only
-from tlapp.errors import PluginError, UserError, in_a_line
-from tlapp.words import shortened
+from tlapp.errors import PluginError, UserError
+from tlapp.words import in_a_line, shortened
 
 SELECT = ("val", "target")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,7 @@ class Job:
     Attributes:
         provider, backbone: where the backbone comes from, and its name there.
         settings: everything, flat, as settings.yaml holds it.
-        given: the keys that a flag or a file set.
-        where: key -> the flag or file that set it, with its value.
+        given: the keys that the user set.
         label: the strategy's name, distribution and version, for errors.
     """
 
@@ -29,5 +28,4 @@ class Job:
     backbone: str
     settings: Mapping[str, Any]
     given: Collection[str]
-    where: Callable[[str], str]
     label: str

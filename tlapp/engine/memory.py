@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tlapp.engine.options import RunOptions
-from tlapp.errors import UserError, in_a_line
+from tlapp.errors import UserError
+from tlapp.words import in_a_line
 
 
 def ran_out(error: BaseException) -> bool:
@@ -20,7 +21,7 @@ def ran_out(error: BaseException) -> bool:
 def needs_less(options: RunOptions) -> str:
     """What to do about it."""
     size = options.image_size or "the backbone's own"
-    return f"lower --batch-size (now {options.batch_size}) or --image-size (now {size}), or close other programs"
+    return f"lower option batch_size (now {options.batch_size}) or option image_size (now {size}), or close other programs"
 
 
 @contextmanager
@@ -32,8 +33,7 @@ def enough_memory(options: RunOptions) -> Iterator[None]:
         if not ran_out(error):
             raise
         raise UserError(
-            f"memory ran out: {needs_less(options)}; the last checkpoint, if there was one, stays ({in_a_line(error)[:160]})",
-            received=options.batch_size,
+            f"memory ran out: {needs_less(options)}; the last checkpoint, if there was one, stays ({in_a_line(error)[:160]})"
         ) from error
 
 

@@ -20,8 +20,8 @@ class RunOptions(Options):
         "builtin:digits",
         description="folder of class folders, or of train/ val/ test/ of them; CSV with path,label[,split,group]; builtin:digits",
     )
-    val: str | None = Field(None, description="class folders or CSV to validate with, instead of a split of --data")
-    test: str | None = Field(None, description="class folders or CSV to test with, instead of a split of --data")
+    val: str | None = Field(None, description="class folders or CSV to validate with, instead of a split of option data")
+    test: str | None = Field(None, description="class folders or CSV to test with, instead of a split of option data")
     target: str | None = Field(None, description="pictures of the domain to adapt to; labels, if any, only give its metrics")
     aux: str | None = Field(None, description="a second labelled set, with its own classes; a share is held out to measure it")
     backbone: str = Field("keras-cv:efficientnet-lite0", description="pre-trained network: see `tlapp backbones list`")
@@ -32,11 +32,11 @@ class RunOptions(Options):
         "squash", description="pictures that are not square: stretch them, keep the centre square, or add black bars"
     )
     batch_size: int = Field(32, ge=1, le=4096, description="pictures a training step")
-    seed: int = Field(0, ge=0, lt=2**31, description="of the split, the order, the weights")
+    seed: int = Field(0, ge=0, lt=2**31, description="seed of the split, the order and the initial weights")
     # 15 % and 20 %: with 200 pictures that leaves 24 to stop on and 40 to test on.
-    val_share: float = Field(0.15, gt=0, lt=0.9, description="share of --data split off for validation, where there is none")
+    val_share: float = Field(0.15, gt=0, lt=0.9, description="share of option data split off for validation, where there is none")
     test_share: float = Field(
-        0.2, gt=0, lt=0.9, description="share of --data, and of --aux, split off to test, where there is none"
+        0.2, gt=0, lt=0.9, description="share of option data, and of option aux, split off to test, where there is none"
     )
     on_bad: Literal["fail", "skip"] = Field("fail", description="what a picture that cannot be read does to the run")
     augment: Literal["none", "basic"] = Field("none", description="basic: random flip, crop and colour, fresh each epoch")
@@ -46,6 +46,6 @@ class RunOptions(Options):
     label_smoothing: float = Field(0.05, ge=0, lt=1, description="share of a label spread over all classes")
     clip_norm: float = Field(1.0, gt=0, description="global norm that a step's gradient is clipped to")
     weight_decay: float = Field(1e-4, ge=0, description="decoupled weight decay (AdamW)")
-    class_weights: Literal["auto", "none"] = Field("auto", description="auto: weigh classes when they differ more than 3 to 1")
+    class_weights: Literal["auto", "none"] = Field("auto", description="auto: weight classes when they differ more than 3 to 1")
     cache: Literal["auto", "off"] = Field("auto", description="off: compute the frozen front anew each epoch")
     run: str | None = Field(None, description="folder of the run; a new one under saved_models/ by default")

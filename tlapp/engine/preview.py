@@ -101,8 +101,10 @@ def _rows(run: Run, count: int) -> Iterator[Row]:
     streams, (changes, plain) = run.dataset.streams, _changes(run)
     if not changes:
         raise UserError(
-            f"--plugin {run.job.options.plugin}: changes no {run.dataset.input.noun}s as it is set, so there is nothing to show; "
-            "add --augment basic, or try --plugin augment-adapt --style auto"
+            f"changes no {run.dataset.input.noun}s as it is set, so that there is nothing to show; "
+            "add option augment=basic, or try option plugin=augment-adapt with option style=auto",
+            run.job.options.plugin,
+            "plugin",
         )
     for name, title in TITLES.items():
         own = [change for change in changes if change.stream == name]
@@ -185,9 +187,9 @@ def _check_free(path: Path) -> None:
     from PIL import Image
 
     if path.suffix.lower() != ".png":
-        raise UserError(f"--output {path}: a sheet is a PNG file; give a name that ends in .png")
+        raise UserError("a sheet is a PNG file; give a name that ends in .png", path, option="output")
     if not path.parent.is_dir():
-        raise UserError(f"--output {path}: there is no folder {path.parent}")
+        raise UserError(f"there is no folder {path.parent}", path, option="output")
     if not path.exists():
         return
     try:
@@ -196,7 +198,7 @@ def _check_free(path: Path) -> None:
     except Exception:  # whatever Pillow raises, it is none of ours
         ours = False
     if not ours:
-        raise UserError(f"--output {path}: is there already, and is no sheet that tlapp made; choose another name")
+        raise UserError("already exists, and is no sheet that tlapp made; choose another name", path, option="output")
 
 
 def _write(path: Path, sheet: Any) -> None:
@@ -208,6 +210,6 @@ def _write(path: Path, sheet: Any) -> None:
         sheet.save(aside, "PNG", pnginfo=about)
         os.replace(aside, path)
     except OSError as error:
-        raise UserError(f"--output {path}: cannot be written: {error.strerror or error}") from error
+        raise UserError(f"cannot be written: {error.strerror or error}", path, option="output") from error
     finally:
         aside.unlink(missing_ok=True)

@@ -21,6 +21,7 @@ from tlapp.engine.network.activations import Remembered
 from tlapp.engine.network.adapt import adapted
 from tlapp.engine.outline import run_outline
 from tlapp.engine.report import Reporter
+from tlapp.engine.runs.folder import INTERRUPTED
 from tlapp.engine.runs.record import Record
 from tlapp.engine.training.adaptation import adaptation
 from tlapp.engine.training.feeds import Streams
@@ -32,11 +33,11 @@ from tlapp.tensorflow_import import quiet_tensorflow
 
 
 class Interrupted(KeyboardInterrupt):
-    """The user stopped the run in `folder`, which can be resumed; the best model so far is in `path`."""
+    """The user stopped the run in `resumable`, which can be resumed; the best model so far is in `path`."""
 
     def __init__(self, path: Path, folder: Path):
-        super().__init__(f"the best model so far is {path}; the run in {folder} can be resumed")
-        self.path, self.folder = path, folder
+        super().__init__(f"the best model so far is {path}")
+        self.path, self.resumable = path, folder
 
 
 def train(job: Job, reporter: Reporter, dry: bool = False, resume: bool = False, exports: str | None = None) -> Path | None:
@@ -55,19 +56,25 @@ def train(job: Job, reporter: Reporter, dry: bool = False, resume: bool = False,
         Interrupted: by Ctrl-C or SIGTERM, with the state and the best weights so far saved.
     """
     run = Run(job, reporter, resume)
-    run.load()
-    run.prepare()
-    if exports:
-        run.check_exports(exports)
-    if dry:
-        return None
+    try:
+        run.load()
+        run.prepare()
+        if exports:
+            run.check_exports(exports)
+        return None if dry else _trained(run)
+    finally:
+        run.release()
+
+
+def _trained(run: Run) -> Path:
+    """Train a run that has its plan; return its folder."""
     run.begin()
     try:
         run.work.carry_out()
         run.finish()
     except KeyboardInterrupt as stop:
         run.work.save_state()
-        raise Interrupted(run.record.model(run.work.model(), "checkpoints/interrupted.keras"), run.record.folder) from stop
+        raise Interrupted(run.record.model(run.work.model(), INTERRUPTED), run.record.folder) from stop
     return run.record.folder
 
 
@@ -80,6 +87,11 @@ class Run:
     resume: bool = False
     started: float = field(default_factory=time.perf_counter)
     carrier: type[Phases] = Phases
+
+    def release(self) -> None:
+        """Let another process go on with the run."""
+        if hasattr(self, "record"):
+            self.record.release()
 
     def load(self) -> None:
         """List the examples, ask for the plan, then read them while TensorFlow and the backbone load.
@@ -164,7 +176,7 @@ class Run:
             UserError: it does not convert; names the operation.
         """
         what = f"{self.backbone.facts.name} by strategy {self.job.options.plugin} with head {self.outline.head}"
-        check_converts(self.work.model(), kind, self.task.classes, what)
+        check_converts(self.work.model(), kind, self.task.classes, what, self.dataset.input.export)
         solved = any(not slot.in_place for slot in self.work.slots)
         self.reporter.note(f"exports to {kind}: yes{', as far as is known before the head is solved for' if solved else ''}")
 

@@ -13,8 +13,9 @@ from typing import Any, Literal, NamedTuple
 
 from tlapp import registry
 from tlapp.contracts import BackboneProvider, Head, Strategy
-from tlapp.errors import PluginError, in_a_line
+from tlapp.errors import PluginError
 from tlapp.testing.subject import Broken, Subject, Untried
+from tlapp.words import in_a_line
 
 DOCUMENT = "docs/plugins.md"
 

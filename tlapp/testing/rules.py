@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +98,8 @@ def saved(subject: Subject) -> None:
     for layer in trial.work.model().layers:
         if type(layer) not in known and not type(layer).__module__.startswith("keras."):
             raise Broken(f"layer {layer.name} is a {type(layer).__module__}.{type(layer).__name__}; use layers of Keras's own")
-    pictures = _pictures(trial)
-    difference = np.abs(_reopened(subject).probabilities(pictures) - _probabilities(trial, pictures)).max()
+    examples = _examples(trial)
+    difference = np.abs(_reopened(subject).probabilities(examples) - _probabilities(trial, examples)).max()
     if not difference <= 1e-6:
         raise Broken(f"a probability differs by {difference:.2g} after saving and loading")
 
@@ -107,33 +108,21 @@ def savedmodel(subject: Subject) -> None:
     """It exports to a SavedModel whose probabilities are the Keras model's to within 0.001."""
     import tensorflow as tf
 
-    from tlapp.engine.export.formats import savedmodel
+    from tlapp.engine.export.formats.serve import asked
 
-    run, pictures = _reopened(subject), _pictures(subject.trial())
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        (folder / "labels.txt").write_text("".join(f"{label}\n" for label in run.labels), encoding="utf-8")
-        served = tf.saved_model.load(str(folder / savedmodel.write(run.model, run.labels, folder, run.labelling.kind)))
-        found = served.signatures["serving_default"](image=tf.constant(pictures, tf.float32))["probabilities"].numpy()
-    _same(found, run.probabilities(pictures))
+    with tempfile.TemporaryDirectory() as folder:
+        served = tf.saved_model.load(str(_exported(subject, "savedmodel", Path(folder)))).signatures["serving_default"]
+        _same(asked(served, _named(subject))["probabilities"], subject)
 
 
 def tflite(subject: Subject) -> None:
     """It exports to TFLite of built-in operations, whose probabilities are the Keras model's to within 0.001."""
-    from ai_edge_litert.interpreter import Interpreter
+    from tlapp.engine.export.formats.artifact import blocks
+    from tlapp.engine.export.interpreter import classifier
 
-    from tlapp.engine.export.formats import tflite as exporter
-
-    run, pictures = _reopened(subject), _pictures(subject.trial())
-    interpreter = Interpreter(model_content=exporter.convert(run.model, "none", None))
-    interpreter.allocate_tensors()
-    source, target = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
-    found = []
-    for picture in pictures:
-        interpreter.set_tensor(source, picture[None].astype(np.float32))
-        interpreter.invoke()
-        found.append(interpreter.get_tensor(target)[0])
-    _same(np.stack(found), run.probabilities(pictures))
+    with tempfile.TemporaryDirectory() as folder:
+        classify = classifier(str(_exported(subject, "tflite", Path(folder))))
+        _same(np.stack([classify(one) for one in blocks(_named(subject), 1)]), subject)
 
 
 def seed(subject: Subject) -> None:
@@ -169,18 +158,34 @@ def _reopened(subject: Subject) -> Any:
     return subject.once("saved", lambda: SavedRun(trial.record.folder, trial.job.provider.custom_layers), "it does not open")
 
 
-def _pictures(trial: Any) -> np.ndarray:
+def _exported(subject: Subject, kind: str, folder: Path) -> Path:
+    """The artifact of the subject's model, in a folder."""
+    from tlapp.engine.export.preflight import write
+
+    run = _reopened(subject)
+    return write(run.model, kind, run.labels, folder, subject.trial().dataset.input.export)
+
+
+def _examples(trial: Any) -> tuple[np.ndarray, ...]:
     stream = trial.dataset.streams["test"]
-    return stream.examples.take(np.arange(len(stream)))[0]
+    return stream.examples.take(np.arange(len(stream)))
 
 
-def _probabilities(trial: Any, pictures: np.ndarray) -> np.ndarray:
-    return trial.work.model().predict(pictures.astype(np.float32), batch_size=32, verbose=0)
+def _named(subject: Subject) -> dict[str, np.ndarray]:
+    """The test examples, by the names of the model's inputs."""
+    trial = subject.trial()
+    return dict(zip(trial.dataset.input.export.names, _examples(trial), strict=True))
 
 
-def _same(found: np.ndarray, wanted: np.ndarray) -> None:
+def _probabilities(trial: Any, examples: Sequence[np.ndarray]) -> np.ndarray:
+    model = trial.work.model()
+    arrays = [array.astype(each.dtype) for array, each in zip(examples, model.inputs, strict=True)]
+    return model.predict(arrays if len(arrays) > 1 else arrays[0], batch_size=32, verbose=0)
+
+
+def _same(probabilities: np.ndarray, subject: Subject) -> None:
     from tlapp.engine.export.check import FLOAT_DIFFERENCE
 
-    difference = np.abs(found - wanted).max()
+    difference = np.abs(probabilities - _reopened(subject).probabilities(_examples(subject.trial()))).max()
     if not difference <= FLOAT_DIFFERENCE:
         raise Broken(f"a probability differs by {difference:.4f} from the Keras model's")

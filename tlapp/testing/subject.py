@@ -116,6 +116,7 @@ class Subject:
             stopped.all()
         except KeyboardInterrupt:
             stopped.work.save_state()
+            stopped.release()
         again = Trial(job, resume=True)
         again.all()
         return again
@@ -136,7 +137,7 @@ class Subject:
         options = RunOptions(**self._data(strategy), run=str(folder), **{**SETTINGS, **self.settings()})
         return Job(
             options, blame.strategy(Short(strategy, epochs), self.label), blame.head(head, self.label),  # type: ignore[arg-type]
-            blame.provider(provider, self.label), name, options.model_dump(mode="json"), (), str, self.label,
+            blame.provider(provider, self.label), name, options.model_dump(mode="json"), (), self.label,
         )  # fmt: skip
 
     def settings(self) -> Mapping[str, Any]:

@@ -30,7 +30,7 @@ class TinyBackbones(BackboneProvider):
     def load(self, name: str, *, image_size: int | None = None, weights: str | None = None) -> LoadedBackbone:
         """Random weights, the same each time, and batch-norm statistics that are not those of a new layer."""
         if name not in self.names():
-            raise UserError(f"--backbone tiny:{name}: there is only tiny")
+            raise UserError("there is only tiny", f"tiny:{name}", option="backbone")
         import keras
 
         layers = keras.layers
@@ -91,7 +91,7 @@ def tiny_run(
 
     Args:
         strategy: what to train by.
-        data: as --data, such as a folder that `pictures` wrote.
+        data: as the option data, such as a folder that `pictures` wrote.
         run: the folder to write.
         head: None for one dense layer.
         provider: None for `TinyBackbones`; of any other, its first name is taken.
@@ -103,7 +103,7 @@ def tiny_run(
     chosen = RunOptions(data=str(data), run=str(run), **{"batch_size": 8, **options})
     label, source = f"strategy {type(strategy).__name__}", provider or TinyBackbones()
     name = next(iter(source.names()))
-    job = Job(chosen, strategy, head or Dense(), source, name, chosen.model_dump(mode="json"), (), str, label)
+    job = Job(chosen, strategy, head or Dense(), source, name, chosen.model_dump(mode="json"), (), label)
     under_way = Run(job, Silent())
     under_way.load()
     under_way.prepare()

@@ -25,7 +25,7 @@ def test_bad_pictures_stop_the_load(tmp_path):
     with pytest.raises(UserError) as told:
         load(spoil(two_classes(tmp_path / "d")))
     sentence = str(told.value)
-    assert sentence.startswith("7 pictures cannot be read") and "and 2 more" in sentence and "--on-bad skip" in sentence
+    assert sentence.startswith("7 pictures cannot be read") and "and 2 more" in sentence and "option on_bad=skip" in sentence
     assert all(
         part in sentence for part in ("bad0.jpg: empty file", "bad1.jpg: not a picture", "bad2.jpg: 400 million", "bad4.jpg")
     )
@@ -77,6 +77,6 @@ def test_a_picture_that_memory_does_not_suffice_for_is_not_left_out(on_bad, tmp_
 
     monkeypatch.setattr(images, "_rgb", rgb)
     options = RunOptions(data=str(two_classes(tmp_path / "d")), image_size=SIZE, on_bad=on_bad)
-    sentence = r"memory ran out: lower --batch-size \(now 32\) or --image-size \(now 32\).*\.png: not enough memory to decode it"
+    sentence = r"memory ran out: lower option batch_size .* option image_size \(now 32\).*\.png: not enough memory to decode it"
     with pytest.raises(UserError, match=sentence), enough_memory(options):
         streams.load(options, Images(SIZE))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from helpers.image_sets import load, names, pictures, sizes, two_classes
 
-from tlapp.engine.data import folders
 from tlapp.engine.inputs import images
+from tlapp.words import natural_sort
 
 SIZE = 32
 
@@ -26,7 +26,7 @@ def cache(tmp_path, monkeypatch):
     ],
 )  # fmt: skip
 def test_natural_order(mixed, expected):
-    assert folders.natural(mixed) == expected == folders.natural(mixed[::-1])
+    assert natural_sort(mixed) == expected == natural_sort(mixed[::-1])
 
 
 def test_class_folders(tmp_path):

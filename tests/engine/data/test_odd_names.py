@@ -18,9 +18,10 @@ from tlapp.cli.main import run
 from tlapp.engine.data import streams
 from tlapp.engine.inputs.images import Images
 from tlapp.engine.options import RunOptions
-from tlapp.engine.runs.record import ANY_NAME
-from tlapp.errors import UserError, printable
+from tlapp.engine.runs.folder import ANY_NAME
+from tlapp.errors import UserError
 from tlapp.testing import TinyBackbones
+from tlapp.words import printable
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
 
@@ -212,7 +213,7 @@ import resource, sys, time
 from tlapp.engine.data import folders
 from tlapp.engine.inputs.images import Images
 before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
-items = folders.labelled("--data", sys.argv[1], Images(32)).items
+items = folders.labelled("data", sys.argv[1], Images(32)).items
 print(len(items), time.perf_counter() - began, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
 

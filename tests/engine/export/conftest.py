@@ -9,7 +9,8 @@ from helpers.artifacts import CLASSES
 from PIL import Image
 
 import tlapp
-from tlapp.engine.export import ExportOptions, export
+from tlapp.engine.export import export
+from tlapp.engine.export.options import ExportOptions
 
 SIZE = 32
 
@@ -46,10 +47,10 @@ def run(world):
 
 @pytest.fixture(scope="module")
 def test_pictures(run):
-    from tlapp.engine.export.pictures import Pictures
+    from tlapp.engine.export.reference import load
     from tlapp.engine.report import Silent
 
-    found = Pictures(run, None, ("test",), 12, Silent())
+    found = load(run, None, ("test",), 12, Silent())
     test = found.streams["test"]
     return found, test.examples.take(np.arange(len(test)))[0]
 

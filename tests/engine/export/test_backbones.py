@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 import tlapp
-from tlapp.engine.export import export
-from tlapp.engine.export.formats import savedmodel, tflite
+from tlapp.engine.export import converter, export
+from tlapp.engine.export.formats import savedmodel
 from tlapp.engine.export.options import ExportOptions
+from tlapp.engine.inputs.image_export import ImageExport
 
 FAMILIES = ("MobileNetV2", "MobileNetV3Small", "EfficientNetB0", "EfficientNetV2B0", "ResNet50", "ConvNeXtTiny", "DenseNet121")
 SIZE = 64
@@ -19,7 +20,8 @@ def test_a_family_exports(name, tmp_path):
     from ai_edge_litert.interpreter import Interpreter
 
     from tlapp.backbones.keras_applications import KerasApplications
-    from tlapp.engine.export.formats.artifact import ask
+    from tlapp.engine.export.formats import named
+    from tlapp.engine.export.formats.format import Questions
     from tlapp.engine.network.deploy import deployed
 
     graph = KerasApplications().load(name, image_size=SIZE, weights="none").graph
@@ -28,10 +30,10 @@ def test_a_family_exports(name, tmp_path):
     expected = np.asarray(model.predict_on_batch(pictures.astype(np.float32)))
     (tmp_path / "labels.txt").write_text("a\nb\nc\n")
     savedmodel.write(model, ("a", "b", "c"), tmp_path)
-    found = ask("savedmodel", tmp_path / "1", pictures)
+    found = named("savedmodel").ask(tmp_path / "1", Questions({"image": pictures}))
     assert np.abs(found.probabilities - expected).max() < 1e-3
     for quantize, allowed in (("none", 1e-3), ("float16", 0.02), ("dynamic", 0.2), ("int8", 0.4)):
-        content = tflite.convert(model, quantize, pictures)
+        content = converter.convert(model, quantize, {"image": pictures}, ImageExport())
         lite = Interpreter(model_content=content)
         lite.allocate_tensors()
         assert not any(each["op_name"].startswith("Flex") for each in lite._get_ops_details())

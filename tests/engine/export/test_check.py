@@ -6,7 +6,7 @@ from helpers.artifacts import LATENCY
 
 from tlapp.engine.export.check import Truth, check
 from tlapp.engine.export.formats.artifact import Answers
-from tlapp.engine.export.pictures import spread
+from tlapp.engine.export.reference import spread
 
 
 def judged(before, after, labels, quantised=False, max_drop=0.01, **others):
@@ -31,7 +31,7 @@ def test_a_tie_is_no_disagreement():
     [
         ([[0.4, 0.6], [0.2, 0.8]], False, "top label differs from the Keras model's on 1 of 2"),
         ([[0.8, 0.2], [0.2, 0.8]], False, "differ from the Keras model's by up to 0.1"),
-        ([[0.4, 0.6], [0.2, 0.8]], True, "a drop of 0.5000, over --max-drop 0.01"),
+        ([[0.4, 0.6], [0.2, 0.8]], True, "a drop of 0.5000, over option max_drop=0.01"),
         ([[np.nan, 0.6], [0.2, 0.8]], True, "not all numbers"),
     ],
 )
@@ -41,7 +41,7 @@ def test_another_artifact_fails(after, quantised, told):
 
 def test_endpoints_that_differ_fail():
     rows = [[0.9, 0.1], [0.2, 0.8]]
-    assert "uint8 and float" in judged(rows, rows, [0, 1], serve_uint8=np.array([[0.8, 0.2], [0.2, 0.8]])).fault
+    assert "serve_uint8 answers the same" in judged(rows, rows, [0, 1], serve_uint8=np.array([[0.8, 0.2], [0.2, 0.8]])).fault
 
 
 def test_other_labels_fail():

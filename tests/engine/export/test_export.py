@@ -6,7 +6,8 @@ import pytest
 from helpers.artifacts import answering, spoilt
 
 from tlapp.cli.main import run as command
-from tlapp.engine.export import ExportOptions, export
+from tlapp.engine.export import export
+from tlapp.engine.export.options import ExportOptions
 from tlapp.errors import UserError
 
 
@@ -25,7 +26,7 @@ def test_allow_drop_keeps_it(run, world, monkeypatch):
 
 
 def test_nothing_is_written_over(run, tflite):
-    with pytest.raises(UserError, match="is there already"):
+    with pytest.raises(UserError, match="already exists"):
         export.export(run, ExportOptions(format="tflite"))
 
 
@@ -38,7 +39,7 @@ def test_pictures_that_have_moved(run, world, monkeypatch):
     answering(monkeypatch, run, lambda found: found)
     (world / "data").rename(world / "moved")
     try:
-        with pytest.raises(UserError, match="give --data"):
+        with pytest.raises(UserError, match="set option data"):
             export.export(run, ExportOptions(format="keras", output=str(world / "gone")))
         report = export.export(run, ExportOptions(format="keras", data=str(world / "moved"), output=str(world / "found")))
         assert (

@@ -113,7 +113,7 @@ def test_the_check_changes_nothing_in_the_training(words, tmp_path):
 def test_doctor_names_what_a_backbone_lacks(tmp_path, tensorflow):
     import keras
 
-    from tlapp.engine.export.doctor import Candidate, rehearse
+    from tlapp.engine.export.doctor import Candidate, examine
 
     provider, _ = registry.backbone("file:any")
     image = keras.Input((SIZE, SIZE, 3))
@@ -124,5 +124,5 @@ def test_doctor_names_what_a_backbone_lacks(tmp_path, tensorflow):
     ):
         path = str(tmp_path / f"{name}.keras")
         keras.Model(image, outputs).save(path)
-        step = next(rehearse(Candidate(provider, path, None)))
+        step = next(examine(Candidate(provider, path, None)))
         assert step.name == f"{path} to TFLite" and step.fault.endswith(fault) and bool(step.fault) == bool(fault)

@@ -9,13 +9,15 @@ import yaml
 
 from tlapp.cli.main import run as command
 from tlapp.engine.export import snippets
+from tlapp.engine.export.formats import named
+from tlapp.engine.inputs.image_export import ImageExport
 from tlapp.errors import UserError
 
 
 @pytest.mark.parametrize("kind", ["tflite", "saved_model"])
 def test_the_snippet_runs(kind, request, run, test_pictures):
     folder = Path(request.getfixturevalue(kind)["folder"])
-    (folder / "classify.py").write_text(snippets.snippet("python", kind.replace("_", "")))
+    (folder / "classify.py").write_text(snippets.snippet("python", named(kind.replace("_", "")), run.input.export))
     file = test_pictures[0].streams["test"].files[0]
     try:
         done = subprocess.run([sys.executable, "classify.py", file], cwd=folder, capture_output=True, text=True, check=True)
@@ -29,8 +31,8 @@ def test_the_snippet_runs(kind, request, run, test_pictures):
 def test_a_phones_snippet_is_for_tflite(capsys):
     assert command(["export", "anywhere", "--format", "tflite", "--snippet", "kotlin"]) == 0
     assert "ImageClassifier" in capsys.readouterr().out
-    with pytest.raises(UserError, match="is for --format tflite"):
-        snippets.snippet("swift", "keras")
+    with pytest.raises(UserError, match=r"is for .*format.tflite"):
+        snippets.snippet("swift", named("keras"), ImageExport())
 
 
 def test_the_card_reads_as_hubs_read_it(tflite, run):

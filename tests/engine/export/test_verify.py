@@ -5,13 +5,13 @@ import json
 import pytest
 
 from tlapp.cli.main import run as command
-from tlapp.engine.export import verify
+from tlapp.engine.export.verify import verify
 from tlapp.errors import UserError
 
 
 def test_verify_needs_neither_run_nor_pictures(copied):
     found = verify(copied / "model.tflite")
-    assert found["pictures"] == 8 and found["largest_difference"] < 1e-5
+    assert found["images"] == 8 and found["largest_difference"] < 1e-5
 
 
 def test_verify_a_saved_model(saved_model):

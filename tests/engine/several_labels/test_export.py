@@ -14,9 +14,13 @@ from PIL import Image
 
 from tlapp.cli.main import run as command
 from tlapp.engine.data.labelling import LABELLINGS
-from tlapp.engine.export import ExportOptions, export, snippets, verify
+from tlapp.engine.export import snippets
 from tlapp.engine.export.check import Truth, check
+from tlapp.engine.export.export import export
+from tlapp.engine.export.formats import named
 from tlapp.engine.export.formats.artifact import Answers, Latency
+from tlapp.engine.export.options import ExportOptions
+from tlapp.engine.export.verify import verify
 
 MANY = LABELLINGS["many"]
 
@@ -33,7 +37,7 @@ def test_an_artifact_answers_with_the_same_sets(exported, run):
     for name, each in found["classes"].items():
         assert each["n"] == test["classes"][name]["n"]
         assert each["accuracy_after"] == pytest.approx(test["classes"][name]["recall"])
-    assert verify(exported["folder"])["pictures"] == 8
+    assert verify(exported["folder"])["images"] == 8
 
 
 def test_its_golden_pictures_have_many_sets(exported):
@@ -51,7 +55,8 @@ def test_its_card_counts_labels(exported, run):
 
 def test_its_snippet_tells_every_label(exported, run, capfd):
     file = two_labels(run)
-    Path(exported["folder"], "classify.py").write_text(snippets.snippet("python", exported["format"], "many"))
+    program = snippets.snippet("python", named(exported["format"]), run.input.export, "many")
+    Path(exported["folder"], "classify.py").write_text(program)
     done = subprocess.run(
         [sys.executable, "classify.py", file], cwd=exported["folder"], capture_output=True, text=True, check=True
     )
@@ -86,7 +91,7 @@ LATENCY = Latency(1.0, 1, 1)
 )
 def test_the_check_compares_sets(after, said, told):
     truth = Truth(np.array([[0.9, 0.6], [0.2, 0.3]]), np.array([[1, 1], [1, 0]], bool), ("a", "b"), labelling=MANY)
-    found = check(truth, Answers(np.array(after), ("a", "b"), LATENCY, {}, said), 1, False, 0.01)
+    found = check(truth, Answers(np.array(after), ("a", "b"), LATENCY, named=said), 1, False, 0.01)
     assert found.fault.startswith(told) and bool(found.fault) == bool(told)
     assert found.accuracy_before == 0.5
 

@@ -68,7 +68,7 @@ def test_bad_input_is_told_in_a_sentence(table, tmp_path):
         load(write(tmp_path / "no.csv", [(path,) for path in pictures], "path"))
     val = write(tmp_path / "val.csv", [(path, "red;gren") for path in pictures])
     with pytest.raises(
-        UserError, match=r"--val .*not among the classes trained on \(blue, green, red\): gren .did you mean green"
+        UserError, match=r"option val=.*not among the classes trained on \(blue, green, red\): gren .did you mean green"
     ):
         load(table, val=val)
 

@@ -19,12 +19,13 @@ import numpy as np
 
 from tlapp.engine.cache.positioned import read_into, write_all
 from tlapp.errors import UserError
+from tlapp.words import bytes_in_words
 
 _TAIL = struct.Struct("<QI8s")  # bytes of JSON, their CRC-32, the magic
 _MAGIC = b"tlapp-1\n"
 _STEP = 4 << 20
 _MOST_BUFFERS = 512  # the kernel's own limit is 1024
-_AGAIN = "start again, or go on with --resume: it is checked and made anew"
+_AGAIN = "start again, or resume the run: the file is checked and written anew"
 _opened: weakref.WeakValueDictionary[int, Rows] = weakref.WeakValueDictionary()
 
 
@@ -193,17 +194,8 @@ def row_bytes(shape: Sequence[int], dtype: np.dtype) -> int:
 def no_room(error: OSError, folder: Path, needed: int) -> UserError:
     """The sentence for a cache folder that cannot take an entry of `needed` bytes."""
     reason = error.strerror or str(error)
-    size = in_words(needed)
+    size = bytes_in_words(needed)
     return UserError(f"cache folder {folder}: {reason}; {size} are needed. Set TLAPP_CACHE to a folder that has the room")
-
-
-def in_words(count: float) -> str:
-    """A number of bytes for people: 1.2 GB."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit in ("bytes", "kB") else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
 
 
 def _intact(fd: int, header: dict[str, Any]) -> bool:

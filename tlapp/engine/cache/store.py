@@ -19,6 +19,7 @@ import numpy as np
 from tlapp.engine.cache import rowfile
 from tlapp.engine.cache.rowfile import Rows, Writer
 from tlapp.errors import UserError
+from tlapp.words import bytes_in_words
 
 DEFAULT_LIMIT = "20G"
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -158,14 +159,14 @@ def _make_room(needed: int) -> None:
 
 
 def _check_room(needed: int, available: int, most: int) -> None:
-    size = rowfile.in_words(needed)
+    size = bytes_in_words(needed)
     if needed > most:
         raise UserError(
-            f"TLAPP_CACHE_LIMIT: {size} are needed, and the limit is {rowfile.in_words(most)}. "
-            "Raise TLAPP_CACHE_LIMIT, or lower --image-size"
+            f"TLAPP_CACHE_LIMIT: {size} are needed, and the limit is {bytes_in_words(most)}. "
+            "Raise TLAPP_CACHE_LIMIT, or lower option image_size"
         )
     if needed > available:
         raise UserError(
-            f"cache folder {folder()}: {size} are needed, and the disk has room for {rowfile.in_words(available)}. "
-            "Set TLAPP_CACHE to a folder on another disk, or lower --image-size"
+            f"cache folder {folder()}: {size} are needed, and the disk has room for {bytes_in_words(available)}. "
+            "Set TLAPP_CACHE to a folder on another disk, or lower option image_size"
         )

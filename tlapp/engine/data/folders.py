@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-import re
 import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from tlapp.contracts import Input
 from tlapp.engine.data import tables
 from tlapp.engine.data.tables import SPLIT_NAMES, Item
 from tlapp.errors import UserError
+from tlapp.words import a_few, natural_sort
 
 _UNSUPPORTED = frozenset(
     {".heic", ".heif", ".avif", ".svg", ".raw", ".cr2", ".nef", ".dng", ".psd", ".jxl", ".jp2", ".pdf", ".npy"}
 )
-_SHOWN = 5
 
 
 class Source(NamedTuple):
-    """Examples listed from one flag, and sentences to show the user."""
+    """Examples listed from one option, and sentences to show the user."""
 
     items: list[Item]
     notes: tuple[str, ...] = ()
@@ -35,7 +33,7 @@ class _Folder(NamedTuple):
     unsupported: list[str]
 
 
-def labelled(flag: str, where: str, examples: Input, labels: tables.Labels = "needed") -> Source:
+def labelled(option: str, where: str, examples: Input, labels: tables.Labels = "needed") -> Source:
     """List class folders, a folder of train/, val/ and test/ of them, a CSV, or the built-in digits.
 
     Raises:
@@ -43,16 +41,16 @@ def labelled(flag: str, where: str, examples: Input, labels: tables.Labels = "ne
     """
     if (rows := examples.builtin(where)) is not None:
         return Source([Item(*row) for row in rows])
-    if _is_csv(flag, where, examples):
-        return Source(tables.read(flag, where, labels, examples))
+    if _is_csv(option, where, examples):
+        return Source(tables.read(option, where, labels, examples))
     root = _look(where, examples)
     if _is_split(where, root, examples):
-        return _split_folders(flag, where, root, examples)
-    loose = f"{flag} {where}: not used, lying outside the class folders: {in_a_row(natural(root.files))}"
-    return Source(list(_class_folders(flag, where, root, examples)), (loose,) if root.files else ())
+        return _split_folders(option, where, root, examples)
+    loose = f"option {option}={where}: not used, lying outside the class folders: {a_few(natural_sort(root.files))}"
+    return Source(list(_class_folders(option, where, root, examples)), (loose,) if root.files else ())
 
 
-def one_stream(flag: str, where: str, split: str, examples: Input, labels: tables.Labels = "needed") -> Source:
+def one_stream(option: str, where: str, split: str, examples: Input, labels: tables.Labels = "needed") -> Source:
     """List class folders or a CSV for a single stream; of a CSV with a column split, its rows of that split.
 
     Raises:
@@ -60,16 +58,16 @@ def one_stream(flag: str, where: str, split: str, examples: Input, labels: table
     """
     if (rows := examples.builtin(where)) is not None:
         return Source([Item(*row) for row in rows])
-    if not _is_csv(flag, where, examples):
-        return Source(list(_class_folders(flag, where, _look(where, examples), examples)))
-    items = tables.read(flag, where, labels, examples)
+    if not _is_csv(option, where, examples):
+        return Source(list(_class_folders(option, where, _look(where, examples), examples)))
+    items = tables.read(option, where, labels, examples)
     chosen = [item for item in items if item.split in (None, split)]
     if not chosen:
-        raise UserError(f"{flag} {where}: its column split has no row {split}", received=where)
+        raise UserError(f"its column split has no row {split}", where, option)
     return Source(chosen)
 
 
-def any_examples(flag: str, where: str, examples: Input) -> Source:
+def any_examples(option: str, where: str, examples: Input) -> Source:
     """List class folders, a flat folder (labels None) or a CSV whose column label may be missing.
 
     Raises:
@@ -77,20 +75,15 @@ def any_examples(flag: str, where: str, examples: Input) -> Source:
     """
     if (rows := examples.builtin(where)) is not None:
         return Source([Item(*row) for row in rows])
-    if _is_csv(flag, where, examples):
-        return Source(tables.read(flag, where, "optional", examples))
+    if _is_csv(option, where, examples):
+        return Source(tables.read(option, where, "optional", examples))
     root = _look(where, examples)
     if root.folders and not root.files:
-        return Source(list(_class_folders(flag, where, root, examples)))
-    names = natural(_files_below(where, examples)[0])
+        return Source(list(_class_folders(option, where, root, examples)))
+    names = natural_sort(_files_below(where, examples)[0])
     if not names:
-        raise UserError(f"{flag} {where}: no {examples.noun}s there ({_supported(examples)})", received=where)
+        raise UserError(f"no {examples.noun}s there ({_supported(examples)})", where, option)
     return Source([Item(os.path.join(where, name), name) for name in names])
-
-
-def natural(names: Iterable[str]) -> list[str]:
-    """Sort with numbers by value: 2 before 10."""
-    return sorted(names, key=_natural_key)
 
 
 def has_folders(where: str) -> bool:
@@ -99,35 +92,17 @@ def has_folders(where: str) -> bool:
         return any(not _is_hidden(entry.name) and _is_folder(entry) for entry in entries)
 
 
-def nearest(name: str, known: Sequence[str]) -> str:
-    """A hint at the known name that looks most like `name`: " (did you mean cats?)", or nothing."""
-    by_case = {other.casefold(): other for other in known}
-    close = difflib.get_close_matches(name.casefold(), list(by_case), n=1)
-    return f" (did you mean {by_case[close[0]]}?)" if close else ""
-
-
-def in_a_row(names: Sequence[str]) -> str:
-    """Up to five names, and how many more."""
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
-
-
-def _natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
-    parts = re.split(r"([0-9]+)", name.casefold())
-    return [(0, int(part), "") if i % 2 else (1, 0, part) for i, part in enumerate(parts) if part], name
-
-
-def _is_csv(flag: str, where: str, examples: Input) -> bool:
+def _is_csv(option: str, where: str, examples: Input) -> bool:
     if os.path.isdir(where):
         if not examples.suffixes:
-            raise UserError(f"{flag}: expected a .csv file of {examples.noun}s. Received: {where}, a folder", received=where)
+            raise UserError(f"expected a .csv file of {examples.noun}s. Received: a folder", where, option)
         return False
     if not os.path.exists(where):
-        raise UserError(f"{flag}: there is no file or folder {where}", received=where)
+        raise UserError("there is no such file or folder", where, option)
     if where.lower().endswith((".csv", ".txt")):
         return True
     hint = ": unpack it first" if where.lower().endswith((".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")) else ""
-    raise UserError(f"{flag}: expected a folder or a .csv file. Received: {where}{hint}", received=where)
+    raise UserError(f"expected a folder or a .csv file{hint}", where, option)
 
 
 def _look(where: str, examples: Input) -> _Folder:
@@ -195,42 +170,43 @@ def _is_split(where: str, root: _Folder, examples: Input) -> bool:
     return len(known) > 1 and bool(trains) and bool(_look(os.path.join(where, trains[0]), examples).folders)
 
 
-def _split_folders(flag: str, where: str, root: _Folder, examples: Input) -> Source:
+def _split_folders(option: str, where: str, root: _Folder, examples: Input) -> Source:
     items: list[Item] = []
     spare = []
-    for name in natural(root.folders):
+    for name in natural_sort(root.folders):
         split = SPLIT_NAMES.get(name.lower())
         if split is None:
             spare.append(f"{name}/")
             continue
         inside = os.path.join(where, name)
-        listed = _class_folders(flag, inside, _look(inside, examples), examples, may_be_empty=split != "train")
+        listed = _class_folders(option, inside, _look(inside, examples), examples, may_be_empty=split != "train")
         items += [item._replace(split=split) for item in listed]
     if not any(item.split == "train" for item in items):
-        raise UserError(f"{flag} {where}: holds {', '.join(natural(root.folders))} but no train folder", received=where)
-    return Source(items, (f"{flag} {where}: not used, being neither train, val nor test: {in_a_row(spare)}",) if spare else ())
+        raise UserError(f"holds {', '.join(natural_sort(root.folders))} but no train folder", where, option)
+    note = f"option {option}={where}: not used, being neither train, val nor test: {a_few(spare)}"
+    return Source(items, (note,) if spare else ())
 
 
-def _class_folders(flag: str, where: str, root: _Folder, examples: Input, may_be_empty: bool = False) -> Iterator[Item]:
+def _class_folders(option: str, where: str, root: _Folder, examples: Input, may_be_empty: bool = False) -> Iterator[Item]:
     noun = examples.noun
     if not root.folders:
         what = f"{noun}s but no class folders" if root.files else f"neither class folders nor {noun}s"
-        raise UserError(f"{flag} {where}: holds {what}; put the {noun}s of each class into a folder of its name", received=where)
-    for name in natural(root.folders):
+        raise UserError(f"holds {what}; put the {noun}s of each class into a folder of its name", where, option)
+    for name in natural_sort(root.folders):
         inside = os.path.join(where, name)
         files, unsupported = _files_below(inside, examples)
         if not files and not may_be_empty:
-            raise UserError(_empty(flag, where, name, unsupported, examples), received=where)
+            raise UserError(_empty(name, unsupported, examples), where, option)
         label = unicodedata.normalize("NFC", name)
-        yield from (Item(os.path.join(inside, *file.split("/")), file, label) for file in natural(files))
+        yield from (Item(os.path.join(inside, *file.split("/")), file, label) for file in natural_sort(files))
 
 
-def _empty(flag: str, where: str, name: str, unsupported: set[str], examples: Input) -> str:
+def _empty(name: str, unsupported: set[str], examples: Input) -> str:
     supported = _supported(examples)
     if unsupported:
         kinds = ", ".join(sorted(unsupported))
-        return f"{flag} {where}: class folder {name} holds only {kinds} files; convert them ({supported})"
-    return f"{flag} {where}: class folder {name} holds no {examples.noun}s; add some or remove it ({supported})"
+        return f"class folder {name} holds only {kinds} files; convert them ({supported})"
+    return f"class folder {name} holds no {examples.noun}s; add some or remove it ({supported})"
 
 
 def _supported(examples: Input) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -200,10 +198,3 @@ def unfit(head: Any) -> str:
     if head.labels == "many" and head.activation != "sigmoid":
         return f'with labels = "many" its activation must be "sigmoid". Received: {head.activation!r}'
     return ""
-
-
-def of_run(folder: Path) -> Labelling:
-    """How a run's labels are read, by its plan.json."""
-    path = folder / "plan.json"
-    plan = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return LABELLINGS[plan.get("labelling", "one")]

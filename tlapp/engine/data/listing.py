@@ -1,4 +1,4 @@
-"""What the options' flags list, and whether it fits together, before any example is opened."""
+"""What the options list, and whether it fits together, before any example is opened."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from tlapp.engine.data.labelling import ONE, Labelling
 from tlapp.engine.data.tables import Item
 from tlapp.engine.options import RunOptions
 from tlapp.errors import UserError
+from tlapp.words import a_few, did_you_mean, natural_sort
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What the flags list: "pool" is the part of --data to split, "aux" that of --aux; the other streams are whole."""
+    """What the options list: "pool" is the part of data to split, "aux" that of aux; the other streams are whole."""
 
     streams: dict[str, list[Item]]
     classes: tuple[str, ...]
@@ -28,56 +29,55 @@ class Listing:
 
 
 def list_sources(options: RunOptions, examples: Input, labelling: Labelling = ONE) -> Listing:
-    """List what the flags name and check that it fits together.
+    """List what the options name and check that it fits together.
 
     Raises:
-        UserError: a source is missing or not as it should be; names the flag.
+        UserError: a source is missing or not as it should be; names the option.
     """
-    source = folders.labelled("--data", options.data, examples, labelling.cells)
+    source = folders.labelled("data", options.data, examples, labelling.cells)
     streams = {"pool": [item for item in source.items if item.split in (None, "train")]}
     sentences = list(source.notes)
-    classes = _classes("--data", options.data, streams["pool"], labelling)
+    classes = _classes("data", options.data, streams["pool"], labelling)
     for split, where in (("val", options.val), ("test", options.test)):
         own = [item for item in source.items if item.split == split]
         if where is not None:
-            streams[split] = folders.one_stream(f"--{split}", where, split, examples, labelling.cells).items
-            sentences += (
-                [f"--data {options.data}: its {split} {examples.noun}s are not used, as --{split} is given"] if own else []
-            )
+            streams[split] = folders.one_stream(split, where, split, examples, labelling.cells).items
+            if own:
+                sentences.append(
+                    f"option data={options.data}: its {split} {examples.noun}s are not used, as option {split} was set"
+                )
         elif own:
             streams[split] = own
         if split in streams:
-            source_words = f"--{split} {where}" if where else f"--data {options.data}, {split}"
-            check_known(source_words, streams[split], classes, labelling)
+            option, source_path, part = (split, where, "") if where else ("data", options.data, f"{split}: ")
+            check_known(option, source_path, streams[split], classes, labelling, part)
     _check_shares(options, streams)
     if options.target is not None:
         streams["target"] = _target(options.target, classes, examples, labelling)
     aux_classes: tuple[str, ...] = ()
     if options.aux is not None:
-        second = folders.labelled("--aux", options.aux, examples, labelling.cells)
+        second = folders.labelled("aux", options.aux, examples, labelling.cells)
         sentences += second.notes
         if any(item.split == "val" for item in second.items):
-            sentences.append(f"--aux {options.aux}: its val {examples.noun}s are not used")
+            sentences.append(f"option aux={options.aux}: its val {examples.noun}s are not used")
         streams["aux"] = [item for item in second.items if item.split in (None, "train")]
-        aux_classes = _classes("--aux", options.aux, streams["aux"], labelling)
+        aux_classes = _classes("aux", options.aux, streams["aux"], labelling)
         if held := [item for item in second.items if item.split == "test"]:
             streams["aux_test"] = held
-            check_known(f"--aux {options.aux}, test", held, aux_classes, labelling)
+            check_known("aux", options.aux, held, aux_classes, labelling, "test: ")
     return Listing(streams, classes, aux_classes, tuple(sentences), labelling, examples)
 
 
-def _classes(flag: str, where: str, items: Sequence[Item], labelling: Labelling) -> tuple[str, ...]:
+def _classes(option: str, where: str, items: Sequence[Item], labelling: Labelling) -> tuple[str, ...]:
     sets = {labelling.names(item.label) for item in items}
-    classes = tuple(folders.natural({name for names in sets for name in names}))
+    classes = tuple(natural_sort({name for names in sets for name in names}))
     if bad := next((name for name in classes if name.splitlines() != [name] or not _is_text(name)), None):
-        raise UserError(
-            f"{flag} {where}: class {bad!a}: a class's name must be one line of Unicode text; rename it", received=where
-        )
+        raise UserError(f"class {bad!a}: a class's name must be one line of Unicode text; rename it", where, option)
     if len(sets) < 2:
         received = f"one, {classes[0]}" if classes else "none: no row is of split train"
         inside = os.path.join(where, classes[0]) if classes else ""
-        hint = f" (did you mean {flag} {inside}?)" if os.path.isdir(inside) and folders.has_folders(inside) else ""
-        raise UserError(f"{flag} {where}: expected at least two {labelling.differ}. Received: {received}{hint}", received=where)
+        hint = f" (did you mean option {option}={inside}?)" if os.path.isdir(inside) and folders.has_folders(inside) else ""
+        raise UserError(f"expected at least two {labelling.differ}. Received: {received}{hint}", where, option)
     return classes
 
 
@@ -90,32 +90,35 @@ def _is_text(name: str) -> bool:
 
 
 def _target(where: str, classes: Sequence[str], examples: Input, labelling: Labelling) -> list[Item]:
-    items = folders.any_examples("--target", where, examples).items
+    items = folders.any_examples("target", where, examples).items
     bare = sum(item.label is None for item in items)
     if 0 < bare < len(items) and labelling.cells == "needed":
-        raise UserError(f"--target {where}: {bare} of {len(items)} rows have no label; label all or none", received=where)
+        raise UserError(f"{bare} of {len(items)} rows have no label; label all or none", where, option="target")
     if bare == len(items):
         return items
     advice = f"; for {examples.noun}s without labels give a folder that holds them directly"
-    check_known(f"--target {where}", items, classes, labelling, advice)
+    check_known("target", where, items, classes, labelling, advice=advice)
     return [item._replace(label=item.label or "") for item in items]
 
 
-def check_known(where: str, items: Sequence[Item], classes: Sequence[str], labelling: Labelling, advice: str = "") -> None:
+def check_known(
+    option: str, where: str, items: Sequence[Item], classes: Sequence[str], labelling: Labelling, part: str = "", advice: str = ""
+) -> None:
     """Raise a UserError if a class that an item's label names is not among `classes`."""
-    unknown = folders.natural({name for item in items for name in labelling.names(item.label)} - set(classes))
+    unknown = natural_sort({name for item in items for name in labelling.names(item.label)} - set(classes))
     if unknown:
-        hint = folders.nearest(unknown[0], classes)
+        hint = did_you_mean(unknown[0], classes)
         raise UserError(
-            f"{where}: not among the classes trained on ({folders.in_a_row(classes)}): {folders.in_a_row(unknown)}{hint}{advice}",
-            received=unknown[0],
+            f"{part}not among the classes trained on ({a_few(classes)}): {a_few(unknown)}{hint}{advice}",
+            where,
+            option,
         )
 
 
 def _check_shares(options: RunOptions, streams: Mapping[str, Any]) -> None:
     if not {"val", "test"} & streams.keys() and options.val_share + options.test_share >= 1:
         raise UserError(
-            f"--val-share {options.val_share:g} and --test-share {options.test_share:g} leave nothing to train on: "
-            "their sum must be below 1",
-            received=options.val_share,
+            f"together with option test_share={options.test_share:g} leaves nothing to train on: their sum must be below 1",
+            options.val_share,
+            "val_share",
         )

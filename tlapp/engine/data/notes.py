@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from tlapp.engine.data.folders import in_a_row
 from tlapp.engine.data.labelling import SEPARATOR, Labelling
 from tlapp.engine.data.reading import Bad, Example, in_words
 from tlapp.engine.data.splits import SMALLEST
+from tlapp.words import a_few
 
 IMBALANCE = 3.0
 _Streams = Mapping[str, Sequence[Example]]
@@ -41,7 +41,7 @@ def _missing(streams: _Streams, classes: Sequence[str], labelling: Labelling, no
         met = {label for example in streams[name] for label in labelling.names(example.item.label)}
         absent = [label for label in classes if label not in met]
         if absent:
-            yield f"{name} has no {noun} of {in_a_row(absent)}, so it says nothing of them (splitting a class takes {SMALLEST})"
+            yield f"{name} has no {noun} of {a_few(absent)}, so it says nothing of them (splitting a class takes {SMALLEST})"
 
 
 def _copies(streams: _Streams, noun: str) -> Iterator[str]:

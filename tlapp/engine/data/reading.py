@@ -62,7 +62,7 @@ def read(streams: Mapping[str, list[Item]], examples: Input, on_bad: str, report
             good[name].append(Example(item, row_of[digest], digest, extra["digests"][row_of[digest]]))
     if bad and (on_bad == "fail" or len(bad) == len(items)):
         sentence = in_words(bad, examples.noun)
-        raise UserError(f"{sentence}. Mend or remove them, or leave them out with --on-bad skip", received=bad[0].source)
+        raise UserError(f"{sentence}. Mend or remove them, or leave them out with option on_bad=skip")
     return Reading(good, tables, bad)
 
 

@@ -20,6 +20,7 @@ from tlapp.engine.inputs.decode import Report
 from tlapp.engine.inputs.examples import Examples
 from tlapp.engine.options import RunOptions
 from tlapp.errors import UserError
+from tlapp.words import a_few
 
 AUX = ("aux", "aux_test")
 """Streams of the second labelled set."""
@@ -77,7 +78,7 @@ def load(options: RunOptions, examples: Input, report: Report | None = None, lab
     """List, check, read and split what the options name.
 
     Raises:
-        UserError: a source is missing or not as it should be, or an example cannot be read; names the flag or the file.
+        UserError: a source is missing or not as it should be, or an example cannot be read; names the option or the file.
     """
     return _load(list_sources(options, examples, labelling), options, report or _silent)
 
@@ -99,7 +100,7 @@ def expected_counts(listing: Listing, options: RunOptions) -> dict[str, int]:
 
 
 def load_labelled(
-    flag: str,
+    option: str,
     where: str,
     classes: Sequence[str],
     examples: Input,
@@ -112,15 +113,15 @@ def load_labelled(
     Raises:
         UserError: as `load`; or a class is not among `classes`.
     """
-    items = folders.one_stream(flag, where, "test", examples, labelling.cells).items
-    check_known(f"{flag} {where}", items, classes, labelling)
+    items = folders.one_stream(option, where, "test", examples, labelling.cells).items
+    check_known(option, where, items, classes, labelling)
     result = reading.read({"test": items}, examples, on_bad, report or _silent)
     sentences = (f"left out: {reading.in_words(result.bad, examples.noun)}",) if result.bad else ()
     return stream("test", result.examples["test"], result.tables, classes, labelling), sentences
 
 
 def split_rows(dataset: Dataset) -> list[Row]:
-    """Which example is in which stream; the rows of train, val and test make a CSV for --data that repeats the split."""
+    """Which example is in which stream; the rows of train, val and test make a CSV for the option data that repeats the split."""
     rows = []
     for stream in dataset.streams.values():
         classes, words = dataset.classes_of(stream.name), dataset.labelling.words
@@ -135,16 +136,18 @@ def _load(listing: Listing, options: RunOptions, report: Report) -> Dataset:
     labelling, noun = listing.labelling, listing.input.noun
     result = reading.read(listing.streams, listing.input, options.on_bad, report)
     parts = _split(result.examples, options, listing)
-    _check_rest(parts["train"], listing.classes, f"--data {options.data}", labelling, noun)
+    _check_rest(parts["train"], listing.classes, ("data", options.data), labelling, noun)
     if options.aux is not None:
         parts |= _split_aux(parts, options, labelling)
-        _check_rest(parts["aux"], listing.aux_classes, f"--aux {options.aux}", labelling, noun)
+        _check_rest(parts["aux"], listing.aux_classes, ("aux", options.aux), labelling, noun)
     if empty := next((name for name, part in parts.items() if not part), None):
         raise UserError(f"{empty}: none of its {noun}s can be read", received=empty)
     judged = {name: parts[name] for name in ("train", "val", "test")}
     sentences = (*listing.notes, *notes.of(judged, listing.classes, result.bad, labelling, noun))
     if options.aux is not None and "aux_test" not in parts:
-        sentences += (f"--aux {options.aux}: not measured, as no class has the {splits.SMALLEST} {noun}s that splitting takes",)
+        sentences += (
+            f"option aux={options.aux}: not measured, as no class has the {splits.SMALLEST} {noun}s that splitting takes",
+        )
     streams: Mapping[str, Stream] = {
         name: stream(name, parts[name], result.tables, listing.aux_classes if name in AUX else listing.classes, labelling)
         for name in ("train", "val", "test", "target", *AUX)
@@ -167,9 +170,9 @@ def _split(examples: dict[str, list[Example]], options: RunOptions, listing: Lis
         if not parts[split]:
             what = f"groups or {noun}s" if any(example.item.group for example in pool) else f"{noun}s"
             raise UserError(
-                f"--data {options.data}: no class has the {splits.SMALLEST} {what} that splitting off {split} takes; "
-                f"add some, or give --{split}",
-                received=options.data,
+                f"no class has the {splits.SMALLEST} {what} that splitting off {split} takes; add some, or set option {split}",
+                options.data,
+                "data",
             )
     return {**parts, **whole}
 
@@ -192,12 +195,15 @@ def _split_aux(examples: Mapping[str, list[Example]], options: RunOptions, label
     return {name: part for name, part in parts.items() if part or name == "aux"}
 
 
-def _check_rest(train: Sequence[Example], classes: Sequence[str], source: str, labelling: Labelling, noun: str) -> None:
+def _check_rest(
+    train: Sequence[Example], classes: Sequence[str], origin: tuple[str, str], labelling: Labelling, noun: str
+) -> None:
     """Check that every class still has an example to train on."""
     present = {name for example in train for name in labelling.names(example.item.label)}
     lost = [name for name in classes if name not in present]
     if lost:
-        raise UserError(f"{source}: no {noun} left to train on of {folders.in_a_row(lost)}", received=source)
+        option, value = origin
+        raise UserError(f"no {noun} left to train on of {a_few(lost)}", value, option)
 
 
 def stream(

@@ -26,7 +26,7 @@ class Item(NamedTuple):
     group: str | None = None
 
 
-def read(flag: str, where: str, labels: Labels, examples: Input) -> list[Item]:
+def read(option: str, where: str, labels: Labels, examples: Input) -> list[Item]:
     """List the examples of a CSV; paths in it are relative to it.
 
     Raises:
@@ -34,27 +34,30 @@ def read(flag: str, where: str, labels: Labels, examples: Input) -> list[Item]:
     """
     try:
         with open(where, encoding="utf-8-sig", newline="") as file:
-            items = list(_items(csv.DictReader(file), flag, where, labels, examples.column))
+            items = list(_items(csv.DictReader(file), option, where, labels, examples.column))
     except OSError as error:
-        raise UserError(f"{flag} {where}: cannot be read: {error.strerror}", received=where) from error
+        raise UserError(f"cannot be read: {error.strerror}", where, option) from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{flag} {where}: is not UTF-8 text; save it as CSV UTF-8", received=where) from error
+        raise UserError("is not UTF-8 text; save it as CSV UTF-8", where, option) from error
     except csv.Error as error:
-        raise UserError(f"{flag} {where}: is not a CSV: {error}", received=where) from error
+        raise UserError(f"is not a CSV: {error}", where, option) from error
     if not items:
-        raise UserError(f"{flag} {where}: has no rows under its header", received=where)
-    _check_groups(flag, where, items)
+        raise UserError("has no rows under its header", where, option)
+    _check_groups(option, where, items)
     return items
 
 
-def _items(rows: csv.DictReader[str], flag: str, where: str, labels: Labels, column: str) -> Iterator[Item]:
-    columns = _columns(rows, flag, where, labels, column)
+def _items(rows: csv.DictReader[str], option: str, where: str, labels: Labels, column: str) -> Iterator[Item]:
+    columns = _columns(rows, option, where, labels, column)
     for row in rows:
         cells = {name: (row.get(title) or "").strip() for name, title in columns.items()}
-        yield _item(cells, f"{flag} {where}, line {rows.line_num}", os.path.dirname(where), labels, column)
+        try:
+            yield _item(cells, os.path.dirname(where), labels, column)
+        except _Fault as fault:
+            raise UserError(f"line {rows.line_num}: {fault}", where, option) from fault
 
 
-def _columns(rows: csv.DictReader[str], flag: str, where: str, labels: Labels, column: str) -> dict[str, str]:
+def _columns(rows: csv.DictReader[str], option: str, where: str, labels: Labels, column: str) -> dict[str, str]:
     """Our names for the columns -> the header's."""
     header = list(rows.fieldnames or ())
     columns = {name.strip().lower(): name for name in header}
@@ -62,35 +65,38 @@ def _columns(rows: csv.DictReader[str], flag: str, where: str, labels: Labels, c
     if not needed <= columns.keys():
         hint = " (separate them with commas)" if any(mark in name for name in header for mark in ";\t") else ""
         raise UserError(
-            f"{flag} {where}: expected the columns {column},label and optionally split,group{hint}. "
-            f"Received: {','.join(header) or 'nothing'}",
-            received=where,
+            f"expected the columns {column},label and optionally split,group{hint}. Received: {','.join(header) or 'nothing'}",
+            where,
+            option,
         )
     return {name: title for name, title in columns.items() if name in (column, "label", "split", "group")}
 
 
-def _item(cells: dict[str, str], line: str, base: str, labels: Labels, column: str) -> Item:
+class _Fault(ValueError):
+    """What is wrong with a row."""
+
+
+def _item(cells: dict[str, str], base: str, labels: Labels, column: str) -> Item:
     cell = cells[column]
     source = os.path.join(base, cell) if column == "path" else cell
     label = unicodedata.normalize("NFC", cells.get("label", "")) or ("" if labels == "sets" else None)
     split = None
     if not cell:
-        raise UserError(f"{line}: its {column} is empty", received=cell)
+        raise _Fault(f"its {column} is empty")
     if column == "path" and not os.path.isfile(source):
-        raise UserError(f"{line}: there is no file {source}", received=cell)
+        raise _Fault(f"there is no file {source}")
     if label is None and labels == "needed":
-        raise UserError(f"{line}: its label is empty", received="")
+        raise _Fault("its label is empty")
     if "split" in cells:
         split = SPLIT_NAMES.get(cells["split"].lower())
         if split is None:
-            received = cells["split"] or "nothing"
-            raise UserError(f"{line}: split must be train, val or test. Received: {received}", received=received)
+            raise _Fault(f"split must be train, val or test. Received: {cells['split'] or 'nothing'}")
     return Item(source, cell.replace("\\", "/") if column == "path" else cell, label, split, cells.get("group") or None)
 
 
-def _check_groups(flag: str, where: str, items: list[Item]) -> None:
+def _check_groups(option: str, where: str, items: list[Item]) -> None:
     splits: dict[str, str | None] = {}
     for item in items:
         if item.group is not None and splits.setdefault(item.group, item.split) != item.split:
             both = f"{splits[item.group]} and {item.split}"
-            raise UserError(f"{flag} {where}: group {item.group} is in {both}; a group belongs in one split", received=item.group)
+            raise UserError(f"group {item.group} is in {both}; a group belongs in one split", where, option)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,22 +9,38 @@ from typing import Any
 import yaml
 
 from tlapp.engine.export import snippets
+from tlapp.engine.export.formats import named
 from tlapp.engine.export.metadata import Facts
 from tlapp.engine.export.options import ExportOptions
 from tlapp.engine.runs.saved import SavedRun
+from tlapp.words import printable
 
 SAYS = {
-    "one": "Names a picture: one of {} classes.",
-    "many": "Names what is in a picture: any number of {} labels, each by itself.",
+    "one": "Names a {}: one of {} classes.",
+    "many": "Names what is in a {}: any number of {} labels, each by itself.",
 }
-COUNTS = {"one": "accuracy", "many": "accuracy, where a picture counts if its whole set of labels is right,"}
-SHOWN = ("plugin", "backbone", "head", "image_size", "batch_size", "seed", "augment", "class_weights", "label_smoothing")
+COUNTS = {"one": "accuracy", "many": "accuracy, where one counts if its whole set of labels is right,"}
+SHOWN = (
+    "plugin",
+    "backbone",
+    "head",
+    "image_size",
+    "resize",
+    "batch_size",
+    "seed",
+    "augment",
+    "class_weights",
+    "label_smoothing",
+)
 
 
 def facts(run: SavedRun, options: ExportOptions) -> Facts:
     """What a TFLite file says about itself."""
-    said = f"{SAYS[run.labelling.kind].format(len(run.labels))} Trained by strategy {run.settings['plugin']}."
-    return Facts(options.name or run.folder.resolve().name, said, "1", options.author, options.licence, run.labels)
+    does = SAYS[run.labelling.kind].format(run.input.noun, len(run.labels))
+    description = f"{does} Trained by strategy {run.settings['plugin']}."
+    return Facts(
+        options.name or printable(run.folder.resolve().name), description, "1", options.author, options.licence, run.labels
+    )
 
 
 def write(run: SavedRun, options: ExportOptions, report: Mapping[str, Any]) -> str:
@@ -46,22 +60,21 @@ def write(run: SavedRun, options: ExportOptions, report: Mapping[str, Any]) -> s
 
 def _front(known: Facts, run: SavedRun, report: Mapping[str, Any]) -> dict[str, Any]:
     accuracy = {"type": "accuracy", "value": round(report["check"]["accuracy_after"], 4)}
-    task = {"type": "image-classification"}
-    result = {"task": task, "dataset": {"type": "imagefolder", "name": "test split of the run"}, "metrics": [accuracy]}
+    takes = run.input.export
+    dataset = {"type": takes.dataset, "name": "test split of the run"}
+    result = {"task": {"type": takes.task}, "dataset": dataset, "metrics": [accuracy]}
     return {
-        "library_name": {"tflite": "tflite", "keras": "keras", "savedmodel": "keras", "onnx": "onnx"}[report["format"]],
-        "pipeline_tag": "image-classification",
-        "tags": ["image-classification", "transfer-learning", "tlapp", report["format"]],
+        "library_name": named(report["format"]).library,
+        "pipeline_tag": takes.task,
+        "tags": [takes.task, "transfer-learning", "tlapp", report["format"]],
         **({"license": known.licence} if known.licence else {}),
         "model-index": [{"name": known.name, "results": [result]}],
     }
 
 
 def _data(run: SavedRun) -> Iterator[str]:
-    with open(run.folder / "splits.csv", encoding="utf-8", newline="") as file:
-        rows = csv.DictReader(file)
-        counts = Counter((name, row["split"]) for row in rows for name in run.labelling.names(row["label"]))
-    yield "Where the pictures come from and under what terms: to be filled in by the author."
+    counts = Counter((name, row["split"]) for row in run.files.splits() for name in run.labelling.names(row["label"]))
+    yield f"Where the {run.input.noun}s come from and under what terms: to be filled in by the author."
     yield ""
     yield "| class | train | val | test |"
     yield "|---|---|---|---|"
@@ -70,7 +83,7 @@ def _data(run: SavedRun) -> Iterator[str]:
 
 
 def _training(run: SavedRun) -> Iterator[str]:
-    plan = json.loads((run.folder / "plan.json").read_text(encoding="utf-8"))
+    plan = run.files.plan()
     yield f"- backbone's weights: {plan.get('weights') or 'unknown'}"
     yield f"- licence of the backbone: {plan.get('licence') or 'unknown; to be filled in'}"
     for phase in plan.get("phases", ()):
@@ -86,25 +99,26 @@ def _trained(phase: Mapping[str, Any]) -> str:
 
 
 def _metrics(run: SavedRun, report: Mapping[str, Any]) -> Iterator[str]:
-    found = report["check"]
-    yield f"On {found['n']} test pictures, this file beside the Keras model that it was made from:"
+    check, noun = report["check"], run.input.noun
+    yield f"On {check['n']} test {noun}s, this file beside the Keras model that it was made from:"
     yield ""
-    accuracy = f"{found['accuracy_after']:.4f} (Keras {found['accuracy_before']:.4f})"
+    accuracy = f"{check['accuracy_after']:.4f} (Keras {check['accuracy_before']:.4f})"
     yield f"{COUNTS[run.labelling.kind]} {accuracy}; the same {run.labelling.answer} on "
-    yield f"{found['agreement']:.2%}; no probability differs by more than {found['largest_difference']:.4f}. "
-    yield f"{found['bytes'] / 1e6:.2f} MB, {found['latency']['median_ms']:.1f} ms a picture where it was exported."
+    yield f"{check['agreement']:.2%}; no probability differs by more than {check['largest_difference']:.4f}. "
+    yield f"{check['bytes'] / 1e6:.2f} MB, {check['latency']['median_ms']:.1f} ms a {noun} where it was exported."
     yield ""
-    yield "| class | pictures | accuracy | Keras |"
+    yield f"| class | {noun}s | accuracy | Keras |"
     yield "|---|---|---|---|"
-    for label, each in found["classes"].items():
+    for label, each in check["classes"].items():
         yield f"| {_cell(label)} | {each['n']} | {each['accuracy_after']:.4f} | {each['accuracy_before']:.4f} |"
 
 
 def _loading(run: SavedRun, report: Mapping[str, Any]) -> Iterator[str]:
-    yield f"Give it RGB pictures of {report['image_size']} x {report['image_size']} of values 0 to 255: it scales them itself."
+    yield run.input.export.usage({tensor.name: tensor.shape for tensor in run.input.tensors})
     yield "`tlapp verify` on this folder replays its golden vectors."
     yield ""
-    yield from ("```python", snippets.python(report["format"], run.labelling.kind).rstrip(), "```")
+    program = snippets.python(named(report["format"]), run.input.export, run.labelling.kind)
+    yield from ("```python", program.rstrip(), "```")
 
 
 def _cell(label: str) -> str:

@@ -1,4 +1,4 @@
-"""Does the artifact do what the trained model does? Measured on pictures that the run was not trained on."""
+"""Does the artifact do what the trained model does? Measured on examples that the run was not trained on."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ class Check:
     """What was measured. `fault` says why the artifact is not to be trusted; "" where it is.
 
     Attributes:
-        agreement: share of pictures with the Keras model's top label, or set of labels; exact ties count as the same.
+        agreement: share of examples with the Keras model's top label, or set of labels; exact ties count as the same.
         largest_difference: of any probability.
-        files: of the endpoint serve_bytes against Keras on the same files: n, agreement, largest_difference; None elsewhere.
+        files: of an endpoint that takes files, such as serve_bytes, against Keras on the same files: n, agreement,
+            largest_difference; None elsewhere.
     """
 
     n: int
@@ -44,12 +45,12 @@ class Check:
         """Accuracy lost."""
         return self.accuracy_before - self.accuracy_after
 
-    def agreeing(self, least: float, stream: str) -> Check:
+    def agreeing(self, least: float, stream: str, noun: str) -> Check:
         """This check, failed if less than a share of the top labels stayed the same."""
         if self.fault or self.agreement >= least:
             return self
         return replace(
-            self, fault=f"its top label is the Keras model's on only {self.agreement:.2%} of {self.n} {stream} pictures"
+            self, fault=f"its top label is the Keras model's on only {self.agreement:.2%} of {self.n} {stream} {noun}s"
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -59,9 +60,10 @@ class Check:
 
 @dataclass(frozen=True)
 class Truth:
-    """What the artifact is held against: Keras's probabilities of pictures, their labels as numbers, the class names.
+    """What the artifact is compared with: Keras's probabilities of examples, their labels as numbers, the class names.
 
-    `files` are Keras's probabilities of picture files as `images.read` reads them; `stream` is where the pictures are from.
+    `files` are Keras's probabilities of files as the input reads them; `stream` is where the examples are from; `noun` is what
+    sentences call one.
     """
 
     probabilities: np.ndarray
@@ -70,6 +72,7 @@ class Truth:
     files: np.ndarray | None = None
     stream: str = "test"
     labelling: Labelling = ONE
+    noun: str = "example"
 
     def answers(self, probabilities: np.ndarray) -> np.ndarray:
         """What probabilities say, (n, classes) bool."""
@@ -96,62 +99,64 @@ def check(truth: Truth, answers: Answers, size: int, quantised: bool, max_drop: 
 
 
 def _by_class(classes: tuple[str, ...], hot: np.ndarray, before: np.ndarray, after: np.ndarray) -> dict[str, dict[str, float]]:
-    found = {}
+    classes_of = {}
     for number, name in enumerate(classes):
         rows = hot[:, number]
         if rows.any():
             share = {"accuracy_before": before[rows, number], "accuracy_after": after[rows, number]}
-            found[name] = {"n": int(rows.sum()), **{key: float(right.mean()) for key, right in share.items()}}
-    return found
+            classes_of[name] = {"n": int(rows.sum()), **{key: float(right.mean()) for key, right in share.items()}}
+    return classes_of
 
 
 def _files(truth: Truth, answers: Answers) -> dict[str, float] | None:
-    found = answers.others.get("serve_bytes")
-    if truth.files is None or found is None or not len(found):
+    probabilities = next(iter(answers.files.values()), None)
+    if truth.files is None or probabilities is None or not len(probabilities):
         return None
-    agreement = float((truth.answers(truth.files) == truth.answers(found)).all(1).mean())
-    return {"n": len(found), "agreement": agreement, "largest_difference": float(np.abs(truth.files - found).max())}
+    agreement = float((truth.answers(truth.files) == truth.answers(probabilities)).all(1).mean())
+    largest = float(np.abs(truth.files - probabilities).max())
+    return {"n": len(probabilities), "agreement": agreement, "largest_difference": largest}
 
 
-def _fault(found: Check, truth: Truth, answers: Answers, quantised: bool, max_drop: float) -> str:
+def _fault(check: Check, truth: Truth, answers: Answers, quantised: bool, max_drop: float) -> str:
     """Why the artifact fails, or ""."""
     if answers.labels != truth.classes:
         return f"it names the classes {', '.join(answers.labels)}; the run's are {', '.join(truth.classes)}"
     if not np.isfinite(answers.probabilities).all():
         return "its probabilities are not all numbers"
-    wrong = _lost(found, truth.stream, max_drop) if quantised else _differs(found, truth)
-    return wrong or names_wrongly(answers, truth.labelling) or _endpoints(found, answers)
+    wrong = _lost(check, truth, max_drop) if quantised else _differs(check, truth)
+    return wrong or names_wrongly(answers, truth.labelling) or _endpoints(check, truth, answers)
 
 
-def _lost(found: Check, stream: str, max_drop: float) -> str:
-    # Counts, not shares: a drop of exactly --max-drop passes whatever the last bit says.
-    if round(found.drop * found.n) <= max_drop * found.n + 1e-9:
+def _lost(check: Check, truth: Truth, max_drop: float) -> str:
+    # Counts, not shares: a drop of exactly max_drop passes whatever the last bit says.
+    if round(check.drop * check.n) <= max_drop * check.n + 1e-9:
         return ""
     return (
-        f"its accuracy on {found.n} {stream} pictures is {found.accuracy_after:.4f}, the Keras model's "
-        f"{found.accuracy_before:.4f}: a drop of {found.drop:.4f}, over --max-drop {max_drop:g}"
+        f"its accuracy on {check.n} {truth.stream} {truth.noun}s is {check.accuracy_after:.4f}, the Keras model's "
+        f"{check.accuracy_before:.4f}: a drop of {check.drop:.4f}, over option max_drop={max_drop:g}"
     )
 
 
 def names_wrongly(answers: Answers, labelling: Labelling) -> str:
     """What is wrong with the labels that an artifact names, by its own probabilities; "" where nothing is."""
     right = labelling.words(labelling.decide(answers.probabilities), answers.labels)
-    return "" if answers.said in ((), tuple(right)) else "its output `label` differs from its probabilities and labels"
+    return "" if answers.named in ((), tuple(right)) else "its output `label` differs from its probabilities and labels"
 
 
-def _differs(found: Check, truth: Truth) -> str:
-    if found.agreement < 1:
-        count = round((1 - found.agreement) * found.n)
-        return f"its {truth.labelling.answer} differs from the Keras model's on {count} of {found.n} {truth.stream} pictures"
-    if found.largest_difference > FLOAT_DIFFERENCE:
-        return f"its probabilities differ from the Keras model's by up to {found.largest_difference:.4f}"
+def _differs(check: Check, truth: Truth) -> str:
+    if check.agreement < 1:
+        count = round((1 - check.agreement) * check.n)
+        return f"its {truth.labelling.answer} differs from the Keras model's on {count} of {check.n} {truth.stream} {truth.noun}s"
+    if check.largest_difference > FLOAT_DIFFERENCE:
+        return f"its probabilities differ from the Keras model's by up to {check.largest_difference:.4f}"
     return ""
 
 
-def _endpoints(found: Check, answers: Answers) -> str:
-    whole = answers.others.get("serve_uint8")
-    if whole is not None and not np.array_equal(whole, answers.probabilities):
-        return "uint8 and float pictures are answered differently"
-    if found.files and found.files["agreement"] < FILES_AGREE:
-        return f"serve_bytes agrees with the Keras model on only {found.files['agreement']:.1%} of {found.files['n']} files"
+def _endpoints(check: Check, truth: Truth, answers: Answers) -> str:
+    for name, probabilities in answers.others.items():
+        if not np.array_equal(probabilities, answers.probabilities):
+            return f"its endpoint {name} answers the same {truth.noun}s differently"
+    if check.files and check.files["agreement"] < FILES_AGREE:
+        (name,) = answers.files
+        return f"{name} agrees with the Keras model on only {check.files['agreement']:.1%} of {check.files['n']} files"
     return ""

@@ -1,4 +1,4 @@
-"""A rehearsal on tiny data: does this machine train, save, reload and export, and do the artifacts agree?"""
+"""A trial on tiny data: does this machine train, save, reload and export, and do the artifacts agree?"""
 
 from __future__ import annotations
 
@@ -15,23 +15,25 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tlapp.contracts import BackboneProvider
-from tlapp.engine.export import metadata
+from tlapp.engine.export import converter, preflight
 from tlapp.engine.export.check import FLOAT_DIFFERENCE
-from tlapp.engine.export.formats import artifact, savedmodel, tflite
+from tlapp.engine.export.formats import named
+from tlapp.engine.export.formats.format import Questions, Way
 from tlapp.engine.inputs import images
 from tlapp.engine.inputs.digits import digits
 from tlapp.engine.network.deploy import deployed
+from tlapp.engine.runs.folder import MODEL
 from tlapp.engine.runs.saved import open_model
 from tlapp.errors import UserError
 from tlapp.tensorflow_import import quiet_tensorflow
 
 SIZE, COUNT = 32, 64
 NEEDED = ("tlapp", "tensorflow", "keras", "keras-cv", "tensorflow-hub", "scikit-learn", "pillow", "ai-edge-litert", "flatbuffers")
-EXTRAS = {"--format onnx": ("tf2onnx", "onnxruntime"), "keras-hub": ("keras_hub",)}
+EXTRAS = {"export to onnx": ("tf2onnx", "onnxruntime"), "keras-hub": ("keras_hub",)}
 
 
 class Step(NamedTuple):
-    """A step of the rehearsal; `fault` is "" where it went well."""
+    """A step of the trial; `fault` is "" where it went well."""
 
     name: str
     fault: str
@@ -39,7 +41,7 @@ class Step(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """A backbone that is to convert as well: its provider, its name there, and its weights as of --backbone-weights."""
+    """A backbone that is to convert as well: its provider, its name there, and its weights as of the option backbone_weights."""
 
     provider: BackboneProvider
     name: str
@@ -51,7 +53,7 @@ class Candidate(NamedTuple):
 
         backbone = self.provider.load(self.name, weights=self.weights)
         model = deployed(backbone.graph, keras.layers.Dense(2), "softmax")
-        tflite.convert(model, "none", None)
+        converter.convert(model, "none")
         return ""
 
 
@@ -60,23 +62,23 @@ def installed() -> dict[str, str]:
     quiet_tensorflow()
     import tensorflow as tf
 
-    found = {"python": platform.python_version(), **{name: _version(name) for name in NEEDED}}
-    found["cores"] = str(os.cpu_count())
-    found["devices"] = ", ".join(device.device_type for device in tf.config.list_physical_devices())
+    facts = {"python": platform.python_version(), **{name: _version(name) for name in NEEDED}}
+    facts["cores"] = str(os.cpu_count())
+    facts["devices"] = ", ".join(device.device_type for device in tf.config.list_physical_devices())
     for name, modules in EXTRAS.items():
         missing = [module for module in modules if importlib.util.find_spec(module) is None]
-        found[name] = f"no: {' and '.join(missing)} not installed" if missing else "yes"
-    return found
+        facts[name] = f"no: {' and '.join(missing)} not installed" if missing else "yes"
+    return facts
 
 
-def rehearse(candidate: Candidate | None = None) -> Iterator[Step]:
+def examine(candidate: Candidate | None = None) -> Iterator[Step]:
     """The steps as they end; after a step that fails, those that need it are left out."""
     quiet_tensorflow()
     if candidate:
         yield _timed(f"{candidate.name} to TFLite", candidate.converts)
     with tempfile.TemporaryDirectory() as folder:
-        stage = Stage(Path(folder))
-        for name, act in stage.acts().items():
+        steps = Trial(Path(folder)).steps()
+        for name, act in steps.items():
             step = _timed(name, act)
             yield step
             if step.fault and name in ("train two steps", "save and reload"):
@@ -92,7 +94,7 @@ def _timed(name: str, act: Callable[[], str]) -> Step:
     return Step(name, fault, time.perf_counter() - began)
 
 
-class Stage:
+class Trial:
     """A tiny network on scikit-learn's digits, and what was made of it so far."""
 
     def __init__(self, folder: Path):
@@ -100,19 +102,18 @@ class Stage:
         pictures, labels = digits()
         self.pictures = np.stack([images.from_array(picture, SIZE) for picture in pictures[:COUNT]])
         self.labels = np.asarray(labels[:COUNT])
-        self.classes = tuple(map(str, range(10)))
-        (folder / metadata.LABELS).write_bytes(metadata.lines(self.classes))
+        self.classes, self.takes = tuple(map(str, range(10))), images.Images(SIZE).export
         self.expected = np.zeros((COUNT, 10), np.float32)
         self.model: Any = None
 
-    def acts(self) -> dict[str, Callable[[], str]]:
+    def steps(self) -> dict[str, Callable[[], str]]:
         """Name -> a step, which returns what is wrong."""
         return {
             "train two steps": self.train,
             "save and reload": self.reload,
-            "SavedModel": lambda: self.parity("savedmodel", savedmodel.write(self.model, self.classes, self.folder)),
-            "TFLite": lambda: self.lite("none", FLOAT_DIFFERENCE),
-            "TFLite int8": lambda: self.lite("int8", 0.2),
+            "SavedModel": lambda: self.parity("savedmodel"),
+            "TFLite": lambda: self.parity("tflite"),
+            "TFLite int8": lambda: self.parity("tflite", "int8", 0.2),
         }
 
     def train(self) -> str:
@@ -134,28 +135,23 @@ class Stage:
 
     def reload(self) -> str:
         """Write the model and read it back."""
-        self.model.save(self.folder / "model.keras")
-        self.model = open_model(self.folder / "model.keras")
+        self.model.save(self.folder / MODEL)
+        self.model = open_model(self.folder / MODEL)
         return self.compared(self.predict(), FLOAT_DIFFERENCE)
 
-    def lite(self, quantize: str, allowed: float) -> str:
-        """Convert, add the metadata, and run."""
-        facts = metadata.Facts("rehearsal", "", "1", "", "", self.classes)
-        content = tflite.convert(self.model, quantize, self.pictures)
-        (self.folder / tflite.FILE).write_bytes(metadata.add(content, facts))
-        return self.parity("tflite", tflite.FILE, allowed)
-
-    def parity(self, kind: str, name: str, allowed: float = FLOAT_DIFFERENCE) -> str:
-        """Run an artifact on the same pictures."""
-        return self.compared(artifact.ask(kind, self.folder / name, self.pictures).probabilities, allowed)
+    def parity(self, kind: str, quantize: str = "none", allowed: float = FLOAT_DIFFERENCE) -> str:
+        """Export to a format and run the artifact on the same pictures."""
+        examples = {"image": self.pictures}
+        path = preflight.write(self.model, kind, self.classes, self.folder, self.takes, way=Way(quantize), calibration=examples)
+        return self.compared(named(kind).ask(path, Questions(examples)).probabilities, allowed)
 
     def predict(self) -> np.ndarray:
         """What the Keras model says."""
         return np.asarray(self.model.predict_on_batch(self.pictures.astype(np.float32)))
 
-    def compared(self, found: np.ndarray, allowed: float) -> str:
+    def compared(self, probabilities: np.ndarray, allowed: float) -> str:
         """What is wrong with these probabilities."""
-        largest = float(np.abs(found - self.expected).max())
+        largest = float(np.abs(probabilities - self.expected).max())
         return "" if largest <= allowed else f"its probabilities differ from Keras's by up to {largest:.4f}"
 
 

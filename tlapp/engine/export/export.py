@@ -1,4 +1,4 @@
-"""The story of an export: write aside, run, measure, and hand over only what passes."""
+"""An export from its start to its end: write aside, run, measure, and keep only what passes."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from typing import Any
 
 import numpy as np
 
-from tlapp.engine.export import card, golden, metadata
+from tlapp.contracts.input_export import Arrays
+from tlapp.engine.export import card, golden
 from tlapp.engine.export.check import Check, check
-from tlapp.engine.export.formats import tflite
-from tlapp.engine.export.formats.artifact import Answers, ask
-from tlapp.engine.export.formats.table import Ingredients, write
-from tlapp.engine.export.options import LADDERS, ExportOptions, Way
-from tlapp.engine.export.pictures import Pictures, spread
-from tlapp.engine.export.quantize.dynamic import Dynamic
-from tlapp.engine.export.quantize.int8 import Selective
-from tlapp.engine.export.reference import FILES, Standard, standard
+from tlapp.engine.export.formats.artifact import Answers
+from tlapp.engine.export.formats.format import Material, Questions, Unfit, Way
+from tlapp.engine.export.options import ExportOptions
+from tlapp.engine.export.reference import FILES, Reference, load, reference, spread
 from tlapp.engine.report import Reporter, Silent
+from tlapp.engine.runs.folder import EXPORTS, LABELS, MODEL, label_lines
 from tlapp.engine.runs.saved import SavedRun
-from tlapp.errors import UserError, in_a_line
+from tlapp.errors import UserError
+from tlapp.words import in_a_line
 
+REPORT, CARD = "export.json", "README.md"
 DISK = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EIO))
 
 
@@ -43,34 +43,32 @@ def export(run: SavedRun, options: ExportOptions, reporter: Reporter | None = No
         UserError: it cannot be written, does not convert, or fails its check.
     """
     options.check()
-    told = reporter or Silent()
+    reporter = reporter or Silent()
     output = _fresh(run, options)
     names = ("val", "test") if len(options.ways()) > 1 else ("test",)
-    calibrates = options.quantize in LADDERS
-    pictures = Pictures(run, options.data, names, tflite.CALIBRATION if calibrates else 0, told)
-    with _room(output), tempfile.TemporaryDirectory() as scratch:
-        served = FILES if options.format == "savedmodel" else 0
-        standards = [standard(run, stream, Path(scratch), served) for stream in pictures.streams.values()]
-        return Work(run, options, told, standards, pictures.calibration).first_that_passes(output)
+    examples = load(run, options.data, names, options.writer().calibration(options.quantize), reporter)
+    with _disk_errors(output), tempfile.TemporaryDirectory() as scratch:
+        references = [reference(run, stream, Path(scratch), FILES) for stream in examples.streams.values()]
+        return Export(run, options, reporter, references, examples.calibration).first_that_passes(output)
 
 
-class Work:
-    """One export under way: what the artifacts are held against, the test last, and where they go."""
+class Export:
+    """One export under way: what the artifacts are compared with, the test last, and where they go."""
 
     def __init__(
-        self, run: SavedRun, options: ExportOptions, reporter: Reporter, standards: Sequence[Standard],
-        calibration: np.ndarray | None,
+        self, run: SavedRun, options: ExportOptions, reporter: Reporter, references: Sequence[Reference],
+        calibration: Arrays | None,
     ):  # fmt: skip
         self.run, self.options, self.reporter = run, options, reporter
-        self.standards, self.calibration = standards, calibration
-        self.facts = card.facts(run, options)
-        self._selective: dict[str, Any] = {}
+        self.references, self.calibration = references, calibration
+        self.format, self.facts = options.writer(), card.facts(run, options)
+        self._memo: dict[str, Any] = {}
 
     def first_that_passes(self, output: Path) -> dict[str, Any]:
         """Try one way of quantising after the other; the first artifact that passes its checks becomes `output`.
 
-        The validation pictures choose: a way that falls short there is not taken. The test pictures judge what was chosen; only
-        where they refuse it does the next way get its turn. The last way is no choice, and is only judged.
+        The validation set chooses: a way that falls short there is not taken. The test set judges what was chosen; only where it
+        refuses that does the next way get its turn. The last way is no choice, and is only judged.
 
         Raises:
             UserError: none passes.
@@ -81,71 +79,73 @@ class Work:
         for way in ways:
             with aside(output) as folder:
                 facts = self._write(folder, way)
-                for each in self.standards if way is not ways[-1] else self.standards[-1:]:
-                    answers, found = self._judge(folder, facts, way, each)
-                    if found.fault:
+                for each in self.references if way is not ways[-1] else self.references[-1:]:
+                    answers, result = self._judge(folder, facts, way, each)
+                    if result.fault:
                         break
-                if not found.fault or (self.options.allow_drop and way is ways[-1]):
-                    report = {**self._report(facts, found), "tried": tried}
+                if not result.fault or (self.options.allow_drop and way is ways[-1]):
+                    report = {**self._report(facts, result), "tried": tried}
                     self._complete(folder, facts, answers, report)
                     os.rename(folder, output)
                     return {**report, "folder": str(output)}
-            tried.append({"quantize": str(way), "on": each.truth.stream, "check": found.to_json()})
-            self.reporter.note(f"{way}: {found.fault}")
-        raise UserError(f"{self._asked()}: {tried[-1]['check']['fault']}; it was not kept (--allow-drop would)")
-
-    def selective(self, quantize: str) -> Any:
-        """The network of which some layers can stay in float: made once, as measuring its layers takes longest."""
-        assert self.calibration is not None, "what has a choice is calibrated"
-        if quantize not in self._selective:
-            self._selective[quantize] = {"int8": Selective, "dynamic": Dynamic}[quantize](self.run.model, self.calibration)
-        return self._selective[quantize]
+            tried.append({"quantize": str(way), "on": each.truth.stream, "check": result.to_json()})
+            self.reporter.note(f"{way}: {result.fault}")
+        raise UserError(f"{self._asked()}: {tried[-1]['check']['fault']}; it was not kept (option allow_drop would)")
 
     def _write(self, folder: Path, way: Way) -> dict[str, Any]:
         """Write an artifact; return what it is."""
-        (folder / metadata.LABELS).write_bytes(metadata.lines(self.run.labels))
-        given = Ingredients(self.run, self.run.model, folder, self.calibration, self.facts, self.selective)
-        extra = write(self.options.format, way, given)
+        (folder / LABELS).write_bytes(label_lines(self.run.labels).encode())
+        material = Material(
+            self.run.model, self.run.input.export, self.run.labels, folder, self.facts, self.run.labelling.kind,
+            self.run.files.file(MODEL), self.calibration, self._memo,
+        )  # fmt: skip
+        try:
+            artifact = self.format.write(material, way)
+        except Unfit as error:
+            raise UserError(f"{self._asked()}: {error}") from error
         return {
             "format": self.options.format, "quantize": way.quantize, "backbone": self.run.settings["backbone"],
-            "labelling": self.run.labelling.kind, **extra,
+            "labelling": self.run.labelling.kind, **artifact,
         }  # fmt: skip
 
-    def _judge(self, folder: Path, facts: Mapping[str, Any], way: Way, given: Standard) -> tuple[Answers, Check]:
-        """Run an artifact over pictures."""
+    def _judge(self, folder: Path, facts: Mapping[str, Any], way: Way, each: Reference) -> tuple[Answers, Check]:
+        """Run an artifact over examples."""
         path = folder / facts["artifact"]
-        answers = ask(self.options.format, path, given.pictures, given.files, self.run.open)
-        found = check(given.truth, answers, size_of(path), way.quantize != "none", self.options.max_drop)
-        chooses = given is not self.standards[-1]
-        return answers, found.agreeing(self.options.agreement(), given.truth.stream) if chooses else found
+        answers = self.format.ask(path, Questions(each.examples, each.files, self.run.open))
+        result = check(each.truth, answers, size_of(path), way.quantize != "none", self.options.max_drop)
+        if each is self.references[-1]:
+            return answers, result
+        return answers, result.agreeing(self.format.agreement(self.options.quantize), each.truth.stream, each.truth.noun)
 
-    def _report(self, facts: Mapping[str, Any], found: Check) -> dict[str, Any]:
+    def _report(self, facts: Mapping[str, Any], result: Check) -> dict[str, Any]:
         return {
-            **facts, "image_size": self.run.image_size, "labels": list(self.run.labels),
+            **facts, **self.run.input.export.report(), "input": self.run.input.export.facts(), "labels": list(self.run.labels),
             "max_drop": self.options.max_drop,
-            "passed": not found.fault, "check": found.to_json(), "versions": versions(), "machine": machine(),
+            "passed": not result.fault, "check": result.to_json(), "versions": versions(), "machine": machine(),
         }  # fmt: skip
 
     def _complete(self, folder: Path, facts: Mapping[str, Any], answers: Answers, report: dict[str, Any]) -> None:
         """Put the golden vectors, the report and the card beside an artifact."""
-        test = self.standards[-1]
+        test = self.references[-1]
         rows = np.sort(spread(self.run.labelling.groups(test.truth.labels), golden.COUNT))
-        kept = {key: facts[key] for key in ("format", "quantize", "artifact", "backbone", "labelling")}
-        golden.write(folder, kept, test.pictures[rows], answers.probabilities[rows])
-        (folder / "export.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
-        (folder / "README.md").write_text(card.write(self.run, self.options, report), encoding="utf-8")
+        contract = {key: facts[key] for key in ("format", "quantize", "artifact", "backbone", "labelling")}
+        examples = {name: array[rows] for name, array in test.examples.items()}
+        golden.write(folder, contract, self.run.input.export, examples, answers.probabilities[rows])
+        (folder / REPORT).write_text(json.dumps(report, indent=1), encoding="utf-8")
+        (folder / CARD).write_text(card.write(self.run, self.options, report), encoding="utf-8")
 
     def _compare_with_record(self) -> None:
-        """Tell where the model does not do on its test pictures what metrics.json says."""
+        """Say so where the model does not do on its test set what the run's metrics say."""
         recorded = (self.run.metrics.get("test") or {}).get("accuracy")
-        truth = self.standards[-1].truth
+        truth = self.references[-1].truth
         now = float((truth.answers(truth.probabilities) == truth.hot).all(1).mean())
         if recorded is not None and abs(recorded - now) > 0.005:
-            self.reporter.note(f"accuracy on the test pictures is {now:.4f}; the run recorded {recorded:.4f}. Did they change?")
+            what = f"accuracy on the test {truth.noun}s is {now:.4f}; the run recorded {recorded:.4f}"
+            self.reporter.note(f"{what}. Did they change?")
 
     def _asked(self) -> str:
         quantize = self.options.quantize
-        return f"--format {self.options.format}" + ("" if quantize == "none" else f" --quantize {quantize}")
+        return f"option format={self.options.format}" + ("" if quantize == "none" else f" option quantize={quantize}")
 
 
 @contextmanager
@@ -155,7 +155,7 @@ def aside(output: Path) -> Iterator[Path]:
         output.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
     except OSError as error:
-        raise UserError(f"--output {output}: cannot be written: {error.strerror}", received=str(output)) from error
+        raise UserError(f"cannot be written: {error.strerror}", output, option="output") from error
     try:
         folder.chmod(0o755)
         yield folder
@@ -164,15 +164,15 @@ def aside(output: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _room(output: Path) -> Iterator[None]:
+def _disk_errors(output: Path) -> Iterator[None]:
     """Turn a disk that is full or cannot be written into a UserError."""
     try:
         yield
     except Exception as error:
         if not _is_disk(error):
             raise
-        places = f"--output {output} or the folder for temporary files {tempfile.gettempdir()}"
-        raise UserError(f"{places}: cannot be written: {in_a_line(error)}", received=str(output)) from error
+        places = f"it or the folder for temporary files {tempfile.gettempdir()}"
+        raise UserError(f"{places} cannot be written: {in_a_line(error)}", output, option="output") from error
 
 
 def _is_disk(error: Exception) -> bool:
@@ -200,7 +200,7 @@ def machine() -> dict[str, Any]:
 
 
 def _fresh(run: SavedRun, options: ExportOptions) -> Path:
-    output = Path(options.output) if options.output else run.folder / "export" / options.folder_name()
+    output = Path(options.output) if options.output else run.files.file(EXPORTS) / options.folder_name()
     if output.exists():
-        raise UserError(f"--output {output}: is there already; remove it, or name another", received=str(output))
+        raise UserError("already exists; remove it, or name another", output, option="output")
     return output

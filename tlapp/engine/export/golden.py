@@ -1,38 +1,40 @@
-"""Golden vectors: a few pictures with the probabilities that the artifact gave, and digests of all that must not change."""
+"""Golden vectors: a few examples with the probabilities that the artifact gave, and digests of all that must not change."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+
+from tlapp.contracts.input_export import Arrays, InputExport
 
 COUNT = 8
 FOLDER, FILE = "golden", "golden.json"
 # Other machines round otherwise: float kernels in the last digits, integer ones by a step or two of a few activations.
 TOLERANCE = {False: 1e-3, True: 0.05}
+IMAGE = ("image",)
+"""The input names of exports that do not say them: those from before inputs other than pictures."""
 
 
-def write(folder: Path, facts: dict[str, Any], pictures: np.ndarray, found: np.ndarray) -> None:
-    """Write golden.json: pictures, what the artifact says of them, and the digests of every file in the folder.
+def write(folder: Path, facts: Mapping[str, Any], input: InputExport, examples: Arrays, probabilities: np.ndarray) -> None:
+    """Write golden.json: examples, what the artifact says of them, and the digests of every file in the folder.
 
     Args:
         facts: format, quantize, artifact, backbone and labelling.
-        pictures: (n, size, size, 3) uint8.
-        found: probabilities (n, classes).
+        probabilities: (n, classes).
     """
     (folder / FOLDER).mkdir()
     vectors = []
-    for number, (picture, row) in enumerate(zip(pictures, found, strict=True)):
-        name = f"{FOLDER}/{number}.png"
-        Image.fromarray(picture).save(folder / name)
-        vectors.append({"file": name, "probabilities": [float(value) for value in row]})
+    for number, row in enumerate(probabilities):
+        path = input.save([examples[name][number] for name in input.names], folder / FOLDER / str(number))
+        vectors.append({"file": path.relative_to(folder).as_posix(), "probabilities": [float(value) for value in row]})
     tolerance = TOLERANCE[facts["quantize"] != "none"]
-    facts = {**facts, "tolerance": tolerance, "sha256": digests(folder), "vectors": vectors}
-    (folder / FILE).write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    whole = {**facts, "input": input.facts(), "tolerance": tolerance, "sha256": digests(folder), "vectors": vectors}
+    (folder / FILE).write_text(json.dumps(whole, indent=1), encoding="utf-8")
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -55,6 +57,17 @@ def read(folder: Path) -> dict[str, Any]:
     return json.loads((folder / FILE).read_text(encoding="utf-8"))
 
 
-def pictures(folder: Path, facts: dict[str, Any]) -> np.ndarray:
-    """The pictures of the vectors, (n, size, size, 3) uint8."""
-    return np.stack([np.asarray(Image.open(folder / each["file"])) for each in facts["vectors"]])
+def examples(folder: Path, facts: Mapping[str, Any]) -> Arrays:
+    """The examples of the vectors, by the names of the model's inputs."""
+    names = facts.get("input", {}).get("names", IMAGE)
+    rows = [_vector(folder / each["file"], names) for each in facts["vectors"]]
+    return {name: np.stack(arrays) for name, arrays in zip(names, zip(*rows, strict=True), strict=True)}
+
+
+def _vector(path: Path, names: Any) -> tuple[np.ndarray, ...]:
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as arrays:
+            return tuple(arrays[name] for name in names)
+    from tlapp.engine.inputs.image_export import read_vector
+
+    return read_vector(path)

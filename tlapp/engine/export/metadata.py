@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 import flatbuffers
 import numpy as np
 
+from tlapp.contracts.input_export import Feature
 from tlapp.engine.export import flatbuffer
+from tlapp.engine.export.interpreter import plain
+from tlapp.engine.runs.folder import LABELS, label_lines
 
-LABELS = "labels.txt"
 BUFFER = "TFLITE_METADATA"
 # Enumerators and union members, by their numbers in the schema.
 FEATURE, IMAGE, NORMALIZATION, RGB, AXIS_LABELS = 1, 2, 1, 1, 2
@@ -37,22 +39,25 @@ class Table(dict[int, Any]):
     """A FlatBuffers table: field number -> value."""
 
 
-def add(content: bytes, facts: Facts) -> bytes:
-    """A TFLite file with metadata, and the labels as a file that is zipped behind it."""
+def add(content: bytes, facts: Facts, features: Sequence[Feature]) -> bytes:
+    """A TFLite file with metadata, and the labels as a file that is zipped behind it; `features` describe its inputs."""
     from tensorflow.lite.python import schema_py_generated as schema
 
     model = flatbuffer.read(content)
     buffer, entry = schema.BufferT(), schema.MetadataT()
-    buffer.data = np.frombuffer(packed(facts), np.uint8)
+    buffer.data = np.frombuffer(packed(facts, in_order(model, features)), np.uint8)
     entry.name, entry.buffer = BUFFER, len(model.buffers)
     model.buffers.append(buffer)
     model.metadata = [*(model.metadata or []), entry]
-    return with_files(flatbuffer.write(model), {LABELS: lines(facts.labels)})
+    return with_files(flatbuffer.write(model), {LABELS: label_lines(facts.labels).encode()})
 
 
-def lines(labels: Sequence[str]) -> bytes:
-    """labels.txt."""
-    return "".join(f"{label}\n" for label in labels).encode()
+def in_order(model: Any, features: Sequence[Feature]) -> list[Feature]:
+    """Features in the order in which a file holds its inputs."""
+    if len(features) == 1:
+        return list(features)
+    graph, by_name = model.subgraphs[0], {feature.name: feature for feature in features}
+    return [by_name[plain(graph.tensors[number].name.decode())] for number in graph.inputs]
 
 
 def with_files(content: bytes, files: Mapping[str, bytes]) -> bytes:
@@ -70,25 +75,27 @@ def read_labels(path: Any) -> tuple[str, ...]:
         return tuple(archive.read(LABELS).decode().splitlines())
 
 
-def packed(facts: Facts) -> bytes:
+def packed(facts: Facts, features: Sequence[Feature]) -> bytes:
     """The metadata as a FlatBuffer of the type ModelMetadata."""
     builder = flatbuffers.Builder(1024)
-    builder.Finish(_put(builder, _model(facts)), b"M001")
+    builder.Finish(_put(builder, _model(facts, features)), b"M001")
     return bytes(builder.Output())
 
 
-def _model(facts: Facts) -> Table:
-    subgraph = Table({0: facts.name, 2: [_image()], 3: [_probabilities()]})
+def _model(facts: Facts, features: Sequence[Feature]) -> Table:
+    subgraph = Table({0: facts.name, 2: [_input(feature) for feature in features], 3: [_probabilities()]})
     known = {0: facts.name, 1: facts.description, 2: facts.version, 3: [subgraph], 4: facts.author, 5: facts.licence, 7: "1.0.0"}
     return Table({field: value for field, value in known.items() if value})
 
 
-def _image() -> Table:
-    # Mean 0 and deviation 1: the network takes pixels as they are.
-    normalization = Table({0: Byte(NORMALIZATION), 1: Table({0: [0.0], 1: [1.0]})})
-    content = Table({0: Byte(IMAGE), 1: Table({0: Byte(RGB)})})
-    description = "A picture squashed to a square, RGB, values 0 to 255."
-    return Table({0: "image", 1: description, 3: content, 4: [normalization], 5: Table({0: [255.0], 1: [0.0]})})
+def _input(feature: Feature) -> Table:
+    content = Table({0: Byte(IMAGE), 1: Table({0: Byte(RGB)})}) if feature.is_image else Table({0: Byte(FEATURE), 1: Table()})
+    table = Table({0: feature.name, 1: feature.description, 3: content})
+    if feature.is_image:  # mean 0 and deviation 1: the network takes pixels as they are
+        table[4] = [Table({0: Byte(NORMALIZATION), 1: Table({0: [0.0], 1: [1.0]})})]
+    if feature.low is not None and feature.high is not None:
+        table[5] = Table({0: [feature.high], 1: [feature.low]})
+    return table
 
 
 def _probabilities() -> Table:

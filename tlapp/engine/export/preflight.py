@@ -7,36 +7,46 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tlapp.engine.export import metadata
-from tlapp.engine.export.formats import savedmodel, tflite
+from tlapp.contracts.input_export import InputExport
+from tlapp.engine.export.formats import named
+from tlapp.engine.export.formats.format import Material, Unfit, Way
+from tlapp.engine.export.metadata import Facts
+from tlapp.engine.runs.folder import LABELS, label_lines
 from tlapp.errors import UserError
 
 
-def check_converts(model: Any, kind: str, labels: Sequence[str], what: str) -> None:
+def check_converts(model: Any, kind: str, labels: Sequence[str], what: str, takes: InputExport) -> None:
     """Convert a model and throw the artifact away; takes some seconds.
 
     Args:
-        kind: "tflite" or "savedmodel".
+        kind: the format.
         what: the model in words, for the error.
+        takes: the model's input.
 
     Raises:
         UserError: it does not convert; names the operation.
     """
+    format = named(kind)
     try:
-        if kind == "tflite":
-            tflite.convert(model, "none", None)
-        else:
-            _saved_model(model, labels)
-    except tflite.Unfit as error:
-        raise UserError(
-            f"--exports {kind}: {what} does not convert: {error.reason}; it does to savedmodel, and trains all the same "
-            "(--exports savedmodel, or none)"
-        ) from error
+        with tempfile.TemporaryDirectory() as folder:
+            write(model, kind, labels, Path(folder), takes)
+    except Unfit as error:
+        instead = f"it does to {format.instead}, and trains all the same (option exports={format.instead}, or none)"
+        raise UserError(f"{what} does not convert: {error.reason}; {instead}", kind, option="exports") from error
     except UserError as error:
-        raise UserError(f"--exports {kind}: {what}: {error}; it trains all the same (--exports none)") from error
+        raise UserError(f"{what}: {error}; it trains all the same (option exports=none)", kind, option="exports") from error
 
 
-def _saved_model(model: Any, labels: Sequence[str]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / metadata.LABELS).write_bytes(metadata.lines(labels))
-        savedmodel.write(model, labels, Path(folder))
+def write(model: Any, kind: str, labels: Sequence[str], folder: Path, takes: InputExport, **more: Any) -> Path:
+    """Write a model to a folder in one format, without a check; return the artifact's path.
+
+    Args:
+        more: `way` and `calibration`, where it is quantised.
+
+    Raises:
+        UserError: it does not convert.
+    """
+    (folder / LABELS).write_bytes(label_lines(labels).encode())
+    facts = Facts(folder.name, "", "1", "", "", labels)
+    way = more.pop("way", Way("none"))
+    return folder / named(kind).write(Material(model, takes, labels, folder, facts, **more), way)["artifact"]

@@ -1,44 +1,147 @@
-"""What artifacts are held against: pictures, their labels, and what the Keras model says of them."""
+"""What artifacts are compared with: examples of the run, their labels, and what the Keras model says of them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from tlapp.contracts.input_export import Arrays
+from tlapp.engine.data import reading, streams
 from tlapp.engine.data.streams import Stream
+from tlapp.engine.data.tables import Item
 from tlapp.engine.export.check import Truth
+from tlapp.engine.options import RunOptions
+from tlapp.engine.report import Reporter
+from tlapp.engine.runs.folder import SPLITS
 from tlapp.engine.runs.saved import BATCH, SavedRun
+from tlapp.errors import UserError
 
 FILES = 100
-"""Picture files that a SavedModel's endpoint for files is tried on."""
-FILE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+"""Files that an endpoint which takes files is tried on."""
 
 
-class Standard(NamedTuple):
-    """The pictures of a stream, (n, size, size, 3) uint8 on disk, up to `FILES` of their files, and the truth about both."""
+class Reference(NamedTuple):
+    """The examples of a stream, on disk, up to `FILES` of their files, and the truth about both."""
 
-    pictures: np.ndarray
+    examples: Arrays
     files: list[str]
     truth: Truth
 
 
-def standard(run: SavedRun, stream: Stream, folder: Path, served: int = 0) -> Standard:
-    """Write the pictures of a stream into `folder` and ask the Keras model; `served`: how many files to take as well."""
-    labels = stream.labels
-    assert labels is not None, "train, val and test always have labels"
-    pictures = _written(stream, folder / f"{stream.name}.npy")
-    rows = [i for i, file in enumerate(stream.files) if file.lower().endswith(FILE_SUFFIXES)][:served]
-    found = np.concatenate([run.probabilities(pictures[i : i + BATCH]) for i in range(0, len(pictures), BATCH)])
-    truth = Truth(found, labels, run.labels, found[rows] if rows else None, stream.name, run.labelling)
-    return Standard(pictures, [stream.files[i] for i in rows], truth)
+@dataclass(frozen=True)
+class Examples:
+    """Streams of a run by their names, and a stratified sample of the examples that it was trained on."""
+
+    streams: Mapping[str, Stream]
+    calibration: Arrays | None
 
 
-def _written(stream: Stream, path: Path) -> np.ndarray:
-    header = {"descr": "|u1", "fortran_order": False, "shape": (len(stream), *stream.examples.tables[0].shape)}
-    with open(path, "wb") as file:  # written, not mapped: storing to a map of a full disk ends the process
-        np.lib.format.write_array_header_1_0(file, header)
-        for start in range(0, len(stream), 64):
-            file.write(stream.examples.take(np.arange(start, min(start + 64, len(stream))))[0].data)
-    return np.load(path, mmap_mode="r")
+def load(run: SavedRun, data: str | None, names: Sequence[str], calibration: int, reporter: Reporter) -> Examples:
+    """The examples that an export needs: of its test to judge an artifact, of its validation to choose one, of its training to
+    calibrate.
+
+    Args:
+        data: as the option data of train, if they have moved; None for where the run read them.
+        names: of the streams: "test", and "val" where there is a choice to make.
+        calibration: how many to take of those that it was trained on.
+
+    Raises:
+        UserError: they are not there any more.
+    """
+    every = _moved(run, data, reporter) if data else _recorded(run, names, calibration, reporter)
+    train = every["train"]
+    rows = spread(run.labelling.groups(_labels(train)), calibration) if calibration else None
+    return Examples({name: every[name] for name in names}, None if rows is None else arrays(run, train, rows))
+
+
+def reference(run: SavedRun, stream: Stream, folder: Path, count: int = 0) -> Reference:
+    """Write the examples of a stream into `folder` and ask the Keras model; `count`: how many files to take as well."""
+    examples = _written(run, stream, folder)
+    suffixes = run.input.export.file_suffixes
+    rows = [i for i, file in enumerate(stream.files) if file.lower().endswith(suffixes)][:count] if suffixes else []
+    blocks = ([examples[name][i : i + BATCH] for name in examples] for i in range(0, len(stream), BATCH))
+    probabilities = np.concatenate([run.probabilities(block) for block in blocks])
+    files = probabilities[rows] if rows else None
+    truth = Truth(probabilities, _labels(stream), run.labels, files, stream.name, run.labelling, run.input.export.noun)
+    return Reference(examples, [stream.files[i] for i in rows], truth)
+
+
+def spread(labels: np.ndarray, count: int) -> np.ndarray:
+    """Up to `count` row numbers, one of each of the labels, (n,), in turn, drawn with a fixed seed."""
+    turn, generator = np.zeros(len(labels), np.int64), np.random.default_rng(0)
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        turn[generator.permutation(rows)] = np.arange(len(rows))
+    return np.lexsort((labels, turn))[:count]
+
+
+def arrays(run: SavedRun, stream: Stream, rows: np.ndarray) -> Arrays:
+    """Examples of a stream, by the names of the model's inputs."""
+    return dict(zip(run.input.export.names, stream.examples.take(rows), strict=True))
+
+
+def _written(run: SavedRun, stream: Stream, folder: Path) -> Arrays:
+    """The examples of a stream as maps of files, which do not fill the memory."""
+    paths = {name: folder / f"{stream.name}-{number}.npy" for number, name in enumerate(run.input.export.names)}
+    for number, path in enumerate(paths.values()):
+        one = stream.examples.take(np.arange(1))[number]
+        header = {
+            "descr": np.lib.format.dtype_to_descr(one.dtype),
+            "fortran_order": False,
+            "shape": (len(stream), *one.shape[1:]),
+        }
+        with open(path, "wb") as file:  # written, not mapped: storing to a map of a full disk ends the process
+            np.lib.format.write_array_header_1_0(file, header)
+            for start in range(0, len(stream), 64):
+                block = stream.examples.take(np.arange(start, min(start + 64, len(stream))))[number]
+                file.write(np.ascontiguousarray(block).data)
+    return {name: np.load(path, mmap_mode="r") for name, path in paths.items()}
+
+
+def _labels(stream: Stream) -> np.ndarray:
+    assert stream.labels is not None, "train, val and test always have labels"
+    return stream.labels
+
+
+def _moved(run: SavedRun, data: str, reporter: Reporter) -> dict[str, Stream]:
+    """The run's streams from another place: its settings repeat its split there."""
+    known = {key: value for key, value in run.settings.items() if key in RunOptions.model_fields}
+    options = RunOptions(**{**known, "data": data, "target": None, "aux": None})
+    dataset = streams.load(options, run.input, reporter.progress, run.labelling)
+    if dataset.classes != run.labels:
+        raise UserError(
+            f"expected the classes {', '.join(run.labels)}. Received: {', '.join(dataset.classes)}", data, option="data"
+        )
+    return dict(dataset.streams)
+
+
+def _recorded(run: SavedRun, names: Sequence[str], calibration: int, reporter: Reporter) -> dict[str, Stream]:
+    """The run's streams as its file of splits lists them; of "train" no more than will be needed."""
+    listed = _listed(run, names)
+    train = listed["train"]
+    labels = run.labelling.numbers([item.label for item in train], run.labels)
+    chosen = spread(run.labelling.groups(labels), calibration)
+    listed["train"] = [train[i] for i in chosen]
+    try:
+        result = reading.read(listed, run.input, "fail", reporter.progress)
+    except UserError as error:
+        raise UserError(
+            f"the run's {run.input.export.noun}s are needed for the check: {error}; if they have moved, set option data"
+        ) from error
+    return {name: streams.stream(name, each, result.tables, run.labels, run.labelling) for name, each in result.examples.items()}
+
+
+def _listed(run: SavedRun, names: Sequence[str]) -> dict[str, list[Item]]:
+    try:
+        rows = [row for row in run.files.splits() if row["split"] in ("train", *names)]
+    except OSError as error:
+        path = run.files.file(SPLITS)
+        raise UserError(f"{path}: cannot be read: {error.strerror}; it says what the artifact is checked on") from error
+    listed: dict[str, list[Item]] = {"train": [], **{name: [] for name in names}}
+    for row in rows:
+        listed[row["split"]].append(Item(row["path"], row["path"], row["label"]))
+    return listed

@@ -1,74 +1,30 @@
-"""Code to start from: short programs that load an artifact, prepare a picture the same way and print the label."""
+"""Code to start from: short programs that load an artifact, prepare an example the same way and print the label."""
 
 from __future__ import annotations
 
+from tlapp.contracts.input_export import InputExport
+from tlapp.engine.export.formats import table
+from tlapp.engine.export.formats.format import Format
+from tlapp.engine.runs.folder import LABELS
 from tlapp.errors import UserError
 
-_RUN = {
-    "tflite": """\
-from ai_edge_litert.interpreter import Interpreter
+LANGUAGES = ("python", "kotlin", "swift")
 
-interpreter = Interpreter("model.tflite")
-interpreter.allocate_tensors()
-source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-size = source["shape"][1]
-
-
-def classify(pixels):
-    interpreter.set_tensor(source["index"], pixels.astype(source["dtype"]))
-    interpreter.invoke()
-    return interpreter.get_tensor(target["index"])[0]
-""",
-    "savedmodel": """\
-import tensorflow as tf
-
-model = tf.saved_model.load("1").signatures["serving_default"]
-size = model.structured_input_signature[1]["image"].shape[1]
-
-
-def classify(pixels):
-    return model(image=tf.constant(pixels, tf.float32))["probabilities"].numpy()[0]
-""",
-    "keras": """\
-import keras
-
-model = keras.saving.load_model("model.keras", compile=False)
-size = model.input_shape[1]
-
-
-def classify(pixels):
-    return model.predict(pixels.astype("float32"), verbose=0)[0]
-""",
-    "onnx": """\
-import onnxruntime
-
-session = onnxruntime.InferenceSession("model.onnx")
-source = session.get_inputs()[0]
-size = source.shape[1]
-
-
-def classify(pixels):
-    return session.run(None, {source.name: pixels.astype("float32")})[0][0]
-""",
-}
-
-_PYTHON = '''\
-"""Name a picture: python classify.py PICTURE, in the folder of the export."""
+_PYTHON = f'''\
+"""Name a {{noun}}: python classify.py {{argument}}, in the folder of the export."""
 
 import sys
 
 import numpy as np
-from PIL import Image, ImageOps
+{{imports}}
+{{loading}}
 
-{run}
+labels = open("{LABELS}", encoding="utf-8").read().splitlines()
+{{prepare}}
+probabilities = classify(inputs)
+{{answer}}'''
 
-labels = open("labels.txt", encoding="utf-8").read().splitlines()
-picture = ImageOps.exif_transpose(Image.open(sys.argv[1])).convert("RGB")
-picture = picture.resize((size, size), Image.Resampling.BILINEAR)  # the values stay 0 to 255: the model scales them itself
-probabilities = classify(np.asarray(picture)[None])
-{tell}'''
-
-_TELL = {
+_ANSWER = {
     "one": """\
 best = int(probabilities.argmax())
 print(labels[best], f"{probabilities[best]:.4f}")
@@ -79,106 +35,36 @@ for number in np.flatnonzero(probabilities > 0.5):  # any number of labels, none
 """,
 }
 
-_KOTLIN = """\
-// Android, app/build.gradle: implementation("com.google.mediapipe:tasks-vision:latest.release")
-// Put model.tflite into app/src/main/assets. Labels and normalisation are inside it.
-import android.content.Context
-import android.graphics.Bitmap
-import com.google.mediapipe.framework.image.BitmapImageBuilder
-import com.google.mediapipe.tasks.core.BaseOptions
-import com.google.mediapipe.tasks.vision.imageclassifier.ImageClassifier
-import com.google.mediapipe.tasks.vision.imageclassifier.ImageClassifier.ImageClassifierOptions
 
-class Names(context: Context) {
-    private val classifier = ImageClassifier.createFromOptions(
-        context,
-        ImageClassifierOptions.builder()
-            .setBaseOptions(BaseOptions.builder().setModelAssetPath("model.tflite").build())
-            {limit}
-            .build(),
-    )
-
-{tell}
-}
-"""
-
-_KOTLIN_LIMIT = {"one": ".setMaxResults(1)", "many": ".setScoreThreshold(0.5f)"}
-_KOTLIN_TELL = {
-    "one": """\
-    /** The label of an upright ARGB_8888 bitmap of any size: it is squashed to the model's square. */
-    fun name(bitmap: Bitmap): String {
-        val best = classifier.classify(BitmapImageBuilder(bitmap).build())
-            .classificationResult().classifications()[0].categories()[0]
-        return "${best.categoryName()} ${best.score()}"
-    }""",
-    "many": """\
-    /** The labels above 0.5 of an upright ARGB_8888 bitmap of any size, none included: it is squashed to the model's square. */
-    fun names(bitmap: Bitmap): List<String> =
-        classifier.classify(BitmapImageBuilder(bitmap).build())
-            .classificationResult().classifications()[0].categories()
-            .map { "${it.categoryName()} ${it.score()}" }""",
-}
-
-_SWIFT = """\
-// iOS, Podfile: pod 'MediaPipeTasksVision'
-// Add model.tflite to the app's target. Labels and normalisation are inside it.
-import MediaPipeTasksVision
-import UIKit
-
-final class Names {
-    private let classifier: ImageClassifier
-
-    init() throws {
-        let options = ImageClassifierOptions()
-        options.baseOptions.modelAssetPath = Bundle.main.path(forResource: "model", ofType: "tflite")!
-        {limit}
-        classifier = try ImageClassifier(options: options)
-    }
-
-{tell}
-}
-"""
-
-_SWIFT_LIMIT = {"one": "options.maxResults = 1", "many": "options.scoreThreshold = 0.5"}
-_SWIFT_TELL = {
-    "one": """\
-    /// The label of a picture of any size: it is squashed to the model's square.
-    func name(_ picture: UIImage) throws -> String {
-        let upright = try MPImage(uiImage: picture, orientation: picture.imageOrientation)
-        let result = try classifier.classify(image: upright)
-        guard let best = result.classificationResult.classifications.first?.categories.first else { return "" }
-        return "\\(best.categoryName ?? "") \\(best.score)"
-    }""",
-    "many": """\
-    /// The labels above 0.5 of a picture of any size, none included: it is squashed to the model's square.
-    func names(_ picture: UIImage) throws -> [String] {
-        let result = try classifier.classify(image: MPImage(uiImage: picture))
-        let found = result.classificationResult.classifications.first?.categories ?? []
-        return found.map { "\\($0.categoryName ?? "") \\($0.score)" }
-    }""",
-}
-
-
-def snippet(language: str, kind: str, labelling: str = "one") -> str:
-    """A program in "python", "kotlin" or "swift" for an artifact of the format `kind`.
+def snippet(language: str, format: Format, takes: InputExport, labelling: str = "one") -> str:
+    """A program in "python", "kotlin" or "swift" for an artifact.
 
     Args:
-        labelling: "one" or "many", the labels of a picture.
+        takes: the model's input.
+        labelling: "one" or "many", the labels of an example.
 
     Raises:
-        UserError: a phone's language with a format that phones do not run.
+        UserError: a phone's language with a format that phones do not run, or for an input that has no such program.
     """
     if language == "python":
-        return python(kind, labelling)
-    if kind != "tflite":
-        raise UserError(f"--snippet {language}: is for --format tflite. Received: --format {kind}")
-    whole, limit, tell = {
-        "kotlin": (_KOTLIN, _KOTLIN_LIMIT, _KOTLIN_TELL),
-        "swift": (_SWIFT, _SWIFT_LIMIT, _SWIFT_TELL),
-    }[language]
-    return whole.replace("{limit}", limit[labelling]).replace("{tell}", tell[labelling])
+        return python(format, takes, labelling)
+    if not format.phones:
+        able = " or ".join(each.name for each in table().values() if each.phones)
+        raise UserError(f"is for option format={able}. Received: option format={format.name}", language, option="snippet")
+    program = takes.phone_program(language, labelling)
+    if program is None:
+        raise UserError(f"there is none for a model that takes a {takes.noun}", language, option="snippet")
+    return program
 
 
-def python(kind: str, labelling: str = "one") -> str:
+def python(format: Format, takes: InputExport, labelling: str = "one") -> str:
     """The program in Python."""
-    return _PYTHON.format(run=_RUN[kind].rstrip(), tell=_TELL[labelling])
+    prepare = takes.snippet()
+    parts = {
+        "noun": takes.noun, "argument": prepare.argument, "imports": prepare.imports, "loading": format.loading.rstrip(),
+        "prepare": prepare.prepare, "answer": _ANSWER[labelling],
+    }  # fmt: skip
+    program = _PYTHON
+    for name, text in parts.items():
+        program = program.replace(f"{{{name}}}", text)
+    return program

@@ -1,4 +1,4 @@
-"""Replay the golden vectors of an artifact, wherever it has got to: neither the run nor its pictures are needed."""
+"""Replay the golden vectors of an artifact, wherever it is now: neither the run nor its data are needed."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import numpy as np
 from tlapp.engine.data.labelling import LABELLINGS
 from tlapp.engine.export import golden
 from tlapp.engine.export.check import names_wrongly
-from tlapp.engine.export.formats.artifact import ask
+from tlapp.engine.export.formats import named
+from tlapp.engine.export.formats.format import Questions
 from tlapp.engine.runs.saved import open_model
 from tlapp.errors import UserError
-from tlapp.untrusted_files import refuse, saved_model_fault
+from tlapp.untrusted_files import refuse
 
 
 def verify(
@@ -27,7 +28,7 @@ def verify(
         trust: run it even if it holds what could run code or write files.
 
     Returns:
-        format, pictures, largest_difference, tolerance and latency.
+        format, quantize, images, largest_difference, tolerance and latency.
 
     Raises:
         UserError: it is not an export, a file of it was changed or is missing, it is dangerous, or it answers otherwise.
@@ -37,31 +38,31 @@ def verify(
     _check_names(folder, facts)
     _check_files(folder, facts["sha256"])
     expected = np.array([each["probabilities"] for each in facts["vectors"]])
-    names = [str(folder / each["file"]) for each in facts["vectors"]]
-    path = folder / facts["artifact"]
-    if not trust and facts["format"] == "savedmodel":
-        refuse(str(path), saved_model_fault(path))
+    files = [str(folder / each["file"]) for each in facts["vectors"]]
+    path, format = folder / facts["artifact"], named(facts["format"])
+    if not trust:
+        refuse(str(path), format.fault(path))
 
     def opened(path: Path) -> Any:
         return open_model(path, layers(facts["backbone"]) if layers and "backbone" in facts else None, trust)
 
-    found = ask(facts["format"], path, golden.pictures(folder, facts), names, opened)
-    if fault := names_wrongly(found, LABELLINGS[facts.get("labelling", "one")]):
+    answers = format.ask(path, Questions(golden.examples(folder, facts), files, opened))
+    if fault := names_wrongly(answers, LABELLINGS[facts.get("labelling", "one")]):
         raise UserError(f"{artifact}: {fault}")
     largest = 0.0
-    for way, answer in {"": found.probabilities, **found.others}.items():
-        difference = np.abs(answer - expected).max(1)
+    for endpoint, probabilities in {"": answers.probabilities, **answers.others, **answers.files}.items():
+        difference = np.abs(probabilities - expected).max(1)
         largest = max(largest, float(difference.max()))
         if not (difference <= facts["tolerance"]).all():
             wrong = facts["vectors"][int(difference.argmax())]["file"]
-            what = f"endpoint {way}: " if way else ""
+            what = f"endpoint {endpoint}: " if endpoint else ""
             raise UserError(
                 f"{artifact}: {what}{wrong}: a probability differs by {difference.max():.4f} from what the artifact gave "
                 f"when it was exported; at most {facts['tolerance']:g} is due to another machine"
             )
     return {
-        "format": facts["format"], "quantize": facts["quantize"], "pictures": len(expected), "largest_difference": largest,
-        "tolerance": facts["tolerance"], "latency": found.latency._asdict(),
+        "format": facts["format"], "quantize": facts["quantize"], "images": len(expected), "largest_difference": largest,
+        "tolerance": facts["tolerance"], "latency": answers.latency._asdict(),
     }  # fmt: skip
 
 

@@ -20,7 +20,8 @@ from tlapp.engine.cache import store
 from tlapp.engine.cache.rowfile import Rows, Writer, row_bytes
 from tlapp.engine.inputs import is_own, packed, threads, unpacked
 from tlapp.engine.inputs.workers import Block, LocalDecoder, ProcessDecoder, blank
-from tlapp.errors import TlappError, in_a_line
+from tlapp.errors import TlappError
+from tlapp.words import in_a_line
 
 Report = Callable[[str, int, int], None]
 """(what is being done, how many are done, of how many); called from several threads, one at a time."""

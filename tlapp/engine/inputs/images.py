@@ -17,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from tlapp.contracts import BadExample, ImageInput, Input, Tensor
 from tlapp.engine.inputs.digits import BUILTIN, digit, listed
 from tlapp.engine.inputs.frame import Frame
+from tlapp.engine.inputs.image_export import ImageExport
 from tlapp.engine.options import Resize, RunOptions
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"})
@@ -78,6 +79,10 @@ class Images(Input):
 
     def builtin(self, name: str) -> Sequence[tuple[str, str, str]] | None:
         return listed() if name == BUILTIN else None
+
+    @property
+    def export(self) -> ImageExport:
+        return ImageExport(size=self.size, resize=self.resize)
 
     @property
     def words(self) -> str:

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from tlapp.errors import UserError, in_a_line
+from tlapp.errors import UserError
 from tlapp.untrusted_files import keras_fault
+from tlapp.words import in_a_line
 
 VERSION = 5
 _INDEX = "owners"

@@ -1,68 +1,62 @@
-"""The run folder: written as the run goes, complete when metrics.json is there."""
+"""Writes a run's folder as the run goes; the folder is complete when it holds the metrics."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from tlapp.engine.runs import folder as names
+from tlapp.engine.runs.folder import RunFolder
 from tlapp.engine.runs.history import Epoch
-from tlapp.errors import UserError, in_a_line, resuming
+from tlapp.engine.runs.lock import RunLock
+from tlapp.errors import UserError
+from tlapp.words import in_a_line
 
 ROOT = Path("saved_models")
-HISTORY = ("phase", "epoch", "split", "name", "value")
-SPLITS = ("label", "split")
-"""Columns of splits.csv after the one of the examples."""
-ANY_NAME = "surrogateescape"
-"""How names of files that are not UTF-8 are written: as their bytes."""
 
 
 class Record:
-    """Writes one run folder."""
+    """Writes one run folder, and holds its lock: from the start where it resumes, else from `begin`.
+
+    Raises:
+        UserError: the folder is taken; or there is nothing in it to go on with, or another process trains it.
+    """
 
     def __init__(self, path: str | None, plugin: str, resume: bool = False):
-        self.folder = Path(path) if path else _fresh(plugin)
-        self._plugin, self._named, self._resumes = plugin, bool(path), resume
+        self._files = RunFolder(Path(path) if path else _fresh(plugin))
+        self._plugin, self._named, self._resumes, self._lock = plugin, bool(path), resume, RunLock()
         if resume:
             self._must_be_unfinished()
+            self._lock.acquire(self.folder)
+            self._must_be_unfinished()  # the process that had the lock may have finished the run
         else:
             self._must_be_free()
 
     @property
+    def folder(self) -> Path:
+        """Where the run lies."""
+        return self._files.path
+
+    @property
     def state(self) -> Path:
         """The checkpoint."""
-        return self.folder / "checkpoints" / "state.npz"
+        return self._files.file(names.STATE)
 
-    def _must_be_free(self) -> None:
-        if self.folder.exists() and not self._is_free():
-            raise UserError(f"--run {self.folder}: is there already; name a folder that does not exist or is empty")
+    @property
+    def begun(self) -> bool:
+        """Whether `begin` came to its end."""
+        return self._files.has(names.SPLITS)
 
-    def _is_free(self) -> bool:
-        """Whether the folder holds no more than what a run left that was killed while it made it."""
-        return self.folder.is_dir() and all(path.name == ".settings.yaml.tmp" for path in self.folder.iterdir())
-
-    def _must_be_unfinished(self) -> None:
-        if not (self.folder / "settings.yaml").is_file():
-            raise UserError(f"--resume {self.folder}: is no run; a run's folder holds settings.yaml")
-        if (self.folder / "metrics.json").exists():
-            raise UserError(f"--resume {self.folder}: this run is finished; its result is in metrics.json")
+    def release(self) -> None:
+        """Give the folder's lock back, so that another process may go on with the run."""
+        self._lock.release()
 
     def begin(
-        self,
-        settings: Mapping[str, Any],
-        outline: Mapping[str, Any],
-        labels: Sequence[str],
-        splits: Iterable[Sequence[str]],
-        column: str = "path",
-    ) -> None:
+        self, settings: Mapping[str, Any], outline: Mapping[str, Any], labels: Sequence[str],
+        splits: Iterable[Sequence[str]], column: str = "path",
+    ) -> None:  # fmt: skip
         """Make the folder and write what is known before training.
 
         Raises:
@@ -71,105 +65,72 @@ class Record:
         try:
             self._claim()
         except OSError as error:
-            raise UserError(f"--run {self.folder}: cannot be written: {error.strerror or error}") from error
-        self.write("settings.yaml", yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True))
-        self.write("plan.json", json.dumps(outline, indent=1))
-        self.write("labels.txt", "".join(f"{label}\n" for label in labels))
-        self.write("splits.csv", _table((column, *SPLITS), splits))  # the last: with it, the run is begun
+            raise UserError(f"cannot be written: {error.strerror or error}", self.folder, option="run") from error
+        self._write(names.SETTINGS, lambda: self._files.write_settings(settings))
+        self._write(names.PLAN, lambda: self._files.write_plan(outline))
+        self._write(names.LABELS, lambda: self._files.write_labels(labels))
+        self._write(names.SPLITS, lambda: self._files.write_splits(splits, column))  # the last: with it, the run is begun
+
+    def resume(self, splits: Iterable[Sequence[str]], column: str = "path") -> None:
+        """Go on with a run that was begun.
+
+        Raises:
+            UserError: the examples are not those that it was begun with.
+        """
+        if not self._files.has_splits(splits, column):
+            raise UserError(f"the data are no longer those in its {names.SPLITS}; train anew", self.folder, option="resume")
+
+    def history(self, epochs: Iterable[Epoch]) -> None:
+        """Write the history anew."""
+        self._write(names.HISTORY, lambda: self._files.write_history(epochs))
+
+    def epoch(self, epoch: Epoch) -> None:
+        """Add an epoch to the history."""
+        self._write(names.HISTORY, lambda: self._files.add_epoch(epoch))
+
+    def model(self, model: Any, name: str = names.MODEL) -> Path:
+        """Write a Keras model, whole or not at all; return its path."""
+        self._write(name, lambda: self._files.write_model(model, name))
+        return self._files.file(name)
+
+    def finish(self, metrics: Mapping[str, Any]) -> None:
+        """Write the metrics, the mark of a finished run, and give the folder's lock back."""
+        self._write(names.METRICS, lambda: self._files.write_metrics(metrics))
+        self._lock.remove()
+
+    def _must_be_free(self) -> None:
+        if self.folder.exists() and not self._files.is_empty:
+            raise UserError("already exists; name a folder that does not exist or is empty", self.folder, option="run")
+
+    def _must_be_unfinished(self) -> None:
+        if not self._files.has(names.SETTINGS):
+            raise UserError(f"is no run; a run's folder holds {names.SETTINGS}", self.folder, option="resume")
+        if self._files.has(names.METRICS):
+            raise UserError(f"this run is finished; its result is in {names.METRICS}", self.folder, option="resume")
 
     def _claim(self) -> None:
         """Make the folder, unless a run that loaded at the same time has made it: then one of another name, or none."""
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         while not self._named:
             try:
-                return self.folder.mkdir()
+                self.folder.mkdir()
+                break
             except FileExistsError:
-                self.folder = _fresh(self._plugin)
+                self._files = RunFolder(_fresh(self._plugin))
         self.folder.mkdir(exist_ok=True)
+        self._lock.acquire(self.folder, "run")
         if not self._resumes:
             self._must_be_free()
 
-    @property
-    def begun(self) -> bool:
-        """Whether `begin` came to its end."""
-        return (self.folder / "splits.csv").is_file()
-
-    def resume(self, splits: Iterable[Sequence[str]], column: str = "path") -> None:
-        """Go on with a run that was begun.
-
-        Raises:
-            UserError: the pictures are not those that it was begun with.
-        """
-        if (self.folder / "splits.csv").read_text(encoding="utf-8", errors=ANY_NAME) != _table((column, *SPLITS), splits):
-            raise UserError(f"--resume {self.folder}: the pictures are no longer those in its splits.csv; train anew")
-
-    def history(self, epochs: Iterable[Epoch]) -> None:
-        """Write history.csv anew: phase, epoch, split, name, value."""
-        self.write("history.csv", _table(HISTORY, (row for epoch in epochs for row in _rows(epoch))))
-
-    def epoch(self, epoch: Epoch) -> None:
-        """Add an epoch to history.csv."""
-        path = self.folder / "history.csv"
-        text = _table(HISTORY, _rows(epoch))
-        with self._written(path), open(path, "a", newline="", encoding="utf-8") as file:
-            file.write(text.partition("\n")[2] if path.stat().st_size else text)
-
-    def model(self, model: Any, name: str = "model.keras") -> Path:
-        """Write a Keras model, whole or not at all."""
-        path = self.folder / name
-        aside = path.with_name(f".{path.name}.tmp.keras")
-        with self._written(path, aside):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            model.save(aside)
-            _settle(aside)
-            os.replace(aside, path)
-        return path
-
-    def finish(self, metrics: Mapping[str, Any]) -> None:
-        """Write metrics.json, the mark of a finished run."""
-        self.write("metrics.json", json.dumps(metrics, indent=1))
-
-    def write(self, name: str, text: str) -> None:
-        """Write a text file, whole or not at all."""
-        aside = self.folder / f".{name}.tmp"
-        with self._written(self.folder / name, aside):
-            with open(aside, "w", encoding="utf-8", newline="", errors=ANY_NAME) as file:
-                file.write(text)
-            _settle(aside)
-            os.replace(aside, self.folder / name)
-
-    @contextmanager
-    def _written(self, path: Path, aside: Path | None = None) -> Iterator[None]:
-        """Turn what goes wrong while a file is written into a UserError; what was written aside is removed."""
+    def _write(self, name: str, write: Callable[[], Any]) -> None:
+        """Write a file; what goes wrong is a UserError."""
         try:
-            yield
+            write()
         except (OSError, RuntimeError) as error:  # h5py raises RuntimeError where the disk is full
-            if aside is not None:
-                aside.unlink(missing_ok=True)
             reason = getattr(error, "strerror", None) or in_a_line(error)
-            go_on = f"; once that is mended, go on with: {resuming(self.folder)}" if self.begun else ""
-            raise UserError(f"{path}: cannot be written: {reason}{go_on}") from error
-
-
-def _settle(path: Path) -> None:
-    """Wait until a file is on the disk, so that a loss of power cannot leave its name without its content."""
-    with open(path, "rb+") as file:
-        os.fsync(file.fileno())
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Rows as CSV."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    return text.getvalue()
-
-
-def _rows(epoch: Epoch) -> list[tuple[Any, ...]]:
-    return [
-        (epoch.phase, epoch.epoch, split, name, repr(value))
-        for split, values in (("train", epoch.terms), ("val", epoch.validation), ("target", epoch.target))
-        for name, value in values.items()
-    ]
+            told = UserError(f"{self._files.file(name)}: cannot be written: {reason}")
+            told.resumable = self.folder if self.begun else None
+            raise told from error
 
 
 def _fresh(plugin: str) -> Path:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import yaml
 
 from tlapp.contracts import ImageInput, Input
 from tlapp.engine.data import streams
-from tlapp.engine.data.labelling import Labelling, of_run
+from tlapp.engine.data.labelling import LABELLINGS, Labelling
 from tlapp.engine.inputs import reader_of
 from tlapp.engine.options import RunOptions
 from tlapp.engine.report import Reporter, Silent
-from tlapp.errors import UserError, in_a_line
+from tlapp.engine.runs import folder as names
+from tlapp.engine.runs.folder import RunFolder
+from tlapp.errors import UserError
 from tlapp.tensorflow_import import quiet_tensorflow
 from tlapp.untrusted_files import keras_fault, refuse
+from tlapp.words import in_a_line
 
 BATCH = 32
 
@@ -56,36 +57,42 @@ class SavedRun:
         trust: bool = False,
         facts: Callable[[], ImageInput | Input | None] = lambda: None,
     ):
-        self.folder, self._layers, self._trust, self._facts = Path(folder), layers, trust, facts
-        if not (self.folder / "settings.yaml").is_file():
-            raise UserError(f"{folder}: is no run; a run's folder holds settings.yaml, labels.txt and model.keras")
-        if not (self.folder / "metrics.json").is_file():
-            raise UserError(f"{folder}: this run did not finish (it has no metrics.json); train it again")
+        self.files, self._layers, self._trust, self._facts = RunFolder(Path(folder)), layers, trust, facts
+        if not self.files.has(names.SETTINGS):
+            inside = f"{names.SETTINGS}, {names.LABELS} and {names.MODEL}"
+            raise UserError(f"{folder}: is no run; a run's folder holds {inside}")
+        if not self.files.has(names.METRICS):
+            raise UserError(f"{folder}: this run did not finish (it has no {names.METRICS}); train it again")
+
+    @property
+    def folder(self) -> Path:
+        """Where the run lies."""
+        return self.files.path
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
         """metrics.json."""
-        return json.loads((self.folder / "metrics.json").read_text(encoding="utf-8"))
+        return self.files.metrics()
 
     @cached_property
     def settings(self) -> dict[str, Any]:
         """settings.yaml."""
-        return yaml.safe_load((self.folder / "settings.yaml").read_text(encoding="utf-8"))
+        return self.files.settings()
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
         """The classes, in the order of the model's outputs."""
-        return tuple((self.folder / "labels.txt").read_text(encoding="utf-8").splitlines())
+        return self.files.labels()
 
     @cached_property
     def labelling(self) -> Labelling:
         """Whether an example has one label or several."""
-        return of_run(self.folder)
+        return labelling_of(self.files)
 
     @cached_property
     def model(self) -> Any:
-        """The deployed Keras model: the input's tensors, such as (n, size, size, 3) RGB 0-255, to probabilities (n, classes)."""
-        return self.open(self.folder / "model.keras")
+        """The deployed Keras model: arrays of the input, such as (n, size, size, 3) RGB 0-255, to probabilities (n, classes)."""
+        return self.open(self.files.file(names.MODEL))
 
     def open(self, path: Path) -> Any:
         """Another file of the same kind of model, such as a copy of it."""
@@ -94,8 +101,7 @@ class SavedRun:
     @cached_property
     def input(self) -> Input:
         """What reads an example as the run did."""
-        path = self.folder / "plan.json"
-        plan = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        plan = self.files.plan()
         known = {key: value for key, value in self.settings.items() if key in RunOptions.model_fields}
         return reader_of(plan.get("input", "image"), self.model, self._facts, RunOptions(**known))
 
@@ -131,16 +137,21 @@ class SavedRun:
         """Metrics on other labelled examples: class folders or a CSV, as metrics.json's splits.
 
         Raises:
-            UserError: as --data of train; or a class is not one of the run's.
+            UserError: as the option data of train; or a class is not one of the run's.
         """
         told = reporter or Silent()
-        stream, notes = streams.load_labelled("--data", where, self.labels, self.input, on_bad, told.progress, self.labelling)
+        stream, notes = streams.load_labelled("data", where, self.labels, self.input, on_bad, told.progress, self.labelling)
         for note in notes:
             told.note(note)
         blocks = [np.arange(i, min(i + BATCH, len(stream))) for i in range(0, len(stream), BATCH)]
         rows = np.concatenate([self.probabilities(stream.examples.take(block)) for block in blocks])
         assert stream.labels is not None, "load_labelled gives labels"
         return self.labelling.metrics(rows, stream.labels, self.labels)
+
+
+def labelling_of(files: RunFolder) -> Labelling:
+    """How a run's labels are read, by its plan."""
+    return LABELLINGS[files.plan().get("labelling", "one")]
 
 
 def open_model(path: Path, layers: Mapping[str, type] | None = None, trust: bool = False) -> Any:
@@ -153,7 +164,7 @@ def open_model(path: Path, layers: Mapping[str, type] | None = None, trust: bool
     import keras
 
     if not trust:
-        refuse(str(path), keras_fault(path, layers or ()))
+        refuse(keras_fault(path, layers or ()), path)
     try:
         model = keras.saving.load_model(path, custom_objects=dict(layers or {}), compile=False, safe_mode=not trust)
     except Exception as error:  # Keras, zipfile and h5py raise whatever they like for a file that they do not know

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from tlapp.contracts import Augment, Fit, Phase, Solve, Statistics
 from tlapp.engine.network.net import Living
+from tlapp.engine.runs.folder import BEST
 from tlapp.engine.training.fit import Diverged, Fitting
 from tlapp.engine.training.pseudo_labels import pseudo_labels
 from tlapp.engine.training.selection import Selection
@@ -140,7 +141,7 @@ class _Fit(Kind):
             session.fall_back()
             raise
         except Diverged as stop:
-            kept = session.record.model(session.model(), "checkpoints/best.keras")
+            kept = session.record.model(session.model(), BEST)
             raise type(stop.error)(f"{stop.error}; the best weights so far are in {kept}") from stop
         session.end(phase, best.loss, learns)
         session.checkpoint.leave("fit", "labels")

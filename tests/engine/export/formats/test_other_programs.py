@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import tlapp
-from tlapp.engine.export import ExportOptions, export, verify
+from tlapp.engine.export import export
+from tlapp.engine.export.options import ExportOptions
+from tlapp.engine.export.verify import verify
 from tlapp.errors import UserError
 from tlapp.testing import SIZE, TinyBackbones, pictures
 
@@ -104,12 +106,12 @@ def test_onnx_is_the_model(run):
 def test_onnx_without_its_packages_says_what_to_install(missing, run, tmp_path, monkeypatch):
     import keras
 
-    def export(*arguments, **options):
+    def missing_package(*arguments, **options):
         raise ImportError("tf2onnx")
 
     monkeypatch.setitem(sys.modules, missing, None)
     if missing == "tf2onnx":  # Keras holds it once it has been imported
-        monkeypatch.setattr(keras.Model, "export", export)
-    with pytest.raises(UserError, match=r"--format onnx: .*pip install 'tlapp\[onnx\]'"):
+        monkeypatch.setattr(keras.Model, "export", missing_package)
+    with pytest.raises(UserError, match=r"format.onnx: .*pip install 'tlapp\[onnx\]'"):
         export.export(run, ExportOptions(format="onnx", output=str(tmp_path / "onnx")))
     assert not list(tmp_path.iterdir())

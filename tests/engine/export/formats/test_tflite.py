@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from helpers.artifacts import classify, interpreter
 
-from tlapp.engine.export import ExportOptions, export
+from tlapp.engine.export import export
+from tlapp.engine.export.options import ExportOptions
 from tlapp.errors import UserError
 
 
@@ -117,7 +118,7 @@ def test_metadata_reads_back(which, request, run):
 def test_an_operation_without_a_counterpart_is_named():
     import keras
 
-    from tlapp.engine.export.formats.tflite import convert
+    from tlapp.engine.export.converter import convert
 
     class Odd(keras.layers.Layer):
         def call(self, x):

@@ -9,9 +9,9 @@ from helpers.artifacts import classify
 def test_the_worst_layers_stay_in_float(run, test_pictures):
     from ai_edge_litert.interpreter import Interpreter
 
-    from tlapp.engine.export.quantize.int8 import Selective
+    from tlapp.engine.export.quantize.int8 import Int8
 
-    selective = Selective(run.model, test_pictures[0].calibration)
+    selective = Int8(run.model, test_pictures[0].calibration, run.input.export)
     assert [layer.error for layer in selective.layers] == sorted((layer.error for layer in selective.layers), reverse=True)
     expected, errors = run.probabilities(test_pictures[1]), []
     for keep in (0, len(selective.layers)):
@@ -27,8 +27,8 @@ def test_dynamic_keeps_the_weights_that_rounding_harms_most(run, test_pictures):
 
     from tlapp.engine.export.quantize.dynamic import Dynamic
 
-    dynamic = Dynamic(run.model, test_pictures[0].calibration)
-    worst = dynamic.kept(1000)
+    dynamic = Dynamic(run.model, test_pictures[0].calibration, run.input.export)
+    worst = dynamic.in_float(1000)
     assert len(worst) > 40 and [each.error for each in worst] == sorted((each.error for each in worst), reverse=True)
     expected, errors, sizes = run.probabilities(test_pictures[1]), [], []
     for keep in (0, 4, len(worst)):

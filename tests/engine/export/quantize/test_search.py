@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from helpers.artifacts import LATENCY
 
-from tlapp.engine.export import ExportOptions, export
+from tlapp.engine.export import export
+from tlapp.engine.export.formats import named
 from tlapp.engine.export.formats.artifact import Answers
+from tlapp.engine.export.options import ExportOptions
 from tlapp.errors import UserError
 
 
@@ -18,18 +20,19 @@ def ways_tried(monkeypatch, run):
     sizes = {run.metrics[stream]["n"]: stream for stream in ("val", "test")}
     assert len(sizes) == 2
 
-    def write(kind, way, given):
+    def write(material, way):
         tried.append((way.quantize, way.keep))
-        (given.folder / "model.tflite").write_bytes(b"x")
+        (material.folder / "model.tflite").write_bytes(b"x")
         return {"artifact": "model.tflite"}
 
-    def ask(kind, path, pictures, *others):
-        asked.append(sizes[len(pictures)])
-        found = run.probabilities(pictures)
-        return Answers(found[:, ::-1] if asked[-1] in bad.get(tried[-1], ()) else found, run.labels, LATENCY, {})
+    def ask(artifact, questions):
+        images = questions.examples["image"]
+        asked.append(sizes[len(images)])
+        rows = run.probabilities(images)
+        return Answers(rows[:, ::-1] if asked[-1] in bad.get(tried[-1], ()) else rows, run.labels, LATENCY)
 
-    monkeypatch.setattr(export, "write", write)
-    monkeypatch.setattr(export, "ask", ask)
+    monkeypatch.setattr(named("tflite"), "write", write)
+    monkeypatch.setattr(named("tflite"), "ask", ask)
     return tried, asked, bad
 
 
@@ -66,14 +69,14 @@ def test_what_the_test_refuses_gives_way_to_the_next(run, tmp_path, ways_tried):
 
 def test_dynamic_keeps_the_top_label(run, tmp_path, ways_tried, monkeypatch):
     tried, asked, _ = ways_tried
-    whole = export.ask
+    whole = named("tflite").ask
 
-    def ask(kind, path, pictures, *others):
-        answers = whole(kind, path, pictures, *others)
+    def ask(artifact, questions):
+        answers = whole(artifact, questions)
         flat = np.full_like(answers.probabilities, 1 / 3)
         return answers._replace(probabilities=flat) if tried[-1][1] < 4 else answers
 
-    monkeypatch.setattr(export, "ask", ask)
+    monkeypatch.setattr(named("tflite"), "ask", ask)
     options = ExportOptions(format="tflite", quantize="dynamic", max_drop=1, output=str(tmp_path / "it"))
     report = export.export(run, options)
     assert tried == DYNAMIC[:3] and asked == ["val"] * 3 + ["test"] and report["passed"]
@@ -90,6 +93,6 @@ def test_allow_drop_takes_what_was_asked_for(run, tmp_path, ways_tried):
 def test_int8_that_falls_short_ends_in_a_sentence(run, tmp_path, ways_tried):
     tried, _, bad = ways_tried
     bad.update(dict.fromkeys(INT8, ("val", "test")))
-    with pytest.raises(UserError, match=r"--quantize int8: its accuracy on \d+ test .* over --max-drop 0.01; it was not kept"):
+    with pytest.raises(UserError, match=r"quantize.int8: its accuracy on \d+ test .* over .*max.drop.0.01; it was not kept"):
         export.export(run, ExportOptions(format="tflite", quantize="int8", output=str(tmp_path / "it")))
     assert tried == INT8 and list(tmp_path.iterdir()) == []

@@ -5,6 +5,9 @@ import os
 import sys
 import time
 
+if __name__ == "__main__":
+    sys.path.pop(0)  # this folder, some of whose files are called like packages: keras.py is one
+
 
 def main() -> None:
     """Read job.json, whose path is the only argument, and write answers.npz beside it."""
@@ -15,42 +18,74 @@ def main() -> None:
 
     tf.config.threading.set_intra_op_parallelism_threads(job["threads"])
     folder = os.path.dirname(sys.argv[1])
-    pictures = np.load(os.path.join(folder, "pictures.npy"), mmap_mode="r")
+    examples = {name: np.load(os.path.join(folder, file), mmap_mode="r") for name, file in job["examples"].items()}
     loaded = tf.saved_model.load(job["model"])
-    floats, whole, encoded = (loaded.signatures[name] for name in ("serving_default", "serve_uint8", "serve_bytes"))
-    blocks = [pictures[i : i + 32] for i in range(0, len(pictures), 32)]
-    answers = [floats(image=tf.constant(block, tf.float32)) for block in blocks]
-    probabilities = np.concatenate([answer["probabilities"].numpy() for answer in answers])
-    names = np.concatenate([answer["label"].numpy() for answer in answers])
+    default = loaded.signatures["serving_default"]
+    answers = asked(default, examples)
+    results = {"probabilities": answers["probabilities"], "named": np.array([name.decode() for name in answers["label"]])}
     with open(tf.compat.as_str(loaded.labels_file.asset_path.numpy()), encoding="utf-8") as file:
-        labels = file.read().splitlines()
-    one = tf.constant(pictures[:1], tf.float32)
-    times = []
-    for _ in range(job["warm"] + job["timed"]):
-        began = time.perf_counter()
-        floats(image=one)["probabilities"].numpy()
-        times.append(time.perf_counter() - began)
-    np.savez(
-        os.path.join(folder, "answers.npz"),
-        probabilities=probabilities,
-        labels=np.array(labels),
-        said=np.array([name.decode() for name in names]),
-        serve_uint8=np.concatenate([whole(image=tf.constant(block))["probabilities"].numpy() for block in blocks]),
-        serve_bytes=read(encoded, job["files"], probabilities.shape[1]),
-        median_ms=np.median(times[job["warm"] :]) * 1000,
-    )
+        results["labels"] = np.array(file.read().splitlines())
+    for name, endpoint in loaded.signatures.items():
+        if takes_files(endpoint):
+            results[f"files:{name}"] = read(endpoint, job["files"], results["probabilities"].shape[1])
+        elif name != "serving_default":
+            results[f"examples:{name}"] = asked(endpoint, examples)["probabilities"]
+    one = tensors(default, {name: array[:1] for name, array in examples.items()})
+    results["median_ms"] = median_ms(default, one, job["warm"], job["timed"])
+    np.savez(os.path.join(folder, "answers.npz"), **results)
 
 
-def read(encoded, files, classes):
-    """Probabilities of picture files by the endpoint serve_bytes."""
+def takes_files(endpoint):
+    """Whether an endpoint takes the contents of files."""
+    return any(spec.dtype.name == "string" for spec in endpoint.structured_input_signature[1].values())
+
+
+def tensors(endpoint, examples):
+    """Examples as an endpoint takes them: by name, or the only array for the only input, whatever it is called."""
     import numpy as np
     import tensorflow as tf
 
-    found = [np.zeros((0, classes), np.float32)]
+    specs = endpoint.structured_input_signature[1]
+    if len(specs) == len(examples) == 1:
+        examples = dict(zip(specs, examples.values(), strict=True))
+    return {name: tf.cast(tf.constant(np.asarray(examples[name])), spec.dtype) for name, spec in specs.items()}
+
+
+def asked(endpoint, examples):
+    """What an endpoint answers to all examples, output by output, 32 at a time."""
+    import numpy as np
+
+    count = len(next(iter(examples.values())))
+    answers = []
+    for start in range(0, count, 32):
+        block = {name: array[start : start + 32] for name, array in examples.items()}
+        answers.append(endpoint(**tensors(endpoint, block)))
+    return {name: np.concatenate([answer[name].numpy() for answer in answers]) for name in answers[0]}
+
+
+def read(endpoint, files, classes):
+    """Probabilities of files by an endpoint that takes their contents."""
+    import numpy as np
+    import tensorflow as tf
+
+    (name,) = endpoint.structured_input_signature[1]
+    probabilities = [np.zeros((0, classes), np.float32)]
     for start in range(0, len(files), 8):
         contents = [tf.io.read_file(file) for file in files[start : start + 8]]
-        found.append(encoded(contents=tf.stack(contents))["probabilities"].numpy())
-    return np.concatenate(found)
+        probabilities.append(endpoint(**{name: tf.stack(contents)})["probabilities"].numpy())
+    return np.concatenate(probabilities)
+
+
+def median_ms(endpoint, one, warm, timed):
+    """Milliseconds of one answer."""
+    import numpy as np
+
+    times = []
+    for _ in range(warm + timed):
+        began = time.perf_counter()
+        endpoint(**one)["probabilities"].numpy()
+        times.append(time.perf_counter() - began)
+    return np.median(times[warm:]) * 1000
 
 
 if __name__ == "__main__":

@@ -1,103 +1,86 @@
-"""TFLite files: the deployed model as built-in operations, quantised or not."""
+"""TFLite files: the deployed model as built-in operations, quantised or not, with metadata inside."""
 
 from __future__ import annotations
 
-import re
-import tempfile
-from collections.abc import Callable, Iterator
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tlapp.contracts.graph import Step, expand, is_nested, rebuild
-from tlapp.engine.export.formats.savedmodel import write_fixed
-from tlapp.errors import UserError, in_a_line
+from tlapp.engine.export import interpreter, metadata
+from tlapp.engine.export.converter import convert
+from tlapp.engine.export.formats.artifact import Answers, blocks, threads, timed
+from tlapp.engine.export.formats.format import Format, Material, Questions, Way
+from tlapp.engine.export.quantize.dynamic import Dynamic
+from tlapp.engine.export.quantize.int8 import Int8
+from tlapp.errors import UserError
 
 FILE = "model.tflite"
 # 200 pictures: the converter's guide asks for 100 to 500, and each costs as much as two predictions.
 CALIBRATION = 200
+INT8, DYNAMIC = (tuple(Way(quantize, keep) for keep in (0, 2, 4, 8, 16)) for quantize in ("int8", "dynamic"))
+LADDERS = {"int8": INT8, "dynamic": DYNAMIC, "auto": (*INT8, *DYNAMIC, Way("float16"), Way("none"))}
+SELECTIVE = {"int8": Int8, "dynamic": Dynamic}
+"""The networks of which some layers can stay in float; made once an export, as measuring the layers takes longest."""
+# Activations stay float in a dynamic file, so that it is to be nearer to the original than int8's point of accuracy.
+AGREEMENT = {"dynamic": 0.99}
 
 
-class Unfit(UserError):
-    """A model does not convert; `reason` says why."""
+class TFLite(Format):
+    """A TFLite file, for phones and small devices; LiteRT and MediaPipe run it."""
 
-    def __init__(self, reason: str):
-        super().__init__(f"--format tflite: this model does not convert: {reason}")
-        self.reason = reason
+    name, file, words, library = "tflite", FILE, "for phones and small devices: LiteRT, MediaPipe", "tflite"
+    quantizations = ("none", "float16", "dynamic", "int8", "auto")
+    phones, instead = True, "savedmodel"
+    loading = f"""\
+from ai_edge_litert.interpreter import Interpreter
 
-
-def convert(model: Any, quantize: str, calibration: np.ndarray | None) -> bytes:
-    """A TFLite file: one picture of values 0 to 255, (1, size, size, 3), to its float probabilities.
-
-    Args:
-        quantize: "none", "float16", "dynamic" or "int8"; the input is uint8 for "int8", else float.
-        calibration: pictures (n, size, size, 3) uint8, for "int8".
-
-    Raises:
-        Unfit: an operation of the model has no built-in counterpart; names it.
-    """
-    if quantize == "int8":
-        model = for_int8(model)
-    with tempfile.TemporaryDirectory() as folder:
-        return tried(converter(write_fixed(model, Path(folder)), quantize, calibration).convert)
+model = Interpreter("{FILE}").get_signature_runner()
+details = model.get_input_details()
+shapes = {{name: detail["shape"] for name, detail in details.items()}}
 
 
-def for_int8(model: Any) -> Any:
-    """The same network with each Rescaling as a depthwise convolution of one pixel, which int8 computes without loss.
+def classify(inputs):
+    return model(**{{name: inputs[name].astype(details[name]["dtype"]) for name in shapes}})["probabilities"][0]
+"""
 
-    As a product and a sum, each with a constant, it loses up to a step of a pixel: on digits, with EfficientNet-Lite0, int8 had
-    an accuracy of 0.889 so and has 0.933 this way (float: 0.961). A convolution accumulates in 32 bits and rounds once, to the
-    pixels' own steps.
-    """
-    import keras
+    def write(self, material: Material, way: Way) -> dict[str, Any]:
+        content, layers = _content(material, way)
+        (material.folder / FILE).write_bytes(metadata.add(content, material.facts, material.input.features()))
+        return {"artifact": FILE, "kept_float": layers}
 
-    def call(step: Step, values: dict[int, Any]) -> list[Any]:
-        layer = step.operation
-        if not isinstance(layer, keras.layers.Rescaling) or len(step.inputs[0].shape) != 4:
-            return expand(step, values, call) if is_nested(layer) else [*step.call(values)]
-        channels = int(step.inputs[0].shape[-1])
-        scale, offset = (np.broadcast_to(np.asarray(each, np.float32), (channels,)) for each in (layer.scale, layer.offset))
-        return [keras.ops.depthwise_conv(values[id(step.inputs[0])], scale.reshape(1, 1, channels, 1)) + offset]
+    def ask(self, artifact: Path, questions: Questions) -> Answers:
+        try:
+            classify = interpreter.classifier(str(artifact), threads())
+            labels = metadata.read_labels(artifact)
+        except (ValueError, RuntimeError, KeyError, OSError, zipfile.BadZipFile) as error:
+            raise UserError(f"{artifact}: does not load: {str(error).splitlines()[0]}") from error
+        probabilities = np.stack([classify(one) for one in blocks(questions.examples, 1)])
+        first = next(blocks(questions.examples, 1))
+        return Answers(probabilities, labels, timed(lambda: classify(first)))
 
-    return rebuild(model, call)
+    def ways(self, quantize: str, exactly: bool) -> tuple[Way, ...]:
+        if quantize in LADDERS and not (exactly and quantize != "auto"):
+            return LADDERS[quantize]
+        return (Way(quantize),)
 
+    def calibration(self, quantize: str) -> int:
+        return CALIBRATION if quantize in LADDERS else 0
 
-def converter(saved_model: str, quantize: str, calibration: np.ndarray | None, takes_uint8: bool = False) -> Any:
-    """A converter of a fixed SavedModel, set up."""
-    import tensorflow as tf
-
-    found = tf.lite.TFLiteConverter.from_saved_model(saved_model)
-    if quantize != "none":
-        found.optimizations = [tf.lite.Optimize.DEFAULT]
-    if quantize == "float16":
-        found.target_spec.supported_types = [tf.float16]
-    if quantize == "int8":
-        assert calibration is not None, "int8 is calibrated"
-        kind = np.uint8 if takes_uint8 else np.float32
-        found.representative_dataset = lambda: samples(calibration, kind)
-        found.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        found.inference_input_type = tf.float32 if takes_uint8 else tf.uint8
-    return found
+    def agreement(self, quantize: str) -> float:
+        return AGREEMENT.get(quantize, 0.0)
 
 
-def samples(pictures: np.ndarray, kind: Any = np.float32) -> Iterator[list[np.ndarray]]:
-    """Pictures as the converter calibrates on them."""
-    for number, picture in enumerate(pictures):
-        image = picture[None].astype(kind)
-        if number == 0:  # the whole range, so that a step of the input is one step of a pixel
-            image[0, 0, 0], image[0, -1, -1] = 0, 255
-        yield [image]
+def _content(material: Material, way: Way) -> tuple[bytes, list[dict[str, Any]]]:
+    """The file's content, and the layers that stay in float."""
+    if not way.keep:
+        return convert(material.model, way.quantize, material.calibration, material.input), []
+    assert material.calibration is not None, "what has a choice is calibrated"
+    if way.quantize not in material.memo:
+        material.memo[way.quantize] = SELECTIVE[way.quantize](material.model, material.calibration, material.input)
+    network = material.memo[way.quantize]
+    return network.convert(way.keep), [layer._asdict() for layer in network.in_float(way.keep)]
 
 
-def tried(call: Callable[[], Any]) -> Any:
-    """What the call returns; the converter's failure is put into a sentence.
-
-    Raises:
-        Unfit: it does not convert.
-    """
-    try:
-        return call()
-    except Exception as error:  # the converter raises its own kinds, by version
-        operations = sorted(set(re.findall(r"\btf\.([A-Z]\w+)", str(error))))
-        raise Unfit(f"no built-in counterpart of {', '.join(operations)}" if operations else in_a_line(error)) from error
+FORMAT = TFLite()

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tlapp.engine.export import flatbuffer
-from tlapp.engine.export.formats import tflite
+from tlapp.contracts.input_export import Arrays, InputExport
+from tlapp.engine.export import converter, flatbuffer, interpreter
+from tlapp.engine.export.formats.artifact import blocks
 from tlapp.engine.export.formats.savedmodel import write_fixed
 from tlapp.engine.export.quantize.int8 import PROBES, Layer
 
@@ -33,20 +34,21 @@ class Dynamic:
     pictures it ranks layers as on 100; the Kullback-Leibler divergence, which hangs on the few doubtful pictures, does not.
 
     Args:
-        pictures: (n, size, size, 3) uint8; the first `PROBES` measure the layers.
+        examples: of the training set; the first `PROBES` measure the layers.
+        takes: the model's input.
 
     Raises:
         Unfit: it does not convert.
     """
 
-    def __init__(self, model: Any, pictures: np.ndarray):
+    def __init__(self, model: Any, examples: Arrays, takes: InputExport):
         with tempfile.TemporaryDirectory() as folder:
-            network = write_fixed(model, Path(folder))
+            network = write_fixed(model, Path(folder), names=takes.names)
             floats, self._rounded = (
-                tflite.tried(tflite.converter(network, quantize, None).convert) for quantize in ("none", "dynamic")
+                converter.tried(converter.converter(network, quantize, None).convert) for quantize in ("none", "dynamic")
             )
         self._floats = _constants(flatbuffer.read(floats))
-        probes = pictures[:PROBES]
+        probes = {name: array[:PROBES] for name, array in examples.items()}
         expected = _probabilities(floats, probes)
         every = _rounded(flatbuffer.read(self._rounded), self._floats)
         self._layers = [
@@ -54,13 +56,13 @@ class Dynamic:
             for each in every
         ]
 
-    def kept(self, keep: int) -> list[Layer]:
+    def in_float(self, keep: int) -> list[Layer]:
         """The `keep` layers that rounding costs most, worst first."""
         return sorted(self._layers, key=lambda layer: -layer.error)[:keep]
 
     def convert(self, keep: int) -> bytes:
-        """A TFLite file with the layers of `kept` in float."""
-        return self._mixed({layer.name.encode() for layer in self.kept(keep)})
+        """A TFLite file with the layers of `in_float` in float."""
+        return self._mixed({layer.name.encode() for layer in self.in_float(keep)})
 
     def _alone(self, layer: _Weights, every: Collection[_Weights]) -> bytes:
         """The network with one layer rounded."""
@@ -89,12 +91,12 @@ def _constants(model: Any) -> dict[bytes, np.ndarray]:
     """Name -> value of the float constants in a file."""
     from tensorflow.lite.python import schema_py_generated as schema
 
-    found = {}
+    constants = {}
     for tensor in model.subgraphs[0].tensors:
         data = model.buffers[tensor.buffer].data
         if tensor.type == schema.TensorType.FLOAT32 and data is not None:
-            found[tensor.name] = np.frombuffer(bytes(data), np.float32).reshape(tensor.shape)
-    return found
+            constants[tensor.name] = np.frombuffer(bytes(data), np.float32).reshape(tensor.shape)
+    return constants
 
 
 def _rounded(model: Any, floats: dict[bytes, np.ndarray]) -> list[_Weights]:
@@ -102,7 +104,7 @@ def _rounded(model: Any, floats: dict[bytes, np.ndarray]) -> list[_Weights]:
     from tensorflow.lite.python import schema_py_generated as schema
 
     names = {number: name for name, number in vars(schema.BuiltinOperator).items()}
-    graph, found = model.subgraphs[0], []
+    graph, layers = model.subgraphs[0], []
     for operator in graph.operators:
         kind = names[model.operatorCodes[operator.opcodeIndex].builtinCode]
         if kind not in LAYERS:
@@ -110,24 +112,15 @@ def _rounded(model: Any, floats: dict[bytes, np.ndarray]) -> list[_Weights]:
         tensor = graph.tensors[operator.inputs[1]]
         known = floats.get(tensor.name) if tensor.type == schema.TensorType.INT8 else None
         if known is not None and known.shape == tuple(tensor.shape):
-            found.append(_Weights(kind, tensor.name))
-    return found
+            layers.append(_Weights(kind, tensor.name))
+    return layers
 
 
-def _probabilities(content: bytes, pictures: np.ndarray) -> np.ndarray:
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(model_content=content)
-    interpreter.allocate_tensors()
-    source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    found = []
-    for picture in pictures:
-        interpreter.set_tensor(source["index"], picture[None].astype(np.float32))
-        interpreter.invoke()
-        found.append(interpreter.get_tensor(target["index"])[0])
-    return np.stack(found)
+def _probabilities(content: bytes, examples: Arrays) -> np.ndarray:
+    classify = interpreter.classifier(content=content)
+    return np.stack([classify(one) for one in blocks(examples, 1)])
 
 
-def _change(expected: np.ndarray, found: np.ndarray) -> float:
-    difference = np.log(np.maximum(expected, TINY)) - np.log(np.maximum(found, TINY))
+def _change(expected: np.ndarray, probabilities: np.ndarray) -> float:
+    difference = np.log(np.maximum(expected, TINY)) - np.log(np.maximum(probabilities, TINY))
     return float(np.sqrt(np.square(difference).mean()))

@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tlapp.engine.export.formats import tflite
+from tlapp.contracts.input_export import Arrays, InputExport
+from tlapp.engine.export import converter
 from tlapp.engine.export.formats.savedmodel import write_fixed
 
 PROBES = 20
-"""Pictures that the error of each layer is measured on."""
+"""Examples that the error of each layer is measured on."""
 
 
 class Layer(NamedTuple):
@@ -27,30 +28,35 @@ class Layer(NamedTuple):
     error: float
 
 
-class Selective:
+class Int8:
     """A network calibrated once, to be quantised with any of its layers left in float.
 
     By TensorFlow's own debugger: it sets each int8 layer beside the same layer in float, both on the int8 network's inputs, so
     that an error is blamed on the layer that makes it and not on those behind it. It is the root mean square of the output's
-    error, in steps of its int8 scale. The input is uint8, cast inside.
+    error, in steps of its int8 scale. An input of integers is uint8, cast inside.
 
     Args:
-        calibration: pictures (n, size, size, 3) uint8.
+        calibration: examples of the training set.
+        takes: the model's input.
 
     Raises:
         UserError: it does not convert.
     """
 
-    def __init__(self, model: Any, calibration: np.ndarray):
+    def __init__(self, model: Any, calibration: Arrays, takes: InputExport):
         import tensorflow as tf
 
+        kind = "uint8" if takes.integers else None
         with tempfile.TemporaryDirectory() as folder:
-            network = write_fixed(tflite.for_int8(model), Path(folder), "uint8")
-            converter = tflite.converter(network, "int8", calibration, takes_uint8=True)
+            kinds = [kind] * len(model.inputs) if kind else None
+            network = write_fixed(converter.for_int8(model), Path(folder), kinds, takes.names)
+            samples = converter.samples_of(model, calibration, takes, network, kind)
+            setup = converter.converter(network, "int8", samples, takes_uint8=takes.integers, integers=takes.integers)
             # Not int8 alone: an operation that stays in float must find its kernel.
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
-            with _hushed():
-                self._debugger = tflite.tried(lambda: self._open(converter, calibration[:PROBES]))
+            setup.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
+            probes = converter.samples_of(model, calibration, takes, network, kind, PROBES)
+            with _without_warnings():
+                self._debugger = converter.tried(lambda: _debugger(setup, probes))
                 self._debugger.run()
         self._in_order = self._measured()
 
@@ -59,7 +65,7 @@ class Selective:
         """Those with the largest error first."""
         return sorted(self._in_order, key=lambda layer: -layer.error)
 
-    def kept(self, keep: int) -> list[Layer]:
+    def in_float(self, keep: int) -> list[Layer]:
         """The `keep` worst layers, and the one before each: a layer in float still suffers from the rounding of what it reads."""
         *harmed, least = self.layers  # the debugger wants one layer in int8
         worst = set(harmed[:keep])
@@ -67,24 +73,23 @@ class Selective:
         return [layer for layer, after in pairs if layer is not least and (layer in worst or after in worst)]
 
     def convert(self, keep: int) -> bytes:
-        """A TFLite file with the layers of `kept` in float."""
-        names = [layer.name for layer in self.kept(keep)]
-        with _hushed():
+        """A TFLite file with the layers of `in_float` in float."""
+        names = [layer.name for layer in self.in_float(keep)]
+        with _without_warnings():
             self._debugger.options = _options(denylisted_nodes=names)
             return bytes(self._debugger.get_nondebug_quantized_model())
-
-    def _open(self, converter: Any, pictures: np.ndarray) -> Any:
-        import tensorflow as tf
-
-        return tf.lite.experimental.QuantizationDebugger(
-            converter=converter, debug_dataset=lambda: tflite.samples(pictures, np.uint8), debug_options=_options()
-        )
 
     def _measured(self) -> list[Layer]:
         with tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as file:
             self._debugger.layer_statistics_dump(file)
             file.seek(0)
             return [_layer(row) for row in csv.DictReader(file)]
+
+
+def _debugger(setup: Any, samples: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.lite.experimental.QuantizationDebugger(converter=setup, debug_dataset=samples, debug_options=_options())
 
 
 def _options(**more: Any) -> Any:
@@ -95,7 +100,7 @@ def _options(**more: Any) -> Any:
 
 
 @contextmanager
-def _hushed() -> Iterator[None]:
+def _without_warnings() -> Iterator[None]:
     """Without the warning that the interpreter which the debugger opens is an old one."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=UserWarning)

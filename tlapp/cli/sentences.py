@@ -1,0 +1,33 @@
+"""What the command line says of an error: options as flags, and the command that goes on with a run."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from tlapp.errors import TlappError, UserError
+from tlapp.words import flag, printable, with_flags
+
+
+def resume_command(folder: Path) -> str:
+    """The command that goes on with a run, as one types it in a shell."""
+    return f"tlapp train --resume {shlex.quote(str(folder))}"
+
+
+def error_line(error: TlappError) -> str:
+    """An error in one line, the flag that it is about in front, at the end the command that goes on with the run."""
+    if isinstance(error, UserError) and error.option is not None and not error.origin:
+        error.origin = flag(error.option) + ("" if error.received is None else f" {error.received}")
+    return printable(with_flags(str(error)) + go_on(error.resumable))
+
+
+def interrupted_line(error: BaseException) -> str:
+    """As `error_line`, of what stopped a command by Ctrl-C or SIGTERM."""
+    cause = error.__cause__ or error  # click wraps what it catches
+    reason = str(cause) + go_on(getattr(cause, "resumable", None))
+    return printable(f"interrupted{f'; {reason}' if reason else ''}")
+
+
+def go_on(folder: Path | None) -> str:
+    """The end of a sentence: how to go on with a run."""
+    return f"; go on with: {resume_command(folder)}" if folder else ""

@@ -1,0 +1,59 @@
+"""The Keras file: a copy of the run's own model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tlapp.engine.export.formats.artifact import Answers, blocks, timed
+from tlapp.engine.export.formats.format import Format, Material, Questions, Way, labels_beside, sole
+from tlapp.engine.runs.folder import MODEL
+from tlapp.errors import UserError
+
+
+class Keras(Format):
+    """A copy of the run's model, for programs that have Keras."""
+
+    name, file, words, library = "keras", MODEL, "for programs in Python with Keras", "keras"
+    loading = f"""\
+import keras
+
+model = keras.saving.load_model("{MODEL}", compile=False)
+shapes = {{each.name: each.shape for each in model.inputs}}
+
+
+def classify(inputs):
+    arrays = [inputs[each.name].astype(each.dtype) for each in model.inputs]
+    return model.predict(arrays if len(arrays) > 1 else arrays[0], verbose=0)[0]
+"""
+
+    def write(self, material: Material, way: Way) -> dict[str, Any]:
+        path = material.folder / MODEL
+        if material.model_file is None:
+            material.model.save(path)
+        else:
+            path.write_bytes(material.model_file.read_bytes())
+        return {"artifact": MODEL}
+
+    def ask(self, artifact: Path, questions: Questions) -> Answers:
+        try:
+            model = questions.open_model(artifact)
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{artifact}: does not load: {str(error).splitlines()[0]}") from error
+        probabilities = [model.predict_on_batch(arrays(model, block)) for block in blocks(questions.examples)]
+        one = arrays(model, next(blocks(questions.examples, 1)))
+        latency = timed(lambda: model(one, training=False))
+        return Answers(np.concatenate([np.asarray(each) for each in probabilities]), labels_beside(artifact), latency)
+
+
+def arrays(model: Any, examples: Mapping[str, np.ndarray]) -> Any:
+    """Examples as a Keras model takes them: an array, or several in its order."""
+    inputs = model.inputs
+    inside = [np.asarray(sole(examples, each.name, len(inputs)), each.dtype) for each in inputs]
+    return inside if len(inside) > 1 else inside[0]
+
+
+FORMAT = Keras()

@@ -1,0 +1,61 @@
+"""The ONNX file: for any runtime that reads the exchange format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tlapp.engine.export.formats.artifact import Answers, blocks, threads, timed
+from tlapp.engine.export.formats.format import Format, Material, Questions, Way, labels_beside, sole
+from tlapp.errors import UserError
+
+FILE = "model.onnx"
+INSTALL = "pip install 'tlapp[onnx]'"
+KINDS = {"tensor(float)": "float32", "tensor(int32)": "int32", "tensor(int64)": "int64", "tensor(uint8)": "uint8"}
+
+
+class Onnx(Format):
+    """An ONNX file, checked by ONNX Runtime."""
+
+    name, file, words, library = "onnx", FILE, "for ONNX Runtime and other engines; needs tlapp[onnx]", "onnx"
+    loading = f"""\
+import onnxruntime
+
+session = onnxruntime.InferenceSession("{FILE}")
+shapes = {{each.name: each.shape for each in session.get_inputs()}}
+kinds = {{each.name: "int32" if "int32" in each.type else "float32" for each in session.get_inputs()}}
+
+
+def classify(inputs):
+    return session.run(None, {{name: inputs[name].astype(kinds[name]) for name in shapes}})[0][0]
+"""
+
+    def write(self, material: Material, way: Way) -> dict[str, Any]:
+        try:
+            material.model.export(str(material.folder / FILE), format="onnx", verbose=False)
+        except ImportError as error:
+            raise UserError(f"option format=onnx: needs more packages: {INSTALL}") from error
+        return {"artifact": FILE}
+
+    def ask(self, artifact: Path, questions: Questions) -> Answers:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise UserError(f"option format=onnx: its check needs onnxruntime: {INSTALL}") from error
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads()
+        session = onnxruntime.InferenceSession(str(artifact), options, providers=["CPUExecutionProvider"])
+        inputs = session.get_inputs()
+
+        def classify(block: dict[str, np.ndarray]) -> np.ndarray:
+            named = {each.name: sole(block, each.name, len(inputs)).astype(KINDS[each.type]) for each in inputs}
+            return session.run(None, named)[0]
+
+        probabilities = np.concatenate([classify(block) for block in blocks(questions.examples)])
+        one = next(blocks(questions.examples, 1))
+        return Answers(probabilities, labels_beside(artifact), timed(lambda: classify(one)))
+
+
+FORMAT = Onnx()

@@ -1,0 +1,167 @@
+"""The run folder: the names of what lies in it, and how each file is read and written. No other module spells these names."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tlapp.engine.runs.history import Epoch
+
+SETTINGS, PLAN, LABELS, SPLITS = "settings.yaml", "plan.json", "labels.txt", "splits.csv"
+HISTORY, METRICS, MODEL = "history.csv", "metrics.json", "model.keras"
+CHECKPOINTS, EXPORTS = "checkpoints", "export"
+BEST, INTERRUPTED, STATE = f"{CHECKPOINTS}/best.keras", f"{CHECKPOINTS}/interrupted.keras", f"{CHECKPOINTS}/state.npz"
+LOCK = ".lock"
+ANY_NAME = "surrogateescape"
+"""How names of files that are not UTF-8 are written and read: as their bytes."""
+_HISTORY_COLUMNS = ("phase", "epoch", "split", "name", "value")
+_SPLITS_COLUMNS = ("label", "split")
+"""After the column of the examples, which is "path" for files."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One run folder, whether it exists or not."""
+
+    path: Path
+
+    def file(self, name: str) -> Path:
+        """Where a file or folder of this name lies."""
+        return self.path / name
+
+    def has(self, name: str) -> bool:
+        """Whether there is a file of this name."""
+        return self.file(name).is_file()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the folder holds no more than a run leaves that is killed while it makes the folder."""
+        leftovers = {aside(self.file(SETTINGS)).name, LOCK}
+        return self.path.is_dir() and all(path.name in leftovers for path in self.path.iterdir())
+
+    def settings(self) -> dict[str, Any]:
+        """Every setting of the run, flat."""
+        return yaml.safe_load(self._text(SETTINGS))
+
+    def plan(self) -> dict[str, Any]:
+        """What the run does, as its outline says; empty where there is no such file."""
+        return json.loads(self._text(PLAN)) if self.has(PLAN) else {}
+
+    def labels(self) -> tuple[str, ...]:
+        """The classes, in the order of the model's outputs."""
+        return read_labels(self.file(LABELS))
+
+    def splits(self) -> list[dict[str, str]]:
+        """Which example is in which stream: a dict of path (or the cell), label and split a row.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        return list(csv.DictReader(io.StringIO(self._text(SPLITS), newline="")))
+
+    def has_splits(self, rows: Iterable[Sequence[str]], column: str = "path") -> bool:
+        """Whether the file of splits holds exactly these rows."""
+        return self._text(SPLITS) == _table((column, *_SPLITS_COLUMNS), rows)
+
+    def metrics(self) -> dict[str, Any]:
+        """The result of the run."""
+        return json.loads(self._text(METRICS))
+
+    def write_settings(self, settings: Mapping[str, Any]) -> None:
+        """Write the settings, whole or not at all."""
+        self._write(SETTINGS, yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True))
+
+    def write_plan(self, plan: Mapping[str, Any]) -> None:
+        """Write the plan, whole or not at all."""
+        self._write(PLAN, json.dumps(plan, indent=1))
+
+    def write_labels(self, labels: Sequence[str]) -> None:
+        """Write the class names, a line each, whole or not at all."""
+        self._write(LABELS, label_lines(labels))
+
+    def write_splits(self, rows: Iterable[Sequence[str]], column: str = "path") -> None:
+        """Write rows of an example, its label and its split, whole or not at all; `column` is what the examples are called."""
+        self._write(SPLITS, _table((column, *_SPLITS_COLUMNS), rows))
+
+    def write_history(self, epochs: Iterable[Epoch]) -> None:
+        """Write the history of these epochs, whole or not at all."""
+        self._write(HISTORY, _table(_HISTORY_COLUMNS, (row for epoch in epochs for row in _rows(epoch))))
+
+    def add_epoch(self, epoch: Epoch) -> None:
+        """Add an epoch at the end of the history, without waiting until it is on the disk."""
+        path, text = self.file(HISTORY), _table(_HISTORY_COLUMNS, _rows(epoch))
+        with open(path, "a", newline="", encoding="utf-8") as file:
+            file.write(text.partition("\n")[2] if path.stat().st_size else text)
+
+    def write_metrics(self, metrics: Mapping[str, Any]) -> None:
+        """Write the result, whole or not at all."""
+        self._write(METRICS, json.dumps(metrics, indent=1))
+
+    def write_model(self, model: Any, name: str = MODEL) -> Path:
+        """Write a Keras model, whole or not at all; return its path."""
+        path = self.file(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path, ".tmp.keras") as temporary:
+            model.save(temporary)
+        return path
+
+    def _text(self, name: str) -> str:
+        with open(self.file(name), encoding="utf-8", errors=ANY_NAME, newline="") as file:
+            return file.read()
+
+    def _write(self, name: str, text: str) -> None:
+        with replacing(self.file(name)) as temporary, open(temporary, "w", encoding="utf-8", newline="", errors=ANY_NAME) as file:
+            file.write(text)
+
+
+@contextmanager
+def replacing(path: Path, suffix: str = ".tmp") -> Iterator[Path]:
+    """A path to write to; what was written there then takes the place of `path`, or is removed where something went wrong."""
+    temporary = aside(path, suffix)
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:  # on the disk first: a loss of power must not leave the name without the content
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def aside(path: Path, suffix: str = ".tmp") -> Path:
+    """The hidden file beside `path` that holds its content until that is complete."""
+    return path.with_name(f".{path.name}{suffix}")
+
+
+def label_lines(labels: Sequence[str]) -> str:
+    """Class names as a file of labels holds them."""
+    return "".join(f"{label}\n" for label in labels)
+
+
+def read_labels(path: Path) -> tuple[str, ...]:
+    """The class names in a file of labels."""
+    return tuple(path.read_text(encoding="utf-8").splitlines())
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Rows as CSV."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    return text.getvalue()
+
+
+def _rows(epoch: Epoch) -> list[tuple[Any, ...]]:
+    return [
+        (epoch.phase, epoch.epoch, split, name, repr(value))
+        for split, values in (("train", epoch.terms), ("val", epoch.validation), ("target", epoch.target))
+        for name, value in values.items()
+    ]
