@@ -59,6 +59,7 @@ def guarded(label: str, what: str, call: Callable[..., Any]) -> Callable[..., An
         except Exception as error:  # a stranger's code may raise anything; its name is what helps
             raise blamed(error, label, what) from error
 
+    inside.__wrapped__ = call  # type: ignore[attr-defined]  # so that inspect sees its parameters, such as `copy`
     return inside
 
 
