@@ -94,7 +94,7 @@ def job(data, folder):
 
     options = RunOptions(data=str(data), run=str(folder), batch_size=8)
     settings = options.model_dump(mode="json")
-    return Job(options, STRATEGIES["partial"], Dense(), RowBackbones(), "small", settings, (), str, "strategy partial")
+    return Job(options, STRATEGIES["partial"], Dense(), RowBackbones(), "small", settings, (), "strategy partial")
 
 
 def test_what_is_no_row_is_refused(data, tmp_path, tensorflow):
