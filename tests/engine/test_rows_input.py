@@ -81,6 +81,7 @@ def test_it_resumes(data, tmp_path, tensorflow):
     with pytest.raises(KeyboardInterrupt):
         stopped.all()
     stopped.work.save_state()
+    stopped.release()
     again = Trial(job(data, tmp_path / "run"), resume=True)
     again.all()
     for one, other in zip(weights(again), weights(whole), strict=True):
