@@ -103,11 +103,11 @@ def variables(module: Any) -> list[tuple[Any, bool]]:
     """The numeric variables behind a module's features, and whether each is to be trained."""
     used = [each for function in traces(module) for each in function.graph.variables]
     known = (*getattr(module, "variables", ()), *used)
-    found = {id(each): each for each in known if each.dtype.is_floating or each.dtype.is_integer}
+    variables_by_id = {id(each): each for each in known if each.dtype.is_floating or each.dtype.is_integer}
     if not hasattr(module, "trainable_variables"):
-        return [(each, each.trainable) for each in found.values()]
+        return [(each, each.trainable) for each in variables_by_id.values()]
     learn = set(map(id, module.trainable_variables))
-    return [(each, key in learn) for key, each in found.items()]
+    return [(each, key in learn) for key, each in variables_by_id.items()]
 
 
 def traces(module: Any) -> list[Any]:

@@ -141,8 +141,8 @@ class _Fit(Kind):
             session.fall_back()
             raise
         except Diverged as stop:
-            kept = session.record.model(session.model(), BEST)
-            raise type(stop.error)(f"{stop.error}; the best weights so far are in {kept}") from stop
+            path = session.record.model(session.model(), BEST)
+            raise type(stop.error)(f"{stop.error}; the best weights so far are in {path}") from stop
         session.end(phase, best.loss, learns)
         session.checkpoint.leave("fit", "labels")
         if reason:
