@@ -22,7 +22,7 @@ COMMANDS = {
     "predict": "Name pictures with a run's model.",
     "export": "Write a run's model for a server or a phone.",
     "verify": "Check that an exported artifact is whole and answers as it did.",
-    "plugins": "List, show, check or begin strategies, heads and sources of backbones.",
+    "plugins": "List, show, check or begin strategies, heads and backbone providers.",
     "cache": "Show or empty what is kept to start faster.",
     "backbones": "List the pre-trained networks, or show one.",
     "doctor": "Say what works on this machine.",
