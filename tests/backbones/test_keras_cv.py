@@ -84,7 +84,7 @@ def test_a_backbone_is_named_the_same_whenever_it_is_built():
 
 
 def test_refusals_of_keras_cv():
-    with pytest.raises(UserError, match=r"keras/resnetv2/keras/resnet50_v2_imagenet.*--backbone-weights none"):
+    with pytest.raises(UserError, match=r"keras/resnetv2/keras/resnet50_v2_imagenet.*option backbone_weights=none"):
         KerasCV().load("resnet50-v2", image_size=32)
     with pytest.raises(UserError, match=r"did you mean .*resnet50-v2"):
         KerasCV().load("resnet50v2")

@@ -153,6 +153,9 @@ def test_runs_that_begin_at_once_have_folders_of_their_own(tmp_path, monkeypatch
     assert all(each.state.parents[1] == each.folder for each in several)
     both = [Record(str(tmp_path / "named"), "freeze") for _ in range(2)]
     both[0].begin({}, {}, (), ())
+    with pytest.raises(UserError, match="another process trains this run now"):
+        both[1].begin({}, {}, (), ())
+    both[0].release()
     with pytest.raises(UserError, match="already exists"):
         both[1].begin({}, {}, (), ())
 

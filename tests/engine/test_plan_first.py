@@ -52,7 +52,7 @@ def test_a_backbone_whose_facts_must_be_loaded_stops_the_decoding(shapes, tmp_pa
 
 
 def test_a_cancelled_load_stops():
-    from tlapp.engine.data.streams import Cancelled, Loading
+    from tlapp.engine.data.loading import Cancelled, Loading
 
     begun, steps = threading.Event(), []
 

@@ -81,6 +81,7 @@ def test_it_resumes(data, tmp_path, tensorflow):
     with pytest.raises(KeyboardInterrupt):
         stopped.all()
     stopped.work.save_state()
+    stopped.release()
     again = Trial(job(data, tmp_path / "run"), resume=True)
     again.all()
     for one, other in zip(weights(again), weights(whole), strict=True):
@@ -94,7 +95,7 @@ def job(data, folder):
 
     options = RunOptions(data=str(data), run=str(folder), batch_size=8)
     settings = options.model_dump(mode="json")
-    return Job(options, STRATEGIES["partial"], Dense(), RowBackbones(), "small", settings, (), str, "strategy partial")
+    return Job(options, STRATEGIES["partial"], Dense(), RowBackbones(), "small", settings, (), "strategy partial")
 
 
 def test_what_is_no_row_is_refused(data, tmp_path, tensorflow):

@@ -42,7 +42,7 @@ ROWS = {
     "feature-extract": Row("feature-extract", {}, ()),
     "multi-task": Row("multi-task", {**SHORT, "last": 1}, (3, 11), "aux"),
     "adversarial, all methods": Row("adversarial", ADAPT, (34,), "target"),
-    "augment-adapt": Row("augment-adapt", {**ADAPT, "views": 2}, (30,), "target"),
+    "augment-adapt": Row("augment-adapt", {**ADAPT, "views": 2}, (20,), "target"),
     "self-training": Row("self-training", {**ADAPT, "rounds": 2}, (25,), "target"),
     "self-supervised": Row("self-supervised", {**ADAPT, "views": 2, "pretrain_epochs": 2}, (26, 34), "target"),
     "a solved head that is tuned": Row(SolveThenTune(epochs=2), {}, (5,)),

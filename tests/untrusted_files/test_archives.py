@@ -35,7 +35,7 @@ def test_a_bomb_is_refused_unpacked_by_nobody(model):
         for _ in range(64):
             file.write(bytes(1 << 20))
     assert "a bomb" in keras_fault(model)
-    with pytest.raises(UserError, match=r"a bomb.*--trust"):
+    with pytest.raises(UserError, match=r"a bomb.*option trust"):
         from tlapp.backbones.file import File
 
         File().load(str(model))

@@ -69,7 +69,7 @@ def test_a_lambda_runs_with_trust_only(tmp_path, tensorflow, capfd):
 def test_trust_is_no_setting(tmp_path, capfd):
     (tmp_path / "a.yaml").write_text("trust: true\n")
     assert run(["train", "--config", str(tmp_path / "a.yaml"), "--dry-run"]) == 2
-    assert "trust is no such option" in capfd.readouterr().err
+    assert "trust: there is no such option" in capfd.readouterr().err
 
 
 def test_a_class_that_the_caller_brings_is_no_danger(model):

@@ -91,7 +91,7 @@ def test_an_exported_saved_model_that_was_swapped_is_not_run_by_verify(tmp_path,
         folder, {"format": "savedmodel", "quantize": "none", "artifact": "1"}, ImageExport(size=8),
         {"image": np.zeros((1, 8, 8, 3), np.uint8)}, np.ones((1, 2)),
     )  # fmt: skip
-    with pytest.raises(UserError, match=r"WriteFile.*--trust"):
+    with pytest.raises(UserError, match=r"WriteFile.*option trust"):
         verify(folder)
     assert not (tmp_path / "written").exists()
 

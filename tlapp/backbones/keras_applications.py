@@ -35,6 +35,9 @@ class KerasApplications(BackboneProvider):
         """Every network that the installed Keras has, as Keras spells it."""
         return tuple(_networks())
 
+    def native_size(self, name: str) -> int | None:
+        return SIZES.get(name, 224)
+
     def load(self, name: str, *, image_size: int | None = None, weights: str | None = None) -> LoadedBackbone:
         """Build a backbone; see `BackboneProvider.load`."""
         networks = _networks()

@@ -24,7 +24,10 @@ def make_plan(strategy: Strategy, task: Task, backbone: Backbone) -> Plan:
         UserError: the options do not fit the backbone or the data.
         PluginError: the plan breaks the contract.
     """
-    plan = strategy.plan(task, backbone)
+    try:
+        plan = strategy.plan(task, backbone)
+    except UserError as error:
+        raise _located(error, strategy) from error
     if not isinstance(plan, Plan) or not isinstance(plan.phases, tuple) or not plan.phases:
         raise PluginError(f"plan() must return a Plan with a tuple of at least one phase. Received: {shortened(plan)}")
     for entry in plan.phases:
@@ -36,6 +39,14 @@ def make_plan(strategy: Strategy, task: Task, backbone: Backbone) -> Plan:
             raise PluginError(f"phase {phase.name} occurs {names.count(phase.name)} times; each needs a name of its own")
         _check_phase(phase, task, backbone)
     return plan
+
+
+def _located(error: UserError, strategy: Strategy) -> UserError:
+    """The error of a plan, with the one option of the strategy that holds the offending value."""
+    if error.option is None and error.received is not None:
+        options = [key for key, value in strategy.model_dump().items() if value == error.received]
+        error.option = options[0] if len(options) == 1 else None
+    return error
 
 
 def _check_entry(entry: object) -> None:

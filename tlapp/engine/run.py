@@ -28,7 +28,7 @@ from tlapp.engine.training.feeds import Streams
 from tlapp.engine.training.order import Place, in_order
 from tlapp.engine.training.phases import Phases
 from tlapp.engine.training.style import Styles, candidates
-from tlapp.errors import PluginError, UserError
+from tlapp.errors import PluginError
 from tlapp.tensorflow_import import quiet_tensorflow
 
 
@@ -101,8 +101,7 @@ class Run:
         options, provider, name = self.job.options, self.job.provider, self.job.backbone
         self.labelling = LABELLINGS[self.job.head.labels]
         self.record = Record(options.run, options.plugin, self.resume)
-        facts = provider.facts(name, options.image_size)
-        stated = stated_input(provider, name, options.image_size)
+        facts, stated = provider.facts(name, options.image_size), stated_input(provider, name, options.image_size)
         late = stated is None
         if stated is None:  # what an example is can be told only by the loaded backbone
             self._load_backbone()
@@ -135,10 +134,7 @@ class Run:
         options = self.job.options
         if getattr(self, "_asked", None) == (task, facts):
             return
-        try:
-            plan = make_plan(self.job.strategy, task, facts)
-        except UserError as error:
-            raise self._located(error) from error
+        plan = make_plan(self.job.strategy, task, facts)
         if self.labelling.kind == "many":
             check_labelling(plan, options.head)
         if not self.resume:
@@ -214,13 +210,6 @@ class Run:
         keras.utils.set_random_seed(options.seed)
         loaded = self.job.provider.load(self.job.backbone, image_size=options.image_size, weights=options.backbone_weights)
         self.backbone = adapted(loaded, reader(loaded.facts.input, options))
-
-    def _located(self, error: UserError) -> UserError:
-        """The error of a plan, with the one strategy option that holds the offending value."""
-        if error.option is None and error.received is not None:
-            named = [key for key, value in self.job.strategy.model_dump().items() if value == error.received]
-            error.option = named[0] if len(named) == 1 else None
-        return error
 
     def _with_augment(self, place: Place, styles: Styles) -> Place:
         """A phase with the one augmentation that it is to have."""

@@ -118,14 +118,14 @@ def test_files_are_closed_with_their_rows():
 def test_an_entry_over_the_limit_is_refused_before_anything_is_removed(monkeypatch):
     save("a", rows_of(100, dtype="uint8"))
     monkeypatch.setenv("TLAPP_CACHE_LIMIT", "2K")
-    with pytest.raises(UserError, match=r"12\.0 MB .* limit is 2 kB.*TLAPP_CACHE_LIMIT.*--image-size"):
+    with pytest.raises(UserError, match=r"12\.0 MB .* limit is 2 kB.*TLAPP_CACHE_LIMIT.*option image_size"):
         store.write("b", 1_000_000, SHAPE, "uint8")
     assert [entry.key for entry in store.entries()] == ["a"]
 
 
 def test_an_entry_over_the_free_space_is_refused(monkeypatch):
     monkeypatch.setenv("TLAPP_CACHE_LIMIT", "1000T")
-    with pytest.raises(UserError, match=r"needed, and the disk has room for .*TLAPP_CACHE.*--image-size"):
+    with pytest.raises(UserError, match=r"needed, and the disk has room for .*TLAPP_CACHE.*option image_size"):
         store.write("b", 10**12, SHAPE, "uint8")
 
 

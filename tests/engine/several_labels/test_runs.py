@@ -87,7 +87,7 @@ def test_what_needs_one_label_a_picture_is_refused(phase, words, table, tmp_path
         def plan(self, task, backbone):
             return Plan((phase(backbone.frozen()),))
 
-    with pytest.raises(UserError, match=f"option head=linear: takes several labels a picture, but strategy Needs {words}"):
+    with pytest.raises(UserError, match=f"option head=linear: takes several labels a picture, but the strategy {words}"):
         tiny_run(Needs(), table, tmp_path / "run", MultiLabel())
     assert not (tmp_path / "run").exists()
 

@@ -43,7 +43,7 @@ def test_models_are_made_equally_sure(tensorflow):
 def test_being_surer_is_not_being_better():
     logits = RNG.normal(size=(200, 5)) * 2
     before, surer = look(softmax(logits), 0.8), look(softmax(logits * 5), 0.8)
-    assert surer.terms == pytest.approx(before.terms, abs=1e-3) and np.array_equal(surer.said, before.said)
+    assert surer.terms == pytest.approx(before.terms, abs=1e-3) and np.array_equal(surer.answers, before.answers)
 
 
 def test_the_score_likes_answers_of_all_classes_and_what_knows_the_source():

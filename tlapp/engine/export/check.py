@@ -1,4 +1,4 @@
-"""Does the artifact do what the trained model does? Measured on examples that the run was not trained on."""
+"""The check of an artifact, such as a TFLite file: does it do what the trained model does? On examples not trained on."""
 
 from __future__ import annotations
 

@@ -143,5 +143,6 @@ def _listed(run: SavedRun, names: Sequence[str]) -> dict[str, list[Item]]:
         raise UserError(f"{path}: cannot be read: {error.strerror}; it says what the artifact is checked on") from error
     listed: dict[str, list[Item]] = {"train": [], **{name: [] for name in names}}
     for row in rows:
-        listed[row["split"]].append(Item(row["path"], row["path"], row["label"]))
+        source = row[run.input.column]
+        listed[row["split"]].append(Item(source, source, row["label"]))
     return listed

@@ -41,7 +41,7 @@ def verify(
     files = [str(folder / each["file"]) for each in facts["vectors"]]
     path, format = folder / facts["artifact"], named(facts["format"])
     if not trust:
-        refuse(str(path), format.fault(path))
+        refuse(format.fault(path), path)
 
     def opened(path: Path) -> Any:
         return open_model(path, layers(facts["backbone"]) if layers and "backbone" in facts else None, trust)

@@ -60,7 +60,7 @@ def test_saved_model_cli_shows_the_signatures(saved_model):
 
 
 def test_verify_opens_a_keras_file_with_layers_of_its_backbone(tmp_path, data, tensorflow):
-    from test_backbones import write_hub
+    from helpers.hub_modules import write_hub
 
     from tlapp.api import layers
 
@@ -79,7 +79,7 @@ def test_verify_opens_a_keras_file_with_layers_of_its_backbone(tmp_path, data, t
 
 @pytest.mark.slow
 def test_verify_of_a_hub_model_in_a_process_of_its_own(tmp_path, data, tensorflow):
-    from test_backbones import write_hub
+    from helpers.hub_modules import write_hub
 
     write_hub(tmp_path / "module")
     run = train(tmp_path, data, f"hub:{tmp_path}/module")
