@@ -24,7 +24,7 @@ def train(config: str | Path | None = None, *, reporter: Reporter | None = None,
 
     Args:
         config: a YAML file of settings.
-        reporter: told what happens; see `tlapp.engine.report.Reporter`.
+        reporter: gets notes, plan, progress and epochs; see `tlapp.engine.report.Reporter`.
         trust: open model files that the settings name even if they hold code, which could then do anything that you can do.
         settings: as on the command line, with underscores.
 

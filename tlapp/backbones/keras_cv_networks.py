@@ -145,16 +145,16 @@ MOBILENETS: dict[str, dict[str, Any]] = {
 
 
 def _others() -> dict[str, Network]:
-    found = {
+    networks = {
         f"densenet{layers}": Network("DenseNetBackbone", {"stackwise_num_repeats": repeats}, preset=f"densenet{layers}")
         for layers, repeats in DENSENET_REPEATS.items()
     }
     for key, (channels, depth) in DARKNETS.items():
         shape = {"stackwise_channels": channels, "stackwise_depth": depth}
-        found[f"csp-darknet-{key}"] = Network("CSPDarkNetBackbone", shape, preset=f"csp_darknet_{key}")
+        networks[f"csp-darknet-{key}"] = Network("CSPDarkNetBackbone", shape, preset=f"csp_darknet_{key}")
     for key, config in MOBILENETS.items():
-        found[f"mobilenet-v3-{key}"] = Network("MobileNetV3Backbone", config, preset=f"mobilenet_v3_{key}")
-    return {**found, "vgg16": Network("VGG16Backbone", {"include_top": False})}
+        networks[f"mobilenet-v3-{key}"] = Network("MobileNetV3Backbone", config, preset=f"mobilenet_v3_{key}")
+    return {**networks, "vgg16": Network("VGG16Backbone", {"include_top": False})}
 
 
 NETWORKS: Mapping[str, Network] = {
