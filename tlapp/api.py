@@ -15,6 +15,7 @@ from tlapp.errors import UserError
 from tlapp.settings import Settings, files_named, resolve
 
 if TYPE_CHECKING:
+    from tlapp.contracts import BackboneProvider
     from tlapp.engine.job import Job
 
 
@@ -23,7 +24,7 @@ def train(config: str | Path | None = None, *, reporter: Reporter | None = None,
 
     Args:
         config: a YAML file of settings.
-        reporter: told what happens; see `tlapp.engine.report.Reporter`.
+        reporter: gets notes, plan, progress and epochs; see `tlapp.engine.report.Reporter`.
         trust: open model files that the settings name even if they hold code, which could then do anything that you can do.
         settings: as on the command line, with underscores.
 
@@ -61,7 +62,7 @@ def input_facts(settings: Mapping[str, Any]) -> Any:
     """
     from tlapp.engine.inputs import stated_input
 
-    provider, name = registry.backbone(settings["backbone"])
+    provider, name = provider_of(settings["backbone"])
     return stated_input(provider, name, settings.get("image_size"))
 
 
@@ -71,7 +72,17 @@ def layers(backbone: str) -> Mapping[str, type]:
     Raises:
         UserError: nothing provides the backbone.
     """
-    return registry.backbone(backbone)[0].custom_layers()
+    return provider_of(backbone)[0].custom_layers()
+
+
+def provider_of(backbone: str, trust: bool = False) -> tuple[BackboneProvider, str]:
+    """The provider of a backbone's ID, its errors named, and the backbone's name there.
+
+    Raises:
+        UserError: nothing provides the backbone. PluginError: its provider is broken.
+    """
+    provider, name = registry.backbone(backbone, trust)
+    return blame.provider(provider, registry.label("backbone", backbone.partition(":")[0])), name
 
 
 def carry_out(
@@ -105,16 +116,13 @@ def _job(settings: Settings, trust: bool) -> Job:
     from tlapp.engine.job import Job
 
     options = settings.options
-
-    provider, name = registry.backbone(options.backbone)
-    provider.trust = trust
+    provider, name = provider_of(options.backbone, trust)
     label = registry.label("strategy", options.plugin)
     return Job(
         options,
         blame.strategy(settings.strategy, label),
         blame.head(settings.head, registry.label("head", options.head)),
-        blame.provider(provider, registry.label("backbones", options.backbone.partition(":")[0])),
-        name, settings.flat(), settings.origins.keys(), label,
+        provider, name, settings.flat(), settings.origins.keys(), label,
     )  # fmt: skip
 
 

@@ -1,63 +1,50 @@
-"""Guards around what plugins bring: whatever their code raises becomes one sentence that names them."""
+"""The boundary around plugins: whatever their code raises becomes one sentence that names the plugin."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from types import GeneratorType
 from typing import Any, cast
 
-from tlapp.contracts import Augment, BackboneProvider, Fit, Head, Labeller, OneOf, Phase, Plan, Solve, Strategy
+from tlapp.contracts import BackboneProvider, Head, OneOf, Plan, Strategy
 from tlapp.errors import PluginError, TlappError
 from tlapp.words import in_a_line
 
 
-def blamed(error: Exception, label: str, what: str) -> Exception:
-    """What to raise for an error that a plugin's code raised: a sentence that names it; the error where it is nobody's fault."""
-    if isinstance(error, PluginError):
-        return _through(error if _is_named(error, label) else _named(f"{label}: {error}"))
-    if isinstance(error, TlappError):
-        return _through(error)
-    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's MemoryError
-        return error
-    return _through(_named(f"{label}: {what} failed: {in_a_line(error)}"))
-
-
-def _named(sentence: str) -> PluginError:
-    error: Any = PluginError(sentence)
-    error.names_plugin = True
-    return error
-
-
-def _is_named(error: PluginError, label: str) -> bool:
-    return hasattr(error, "names_plugin") or str(error).startswith(label)
-
-
-def _through(error: Any) -> Any:
-    """The error, marked so that TensorFlow's tracing passes it on as it is."""
-    error.ag_pass_through = True
-    return error
-
-
 @contextmanager
 def naming(label: str) -> Iterator[None]:
-    """Put the plugin's name in front of a PluginError that the engine raised without knowing whose plan it was."""
+    """Name the plugin in a PluginError that nobody has named one in, such as the engine's about a plan."""
     try:
         yield
     except PluginError as error:
-        raise blamed(error, label, "") from error
+        error.plugin_name = error.plugin_name or label
+        raise
+
+
+def blamed(error: Exception, label: str, what: str) -> Exception:
+    """The error to raise for one that a plugin's code raised; the same error where it says enough or is nobody's fault."""
+    if isinstance(error, TlappError):
+        return error
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's MemoryError
+        return error
+    return PluginError(f"{what} failed: {in_a_line(error)}", label)
 
 
 def guarded(label: str, what: str, call: Callable[..., Any]) -> Callable[..., Any]:
     """The same function, its errors blamed on `label`; a generator is run to its end."""
 
     def inside(*args: Any, **kwargs: Any) -> Any:
-        try:
-            found = call(*args, **kwargs)
-            return list(found) if isinstance(found, GeneratorType) else found
-        except Exception as error:  # a stranger's code may raise anything; its name is what helps
-            raise blamed(error, label, what) from error
+        with naming(label):
+            try:
+                result = call(*args, **kwargs)
+                return list(result) if isinstance(result, GeneratorType) else result
+            except Exception as error:  # a stranger's code may raise anything; its name is what helps
+                blame = blamed(error, label, what)
+                if blame is error:
+                    raise
+                raise blame from error
 
     inside.__wrapped__ = call  # type: ignore[attr-defined]  # so that inspect sees its parameters, such as `copy`
     return inside
@@ -66,14 +53,14 @@ def guarded(label: str, what: str, call: Callable[..., Any]) -> Callable[..., An
 class Guard:
     """An object some of whose methods are guarded; everything else is its own."""
 
-    def __init__(self, it: Any, label: str, methods: Mapping[str, str]):
-        self._it = it
+    def __init__(self, plugin: Any, label: str, methods: Mapping[str, str]):
+        self._plugin = plugin
         for name, what in methods.items():
-            if hasattr(it, name):
-                setattr(self, name, guarded(label, what, getattr(it, name)))
+            if hasattr(plugin, name):
+                setattr(self, name, guarded(label, what, getattr(plugin, name)))
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._it, name)
+        return getattr(self._plugin, name)
 
 
 class GuardedStrategy(Guard):
@@ -84,7 +71,7 @@ class GuardedStrategy(Guard):
         self._label = label
 
     def plan(self, task: Any, backbone: Any) -> Any:
-        plan = guarded(self._label, "plan()", self._it.plan)(task, backbone)
+        plan = guarded(self._label, "plan()", self._plugin.plan)(task, backbone)
         if not isinstance(plan, Plan) or not isinstance(plan.phases, tuple):
             return plan
         graft = plan.graft and guarded(self._label, "its graft", plan.graft)
@@ -100,17 +87,17 @@ class GuardedHead(Guard):
         super().__init__(head, label, {"loss": "its loss"})
         self._label = label
         if fault := unfit(head):
-            raise _named(f"{label}: {fault}")
+            raise PluginError(fault, label)
 
     def build(self, features: Any, task: Any) -> Any:
         import keras
 
-        layer = guarded(self._label, "build()", self._it.build)(features, task)
+        layer = guarded(self._label, "build()", self._plugin.build)(features, task)
         if not isinstance(layer, keras.Layer):
-            raise _named(f"{self._label}: build() must return a Keras layer. Received: {type(layer).__name__}")
+            raise PluginError(f"build() must return a Keras layer. Received: {type(layer).__name__}", self._label)
         shape, wanted = tuple(guarded(self._label, "its layer", layer)(features).shape), (None, len(task.classes))
         if shape != wanted:
-            raise _named(f"{self._label}: its layer must give (batch, classes), here {wanted}. Received: {shape}")
+            raise PluginError(f"its layer must give (batch, classes), here {wanted}. Received: {shape}", self._label)
         return layer
 
 
@@ -130,58 +117,41 @@ def provider(provider: BackboneProvider, label: str) -> BackboneProvider:
     return cast(BackboneProvider, Guard(provider, label, {name: f"{name}()" for name in methods}))
 
 
-def _guard_augment(augment: Augment, where: str) -> Augment:
-    return replace(augment, apply=guarded(where, "its augment", augment.apply))
+def guard_entry(entry: Any, label: str) -> Any:
+    """An entry of a plan, the functions in its fields guarded; alternatives are entries of their own."""
+    if isinstance(entry, OneOf) and isinstance(entry.phases, (tuple, list)):
+        phases = tuple(guard_entry(phase, label) for phase in entry.phases)
+        return replace(_guard_fields(replace(entry, phases=()), label, "its"), phases=phases)
+    name = getattr(entry, "name", "")
+    return _guard_fields(entry, label, f"phase {name}: its" if name else "its") if _is_record(entry) else entry
 
 
-def _guard_labeller(labeller: Labeller, where: str) -> Labeller:
-    call = guarded(where, "its labeller", labeller)
-
-    def inside(features: Any, probabilities: Any) -> Any:
-        found = call(features, probabilities)
-        if fault := _misfit(found, probabilities.shape):
-            raise _through(_named(f"{where}: its labeller {fault}"))
-        return found
-
-    return inside
-
-
-def _misfit(found: Any, shape: tuple[int, int]) -> str:
-    """What is wrong with what a labeller gave for probabilities of this shape, in words; "" where nothing is."""
-    import numpy as np
-
-    arrays = [np.asarray(each) for each in found] if isinstance(found, tuple) else []
-    wanted = [shape, shape[:1]]
-    if [each.shape for each in arrays] != wanted:
-        received = [each.shape for each in arrays] or type(found).__name__
-        return f"must give labels and weights as a tuple of arrays {wanted[0]} and {wanted[1]}. Received: {received}"
-    if not all(np.isfinite(each).all() for each in arrays) or arrays[1].min() < 0 or not arrays[1].any():
-        return "must give finite labels, and weights from 0 up that are not all 0"
-    return ""
+def _guard_fields(record: Any, label: str, owner: str, noun: str = "") -> Any:
+    """An object of a dataclass whose fields' functions are guarded; errors call each by `noun`, or by its field's name."""
+    changes = {}
+    for field in fields(record):
+        value = getattr(record, field.name)
+        guard = _guard_value(value, label, owner, noun or field.name)
+        if guard is not value:
+            changes[field.name] = guard
+    return replace(record, **changes) if changes else record
 
 
-def guard_entry(entry: Phase | OneOf, label: str) -> Phase | OneOf:
-    """A phase, or alternatives, whose functions are guarded."""
-    if isinstance(entry, OneOf):
-        return replace(entry, phases=tuple(guard_phase(phase, label) for phase in entry.phases))
-    return guard_phase(entry, label)
+def _guard_value(value: Any, label: str, owner: str, noun: str) -> Any:
+    """A field's value, guarded if it is a function or holds some; else the same object."""
+    if hasattr(value, "batches"):
+        return Guard(value, label, {"batches": f"{owner} {noun}"})
+    if callable(value):
+        return guarded(label, f"{owner} {noun}", value)
+    if _is_record(value):
+        return _guard_fields(value, label, owner, noun)
+    singular = noun.removesuffix("s")
+    if isinstance(value, Mapping) and any(map(callable, value.values())):
+        return {name: _guard_value(each, label, owner, f"{singular} {name}") for name, each in value.items()}
+    if isinstance(value, tuple) and any(map(_is_record, value)):
+        return tuple(_guard_value(each, label, owner, singular) for each in value)
+    return value
 
 
-def guard_phase(phase: Phase, label: str) -> Phase:
-    """A phase whose functions are guarded."""
-    where = f"{label}: phase {getattr(phase, 'name', '?')}"
-    if isinstance(phase, Phase) and isinstance(phase.augment, Augment):
-        phase = replace(phase, augment=_guard_augment(phase.augment, where))
-    if isinstance(phase, Phase) and phase.augments:
-        phase = replace(phase, augments=tuple(_guard_augment(augment, where) for augment in phase.augments))
-    if isinstance(phase, Solve):
-        return replace(phase, solver=guarded(where, "its solver", phase.solver))
-    if not isinstance(phase, Fit):
-        return phase
-    return replace(
-        phase,
-        loss=phase.loss and guarded(where, "its loss", phase.loss),
-        parts={name: guarded(where, f"its part {name}", part) for name, part in phase.parts.items()},
-        labeller=phase.labeller and _guard_labeller(phase.labeller, where),
-        sampler=phase.sampler and cast(Any, Guard(phase.sampler, where, {"batches": "its sampler"})),
-    )
+def _is_record(value: Any) -> bool:
+    return is_dataclass(value) and not isinstance(value, type)

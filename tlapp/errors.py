@@ -9,6 +9,7 @@ class TlappError(Exception):
     """Base of the errors that end in a sentence instead of a traceback."""
 
     exit_code = 1
+    ag_pass_through = True  # TensorFlow's tracing raises it again as it is, and not another one with a text of its own
     resumable: Path | None = None
     """The folder of the run that can be resumed after this error, if there is one."""
 
@@ -38,6 +39,21 @@ class UserError(TlappError):
 
 
 class PluginError(TlappError):
-    """A plugin broke the contract; the message names its distribution and version."""
+    """A plugin broke the contract.
+
+    Args:
+        message: one sentence: what is wrong, what would be right.
+        plugin_name: as the attribute, where it is known.
+
+    Attributes:
+        plugin_name: the plugin's kind, name, distribution and version, which str() puts in front of the message; "" if unknown.
+    """
 
     exit_code = 3
+
+    def __init__(self, message: str, plugin_name: str = ""):
+        super().__init__(message)
+        self.message, self.plugin_name = message, plugin_name
+
+    def __str__(self) -> str:
+        return f"{self.plugin_name}: {self.message}" if self.plugin_name else self.message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -9,9 +10,11 @@ from typing import Any
 from tlapp.errors import PluginError, UserError
 from tlapp.words import in_a_line, shortened, suggestion
 
-GROUPS = {"strategy": "tlapp.strategies", "head": "tlapp.heads", "backbones": "tlapp.backbones"}
-OPTIONS = {"strategy": "plugin", "head": "head", "backbones": "backbone"}
+GROUPS = {"strategy": "tlapp.strategies", "head": "tlapp.heads", "backbone": "tlapp.backbones"}
+OPTIONS = {"strategy": "plugin", "head": "head", "backbone": "backbone"}
 """Kind -> the option that names a plugin of it."""
+WORDS = {"strategy": "strategy", "head": "head", "backbone": "backbone provider"}
+"""Kind -> what a plugin of it is, in words."""
 
 
 @cache
@@ -43,10 +46,9 @@ def point(kind: str, name: str) -> EntryPoint:
     """
     points = found(kind).get(name)
     if not points:
-        raise UserError(f"no {kind} of that name is installed; {suggestion(name, found(kind))}", name, OPTIONS[kind])
+        raise UserError(f"no {WORDS[kind]} of that name is installed; {suggestion(name, found(kind))}", name, OPTIONS[kind])
     if len(points) > 1:
-        claims = " and ".join(origin(point) for point in points)
-        raise PluginError(f"{kind} {name} is claimed by {claims}; uninstall one of them")
+        raise PluginError(f"{len(points)} distributions claim this name; uninstall all but one", label(kind, name))
     return points[0]
 
 
@@ -62,9 +64,9 @@ def load(kind: str, name: str) -> Any:
     try:
         plugin = chosen.load()
     except (Exception, SystemExit) as error:  # a stranger's module may raise anything; its name and distribution are what helps
-        raise PluginError(f"{label(kind, name)} does not import ({chosen.value}): {in_a_line(error)}") from error
+        raise PluginError(f"does not import ({chosen.value}): {in_a_line(error)}", label(kind, name)) from error
     if fault := fault_of(kind, plugin):
-        raise PluginError(f"{label(kind, name)} {fault}")
+        raise PluginError(fault, label(kind, name))
     return plugin
 
 
@@ -73,7 +75,7 @@ def fault_of(kind: str, plugin: Any) -> str:
     from tlapp import contracts
     from tlapp.contracts.version import misfit
 
-    base = {"strategy": contracts.Strategy, "head": contracts.Head, "backbones": contracts.BackboneProvider}[kind]
+    base = {"strategy": contracts.Strategy, "head": contracts.Head, "backbone": contracts.BackboneProvider}[kind]
     if not (isinstance(plugin, type) and issubclass(plugin, base)):
         return f"must be a subclass of tlapp.contracts.{base.__name__}. Received: {shortened(plugin)}"
     if unfit := misfit(getattr(plugin, "contract", None)):
@@ -83,18 +85,25 @@ def fault_of(kind: str, plugin: Any) -> str:
     return ""
 
 
-def backbone(identity: str) -> tuple[Any, str]:
-    """The provider of a backbone's ID, and the name that it goes by there.
+def backbone(identity: str, trust: bool = False) -> tuple[Any, str]:
+    """The provider of a backbone's ID, made with `trust`, and the name that the backbone has there.
 
     Raises:
         UserError: the ID has no colon, or nothing provides its prefix.
-        PluginError: the provider is broken.
+        PluginError: the provider is broken, or `trust` is set and it does not take it.
     """
     prefix, colon, name = identity.partition(":")
     if not colon or not name:
         raise UserError("must be PROVIDER:NAME, such as keras-cv:efficientnet-lite0", identity, "backbone")
-    provider = load("backbones", prefix)
+    provider = load("backbone", prefix)
+    if trust and not _takes_trust(provider):
+        raise PluginError("its __init__() has no parameter trust, which option trust needs", label("backbone", prefix))
     try:
-        return provider(), name
+        return (provider(trust=True) if trust else provider()), name
     except Exception as error:  # a stranger's code may raise anything
-        raise PluginError(f"{label('backbones', prefix)} cannot be made without arguments: {in_a_line(error)}") from error
+        raise PluginError(f"cannot be made without arguments: {in_a_line(error)}", label("backbone", prefix)) from error
+
+
+def _takes_trust(provider: type) -> bool:
+    parameters = inspect.signature(provider).parameters
+    return "trust" in parameters or any(each.kind is each.VAR_KEYWORD for each in parameters.values())

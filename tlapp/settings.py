@@ -77,7 +77,7 @@ def plugin_options(kind: str, name: str) -> type[Any]:
     """
     found = registry.load(kind, name)
     if taken := collisions(kind, found.model_fields):
-        raise PluginError(f"{registry.label(kind, name)}: its option {taken[0]} is one of the engine's own; give it another name")
+        raise PluginError(f"its option {taken[0]} is one of the engine's own; give it another name", registry.label(kind, name))
     return found
 
 
@@ -132,7 +132,7 @@ def _build(options: type[Any], chosen: Mapping[str, Any], origins: Mapping[str, 
     except TlappError:
         raise
     except Exception as error:  # a stranger's validator may raise anything
-        raise PluginError(f"{label}: its options cannot be checked: {in_a_line(error)}") from error
+        raise PluginError(f"its options cannot be checked: {in_a_line(error)}", label) from error
 
 
 def _refused(
@@ -151,7 +151,7 @@ def _refused(
     if not field and (keys := [key for key in _keys(options, prefix) if key in origins]):
         named = ", ".join(f"{origins[key]}: {key}" if origins[key] else f"option {key}" for key in keys)
         return UserError(f"{named}: {wanted}")
-    return PluginError(f"{label}: its own default{f' for {field}' if field else 's'} is refused by its own check: {wanted}")
+    return PluginError(f"its own default{f' for {field}' if field else 's'} is refused by its own check: {wanted}", label)
 
 
 def _parsed(value: Any, annotation: Any) -> Any:

@@ -1,6 +1,6 @@
 """Strategies whose plans fail."""
 
-from tlapp.contracts import Augment, Fit, Plan, Solve, Strategy
+from tlapp.contracts import Augment, Fit, OneOf, Plan, PluginError, Solve, Strategy
 
 
 def fit(backbone, **settings):
@@ -101,3 +101,35 @@ class SolverRaises(Strategy):
 
     def plan(self, task, backbone):
         return Plan((Solve(name="solve", rates=backbone.frozen(), solver=lambda features, labels, classes: features.nothing),))
+
+
+class BeginsLikeItsLabel(Strategy):
+    """Raise an error whose message begins as the label of the plugin does."""
+
+    def plan(self, task, backbone):
+        raise PluginError("strategy begins-like of stranger 0.3.1 is what it was made from")
+
+
+def refuse(net, batch):
+    raise PluginError("it wants a target")
+
+
+class LossRefuses(Strategy):
+    """Have a loss that raises a PluginError itself."""
+
+    def plan(self, task, backbone):
+        return Plan((fit(backbone, loss=refuse),))
+
+
+class AlternativeRaises(Strategy):
+    """Have a loss that raises an error, inside alternatives."""
+
+    def plan(self, task, backbone):
+        return Plan((OneOf(phases=(fit(backbone, loss=lambda net, batch: {}["nothing"]),)),))
+
+
+class SelectRaises(Strategy):
+    """Have a score that raises an error."""
+
+    def plan(self, task, backbone):
+        return Plan((fit(backbone, select=lambda probabilities, accuracy: 1 / 0),))

@@ -130,7 +130,7 @@ def test_a_new_project_is_complete_and_keeps_the_quick_rules(kind, written, monk
         (["Last One"], "lower-case words joined by hyphens"),
         (["class"], "lower-case words joined by hyphens"),
         (["partial"], "strategy partial of tlapp"),
-        (["mine", "--output", "."], "is there already"),
+        (["mine", "--output", "."], "already exists"),
     ],
 )
 def test_new_refuses_in_a_sentence(arguments, fragment, tmp_path, monkeypatch, capfd):
@@ -142,7 +142,7 @@ def test_new_refuses_in_a_sentence(arguments, fragment, tmp_path, monkeypatch, c
 def test_check_shows_a_line_a_rule(capfd, tensorflow):
     found = json.loads(answer(capfd, "plugins", "check", "feature-extract", "--json"))
     assert found["kept"] and [rule["rule"] for rule in found["rules"]][:3] == ["contract", "options", "yaml"]
-    assert "only a provider of backbones" in answer(capfd, "plugins", "check", "feature-extract", "--load", "x", code=2)
+    assert "only a backbone provider" in answer(capfd, "plugins", "check", "feature-extract", "--load", "x", code=2)
     assert "give one with --load" in answer(capfd, "plugins", "check", "hub", code=2)
 
 

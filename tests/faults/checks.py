@@ -27,7 +27,7 @@ class Ended(NamedTuple):
     log: Path
 
     def later(self, word: str) -> str:
-        """What it and its witness said, once that holds a word, or after seconds."""
+        """What it and its watchdog said, once that holds a word, or after seconds."""
         deadline = time.monotonic() + 10
         while word not in (said := self.log.read_text(errors="replace")) and time.monotonic() < deadline:
             time.sleep(0.01)

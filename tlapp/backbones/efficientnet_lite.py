@@ -102,8 +102,8 @@ def _locate(name: str, release: Release) -> Path:
 
 def _by_layer(arrays: dict[str, np.ndarray]) -> Iterator[list[np.ndarray]]:
     """The arrays of each layer below the top, less the counters that only PyTorch needs."""
-    keys_below_top = (key for key in arrays if not key.startswith("_fc.") and not key.endswith(".num_batches_tracked"))
-    for _, keys in groupby(keys_below_top, key=lambda key: key.rpartition(".")[0]):
+    body = (key for key in arrays if not key.startswith("_fc.") and not key.endswith(".num_batches_tracked"))
+    for _, keys in groupby(body, key=lambda key: key.rpartition(".")[0]):
         yield [arrays[key] for key in keys]
 
 

@@ -54,7 +54,7 @@ def _folder(name: str) -> str:
     import tensorflow_hub
 
     if "://" in name:
-        log.info("hub:%s: asking tensorflow_hub for it; TFHUB_CACHE_DIR says where it is kept", name)
+        log.info("hub:%s: asking tensorflow_hub for it; TFHUB_CACHE_DIR is the folder where it is kept", name)
     try:
         folder = tensorflow_hub.resolve(name)
     except Exception as error:  # the resolvers raise whatever urllib, tarfile and the file system do
@@ -111,7 +111,7 @@ def _size(name: str, module: Any, image_size: int | None) -> int:
 
 
 def _features(name: str, module: Any, size: int) -> tuple[int, ...]:
-    """The shape of a module's features, found by asking for some.
+    """The shape of a module's features, seen in those that it gives for a picture.
 
     Raises:
         UserError: it does not compute any.

@@ -103,11 +103,11 @@ def variables(module: Any) -> list[tuple[Any, bool]]:
     """The numeric variables behind a module's features, and whether each is to be trained."""
     used = [each for function in traces(module) for each in function.graph.variables]
     known = (*getattr(module, "variables", ()), *used)
-    variables_by_id = {id(each): each for each in known if each.dtype.is_floating or each.dtype.is_integer}
+    numeric = {id(each): each for each in known if each.dtype.is_floating or each.dtype.is_integer}
     if not hasattr(module, "trainable_variables"):
-        return [(each, each.trainable) for each in variables_by_id.values()]
+        return [(each, each.trainable) for each in numeric.values()]
     learn = set(map(id, module.trainable_variables))
-    return [(each, key in learn) for key, each in variables_by_id.items()]
+    return [(each, key in learn) for key, each in numeric.items()]
 
 
 def traces(module: Any) -> list[Any]:
@@ -127,7 +127,7 @@ def only(outputs: Any) -> Any:
 
 
 def _tells_training(module: Any) -> bool:
-    """Whether a module is another function in training, and takes `training` to be told so."""
+    """Whether a module is another function in training, and has a parameter `training` for it."""
     if not callable(module):
         return False
     arguments = module.__call__.function_spec.fullargspec

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from tlapp import blame, registry
+from tlapp import registry
+from tlapp.api import provider_of
 from tlapp.cli.options import trust_option
 from tlapp.errors import PluginError
 from tlapp.tensorflow_import import quiet_tensorflow
@@ -19,10 +20,9 @@ def backbones() -> None:
 def list_backbones() -> None:
     """The ID of every backbone that can be listed; hub: and file: take a path of yours."""
     quiet_tensorflow()
-    for prefix in registry.found("backbones"):
+    for prefix in registry.found("backbone"):
         try:
-            provider = blame.provider(registry.backbone(f"{prefix}:...")[0], registry.label("backbones", prefix))
-            names = list(provider.names())
+            names = list(provider_of(f"{prefix}:any")[0].names())
         except PluginError as error:
             click.echo(f"{prefix}: BROKEN: {error}")
             continue
@@ -38,8 +38,7 @@ def list_backbones() -> None:
 def show_backbone(identity: str, image_size: int | None, backbone_weights: str | None, trust: bool) -> None:
     """The stages of a backbone, from input to output, with their parameters and output shapes."""
     quiet_tensorflow()
-    provider, name = registry.backbone(identity)
-    provider.trust = trust
+    provider, name = provider_of(identity, trust)
     loaded = provider.load(name, image_size=image_size, weights=backbone_weights)
     facts = loaded.facts
     click.echo(f"{facts.name}: {facts.input.words}, weights: {loaded.weights or 'unknown'}")

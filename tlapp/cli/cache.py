@@ -17,12 +17,12 @@ def cache() -> None:
 @cache.command("list")
 def list_entries() -> None:
     """Each entry, the least recently used first, and the total."""
-    found = store.entries()
-    for entry in found:
+    entries = store.entries()
+    for entry in entries:
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))
         click.echo(f"{entry.key}  {entry.what:12} {entry.bytes / 1e6:10.1f} MB  used {used}")
-    total = sum(entry.bytes for entry in found)
-    click.echo(f"{len(found)} entries, {total / 1e6:.1f} MB of at most {store.limit() / 1e6:.0f} MB, in {store.folder()}")
+    total = sum(entry.bytes for entry in entries)
+    click.echo(f"{len(entries)} entries, {total / 1e6:.1f} MB of at most {store.limit() / 1e6:.0f} MB, in {store.folder()}")
 
 
 @cache.command("clear")

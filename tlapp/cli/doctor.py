@@ -6,24 +6,28 @@ import json
 
 import click
 
-from tlapp import registry
+from tlapp.cli.options import trust_option
 from tlapp.errors import UserError
 
 
 @click.command()
 @click.option("--backbone", metavar="ID", help="Also convert this backbone, untrained, to what a phone runs.")
 @click.option("--backbone-weights", metavar="FILE", help="Its weights file, or none for random ones.")
+@trust_option
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there.")
-def doctor(backbone: str | None, backbone_weights: str | None, as_json: bool) -> None:
+def doctor(backbone: str | None, backbone_weights: str | None, trust: bool, as_json: bool) -> None:
     """Say what is installed, and try on tiny data: train, save, reload, SavedModel, TFLite, parity. Takes about a minute."""
+    from tlapp.api import provider_of
     from tlapp.engine.export.doctor import Candidate, examine, installed
 
-    asked = Candidate(*registry.backbone(backbone), backbone_weights) if backbone else None
+    if trust and not backbone:
+        raise UserError("counts only with option backbone", option="trust")
+    candidate = Candidate(*provider_of(backbone, trust), backbone_weights) if backbone else None
     facts, steps = installed(), []
     if not as_json:
         for name, value in facts.items():
             click.echo(f"{name:24} {value}")
-    for step in examine(asked):
+    for step in examine(candidate):
         steps.append(step)
         if not as_json:
             click.echo(f"{step.name:24} {'ok' if not step.fault else 'FAILED: ' + step.fault} ({step.seconds:.1f} s)")

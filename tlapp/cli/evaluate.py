@@ -21,11 +21,11 @@ def evaluate(run: str, data: str, on_bad: str, trust: bool, as_json: bool) -> No
     """Measure the model of the folder RUN on other labelled pictures."""
     saved = load(run, trust=trust)
     with Screen() as screen:
-        found = saved.evaluate(data, on_bad, screen)
+        metrics = saved.evaluate(data, on_bad, screen)
     if as_json:
-        click.echo(json.dumps(found))
+        click.echo(json.dumps(metrics))
         return
-    click.echo(split_line("data", found))
-    width = max(len(name) for name in found["classes"])
-    for name, each in found["classes"].items():
+    click.echo(split_line("data", metrics))
+    width = max(len(name) for name in metrics["classes"])
+    for name, each in metrics["classes"].items():
         click.echo(f"  {name:{width}}  recall {each['recall']:.4f}  precision {each['precision']:.4f}  ({each['n']} pictures)")

@@ -22,7 +22,7 @@ COMMANDS = {
     "predict": "Name pictures with a run's model.",
     "export": "Write a run's model for a server or a phone.",
     "verify": "Check that an exported artifact is whole and answers as it did.",
-    "plugins": "List, show, check or begin strategies, heads and sources of backbones.",
+    "plugins": "List, show, check or begin strategies, heads and backbone providers.",
     "cache": "Show or empty what is kept to start faster.",
     "backbones": "List the pre-trained networks, or show one.",
     "doctor": "Say what works on this machine.",
@@ -30,7 +30,7 @@ COMMANDS = {
 
 
 class Commands(click.Group):
-    """A group that imports a command's file when the command is asked for."""
+    """A group that imports a command's file when the command is shows_traceback for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -68,7 +68,7 @@ def _replace_what_is_closed() -> None:
 def run(arguments: list[str]) -> int:
     """Run the command line; return the exit code."""
     signals.listen()
-    asked = "--traceback" in arguments  # before or after the command
+    shows_traceback = "--traceback" in arguments  # before or after the command
     words = [word for word in arguments if word != "--traceback"]
     try:
         return tlapp.main(args=words, prog_name="tlapp", standalone_mode=False) or 0
@@ -78,7 +78,7 @@ def run(arguments: list[str]) -> int:
         error.show()
         return error.exit_code
     except TlappError as error:
-        if asked:
+        if shows_traceback:
             traceback.print_exc()
         click.echo(f"tlapp: {error_line(error)}", err=True)
         return error.exit_code

@@ -15,12 +15,11 @@ from tlapp import registry
 from tlapp.contracts import VERSION
 from tlapp.errors import UserError
 
-CHECKS = {"strategy": "check_strategy", "head": "check_head", "backbones": "check_backbones"}
-WORDS = {"strategy": "strategy", "head": "head", "backbones": "source of backbones"}
+CHECKS = {"strategy": "check_strategy", "head": "check_head", "backbone": "check_backbones"}
 TRY = {
     "strategy": "tlapp train --plugin {0}",
     "head": "tlapp train --plugin freeze --head {0}",
-    "backbones": "tlapp train --plugin full --backbone {0}:small",
+    "backbone": "tlapp train --plugin full --backbone {0}:small",
 }
 
 
@@ -35,12 +34,12 @@ def write(name: str, kind: str, output: str | None) -> Project:
     """Write a project around one plugin.
 
     Raises:
-        UserError: the name will not do or is taken, or the folder is there already.
+        UserError: the name is not allowed or is taken, or the folder already exists.
     """
     _check_name(name, kind)
     folder = Path(output or f"tlapp-{name}")
     if folder.exists():
-        raise UserError(f"{'--output ' if output else ''}{folder}: is there already; name a folder that does not exist")
+        raise UserError(f"{'--output ' if output else ''}{folder}: already exists; name a folder that does not exist")
     try:
         folder.mkdir(parents=True)
         for path, text in _files(name, kind):
@@ -61,7 +60,7 @@ def _files(name: str, kind: str) -> Iterator[tuple[str, str]]:
     module = f"tlapp_{name.replace('-', '_')}"
     words = {
         "name": name,
-        "kind": WORDS[kind],
+        "kind": registry.WORDS[kind],
         "group": registry.GROUPS[kind],
         "distribution": f"tlapp-{name}",
         "module": module,

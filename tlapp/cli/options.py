@@ -27,7 +27,7 @@ def click_options(options: type[Options], prefix: str = "") -> list[click.Option
 
 
 def _option(key: str, field: FieldInfo) -> click.Option:
-    kind = {"plugin": "strategy", "head": "head", "backbone": "backbones"}.get(key)
+    kind = {"plugin": "strategy", "head": "head", "backbone": "backbone"}.get(key)
     return click.Option(
         [flag(key), key], help=describe(field), metavar=metavar(field), shell_complete=_names(kind) if kind else _values(field)
     )
@@ -88,8 +88,8 @@ def _names(kind: str) -> Any:
 
     def complete(context: click.Context, option: click.Parameter, typed: str) -> list[str]:
         prefix, colon, _ = typed.partition(":")
-        if kind != "backbones" or not colon:
-            end = ":" if kind == "backbones" else ""
+        if kind != "backbone" or not colon:
+            end = ":" if kind == "backbone" else ""
             return [name + end for name in registry.found(kind) if name.startswith(typed)]
         try:
             with forbid_tensorflow():

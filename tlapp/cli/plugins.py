@@ -10,13 +10,24 @@ from typing import Any
 import click
 
 from tlapp import registry
+from tlapp.cli.options import trust_option
 from tlapp.contracts import Task
-from tlapp.errors import TlappError, UserError
+from tlapp.errors import PluginError, TlappError, UserError
 from tlapp.words import flag, suggestion
 
 TASK = Task(tuple("abcdefghij"), {"train": 650, "val": 150, "test": 200, "target": 1000, "aux": 1000}, tuple("uvw"))
 """To show a plan for: ten classes of a hundred examples, and every stream that a strategy may ask for."""
-KINDS = click.Choice(list(registry.GROUPS))
+MARKS = {"kept": "ok", "broken": "BROKEN", "not tried": "not tried"}
+
+
+class Kind(click.Choice):
+    """The kinds of plugins; "backbones" is the old word for backbone."""
+
+    def __init__(self) -> None:
+        super().__init__(list(registry.GROUPS))
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert("backbone" if value == "backbones" else value, param, ctx)
 
 
 def _complete(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
@@ -24,20 +35,23 @@ def _complete(context: click.Context, parameter: click.Parameter, typed: str) ->
     return sorted({name for kind in kinds for name in registry.found(str(kind)) if name.startswith(typed)})
 
 
-named = click.argument("name", shell_complete=_complete)
-of_kind = click.option("--kind", type=KINDS, help="Which one, where plugins of two kinds share the name.")
+name_argument = click.argument("name", shell_complete=_complete)
+kind_option = click.option("--kind", type=Kind(), help="Which one, where plugins of two kinds share the name.")
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there."
+)
 
 
 @click.group()
 def plugins() -> None:
-    """List, show, check or begin strategies, heads and sources of backbones."""
+    """List, show, check or begin strategies, heads and backbone providers."""
 
 
 @plugins.command("list")
-@click.option("--check", is_flag=True, help="Import each one to see whether it works; without it, only the source is read.")
-@click.option("--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there.")
+@click.option("--check", is_flag=True, help="Import each one to see whether it works; without it, none of their code runs.")
+@json_option
 def list_plugins(check: bool, as_json: bool) -> None:
-    """Every strategy, head and source of backbones, with where it comes from; broken ones with the reason."""
+    """Every strategy, head and backbone provider, with its distribution; broken ones with the reason."""
     rows = [_row(kind, name, check) for kind in registry.GROUPS for name in registry.found(kind)]
     if as_json:
         click.echo(json.dumps({"plugins": rows}))
@@ -49,40 +63,43 @@ def list_plugins(check: bool, as_json: bool) -> None:
 
 
 def _row(kind: str, name: str, check: bool) -> dict[str, str]:
-    from tlapp.plugin_source import glance
+    from tlapp.plugin_source import summary
 
     points = registry.found(kind)[name]
-    seen = glance(kind, points[0])
-    fault = f"{len(points)} distributions claim this name; uninstall all but one" if len(points) > 1 else seen.fault
-    if check and not fault:
-        fault = _fault(kind, name)
-    return {"kind": kind, "name": name, "from": " and ".join(map(registry.origin, points)), "help": seen.help, "broken": fault}
+    help, fault = summary(points[0])
+    if check or len(points) > 1:
+        fault = _fault(kind, name, check)
+    return {"kind": kind, "name": name, "from": " and ".join(map(registry.origin, points)), "help": help, "broken": fault}
 
 
-def _fault(kind: str, name: str) -> str:
-    """What `tlapp train` would say of a plugin's class, without its name."""
+def _fault(kind: str, name: str, check: bool) -> str:
+    """What `tlapp train` would say of a plugin without options, without its name; it is imported only for a check."""
     from tlapp.settings import plugin_options
 
     try:
-        if kind == "backbones":
-            registry.load(kind, name)
-        else:
+        registry.point(kind, name)
+        if check and kind == "backbone":
+            registry.backbone(f"{name}:any")
+        elif check:
             plugin_options(kind, name)
-    except TlappError as error:
-        return str(error).removeprefix(registry.label(kind, name)).removeprefix(":").strip()
+    except PluginError as error:
+        return error.message
     return ""
 
 
 @plugins.command("show")
-@named
-@of_kind
+@name_argument
+@kind_option
 @click.option(
     "--backbone", metavar="ID", help="Plan for this one, which is loaded.  [default: keras-cv:efficientnet-lite0, from a table]"
 )
-def show_plugin(name: str, kind: str | None, backbone: str | None) -> None:
+@trust_option
+def show_plugin(name: str, kind: str | None, backbone: str | None, trust: bool) -> None:
     """The options of a plugin, and the plan that a strategy makes for a backbone."""
+    if trust and not backbone:
+        raise UserError("counts only with option backbone", option="trust")
     kind = _kind(name, kind)
-    if kind == "backbones":
+    if kind == "backbone":
         provider = registry.load(kind, name)
         click.echo(f"{registry.label(kind, name)}: {_help(provider)}\n\n  IDs: tlapp backbones list")
         return
@@ -94,7 +111,7 @@ def show_plugin(name: str, kind: str | None, backbone: str | None) -> None:
         click.echo(line)
     if kind == "strategy":
         click.echo()
-        for line in _plan(name, options, backbone):
+        for line in _plan(name, options, backbone, trust):
             click.echo(line)
 
 
@@ -109,13 +126,13 @@ def option_lines(options: Any, kind: str) -> Iterator[str]:
         yield "  no options"
 
 
-def _plan(name: str, options: Any, backbone: str | None) -> Iterator[str]:
+def _plan(name: str, options: Any, backbone: str | None, trust: bool) -> Iterator[str]:
     from tlapp import blame
     from tlapp.engine.check import make_plan
     from tlapp.engine.outline import plan_lines
 
     label = registry.label("strategy", name)
-    facts = _load(backbone) if backbone else _default_facts()
+    facts = _load(backbone, trust) if backbone else _default_facts()
     try:
         with blame.naming(label):
             plan = make_plan(blame.strategy(options(), label), TASK, facts)
@@ -127,16 +144,19 @@ def _plan(name: str, options: Any, backbone: str | None) -> Iterator[str]:
 
 def _default_facts() -> Any:
     """The facts of the default backbone, which need no Keras."""
+    from tlapp.api import provider_of
     from tlapp.engine.options import RunOptions
 
-    provider, name = registry.backbone(RunOptions.model_fields["backbone"].default)
+    provider, name = provider_of(RunOptions.model_fields["backbone"].default)
     return provider.facts(name)
 
 
-def _load(identity: str) -> Any:
+def _load(identity: str, trust: bool) -> Any:
+    """The facts of a backbone, which is loaded."""
+    from tlapp.api import provider_of
     from tlapp.tensorflow_import import quiet_tensorflow
 
-    provider, name = registry.backbone(identity)
+    provider, name = provider_of(identity, trust)
     quiet_tensorflow()
     return provider.load(name).facts
 
@@ -146,7 +166,7 @@ def _help(plugin: Any) -> str:
 
 
 def _kind(name: str, kind: str | None) -> str:
-    """The kind of a name: the one given, or the first that has it."""
+    """The kind that was asked for, or the one kind that has a plugin of this name."""
     if kind is not None:
         registry.point(kind, name)
         return kind
@@ -161,7 +181,7 @@ def _kind(name: str, kind: str | None) -> str:
 
 @plugins.command("new")
 @click.argument("name")
-@click.option("--kind", type=KINDS, default="strategy", help="What to write.  [default: strategy]")
+@click.option("--kind", type=Kind(), default="strategy", help="What to write.  [default: strategy]")
 @click.option("--output", metavar="PATH", help="Folder to write.  [default: tlapp-NAME]")
 def new_plugin(name: str, kind: str, output: str | None) -> None:
     """Write a project of your own around a plugin NAME: ready for `pip install -e .`, and it works as it is."""
@@ -174,14 +194,49 @@ def new_plugin(name: str, kind: str, output: str | None) -> None:
 
 
 @plugins.command("check")
-@named
-@of_kind
+@name_argument
+@kind_option
 @click.option(
-    "--load", metavar="NAME", help="Backbones: which one to check, as after the colon of its ID.  [default: the first listed]"
+    "--load", metavar="NAME", help="The backbone to check a provider with, as after the colon of its ID.  [default: its first]"
 )
-@click.option("--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there.")
+@json_option
 def check_plugin(name: str, kind: str | None, load: str | None, as_json: bool) -> None:
     """Try every rule of the contract on a plugin: a line a rule."""
-    from tlapp.cli.certify import certify
+    from tlapp.testing import examine
 
-    click.get_current_context().exit(certify(_kind(name, kind), name, load, as_json))
+    kind = _kind(name, kind)
+    plugin = _under_test(kind, name, load)
+    label, verdicts = registry.label(kind, name), []
+    click.echo(label, err=as_json)
+    for verdict in examine(kind, plugin, load):
+        verdicts.append(verdict)
+        why = f": {verdict.seen}" if verdict.seen else ""
+        line = f"  {MARKS[verdict.state]:9}  {verdict.rule:12}  {verdict.seconds:5.1f} s  {verdict.text}{why}"
+        click.echo(line, err=as_json)
+    broken = [verdict for verdict in verdicts if verdict.state == "broken"]
+    if as_json:
+        click.echo(json.dumps({"plugin": label, "rules": [verdict._asdict() for verdict in verdicts], "kept": not broken}))
+    for verdict in broken:
+        click.echo(f"tlapp: {verdict.sentence(label)}", err=True)
+    click.get_current_context().exit(PluginError.exit_code if broken else 0)
+
+
+def _under_test(kind: str, name: str, load: str | None) -> Any:
+    """The class or provider whose rules are tried.
+
+    Raises:
+        UserError: --load with another kind than a provider, or a provider that lists nothing. PluginError: it cannot be had.
+    """
+    from tlapp.blame import guarded
+    from tlapp.settings import plugin_options
+    from tlapp.tensorflow_import import quiet_tensorflow
+
+    if load is not None and kind != "backbone":
+        raise UserError(f"only a backbone provider has backbones to load; {name} is a {kind}", load, "load")
+    if kind != "backbone":
+        return plugin_options(kind, name)
+    quiet_tensorflow()
+    provider, _ = registry.backbone(f"{name}:{load or 'any'}")
+    if load is None and not [*guarded(registry.label(kind, name), "names()", provider.names)()]:
+        raise UserError(f"{name}: lists no backbone to try; give one with --load, as after the colon of its ID")
+    return provider

@@ -29,28 +29,28 @@ from tlapp.words import printable
 def predict(run: str, files: tuple[str, ...], top: int | None, trust: bool, as_json: bool) -> None:
     """Name the pictures FILES (files, folders or quoted globs) with the model of the folder RUN."""
     saved = load(run, trust=trust)
-    found = saved.predict(pictures(files), top)
+    predictions = saved.predict(pictures(files), top)
     if as_json:
-        click.echo(json.dumps({"predictions": [{"file": each.file, "labels": dict(each.labels)} for each in found]}))
+        click.echo(json.dumps({"predictions": [{"file": each.file, "labels": dict(each.labels)} for each in predictions]}))
         return
-    for each in found:
+    for each in predictions:
         labels = ", ".join(f"{label} {probability:.4f}" for label, probability in each.labels)
         click.echo(f"{printable(each.file)}: {labels or 'no label above 0.5'}")
 
 
-def pictures(given: Sequence[str]) -> list[str]:
+def pictures(names: Sequence[str]) -> list[str]:
     """The picture files that files, folders and globs name.
 
     Raises:
         UserError: a name stands for no picture.
     """
-    found: list[str] = []
-    for name in given:
+    paths: list[str] = []
+    for name in names:
         if os.path.isdir(name):
             inside = sorted(str(file) for file in Path(name).rglob("*") if file.suffix.lower() in SUFFIXES)
         else:
             inside = [name] if os.path.isfile(name) else sorted(glob.glob(name, recursive=True))
         if not inside:
             raise UserError(f"{name}: no such file, folder or glob of pictures")
-        found += inside
-    return found
+        paths += inside
+    return paths

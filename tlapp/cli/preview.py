@@ -29,10 +29,10 @@ def preview(config: str | None, output: str, count: int, trust: bool, as_json: b
 
     settings = resolve(flags, config)
     with Screen() as screen:
-        found = show(settings, screen, Path(output), count, trust)
+        sheet = show(settings, screen, Path(output), count, trust)
     if as_json:
-        click.echo(json.dumps(found))
+        click.echo(json.dumps(sheet))
         return
-    for row in found["rows"]:
+    for row in sheet["rows"]:
         click.echo(row["title"])
-    click.echo(f"sheet: {found['preview']}")
+    click.echo(f"sheet: {sheet['preview']}")

@@ -45,7 +45,7 @@ class Lasting:
 
 
 class Screen:
-    """A reporter for people. Use it as a context manager. `begun` is told the folder of a run."""
+    """A reporter for people. Use it as a context manager. `begun` is called with the folder of a run once there is one."""
 
     def __init__(self, begun: Callable[[Path], None] = lambda folder: None) -> None:
         from rich.console import Console
@@ -94,12 +94,11 @@ class Screen:
 
     def epoch(self, epoch: Epoch) -> None:
         terms = "  ".join(f"{name} {value:.4f}" for name, value in epoch.terms.items())
-        seen = "  ".join(f"val {name} {value:.4f}" for name, value in epoch.validation.items())
+        validation = "  ".join(f"val {name} {value:.4f}" for name, value in epoch.validation.items())
         if epoch.target:
-            seen = f"{seen}  target score {epoch.target['score']:.4f}"
-        self._line(
-            f"  {epoch.phase} {epoch.epoch}: {terms}  {seen}{'  *' if epoch.best and (epoch.validation or epoch.target) else ''}"
-        )
+            validation = f"{validation}  target score {epoch.target['score']:.4f}"
+        star = "  *" if epoch.best and (epoch.validation or epoch.target) else ""
+        self._line(f"  {epoch.phase} {epoch.epoch}: {terms}  {validation}{star}")
 
     def _line(self, text: str) -> None:
         self._console.print(text, markup=False)
@@ -118,10 +117,10 @@ def outline_lines(outline: Outline) -> Iterator[str]:
     for phase, indent in zip(outline.phases, indents([phase.one_of for phase in outline.phases]), strict=True):
         if indent.heading:
             yield indent.heading
-        yield f"{indent.space}{phase.name}: {phase.does}{_where(phase)}"
+        yield f"{indent.space}{phase.name}: {phase.does}{_cut(phase)}"
 
 
-def _where(phase: PhaseOutline) -> str:
+def _cut(phase: PhaseOutline) -> str:
     """Where a phase cuts the network, and on what it runs."""
     crossing = " + ".join("x".join(map(str, shape)) for shape in phase.cut)
     front = f"; front cut at {crossing}, {phase.front}" if phase.cut else "; the whole network runs each epoch"
@@ -135,8 +134,8 @@ def result_lines(folder: Path, metrics: Mapping[str, Any]) -> Iterator[str]:
     for name in ("val", "test", "target", "aux"):
         if split := metrics.get(name):
             yield split_line(name, split)
-    if told := metrics.get("adaptation"):
-        yield adaptation_line(told)
+    if adaptation := metrics.get("adaptation"):
+        yield adaptation_line(adaptation)
     seconds = metrics["seconds"]
     yield (
         f"{seconds['total']:.0f} s (front {seconds['front']:.0f}, train {seconds['train']:.0f}), "
@@ -145,18 +144,19 @@ def result_lines(folder: Path, metrics: Mapping[str, Any]) -> Iterator[str]:
     yield f"run: {folder}"
 
 
-def adaptation_line(told: Mapping[str, Any]) -> str:
+def adaptation_line(adaptation: Mapping[str, Any]) -> str:
     """What adapting did, for people: by the score that chose and, where labels are known, by accuracy."""
 
     def words(key: str) -> str:
-        known = f", accuracy {told[key]['accuracy']:.4f}" if "accuracy" in told[key] else ""
-        return f"{told[key]['score']:.3f}{known}"
+        known = f", accuracy {adaptation[key]['accuracy']:.4f}" if "accuracy" in adaptation[key] else ""
+        return f"{adaptation[key]['score']:.3f}{known}"
 
     before, after = words("source_only"), words("adapted")
-    oracle = f"; the labels would have chosen accuracy {told['oracle']['accuracy']:.4f}" if "oracle" in told else ""
-    if not told["helped"]:
+    oracle = f"; the labels would have chosen accuracy {adaptation['oracle']['accuracy']:.4f}" if "oracle" in adaptation else ""
+    best = adaptation["adapted"]
+    if not adaptation["helped"]:
         return f"adapted: no; by its score ({before}) the source-only model was the best, and it is kept{oracle}"
-    return f"adapted: {told['adapted']['phase']}, epoch {told['adapted']['epoch']}; score {after}; source-only {before}{oracle}"
+    return f"adapted: {best['phase']}, epoch {best['epoch']}; score {after}; source-only {before}{oracle}"
 
 
 def split_line(name: str, split: Mapping[str, Any]) -> str:

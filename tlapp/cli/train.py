@@ -12,7 +12,7 @@ import click
 from tlapp.cli.options import click_options, trust_option
 from tlapp.cli.screen import Screen, result_lines
 from tlapp.cli.sentences import resume_command
-from tlapp.cli.watchdog import witness
+from tlapp.cli.watchdog import watchdog
 from tlapp.engine.export.formats import NAMES
 from tlapp.engine.options import RunOptions
 from tlapp.engine.runs.folder import SETTINGS, RunFolder
@@ -54,21 +54,21 @@ class TrainCommand(click.Command):
 
 def _chosen(args: Sequence[str], lenient: bool) -> tuple[str, str]:
     """The plugin and head that the arguments, or their --config, name."""
-    given = {}
+    from_flags = {}
     for key in ("plugin", "head", "config"):
         for place, word in enumerate(args):
             if word.startswith(f"--{key}="):
-                given[key] = word.partition("=")[2]
+                from_flags[key] = word.partition("=")[2]
             elif word == f"--{key}" and place + 1 < len(args):
-                given[key] = args[place + 1]
+                from_flags[key] = args[place + 1]
     try:
-        from_file = read_yaml(given["config"]) if "config" in given else {}
+        from_file = read_yaml(from_flags["config"]) if "config" in from_flags else {}
     except TlappError:
         if not lenient:
             raise
         from_file = {}
     default = {key: RunOptions.model_fields[key].default for key in ("plugin", "head")}
-    plugin, head = (str(given.get(key) or from_file.get(key) or default[key]) for key in ("plugin", "head"))
+    plugin, head = (str(from_flags.get(key) or from_file.get(key) or default[key]) for key in ("plugin", "head"))
     return plugin, head
 
 
@@ -96,7 +96,7 @@ def train(
     wanted = exports or ("tflite" if dry_run else "none")
     checked = None if wanted == "none" else wanted
     killed = f"tlapp: was killed or crashed, most often because memory ran out: {with_flags(needs_less(settings.options))}"
-    with witness(killed) as add, Screen(lambda folder: add(f"; else go on by: {resume_command(folder)}")) as screen:
+    with watchdog(killed) as add, Screen(lambda folder: add(f"; else go on by: {resume_command(folder)}")) as screen:
         folder = carry_out(settings, screen, dry_run, resume is not None, checked, trust)
     if folder is None:
         if as_json:
@@ -116,8 +116,8 @@ def resumed(run: str, flags: Mapping[str, Any], config: str | None) -> Settings:
     Raises:
         UserError: there is no such run, or other settings came with --resume.
     """
-    if given := [flag(key) for key, value in {**flags, "config": config}.items() if value is not None]:
-        raise UserError(f"goes on with the run's own settings; leave {', '.join(given)} out", run, "resume")
+    if others := [flag(key) for key, value in {**flags, "config": config}.items() if value is not None]:
+        raise UserError(f"goes on with the run's own settings; leave {', '.join(others)} out", run, "resume")
     path = RunFolder(Path(run)).file(SETTINGS)
     if not path.is_file():
         raise UserError(f"is no run; a run's folder holds {SETTINGS}", run, "resume")

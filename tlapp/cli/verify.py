@@ -18,11 +18,11 @@ def verify(artifact: str, trust: bool, as_json: bool) -> None:
     """Check that ARTIFACT, an exported folder or a file in it, is unchanged and answers as when it was exported."""
     from tlapp.engine.export.verify import verify as replay
 
-    found = replay(artifact, layers, trust)
+    report = replay(artifact, layers, trust)
     if as_json:
-        click.echo(json.dumps(found))
+        click.echo(json.dumps(report))
         return
     click.echo(
-        f"{artifact}: unchanged; {found['pictures']} pictures, largest difference of a probability "
-        f"{found['largest_difference']:.6f} (at most {found['tolerance']:g})"
+        f"{artifact}: unchanged; {report['images']} pictures, largest difference of a probability "
+        f"{report['largest_difference']:.6f} (at most {report['tolerance']:g})"
     )

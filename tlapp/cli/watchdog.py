@@ -1,4 +1,4 @@
-"""A second process that speaks when the first cannot: what is killed, or crashes outside Python, has no last word."""
+"""A second process that explains the end of the first one, which cannot do so where it is killed or crashes outside Python."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from tlapp.words import printable
 CHILD = r"""import sys
 from _signal import SIGINT, SIG_IGN, signal
 signal(SIGINT, SIG_IGN)
-told = sys.stdin.buffer.read()
-if told and sys.stderr:
+sentence = sys.stdin.buffer.read()
+if sentence and sys.stderr:
     if sys.stderr.isatty():
-        told = b"\r\x1b[K\x1b[?25h" + told  # over a progress bar, which had hidden the cursor
-    sys.stderr.buffer.write(told + b"\n")"""
+        sentence = b"\r\x1b[K\x1b[?25h" + sentence  # over a progress bar, which had hidden the cursor
+    sys.stderr.buffer.write(sentence + b"\n")"""
 
 
 @contextmanager
-def witness(sentence: str) -> Iterator[Callable[[str], None]]:
-    """Have a sentence said on standard error should this process end inside, however that is; yields what adds words to it.
+def watchdog(sentence: str) -> Iterator[Callable[[str], None]]:
+    """A second process, which writes a sentence to standard error if this one ends inside the block, for whatever reason.
 
-    Where no process can be had, nothing is said.
+    Yields a function that adds words to the sentence. Where no second process can be started, nothing is written.
     """
     try:
         child = subprocess.Popen(  # noqa: S603 - this interpreter, on our own code
@@ -34,13 +34,13 @@ def witness(sentence: str) -> Iterator[Callable[[str], None]]:
     except OSError:
         yield lambda words: None
         return
-    said = child.stdin
-    assert said is not None, "it was asked for"
+    pipe = child.stdin
+    assert pipe is not None, "it was asked for"
 
     def add(words: str) -> None:
         with contextlib.suppress(OSError):  # somebody killed it
-            said.write(printable(words).encode())
-            said.flush()
+            pipe.write(printable(words).encode())
+            pipe.flush()
 
     try:
         add(sentence)
@@ -49,4 +49,4 @@ def witness(sentence: str) -> Iterator[Callable[[str], None]]:
         child.kill()
         child.wait()
         with contextlib.suppress(OSError):
-            said.close()
+            pipe.close()

@@ -81,6 +81,9 @@ class BackboneProvider(ABC):
     trust: bool = False
     """Whether the user set the option trust: only then may `load` open a file that could run code or write files."""
 
+    def __init__(self, trust: bool = False):
+        self.trust = trust
+
     @abstractmethod
     def names(self) -> Iterable[str]:
         """The names that `PREFIX:NAME` accepts and that can be listed; may import Keras."""

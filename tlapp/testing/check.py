@@ -110,11 +110,11 @@ def label_of(kind: str, plugin: Any) -> str:
     """How errors name a plugin: as installed, or by its class."""
     plugin_class = plugin if isinstance(plugin, type) else type(plugin)
     value = f"{plugin_class.__module__}:{plugin_class.__qualname__}"
-    group = "backbones" if kind == "backbone" and "backbones" in registry.GROUPS else kind
-    for name, points in registry.found(group).items():
+    kind = _singular(kind)
+    for name, points in registry.found(kind).items():
         if any(point.value == value for point in points):
-            return registry.label(group, name)
-    return f"{_singular(kind)} {plugin_class.__qualname__}"
+            return registry.label(kind, name)
+    return f"{kind} {plugin_class.__qualname__}"
 
 
 def text_of(rule: Rule) -> str:
@@ -131,8 +131,10 @@ def attempt(rule: Rule, subject: Subject) -> Verdict:
         rule(subject)
     except Untried as error:
         state, seen = "not tried", str(error)
-    except (Broken, PluginError) as error:
-        state, seen = "broken", str(error).removeprefix(f"{subject.label}: ")
+    except PluginError as error:
+        state, seen = "broken", error.message
+    except Broken as error:
+        state, seen = "broken", str(error)
     except Exception as error:  # a stranger's code may raise anything
         state, seen = "broken", in_a_line(error)
     return Verdict(rule.__name__.strip("_"), state, seen, text_of(rule), time.perf_counter() - began)

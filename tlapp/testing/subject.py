@@ -97,7 +97,7 @@ class Subject:
         return self._made[name]
 
     def parts(self) -> tuple[Strategy, Head, BackboneProvider, str]:
-        """What to train with: the strategy, the head, the source of backbones, and the backbone's name."""
+        """What to train with: the strategy, the head, the backbone provider, and the backbone's name."""
         raise NotImplementedError
 
     def trial(self, epochs: int = EPOCHS, turn: int = 0) -> Any:
@@ -176,7 +176,7 @@ class HeadSubject(Subject):
 
 
 class BackboneSubject(Subject):
-    """A source of backbones, tried by training the last stage of one of them and a dense layer."""
+    """A backbone provider, tried by training the last stage of one of them and a dense layer."""
 
     def parts(self) -> tuple[Strategy, Head, BackboneProvider, str]:
         return LastStage(), Dense(), self.plugin, self.backbone_name
@@ -189,7 +189,7 @@ class BackboneSubject(Subject):
         """The backbone to load.
 
         Raises:
-            Broken: the source lists none and none was given.
+            Broken: the provider lists none and none was named.
         """
         listed = [self.name] if self.name else [*self.plugin.names()]
         if not listed:

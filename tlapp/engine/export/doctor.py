@@ -24,7 +24,7 @@ from tlapp.engine.inputs.digits import digits
 from tlapp.engine.network.deploy import deployed
 from tlapp.engine.runs.folder import MODEL
 from tlapp.engine.runs.saved import open_model
-from tlapp.errors import UserError
+from tlapp.errors import TlappError
 from tlapp.tensorflow_import import quiet_tensorflow
 
 SIZE, COUNT = 32, 64
@@ -90,7 +90,7 @@ def _timed(name: str, act: Callable[[], str]) -> Step:
     try:
         fault = act()
     except Exception as error:  # whatever is wrong with this machine is the finding
-        fault = str(error).splitlines()[0] if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        fault = str(error).splitlines()[0] if isinstance(error, TlappError) else f"{type(error).__name__}: {error}"
     return Step(name, fault, time.perf_counter() - began)
 
 
