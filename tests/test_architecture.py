@@ -59,3 +59,18 @@ def test_contributing_names_what_exists():
     text = (ROOT / "CONTRIBUTING.md").read_text()
     for path in re.findall(r"`((?:tlapp|tests|plugins|docs)/[\w/.]+)`", text):
         assert (ROOT / path).exists(), path
+
+
+@pytest.mark.parametrize(
+    ("path", "most"),
+    [
+        ("plugins/freeze.py", 15),
+        ("plugins/linear.py", 10),
+        ("tlapp/cli/templates/strategy.py.txt", 15),
+        ("tlapp/cli/templates/head.py.txt", 10),
+        ("tlapp/cli/templates/backbone.py.txt", 20),
+    ],
+)
+def test_a_new_thing_costs_as_many_lines_as_contributing_says(path, most):
+    lines = [line for line in (ROOT / path).read_text().splitlines() if line.strip()]
+    assert len(lines) <= most
