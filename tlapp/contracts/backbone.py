@@ -73,7 +73,7 @@ class LoadedBackbone:
 
 
 class BackboneProvider(ABC):
-    """A source of backbones, registered in the entry-point group `tlapp.backbones` under the prefix of its IDs."""
+    """A backbone provider, registered in the entry-point group `tlapp.backbones` under the prefix of its IDs."""
 
     contract: ClassVar[str] = "1.0"
     """The `tlapp.contracts.VERSION` that it was written for."""
@@ -82,6 +82,7 @@ class BackboneProvider(ABC):
     """Whether the user set the option trust: only then may `load` open a file that could run code or write files."""
 
     def __init__(self, trust: bool = False):
+        """Make a provider; one that has an `__init__` of its own takes `trust` too and passes it on."""
         self.trust = trust
 
     @abstractmethod
