@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from tlapp_plugins.shared import domain_losses
-from tlapp_plugins.shared.adapt import PAIR, Adapt
+from tlapp_plugins.shared.adapt import PAIR, SOURCE, SOURCE_STAGES, Adapt
 
-from tlapp.contracts import Backbone, Batch, Field, Fit, Net, OneOf, Phase, Statistics, Task
+from tlapp.contracts import Backbone, Batch, Field, Fit, Net, OneOf, Phase, Statistics, Task, above, other_than, when
 
 Factor = Annotated[float, Field(gt=0)]
 METHODS = ("adabn", "coral", "mcc", "cdan", "dann")
 DISCRIMINATORS = ("dann", "cdan")
 FEATURES = (*DISCRIMINATORS, "coral")
 """Methods that change nothing unless a stage trains: one does at least."""
+LEARNT = other_than("adabn")
+"""Methods that train."""
 
 
 class Adversarial(Adapt):
@@ -24,13 +26,29 @@ class Adversarial(Adapt):
     method: Literal["dann", "cdan", "mcc", "coral", "adabn", "auto"] = Field(
         "auto", description="auto tries all and keeps the one that the score without labels says is best"
     )
-    adapt_last: int = Field(0, ge=0, description="stages that adapting trains; 0: the head, but one for DANN, CDAN, CORAL")
+    last: int = Field(
+        3, ge=0, description="stages that learn the source, counted from the output; 0 trains the head alone",
+        when=when(source_epochs=above(0)),
+    )  # fmt: skip
+    decay: float = Field(
+        1.0, gt=0, le=1, description="learning-rate factor a stage towards the input",
+        when=(SOURCE_STAGES, when(adapt_last=above(1), method=LEARNT)),
+    )  # fmt: skip
+    learning_rate: float = Field(
+        5e-4, gt=0, description="learning rate of the last stage and the head",
+        when=(SOURCE, when(adapt_last=above(0), method=LEARNT), when(method=(*FEATURES, "auto"))),
+    )  # fmt: skip
+    epochs: int = Field(15, ge=1, description="epochs of adapting, at most", when=when(method=LEARNT))
+    adapt_last: int = Field(
+        0, ge=0, description="stages that adapting trains; 0: the head, but one for DANN, CDAN, CORAL", when=when(method=LEARNT)
+    )
     strength: tuple[Factor, ...] = Field(
         (1.0,),
         min_length=1,
         description="factor of the adapting loss at the end of its ramp; of several the score keeps the best",
+        when=when(method=LEARNT),
     )
-    width: int = Field(128, ge=1, description="units of the domain classifier")
+    width: int = Field(128, ge=1, description="units of the domain classifier", when=when(method=(*DISCRIMINATORS, "auto")))
 
     def adapting(self, task: Task, backbone: Backbone) -> tuple[Phase | OneOf, ...]:
         methods = METHODS if self.method == "auto" else (self.method,)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from tlapp_plugins.shared.adapt import PAIR, Adapt, Style, standardised, turn
 from tlapp_plugins.shared.mixing import LABELS, MIXES, Mixed
 
-from tlapp.contracts import Backbone, Field, Fit, Phase, Plan, Task, UserError
+from tlapp.contracts import Backbone, Field, Fit, Phase, Plan, Task, UserError, other_than, when
 
 
 class AugmentAdapt(Adapt):
@@ -15,6 +15,10 @@ class AugmentAdapt(Adapt):
 
     style: Style | Literal["adain", "mixstyle", "mixup", "cutmix"] = Field(  # type: ignore[assignment]
         "auto", description="how; auto: what brings the source's features nearest to the target's"
+    )
+
+    views: int = Field(
+        8, ge=1, description="changed copies of each picture that are kept", when=when(style=other_than("none", *MIXES))
     )
 
     def plan(self, task: Task, backbone: Backbone) -> Plan:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tlapp_plugins.shared.fine_tune import FineTune
 
-from tlapp.contracts import Backbone, Field, Fit, Plan, Rates, Task
+from tlapp.contracts import Backbone, Field, Fit, Plan, Rates, Task, above, when
 
 
 class Gradual(FineTune):
@@ -12,7 +12,7 @@ class Gradual(FineTune):
 
     last: int = Field(3, ge=1, description="stages to unfreeze in all, counted from the output")
     epochs: int = Field(4, ge=1, description="epochs a newly unfrozen stage, at most")
-    decay: float = Field(0.4, gt=0, le=1, description="learning-rate factor a stage towards the input")
+    decay: float = Field(0.4, gt=0, le=1, description="learning-rate factor a stage towards the input", when=when(last=above(1)))
 
     def rates(self, backbone: Backbone) -> Rates:
         return backbone.last(self.last, self.decay)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from tlapp_plugins.shared.fine_tune import FineTune
 
-from tlapp.contracts import Backbone, Field, Rates
+from tlapp.contracts import Backbone, Field, Rates, when
 
 
 class Layerwise(FineTune):
     """Train every stage: early ones slowly, middle ones faster, late ones fastest."""
 
     learning_rate: float = Field(1e-3, gt=0, description="learning rate of the late third of the stages and the head")
-    early: float = Field(0.01, gt=0, le=1, description="factor of the early third: 1e-5 where late is 1e-3")
-    middle: float = Field(0.1, gt=0, le=1, description="factor of the middle third: 1e-4 where late is 1e-3")
+    early: float = Field(
+        0.01, gt=0, le=1, description="factor of the early third: 1e-5 where late is 1e-3", when=when(decay=None)
+    )
+    middle: float = Field(
+        0.1, gt=0, le=1, description="factor of the middle third: 1e-4 where late is 1e-3", when=when(decay=None)
+    )
     decay: float | None = Field(None, gt=0, le=1, description="a factor a stage towards the input, instead of thirds")
 
     def rates(self, backbone: Backbone) -> Rates:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from tlapp_plugins.partial import Partial
 
-from tlapp.contracts import Backbone, Batch, Field, Net, Plan, Task, UserError
+from tlapp.contracts import Backbone, Batch, Field, Net, Plan, Task, when
 
 BOTH = ("train", "aux")
 SPEED = 20.0
@@ -18,18 +18,16 @@ SPEED = 20.0
 class MultiTask(Partial):
     """Train the last stages on two labelled sets at once, data and aux, each with a head of its own."""
 
-    contract = "1.1"
+    contract = "1.2"
     balance: Literal["uncertainty", "fixed"] = Field(
         "uncertainty", description="how the two losses are weighed: by what each leaves unexplained, or by option aux_weight"
     )
     aux_weight: float | None = Field(
-        None, gt=0, description="weight of the loss on the second set, with option balance=fixed; 1 if not given"
+        None, gt=0, description="weight of the loss on the second set; 1 if not given", when=when(balance="fixed")
     )
 
     def plan(self, task: Task, backbone: Backbone) -> Plan:
         uncertain = {"uncertainty": log_variances} if self.balance == "uncertainty" else {}
-        if uncertain and self.aux_weight is not None:
-            raise UserError("needs option balance=fixed; uncertainty learns the weights", self.aux_weight, "aux_weight")
         loss = Together(None if uncertain else self.aux_weight or 1.0)
         parts = {"aux": AuxHead(len(task.aux_classes)), **uncertain}
         return Plan(tuple(replace(phase, streams=BOTH, loss=loss, parts=parts) for phase in self.phases(backbone)))

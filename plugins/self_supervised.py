@@ -9,7 +9,10 @@ from typing import Any, Literal
 from tlapp_plugins.shared import styles
 from tlapp_plugins.shared.adapt import Adapt
 
-from tlapp.contracts import Augment, Backbone, Batch, Field, Fit, Net, Phase, Statistics, Task, UserError
+from tlapp.contracts import Augment, Backbone, Batch, Field, Fit, Net, Phase, Statistics, Task, UserError, other_than, when
+
+COMPARED = when(method=("simclr", "simsiam", "vicreg"))
+"""Views of a picture are compared."""
 
 
 class SelfSupervised(Adapt):
@@ -19,8 +22,10 @@ class SelfSupervised(Adapt):
         "simclr", description="loss between two views of a picture; rotation: which way up it is"
     )
     pretrain_epochs: int = Field(10, ge=1, description="epochs on the target's pictures alone")
-    width: int = Field(128, ge=2, description="size of the projections that are compared")
-    views: int = Field(8, ge=2, description="changed copies of each picture that are kept")
+    width: int = Field(128, ge=2, description="size of the projections that are compared", when=COMPARED)
+    views: int = Field(
+        8, ge=2, description="changed copies of each picture that are kept", when=(COMPARED, when(style=other_than("none")))
+    )
 
     def adapting(self, task: Task, backbone: Backbone) -> tuple[Phase, ...]:
         if not self.last:

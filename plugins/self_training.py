@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tlapp_plugins.shared.adapt import PAIR, Adapt
+from tlapp_plugins.shared.adapt import PAIR, SOURCE, SOURCE_STAGES, Adapt
 from tlapp_plugins.shared.domain_losses import standardise
 
-from tlapp.contracts import Backbone, Batch, Field, Fit, Net, Phase, Task
+from tlapp.contracts import Backbone, Batch, Field, Fit, Net, Phase, Task, above, when
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +18,18 @@ if TYPE_CHECKING:
 class SelfTraining(Adapt):
     """Train on the target by the model's own surest answers, class by class, more of them each round."""
 
+    last: int = Field(
+        3, ge=0, description="stages that learn the source, counted from the output; 0 trains the head alone",
+        when=when(source_epochs=above(0)),
+    )  # fmt: skip
+    decay: float = Field(
+        1.0, gt=0, le=1, description="learning-rate factor a stage towards the input",
+        when=(SOURCE_STAGES, when(adapt_last=above(1))),
+    )  # fmt: skip
+    learning_rate: float = Field(
+        5e-4, gt=0, description="learning rate of the last stage and the head",
+        when=(SOURCE, when(adapt_last=above(0))),
+    )  # fmt: skip
     adapt_last: int = Field(0, ge=0, description="stages that adapting trains; 0: the head alone, fast and steadily")
     rounds: int = Field(4, ge=1, description="times that the target is labelled anew")
     share: float = Field(0.9, gt=0, le=1, description="share of each class's answers that the last round trusts")

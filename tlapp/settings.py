@@ -12,7 +12,8 @@ import yaml
 from pydantic import ValidationError
 
 from tlapp import registry
-from tlapp.contracts import Head, Options, Strategy
+from tlapp.contracts import Condition, Head, Options, Strategy
+from tlapp.contracts.options import condition_of
 from tlapp.engine.options import RunOptions
 from tlapp.errors import PluginError, TlappError, UserError
 from tlapp.words import did_you_mean, in_a_line
@@ -78,7 +79,16 @@ def plugin_options(kind: str, name: str) -> type[Any]:
     found = registry.load(kind, name)
     if taken := collisions(kind, found.model_fields):
         raise PluginError(f"its option {taken[0]} is one of the engine's own; give it another name", registry.label(kind, name))
+    for key, condition in conditions(found).items():
+        if unknown := next((other for other in condition.names() if other not in found.model_fields), None):
+            raise PluginError(f"its option {key} counts by {unknown}, which it does not have", registry.label(kind, name))
     return found
+
+
+def conditions(options: type[Options]) -> dict[str, Condition]:
+    """The options of a class that do not always count, and when they do."""
+    every = {key: condition_of(field) for key, field in options.model_fields.items()}
+    return {key: condition for key, condition in every.items() if condition is not None}
 
 
 def collisions(kind: str, options: Iterable[str]) -> list[str]:
@@ -88,18 +98,38 @@ def collisions(kind: str, options: Iterable[str]) -> list[str]:
     return [key for key in options if prefix + key in taken or (kind == "strategy" and key.startswith(HEAD))]
 
 
-def resolve(arguments: Mapping[str, Any], config: str | Path | None = None) -> Settings:
+def resolve(arguments: Mapping[str, Any], config: str | Path | None = None, *, resume: bool = False) -> Settings:
     """Settings from arguments (key -> value; text is parsed) over a YAML file over the defaults.
 
+    `resume`: they are those of a run that was begun, so that an option that does not count is let pass.
+
     Raises:
-        UserError: a value or name that is wrong, with where it stands and what would be right.
+        UserError: a value or name that is wrong, with where it stands and what would be right; or an option that does not count.
         PluginError: the chosen plugin is broken.
     """
     chosen = read_yaml(config) if config else {}
     values = {key: value for key, value in arguments.items() if value is not None}
     origins = {**dict.fromkeys(chosen, str(config)), **dict.fromkeys(values, "")}
     with files_named(origins):
-        return _resolved({**chosen, **values}, origins)
+        settings = _resolved({**chosen, **values}, origins)
+        if not resume:
+            for options, prefix in ((settings.options, ""), (settings.strategy, ""), (settings.head, HEAD)):
+                _check_counts(options, prefix, {**chosen, **values})
+        return settings
+
+
+def _check_counts(options: Options, prefix: str, chosen: Mapping[str, Any]) -> None:
+    """Refuse an option that was given, with another value than its default, and that does not count."""
+    for field, condition in conditions(type(options)).items():
+        key = prefix + field
+        if key in chosen and not condition.holds(options) and is_changed(options, field):
+            now = condition.now(options, prefix)
+            raise UserError(f"counts only when {condition.words(prefix)} (now {now}); leave it out", chosen[key], key)
+
+
+def is_changed(options: Options, field: str) -> bool:
+    """Whether an option has another value than its default."""
+    return getattr(options, field) != type(options).model_fields[field].get_default(call_default_factory=True)
 
 
 def _resolved(chosen: Mapping[str, Any], origins: Mapping[str, str]) -> Settings:

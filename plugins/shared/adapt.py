@@ -9,7 +9,22 @@ from typing import Any, Literal
 from tlapp_plugins.shared import styles
 from tlapp_plugins.shared.fine_tune import FineTune
 
-from tlapp.contracts import Augment, Backbone, Field, Fit, LoadedBackbone, OneOf, Phase, Plan, Rates, Statistics, Task
+from tlapp.contracts import (
+    Augment,
+    Backbone,
+    Field,
+    Fit,
+    LoadedBackbone,
+    OneOf,
+    Phase,
+    Plan,
+    Rates,
+    Statistics,
+    Task,
+    above,
+    other_than,
+    when,
+)
 
 PAIR = ("train", "target")
 Style = Literal[
@@ -23,6 +38,12 @@ AUTO = ("mixed", "grey", "poster", "sketch", "silhouette", "colour", "histogram"
 """What style "auto" tries."""
 
 
+SOURCE = when(last=above(0), source_epochs=above(0))
+"""Stages train on the source."""
+SOURCE_STAGES = when(last=above(1), source_epochs=above(0))
+"""More than one stage trains on the source."""
+
+
 class Adapt(FineTune):
     """Train on the source; then adapt to the target, keeping what a score without labels says is best.
 
@@ -32,13 +53,16 @@ class Adapt(FineTune):
 
     contract = "1.2"
     last: int = Field(3, ge=0, description="stages that learn the source, counted from the output; 0 trains the head alone")
-    decay: float = Field(1.0, gt=0, le=1, description="learning-rate factor a stage towards the input")
+    decay: float = Field(1.0, gt=0, le=1, description="learning-rate factor a stage towards the input", when=when(last=above(1)))
     warmup: int = Field(20, ge=1, description="epochs that first train the head alone, at most")
-    source_epochs: int = Field(10, ge=0, description="epochs that train the stages on the source alone, at most")
+    warmup_rate: float = Field(1e-3, gt=0, description="learning rate of the warm-up, and of the head where it adapts alone")
+    source_epochs: int = Field(
+        10, ge=0, description="epochs that train the stages on the source alone, at most", when=when(last=above(0))
+    )
     epochs: int = Field(15, ge=1, description="epochs of adapting, at most")
     learning_rate: float = Field(5e-4, gt=0, description="learning rate of the last stage and the head")
     style: Style = Field("mixed", description="how pictures are changed; auto: what brings the source nearest to the target")
-    views: int = Field(8, ge=1, description="changed copies of each picture that are kept")
+    views: int = Field(8, ge=1, description="changed copies of each picture that are kept", when=when(style=other_than("none")))
 
     def plan(self, task: Task, backbone: Backbone) -> Plan:
         return Plan((*self.source(backbone, self.looks()), turn(backbone), *self.adapting(task, backbone)), standardised)

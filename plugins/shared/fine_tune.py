@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
-from tlapp.contracts import Backbone, Field, Fit, Plan, Rates, Strategy, Task
+from tlapp.contracts import Backbone, Field, Fit, Plan, Rates, Strategy, Task, above, when
 
 
 class FineTune(Strategy):
@@ -14,10 +14,11 @@ class FineTune(Strategy):
     (Kumar et al. 2022, https://arxiv.org/abs/2202.10054).
     """
 
+    contract = "1.2"
     epochs: int = Field(10, ge=1, description="epochs after the warm-up, at most")
     learning_rate: float = Field(1e-4, gt=0, description="learning rate of the last stage and the head")
     warmup: int = Field(20, ge=0, description="epochs that first train the head alone, at most")
-    warmup_rate: float = Field(1e-3, gt=0, description="learning rate of the warm-up")
+    warmup_rate: float = Field(1e-3, gt=0, description="learning rate of the warm-up", when=when(warmup=above(0)))
 
     @abstractmethod
     def rates(self, backbone: Backbone) -> Rates:

@@ -10,7 +10,7 @@ from click.shell_completion import CompletionItem
 from pydantic.fields import FieldInfo
 
 from tlapp import registry
-from tlapp.contracts.options import Options
+from tlapp.contracts.options import Options, condition_of
 from tlapp.tensorflow_import import forbid_tensorflow
 from tlapp.words import flag, with_flags
 
@@ -23,19 +23,21 @@ trust_option = click.option(
 
 def click_options(options: type[Options], prefix: str = "") -> list[click.Option]:
     """An option a field. Values stay text: pydantic parses and checks them, so that YAML and flags fail alike."""
-    return [_option(prefix + name, field) for name, field in options.model_fields.items()]
+    return [_option(name, field, prefix) for name, field in options.model_fields.items()]
 
 
-def _option(key: str, field: FieldInfo) -> click.Option:
+def _option(name: str, field: FieldInfo, prefix: str) -> click.Option:
+    key = prefix + name
     kind = {"plugin": "strategy", "head": "head", "backbone": "backbone"}.get(key)
     return click.Option(
-        [flag(key), key], help=describe(field), metavar=metavar(field), shell_complete=_names(kind) if kind else _values(field)
-    )
+        [flag(key), key], help=describe(field, prefix), metavar=metavar(field),
+        shell_complete=_names(kind) if kind else _values(field),
+    )  # fmt: skip
 
 
-def describe(field: FieldInfo) -> str:
-    """The help of a field with its range and default."""
-    text = f"{with_flags(field.description or '')}{_range(field)}"
+def describe(field: FieldInfo, prefix: str = "") -> str:
+    """The help of a field with its range, when it counts, and its default; `prefix` as before its name."""
+    text = f"{with_flags(field.description or '')}{_range(field)}{_counts(field, prefix)}"
     if field.is_required():
         return f"{text}  [required]"
     default = field.get_default(call_default_factory=True)
@@ -68,6 +70,11 @@ def _range(field: FieldInfo) -> str:
     signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
     bounds = [f"{sign} {getattr(item, name)}" for item in field.metadata for name, sign in signs.items() if hasattr(item, name)]
     return f" ({', '.join(bounds)})" if bounds else ""
+
+
+def _counts(field: FieldInfo, prefix: str) -> str:
+    condition = condition_of(field)
+    return f" (counts when {with_flags(condition.words(prefix))})" if condition else ""
 
 
 def _values(field: FieldInfo) -> Any:

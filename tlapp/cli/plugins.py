@@ -120,8 +120,9 @@ def option_lines(options: Any, kind: str) -> Iterator[str]:
     from tlapp.cli.options import describe, metavar
     from tlapp.settings import HEAD
 
+    prefix = HEAD if kind == "head" else ""
     for key, field in options.model_fields.items():
-        yield f"  {flag((HEAD if kind == 'head' else '') + key):18} {metavar(field):12} {describe(field)}"
+        yield f"  {flag(prefix + key):18} {metavar(field):12} {describe(field, prefix)}"
     if not options.model_fields:
         yield "  no options"
 

@@ -121,4 +121,4 @@ def resumed(run: str, flags: Mapping[str, Any], config: str | None) -> Settings:
     path = RunFolder(Path(run)).file(SETTINGS)
     if not path.is_file():
         raise UserError(f"is no run; a run's folder holds {SETTINGS}", run, "resume")
-    return resolve({"run": run}, path)
+    return resolve({"run": run}, path, resume=True)

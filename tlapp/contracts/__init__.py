@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import Field
-
 from tlapp.contracts.backbone import Backbone, BackboneProvider, LoadedBackbone, Rates, Stage
 from tlapp.contracts.input import BadExample, ImageInput, Input, Tensor
 from tlapp.contracts.input_export import Endpoint, Feature, InputExport, Snippet
-from tlapp.contracts.options import Options
+from tlapp.contracts.options import Condition, Field, Options, Values, above, other_than, when
 from tlapp.contracts.plan import (
     Augment,
     Batch,
@@ -37,6 +35,7 @@ __all__ = [
     "BackboneProvider",
     "BadExample",
     "Batch",
+    "Condition",
     "Endpoint",
     "Feature",
     "Field",
@@ -68,4 +67,8 @@ __all__ = [
     "Task",
     "Tensor",
     "UserError",
+    "Values",
+    "above",
+    "other_than",
+    "when",
 ]  # fmt: skip

@@ -38,11 +38,11 @@ def anatomy(graph: Any) -> tuple[tuple[Stage, ...], dict[str, str]]:
 
     Every operation gets a stage, those before the first kernel the first one, and those after the last kernel the last one.
     """
-    found = _stretches(graph)
-    names = _names(len(found))
+    stretches = _stretches(graph)
+    names = _names(len(stretches))
     stages, stage_of = [], {operation.name: names[0] for operation in graph.operations}
     seen: set[str] = set()
-    for name, stretch in zip(names, found, strict=True):
+    for name, stretch in zip(names, stretches, strict=True):
         layers = {step.operation.name: step.operation for step in stretch.steps if step.operation.name not in seen}
         seen.update(layers)
         stage_of.update(dict.fromkeys(layers, name))
@@ -62,10 +62,10 @@ def _stretches(graph: Any) -> list[Stretch]:
     if _lumped(pieces):
         pairs = _pieces(todo, graph.outputs, crossing=2)  # each cell of NASNet reads the two before it
         return _group(pieces, _channels) if _lumped(pairs) else _group(pairs, _places)
-    found = _group(pieces, _channels)
-    if len(found) > MOST:
-        found = _group(pieces, _places)
-    return found if len(found) > 2 else _even(pieces) or found
+    stretches = _group(pieces, _channels)
+    if len(stretches) > MOST:
+        stretches = _group(pieces, _places)
+    return stretches if len(stretches) > 2 else _even(pieces) or stretches
 
 
 def _pieces(todo: Sequence[Step], outputs: Sequence[Any], crossing: int) -> list[Stretch]:

@@ -24,12 +24,12 @@ class Step(NamedTuple):
 
 def steps(model: Any) -> list[Step]:
     """The steps of a functional model, inputs first, each after all that it needs."""
-    found = []
+    listed = []
     for depth in sorted(model._nodes_by_depth, reverse=True):
         for node in model._nodes_by_depth[depth]:
             if not node.is_input:
-                found.append(Step(node.operation, node.arguments, tuple(node.input_tensors), tuple(node.outputs)))
-    return found
+                listed.append(Step(node.operation, node.arguments, tuple(node.input_tensors), tuple(node.outputs)))
+    return listed
 
 
 def replay(
@@ -50,12 +50,12 @@ def replay(
 def needed(todo: Sequence[Step], targets: Iterable[Any]) -> list[Step]:
     """Those of the steps that the target tensors depend on."""
     wanted = {id(tensor) for tensor in targets}
-    kept = []
+    chosen = []
     for step in reversed(todo):
         if any(id(tensor) in wanted for tensor in step.outputs):
             wanted.update(id(tensor) for tensor in step.inputs)
-            kept.append(step)
-    return kept[::-1]
+            chosen.append(step)
+    return chosen[::-1]
 
 
 def rebuild(model: Any, call: Callable[[Step, dict[int, Any]], Sequence[Any]], inputs: Any = None) -> Any:
@@ -83,7 +83,7 @@ def expand(step: Step, values: dict[int, Any], call: Callable[[Step, dict[int, A
     import keras
 
     inner = step.operation._functional if isinstance(step.operation, keras.Sequential) else step.operation
-    given = keras.tree.flatten([values[id(tensor)] for tensor in step.inputs])
-    inside = {id(s): t for s, t in zip(keras.tree.flatten(inner.inputs), given, strict=True)}
+    tensors = keras.tree.flatten([values[id(tensor)] for tensor in step.inputs])
+    inside = {id(s): t for s, t in zip(keras.tree.flatten(inner.inputs), tensors, strict=True)}
     replay(steps(inner), inside, call or expand)
     return [inside[id(tensor)] for tensor in keras.tree.flatten(inner.outputs)]

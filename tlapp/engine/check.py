@@ -9,7 +9,7 @@ from typing import Any
 from tlapp.contracts import Backbone, LoadedBackbone, OneOf, Phase, Plan, Strategy, Task
 from tlapp.contracts.graph import is_nested, steps
 from tlapp.engine.job import Job
-from tlapp.engine.training.kinds import KINDS, augments_of, is_phase, kind_of
+from tlapp.engine.training.kinds import KINDS, TRAINING, augments_of, is_phase, kind_of
 from tlapp.engine.training.order import in_order, solves_only
 from tlapp.errors import PluginError, UserError
 from tlapp.words import in_a_line, shortened
@@ -97,13 +97,23 @@ def needs(phase: Phase) -> list[str]:
     return list(dict.fromkeys([*phase.streams, *(["target"] if compared else []), *references]))
 
 
+UNREAD = {
+    "weight_decay": "every phase that trains by gradient brings a weight decay of its own",
+    "augment": "every phase that trains by gradient brings an augmentation of its own",
+    "label_smoothing": "no phase that trains by gradient reads labels",
+    "class_weights": "no phase that trains by gradient reads labels",
+}
+"""Why a plan that trains by gradient may leave an option unread, in words."""
+
+
 def unread_options(plan: Plan) -> dict[str, str]:
     """The options of a run that nothing in a plan reads -> why, in words."""
     phases = [place.phase for place in in_order(plan)]
-    kinds = {kind_of(phase) for phase in phases}
-    read = frozenset().union(*(kind.reads for kind in kinds))
-    every = frozenset().union(*(kind.reads for kind in KINDS.values()))
-    unread = dict.fromkeys(every - read, "no phase of this strategy's plan trains by gradient")
+    read = frozenset[str]().union(*(kind_of(phase).reads(phase) for phase in phases))
+    trains = any(kind_of(phase).trains for phase in phases)
+    unread = {
+        key: UNREAD[key] if trains else "no phase of this strategy's plan trains by gradient" for key in sorted(TRAINING - read)
+    }
     if not any("aux" in needs(phase) for phase in phases):
         unread["aux"] = "this strategy's plan reads no second labelled set"
     return unread

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
-
-from tlapp.contracts.options import Options
+from tlapp.contracts.options import Field, Options, other_than, when
 
 Resize = Literal["squash", "crop", "pad"]
 """How a picture that is not square becomes one."""
@@ -34,10 +32,13 @@ class RunOptions(Options):
     batch_size: int = Field(32, ge=1, le=4096, description="pictures a training step")
     seed: int = Field(0, ge=0, lt=2**31, description="seed of the split, the order and the initial weights")
     # 15 % and 20 %: with 200 pictures that leaves 24 to stop on and 40 to test on.
-    val_share: float = Field(0.15, gt=0, lt=0.9, description="share of option data split off for validation, where there is none")
-    test_share: float = Field(
-        0.2, gt=0, lt=0.9, description="share of option data, and of option aux, split off to test, where there is none"
+    val_share: float = Field(
+        0.15, gt=0, lt=0.9, description="share of option data split off for validation, where there is none", when=when(val=None)
     )
+    test_share: float = Field(
+        0.2, gt=0, lt=0.9, description="share of option data, and of option aux, split off to test, where there is none",
+        when=(when(test=None), when(aux=other_than(None))),
+    )  # fmt: skip
     on_bad: Literal["fail", "skip"] = Field("fail", description="what a picture that cannot be read does to the run")
     augment: Literal["none", "basic"] = Field("none", description="basic: random flip, crop and colour, fresh each epoch")
     patience: int = Field(10, ge=1, description="epochs without a better validation loss before a phase stops")

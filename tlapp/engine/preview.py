@@ -123,7 +123,7 @@ def _changes(run: Run) -> tuple[list[Change], dict[str, float]]:
     """What the phases may do to which stream, and the distance of streams as they are, where that is compared."""
     streams = run.dataset.streams
     styles = Styles(run.graph, streams)
-    found: dict[tuple[str, str], Change] = {}
+    changes: dict[tuple[str, str], Change] = {}
     plain: dict[str, float] = {}
     for phase in (place.phase for place in in_order(run.plan)):
         augments, first, far = candidates(phase, run.job.options), restyled(phase), []
@@ -134,9 +134,9 @@ def _changes(run: Run) -> tuple[list[Change], dict[str, float]]:
             chosen = len(augments) > 1 and number == np.argmin(far[1:]) + 1
             for stream in (name for name in phase.streams if name != augment.reference):
                 key = stream, augment.name
-                before = found[key].phases if key in found else ()
-                found[key] = Change(stream, (*before, phase.name), augment, far[number] if far else None, bool(chosen))
-    return list(found.values()), plain
+                before = changes[key].phases if key in changes else ()
+                changes[key] = Change(stream, (*before, phase.name), augment, far[number] if far else None, bool(chosen))
+    return list(changes.values()), plain
 
 
 def _changed_row(run: Run, change: Change, numbers: np.ndarray) -> Row:

@@ -28,18 +28,18 @@ def names(subject: BackboneSubject) -> None:
 def facts(subject: BackboneSubject) -> None:
     """The facts are those of the graph: input size, stages of different names from input to output, parameters of each."""
     loaded = subject.loaded
-    found, shapes = loaded.facts, [tuple(tensor.shape) for tensor in loaded.graph.inputs]
-    wanted = [(None, *shape) for shape in _shapes(found.input)]
+    actual, shapes = loaded.facts, [tuple(tensor.shape) for tensor in loaded.graph.inputs]
+    wanted = [(None, *shape) for shape in _shapes(actual.input)]
     if shapes != wanted:
         raise Broken(f"the facts say that its inputs are {wanted}; the graph's are {shapes}")
-    stages = [stage.name for stage in found.stages]
+    stages = [stage.name for stage in actual.stages]
     if not stages or len(set(stages)) != len(stages):
         raise Broken(f"its stages must be one or more, of different names. Received: {', '.join(stages) or 'none'}")
     counts = dict.fromkeys(stages, 0)
     for layer in loaded.graph.layers:
         if layer.weights and loaded.stage_of.get(layer.name) in counts:
             counts[loaded.stage_of[layer.name]] += sum(int(np.prod(v.shape)) for v in layer.weights if "seed" not in v.path)
-    for stage in found.stages:
+    for stage in actual.stages:
         if stage.params != counts[stage.name]:
             raise Broken(f"the facts give stage {stage.name} {stage.params:,} parameters; its layers have {counts[stage.name]:,}")
 
@@ -87,19 +87,19 @@ def cut(subject: BackboneSubject) -> None:
     where = split(loaded.graph, loaded.facts.last(1), loaded.stage_of)
     crossing = [pictures] if where.at_input else Front(loaded.graph, where.boundary)([pictures])
     values = {id(symbol): value for symbol, value in zip(where.boundary, crossing, strict=True)}
-    found = np.asarray(replay(where.rest, values, infer)[id(where.output)])
-    if not np.allclose(found, whole, rtol=1e-3, atol=1e-3 * float(np.abs(whole).max())):
-        raise Broken(f"cut before the last stage, features differ by up to {np.abs(found - whole).max():.3g}")
+    actual = np.asarray(replay(where.rest, values, infer)[id(where.output)])
+    if not np.allclose(actual, whole, rtol=1e-3, atol=1e-3 * float(np.abs(whole).max())):
+        raise Broken(f"cut before the last stage, features differ by up to {np.abs(actual - whole).max():.3g}")
 
 
 def size(subject: BackboneSubject) -> None:
     """native_size() is the size that load() chooses by itself, or None."""
-    told = subject.plugin.native_size(subject.backbone_name)
-    if told is None:
+    stated = subject.plugin.native_size(subject.backbone_name)
+    if stated is None:
         return
-    found = subject.plugin.load(subject.backbone_name, weights=subject.asked["weights"]).facts.input.size
-    if told != found:
-        raise Broken(f"native_size() says {told}; load() chose {found}")
+    actual = subject.plugin.load(subject.backbone_name, weights=subject.asked["weights"]).facts.input.size
+    if stated != actual:
+        raise Broken(f"native_size() says {stated}; load() chose {actual}")
 
 
 def _shapes(stated: ImageInput | Input) -> list[tuple[int, ...]]:

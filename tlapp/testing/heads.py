@@ -41,11 +41,11 @@ def loss(subject: Subject) -> None:
     labels = np.eye(4, dtype=np.float32) if subject.kind.labels == "one" else SETS
     right = keras.ops.convert_to_tensor(6 * labels - 3)
     good, bad = (np.asarray(subject.plugin.loss(keras.ops.convert_to_tensor(labels), outputs)) for outputs in (right, -right))
-    for found in (good, bad):
-        if found.shape != (4,):
-            raise Broken(f"for 4 examples loss() gives the shape {found.shape}, not (4,): one number an example")
-        if not np.isfinite(found).all():
-            raise Broken(f"loss() gives {found}")
+    for losses in (good, bad):
+        if losses.shape != (4,):
+            raise Broken(f"for 4 examples loss() gives the shape {losses.shape}, not (4,): one number an example")
+        if not np.isfinite(losses).all():
+            raise Broken(f"loss() gives {losses}")
     if not (good < bad).all():
         raise Broken(f"loss() of right outputs, {good.mean():.4g}, is not below that of wrong ones, {bad.mean():.4g}")
 

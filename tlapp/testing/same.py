@@ -45,12 +45,12 @@ def _objects(a: Any, b: Any, where: str) -> str:
 def _functions(a: FunctionType, b: FunctionType, where: str) -> str:
     if a.__code__ is not b.__code__ and a.__code__ != b.__code__:
         return where
-    held = [[cell.cell_contents for cell in each.__closure__ or ()] for each in (a, b)]
-    return _first(((where, held[0], held[1]), (where, a.__defaults__, b.__defaults__)))
+    closures = [[cell.cell_contents for cell in each.__closure__ or ()] for each in (a, b)]
+    return _first(((where, closures[0], closures[1]), (where, a.__defaults__, b.__defaults__)))
 
 
 def _first(pairs: Any) -> str:
-    return next((found for where, a, b in pairs if (found := difference(a, b, where))), "")
+    return next((path for where, a, b in pairs if (path := difference(a, b, where))), "")
 
 
 def _equal(a: Any, b: Any) -> bool:

@@ -204,8 +204,8 @@ class BackboneSubject(Subject):
                 self._loaded = self.plugin.load(self.backbone_name, **arguments)
                 return arguments
             except TlappError as error:
-                said = error
-        raise Broken(f"load({self.backbone_name!r}) fails whatever the size and weights: {said}")
+                refusal = error
+        raise Broken(f"load({self.backbone_name!r}) fails whatever the size and weights: {refusal}")
 
     @property
     def loaded(self) -> Any:

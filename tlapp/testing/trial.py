@@ -49,8 +49,8 @@ class Interrupter(Listener):
 class Watched(Phases):
     """Phases without early stopping, which note what each of them moved."""
 
-    def __init__(self, *given: Any):
-        super().__init__(*given)
+    def __init__(self, *arguments: Any):
+        super().__init__(*arguments)
         self.moved: list[Moved] = []
 
     def judge(self, net: Any, slot: Slot, validates: bool) -> Callable[[int], Epoch]:
@@ -86,10 +86,10 @@ class Trial(Run):
 
     def losses(self) -> dict[str, list[float]]:
         """The sum of the loss's terms a phase, epoch by epoch."""
-        found: dict[str, list[float]] = {}
+        by_phase: dict[str, list[float]] = {}
         for epoch in self.reporter.epochs:  # type: ignore[attr-defined]
-            found.setdefault(epoch.phase, []).append(sum(epoch.terms.values()))
-        return found
+            by_phase.setdefault(epoch.phase, []).append(sum(epoch.terms.values()))
+        return by_phase
 
     def state(self) -> dict[str, np.ndarray]:
         """Every weight of the deployed model, in the order in which it holds them."""

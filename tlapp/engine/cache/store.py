@@ -46,8 +46,8 @@ def key_of(*facts: Any) -> str:
 
 def folder() -> Path:
     """Where entries lie: $TLAPP_CACHE, or tlapp's in the platform's folder for caches."""
-    if given := os.environ.get("TLAPP_CACHE"):
-        return Path(given).expanduser()
+    if chosen := os.environ.get("TLAPP_CACHE"):
+        return Path(chosen).expanduser()
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "tlapp" / "Cache"
     if sys.platform == "darwin":
@@ -102,14 +102,14 @@ def find(key: str) -> Rows | None:
 
 def entries() -> list[Entry]:
     """All entries, the least recently used first."""
-    found = []
+    listed = []
     for path in folder().glob("*.rows"):
         with contextlib.suppress(OSError), open(path, "rb") as file:  # another process may remove it meanwhile
             header = rowfile.read_header(file.fileno())
             what = str(header["extra"].get("what", "rows")) if header else "damaged"
             status = os.fstat(file.fileno())
-            found.append(Entry(path.stem, status.st_size, status.st_mtime, what))
-    return sorted(found, key=lambda entry: entry.used)
+            listed.append(Entry(path.stem, status.st_size, status.st_mtime, what))
+    return sorted(listed, key=lambda entry: entry.used)
 
 
 def clear() -> int:
@@ -146,11 +146,11 @@ def _sweep(age: float) -> int:
 
 def _make_room(needed: int) -> None:
     """Remove entries, the least recently used first, until `needed` bytes fit both the limit and the disk."""
-    kept = entries()
-    idle = [entry for entry in kept if not rowfile.in_use(_path(entry.key))]
+    present = entries()
+    idle = [entry for entry in present if not rowfile.in_use(_path(entry.key))]
     free, most = shutil.disk_usage(folder()).free, limit()
     _check_room(needed, free + sum(entry.bytes for entry in idle), most)
-    total = sum(entry.bytes for entry in kept)
+    total = sum(entry.bytes for entry in present)
     for entry in idle:
         if total + needed <= most and needed <= free:
             return

@@ -22,15 +22,15 @@ def metrics(probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str
     """
     predicted, count = np.argmax(probabilities, axis=1), len(classes)
     confusion = np.bincount(labels * count + predicted, minlength=count * count).reshape(count, count)
-    right, true, said = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
-    recall, precision = right / np.maximum(true, 1), right / np.maximum(said, 1)
-    f1 = 2 * right / np.maximum(true + said, 1)
+    right, true, predicted_counts = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+    recall, precision = right / np.maximum(true, 1), right / np.maximum(predicted_counts, 1)
+    f1 = 2 * right / np.maximum(true + predicted_counts, 1)
     loss = -np.log(np.clip(probabilities[np.arange(len(labels)), labels], 1e-7, 1.0))
     each = zip(classes, precision, recall, f1, true, strict=True)
     return {
         "accuracy": float(right.sum() / len(labels)),
         "balanced_accuracy": float(recall[true > 0].mean()),
-        "macro_f1": float(f1[true + said > 0].mean()),
+        "macro_f1": float(f1[true + predicted_counts > 0].mean()),
         "loss": float(loss.mean()),
         "n": len(labels),
         "classes": {c: {"precision": float(p), "recall": float(r), "f1": float(f), "n": int(n)} for c, p, r, f, n in each},
@@ -50,20 +50,20 @@ def set_metrics(probabilities: np.ndarray, hot: np.ndarray, answers: np.ndarray,
         that occur of that of having or not having the class, and loss is the binary cross-entropy; and micro_f1, and map, the
         mean over the classes that occur of `average_precision`.
     """
-    right, true, said, count = (hot & answers).sum(0), hot.sum(0), answers.sum(0), len(hot)
+    right, true, predicted_counts, count = (hot & answers).sum(0), hot.sum(0), answers.sum(0), len(hot)
     occurs = true > 0
-    recall, precision = right / np.maximum(true, 1), right / np.maximum(said, 1)
-    f1 = 2 * right / np.maximum(true + said, 1)
-    spared = (count - true - said + right) / np.maximum(count - true, 1)
+    recall, precision = right / np.maximum(true, 1), right / np.maximum(predicted_counts, 1)
+    f1 = 2 * right / np.maximum(true + predicted_counts, 1)
+    spared = (count - true - predicted_counts + right) / np.maximum(count - true, 1)
     balanced = np.where(true < count, (recall + spared) / 2, recall)
     likely = np.clip(np.where(hot, probabilities, 1 - probabilities), 1e-7, 1.0)
     each = zip(classes, precision, recall, f1, true, strict=True)
     return {
         "accuracy": float((hot == answers).all(1).mean()),
         "balanced_accuracy": _mean(balanced[occurs]),
-        "macro_f1": _mean(f1[true + said > 0]),
+        "macro_f1": _mean(f1[true + predicted_counts > 0]),
         "loss": float(-np.log(likely).mean()),
-        "micro_f1": float(2 * right.sum() / max(int((true + said).sum()), 1)),
+        "micro_f1": float(2 * right.sum() / max(int((true + predicted_counts).sum()), 1)),
         "map": _mean(np.array([average_precision(probabilities[:, i], hot[:, i]) for i in np.flatnonzero(occurs)])),
         "n": count,
         "classes": {c: {"precision": float(p), "recall": float(r), "f1": float(f), "n": int(n)} for c, p, r, f, n in each},

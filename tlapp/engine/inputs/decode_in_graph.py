@@ -85,8 +85,8 @@ def orientation(content: Any) -> Any:
     exif = tf.constant(list(b"Exif\0\0"), tf.int32)
     hits = tf.reduce_all(tf.stack([data[i : tf.size(data) - 6 + i] == exif[i] for i in range(6)]), 0)
     start = tf.cast(tf.argmax(hits), tf.int32) + 6
-    found = tf.reduce_any(hits) & tf.io.is_jpeg(content)
-    return tf.cond(found, lambda: _first_directory(data, start), lambda: 1)
+    has_exif = tf.reduce_any(hits) & tf.io.is_jpeg(content)
+    return tf.cond(has_exif, lambda: _first_directory(data, start), lambda: 1)
 
 
 def _first_directory(data: Any, start: Any) -> Any:

@@ -14,7 +14,7 @@ from tlapp.contracts.graph import Step
 Call = Callable[[Step, dict[int, Any]], Sequence[Any]]
 
 
-def fold(steps: Sequence[Step], kept: Iterable[Any], frozen: Callable[[Any], bool], call: Call) -> Call:
+def fold(steps: Sequence[Step], needed: Iterable[Any], frozen: Callable[[Any], bool], call: Call) -> Call:
     """A `call` for `replay` that runs each convolution and the frozen batch norm after it as one.
 
     Args:
@@ -23,7 +23,7 @@ def fold(steps: Sequence[Step], kept: Iterable[Any], frozen: Callable[[Any], boo
         frozen: batch-norm layer -> whether it runs on its stored statistics.
         call: runs every other step.
     """
-    norms = {key: norm for key, norm in _pairs(steps, kept).items() if frozen(norm)}
+    norms = {key: norm for key, norm in _pairs(steps, needed).items() if frozen(norm)}
 
     def folded(step: Step, values: dict[int, Any]) -> Sequence[Any]:
         if id(step.outputs[0]) in norms:
@@ -35,7 +35,7 @@ def fold(steps: Sequence[Step], kept: Iterable[Any], frozen: Callable[[Any], boo
     return folded
 
 
-def _pairs(steps: Sequence[Step], kept: Iterable[Any]) -> dict[int, Any]:
+def _pairs(steps: Sequence[Step], needed: Iterable[Any]) -> dict[int, Any]:
     """Convolution's output's id -> the batch norm that reads it, where nothing else does."""
     import keras
 
@@ -43,7 +43,7 @@ def _pairs(steps: Sequence[Step], kept: Iterable[Any]) -> dict[int, Any]:
     for step in steps:
         for tensor in step.inputs:
             readers.setdefault(id(tensor), []).append(step)
-    keep = {id(tensor) for tensor in kept}
+    keep = {id(tensor) for tensor in needed}
     pairs = {}
     for step in steps:
         output = step.outputs[0]

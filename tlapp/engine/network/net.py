@@ -136,22 +136,22 @@ class PhaseNet:
 
     def state(self) -> list[Any]:
         """Every variable that training may change, random states excepted."""
-        found = {id(v): v for layer in (*self._living(), self.layer, *self.parts.values()) for v in layer.weights}
-        return list(found.values())
+        by_id = {id(v): v for layer in (*self._living(), self.layer, *self.parts.values()) for v in layer.weights}
+        return list(by_id.values())
 
     def variables(self) -> list[Any]:
         """As `state`, and the random states of every layer that runs in training mode."""
         layers = [s.operation for s in self.cut.rest if hasattr(s.operation, "variables") and self.learns(s.operation)]
-        found = {id(v): v for layer in (*layers, self.layer, *self.parts.values()) for v in layer.variables}
-        return list(found.values())
+        by_id = {id(v): v for layer in (*layers, self.layer, *self.parts.values()) for v in layer.variables}
+        return list(by_id.values())
 
     def random(self) -> list[Any]:
         """The random states of the backbone's layers that run in training mode."""
-        held = {id(v) for v in self.state()}
+        saved = {id(v) for v in self.state()}
         layers = [s.operation for s in self.cut.rest if hasattr(s.operation, "variables") and self.learns(s.operation)]
-        return list({id(v): v for layer in layers for v in layer.variables if id(v) not in held}.values())
+        return list({id(v): v for layer in layers for v in layer.variables if id(v) not in saved}.values())
 
     def _living(self) -> list[Any]:
         """The layers of the rest that are in training mode."""
-        found = {id(s.operation): s.operation for s in self.cut.rest if getattr(s.operation, "weights", ())}
-        return [operation for operation in found.values() if self.learns(operation)]
+        by_id = {id(s.operation): s.operation for s in self.cut.rest if getattr(s.operation, "weights", ())}
+        return [operation for operation in by_id.values() if self.learns(operation)]

@@ -40,10 +40,10 @@ def _over_blocks(forward: Callable[..., Any]) -> Callable[[Source, int], tuple[n
     import tensorflow as tf
 
     def run(source: Source, count: int) -> tuple[np.ndarray, ...]:
-        found = []
+        outputs_by_block = []
         for start in range(0, count, 64):
             block = source.take(np.arange(start, min(start + 64, count)), 0)
-            found.append([output.numpy() for output in forward(tuple(map(tf.constant, block)))])
-        return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
+            outputs_by_block.append([output.numpy() for output in forward(tuple(map(tf.constant, block)))])
+        return tuple(np.concatenate(parts) for parts in zip(*outputs_by_block, strict=True))
 
     return run

@@ -128,9 +128,9 @@ class Record:
             write()
         except (OSError, RuntimeError) as error:  # h5py raises RuntimeError where the disk is full
             reason = getattr(error, "strerror", None) or in_a_line(error)
-            told = UserError(f"{self._files.file(name)}: cannot be written: {reason}")
-            told.resumable = self.folder if self.begun else None
-            raise told from error
+            failure = UserError(f"{self._files.file(name)}: cannot be written: {reason}")
+            failure.resumable = self.folder if self.begun else None
+            raise failure from error
 
 
 def _fresh(plugin: str) -> Path:

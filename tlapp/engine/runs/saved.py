@@ -139,10 +139,10 @@ class SavedRun:
         Raises:
             UserError: as the option data of train; or a class is not one of the run's.
         """
-        told = reporter or Silent()
-        stream, notes = streams.load_labelled("data", where, self.labels, self.input, on_bad, told.progress, self.labelling)
+        listener = reporter or Silent()
+        stream, notes = streams.load_labelled("data", where, self.labels, self.input, on_bad, listener.progress, self.labelling)
         for note in notes:
-            told.note(note)
+            listener.note(note)
         blocks = [np.arange(i, min(i + BATCH, len(stream))) for i in range(0, len(stream), BATCH)]
         rows = np.concatenate([self.probabilities(stream.examples.take(block)) for block in blocks])
         assert stream.labels is not None, "load_labelled gives labels"

@@ -26,6 +26,6 @@ def adaptation(history: Sequence[Epoch], stream: Stream | None) -> dict[str, Any
         return {"phase": epoch.phase, "epoch": epoch.epoch, "score": epoch.target["score"], **known}
 
     lines = [told(epoch) for epoch in looked]
-    kept = max(lines, key=lambda line: line["score"])
-    result = {"helped": kept["score"] > lines[0]["score"], "source_only": lines[0], "adapted": kept}
+    best = max(lines, key=lambda line: line["score"])
+    result = {"helped": best["score"] > lines[0]["score"], "source_only": lines[0], "adapted": best}
     return result if stream.labels is None else {**result, "oracle": max(lines, key=lambda line: line["accuracy"])}

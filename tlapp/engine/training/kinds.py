@@ -21,13 +21,17 @@ from tlapp.engine.training.statistics import renew
 BATCH_NORM = ("frozen", "affine", "update")
 
 
+TRAINING = frozenset(
+    {"batch_size", "augment", "patience", "schedule", "label_smoothing", "clip_norm", "weight_decay", "class_weights"}
+)
+"""The options of a run that nothing but training by gradient reads."""
+
+
 class Kind(ABC):
     """What the engine knows of a kind of phase."""
 
     name: ClassVar[str]
     """As plan.json says it."""
-    reads: ClassVar[frozenset[str]] = frozenset()
-    """The options of a run that only phases like it read."""
     in_place: ClassVar[bool] = True
     """Whether it changes weights, and not the head as a whole."""
     trains: ClassVar[bool] = False
@@ -49,6 +53,10 @@ class Kind(ABC):
     def carry_out(self, session: Session, slot: Slot) -> None:
         """Carry a phase out; the net has the phase's best weights then."""
 
+    def reads(self, phase: Any) -> frozenset[str]:
+        """Those of the options `TRAINING` that a phase reads."""
+        return frozenset()
+
     def learns_labels(self, phase: Any) -> bool:
         """Whether the head learns from labels, so that val says something."""
         return True
@@ -68,9 +76,6 @@ class Kind(ABC):
 
 class _Fit(Kind):
     name = "fit"
-    reads = frozenset(
-        {"batch_size", "augment", "patience", "schedule", "label_smoothing", "clip_norm", "weight_decay", "class_weights"}
-    )
     trains = True
 
     def faults(self, phase: Fit) -> Iterator[str]:
@@ -116,6 +121,14 @@ class _Fit(Kind):
             return "labels the target with one class a picture"
         return "draws pictures by class" if phase.sampler is not None else ""
 
+    def reads(self, phase: Fit) -> frozenset[str]:
+        own = {"weight_decay"} if phase.weight_decay is not None else set()
+        if augments_of(phase):
+            own.add("augment")
+        if not set(phase.streams) - {"target"}:
+            own |= {"label_smoothing", "class_weights"}
+        return TRAINING - own
+
     def shortened(self, phase: Fit, epochs: int) -> Phase:
         return replace(phase, epochs=epochs)
 
@@ -141,8 +154,8 @@ class _Fit(Kind):
             session.fall_back()
             raise
         except Diverged as stop:
-            kept = session.record.model(session.model(), BEST)
-            raise type(stop.error)(f"{stop.error}; the best weights so far are in {kept}") from stop
+            path = session.record.model(session.model(), BEST)
+            raise type(stop.error)(f"{stop.error}; the best weights so far are in {path}") from stop
         session.end(phase, best.loss, learns)
         session.checkpoint.leave("fit", "labels")
         if reason:

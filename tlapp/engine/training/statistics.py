@@ -23,18 +23,18 @@ def renew(net: PhaseNet, sources: Iterable[tuple[Source, int]]) -> None:
 
     norms = [op for op in {id(s.operation): s.operation for s in net.cut.rest}.values() if is_batch_norm(op) and net.learns(op)]
     momenta = [norm.momentum for norm in norms]
-    found: list[list[np.ndarray]] = []
+    by_block: list[list[np.ndarray]] = []
     try:
         for norm in norms:
             norm.momentum = 0.0  # each batch's own statistics are then what the layer holds
         forward = tf.function(net.features, reduce_retracing=True, jit_compile=False)
         for block in _blocks(sources):
             forward(tuple(map(tf.constant, block)))
-            found.append([np.array(value) for norm in norms for value in (norm.moving_mean, norm.moving_variance)])
+            by_block.append([np.array(value) for norm in norms for value in (norm.moving_mean, norm.moving_variance)])
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
-    columns = [np.stack(column) for column in zip(*found, strict=True)]
+    columns = [np.stack(column) for column in zip(*by_block, strict=True)]
     for norm, means, variances in zip(norms, columns[::2], columns[1::2], strict=True):
         norm.moving_mean.assign(means.mean(axis=0))
         norm.moving_variance.assign(variances.mean(axis=0) + means.var(axis=0))

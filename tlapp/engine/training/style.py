@@ -65,11 +65,11 @@ def distances(augments: Sequence[Augment], graph: Any, source: Stream, target: S
     ours, theirs = (Examples(stream.examples.tables, _some(stream.examples.numbers)) for stream in (source, target))
     wanted = front(theirs.take(np.arange(len(theirs.numbers))))[0]
     rows = np.arange(len(ours.numbers))
-    found = []
+    results = []
     for augment in augments:
         changed = Augmented(ours, augment, 0, graph.inputs, theirs if augment.reference else None)
-        found.append(distance(front(changed.take(rows, 0))[0], wanted))
-    return found
+        results.append(distance(front(changed.take(rows, 0))[0], wanted))
+    return results
 
 
 def distance(a: np.ndarray, b: np.ndarray) -> float:
