@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 
 from tlapp.words import in_a_line
 
-IMPORTS = 5
-"""How many imports a class is followed through, from the module that its entry point names."""
+IMPORTS = 5  # from module to module, from the one that an entry point names to the one that defines the class
 
 
 class Summary(NamedTuple):

@@ -1,4 +1,4 @@
-"""Heads and sources of backbones that fail."""
+"""Heads and backbone providers that fail."""
 
 from tlapp.contracts import BackboneProvider, Head
 

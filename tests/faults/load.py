@@ -96,7 +96,7 @@ def tiny() -> None:
     from tlapp import registry
     from tlapp.testing import TinyBackbones
 
-    registry.backbone = lambda identity: (TinyBackbones(), "tiny")
+    registry.backbone = lambda identity, trust=False: (TinyBackbones(), "tiny")
 
 
 def resident() -> int:

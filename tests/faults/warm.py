@@ -59,7 +59,7 @@ def become(request: dict) -> None:
     for descriptor, path in ((1, request["out"]), (2, request["err"])):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), descriptor)
     os.environ.update(request.get("environment", {}))
-    registry.backbone = lambda identity: (TinyBackbones(), "tiny")
+    registry.backbone = lambda identity, trust=False: (TinyBackbones(), "tiny")
     load = registry.load
     registry.load = lambda kind, name: strange.STRATEGIES.get(name) or load(kind, name)
     for name, value in request.get("constants", {}).items():

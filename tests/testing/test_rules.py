@@ -92,7 +92,7 @@ def test_first_party_plugins_keep_every_rule(plugin, tensorflow):
 
 @pytest.mark.slow
 def test_the_first_party_backbones_keep_every_rule(tensorflow):
-    check_backbones(registry.load("backbones", "keras-cv")())
+    check_backbones(registry.load("backbone", "keras-cv")())
 
 
 def test_the_tiny_backbone_keeps_every_rule(tensorflow):

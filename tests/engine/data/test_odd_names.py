@@ -88,7 +88,7 @@ def test_a_bad_picture_of_any_name_is_told_in_a_line_without_codes(name, tmp_pat
 
 
 def test_a_run_on_odd_names_at_an_odd_place_goes_all_the_way(tmp_path, monkeypatch, capfd):
-    monkeypatch.setattr(registry, "backbone", lambda identity: (TinyBackbones(), "tiny"))
+    monkeypatch.setattr(registry, "backbone", lambda identity, trust=False: (TinyBackbones(), "tiny"))
     root = folders(tmp_path / "caf\udce9 \n😀", each=8)
     for number, name in enumerate(ODD.values()):
         draw(root / "cats" / name, 50 + number)

@@ -85,7 +85,7 @@ def run(tmp_path_factory, tensorflow):
             values, codes = rng.normal(label - 1, 0.3, 4), (rng.integers(0, 8), label)
             rows.writerow((f"{' '.join(f'{value:.4f}' for value in values)} | {codes[0]} {codes[1]}", CLASSES[label]))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(registry, "backbone", lambda identity: (Measuring(), "all"))
+        patch.setattr(registry, "backbone", lambda identity, trust=False: (Measuring(), "all"))
         yield tlapp.train(
             plugin="full", data=str(folder / "data.csv"), backbone="measure:all", epochs=40, learning_rate=0.02,
             run=str(folder / "run"),
