@@ -84,10 +84,10 @@ def cut(subject: BackboneSubject) -> None:
     loaded = subject.loaded
     pictures = _noise(loaded.graph)
     whole = np.asarray(loaded.graph(pictures, training=False))
-    where = split(loaded.graph, loaded.facts.last(1), loaded.stage_of)
-    crossing = [pictures] if where.at_input else Front(loaded.graph, where.boundary)([pictures])
-    values = {id(symbol): value for symbol, value in zip(where.boundary, crossing, strict=True)}
-    actual = np.asarray(replay(where.rest, values, infer)[id(where.output)])
+    cut_at = split(loaded.graph, loaded.facts.last(1), loaded.stage_of)
+    crossing = [pictures] if cut_at.at_input else Front(loaded.graph, cut_at.boundary)([pictures])
+    values = {id(symbol): value for symbol, value in zip(cut_at.boundary, crossing, strict=True)}
+    actual = np.asarray(replay(cut_at.rest, values, infer)[id(cut_at.output)])
     if not np.allclose(actual, whole, rtol=1e-3, atol=1e-3 * float(np.abs(whole).max())):
         raise Broken(f"cut before the last stage, features differ by up to {np.abs(actual - whole).max():.3g}")
 

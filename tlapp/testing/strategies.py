@@ -21,8 +21,8 @@ def pure(subject: Subject) -> None:
             first, again = (subject.plugin.plan(TASK, facts) for _ in range(2))
         except UserError:
             continue
-        if where := difference(first, again):
-            raise Broken(f"two calls of plan() for a backbone with {len(facts.stages)} stage(s) differ in {where}")
+        if place := difference(first, again):
+            raise Broken(f"two calls of plan() for a backbone with {len(facts.stages)} stage(s) differ in {place}")
 
 
 def light_plan(subject: Subject) -> None:

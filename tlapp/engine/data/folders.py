@@ -33,86 +33,86 @@ class _Folder(NamedTuple):
     unsupported: list[str]
 
 
-def labelled(option: str, where: str, examples: Input, labels: tables.Labels = "needed") -> Source:
+def labelled(option: str, path: str, examples: Input, labels: tables.Labels = "needed") -> Source:
     """List class folders, a folder of train/, val/ and test/ of them, a CSV, or the built-in digits.
 
     Raises:
         UserError: there is nothing there, or it is none of these.
     """
-    if (rows := examples.builtin(where)) is not None:
+    if (rows := examples.builtin(path)) is not None:
         return Source([Item(*row) for row in rows])
-    if _is_csv(option, where, examples):
-        return Source(tables.read(option, where, labels, examples))
-    root = _look(where, examples)
-    if _is_split(where, root, examples):
-        return _split_folders(option, where, root, examples)
-    loose = f"option {option}={where}: not used, lying outside the class folders: {a_few(natural_sort(root.files))}"
-    return Source(list(_class_folders(option, where, root, examples)), (loose,) if root.files else ())
+    if _is_csv(option, path, examples):
+        return Source(tables.read(option, path, labels, examples))
+    root = _look(path, examples)
+    if _is_split(path, root, examples):
+        return _split_folders(option, path, root, examples)
+    loose = f"option {option}={path}: not used, lying outside the class folders: {a_few(natural_sort(root.files))}"
+    return Source(list(_class_folders(option, path, root, examples)), (loose,) if root.files else ())
 
 
-def one_stream(option: str, where: str, split: str, examples: Input, labels: tables.Labels = "needed") -> Source:
+def one_stream(option: str, path: str, split: str, examples: Input, labels: tables.Labels = "needed") -> Source:
     """List class folders or a CSV for a single stream; of a CSV with a column split, its rows of that split.
 
     Raises:
         UserError: there is nothing there, or it is none of these.
     """
-    if (rows := examples.builtin(where)) is not None:
+    if (rows := examples.builtin(path)) is not None:
         return Source([Item(*row) for row in rows])
-    if not _is_csv(option, where, examples):
-        return Source(list(_class_folders(option, where, _look(where, examples), examples)))
-    items = tables.read(option, where, labels, examples)
+    if not _is_csv(option, path, examples):
+        return Source(list(_class_folders(option, path, _look(path, examples), examples)))
+    items = tables.read(option, path, labels, examples)
     chosen = [item for item in items if item.split in (None, split)]
     if not chosen:
-        raise UserError(f"its column split has no row {split}", where, option)
+        raise UserError(f"its column split has no row {split}", path, option)
     return Source(chosen)
 
 
-def any_examples(option: str, where: str, examples: Input) -> Source:
+def any_examples(option: str, path: str, examples: Input) -> Source:
     """List class folders, a flat folder (labels None) or a CSV whose column label may be missing.
 
     Raises:
         UserError: there is nothing there.
     """
-    if (rows := examples.builtin(where)) is not None:
+    if (rows := examples.builtin(path)) is not None:
         return Source([Item(*row) for row in rows])
-    if _is_csv(option, where, examples):
-        return Source(tables.read(option, where, "optional", examples))
-    root = _look(where, examples)
+    if _is_csv(option, path, examples):
+        return Source(tables.read(option, path, "optional", examples))
+    root = _look(path, examples)
     if root.folders and not root.files:
-        return Source(list(_class_folders(option, where, root, examples)))
-    names = natural_sort(_files_below(where, examples)[0])
+        return Source(list(_class_folders(option, path, root, examples)))
+    names = natural_sort(_files_below(path, examples)[0])
     if not names:
-        raise UserError(f"no {examples.noun}s there ({_supported(examples)})", where, option)
-    return Source([Item(os.path.join(where, name), name) for name in names])
+        raise UserError(f"no {examples.noun}s there ({_supported(examples)})", path, option)
+    return Source([Item(os.path.join(path, name), name) for name in names])
 
 
-def has_folders(where: str) -> bool:
+def has_folders(path: str) -> bool:
     """Whether a folder holds folders."""
-    with os.scandir(where) as entries:
+    with os.scandir(path) as entries:
         return any(not _is_hidden(entry.name) and _is_folder(entry) for entry in entries)
 
 
-def _is_csv(option: str, where: str, examples: Input) -> bool:
-    if os.path.isdir(where):
+def _is_csv(option: str, path: str, examples: Input) -> bool:
+    if os.path.isdir(path):
         if not examples.suffixes:
-            raise UserError(f"expected a .csv file of {examples.noun}s. Received: a folder", where, option)
+            raise UserError(f"expected a .csv file of {examples.noun}s. Received: a folder", path, option)
         return False
-    if not os.path.exists(where):
-        raise UserError("there is no such file or folder", where, option)
-    if where.lower().endswith((".csv", ".txt")):
+    if not os.path.exists(path):
+        raise UserError("there is no such file or folder", path, option)
+    if path.lower().endswith((".csv", ".txt")):
         return True
-    hint = ": unpack it first" if where.lower().endswith((".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")) else ""
-    raise UserError(f"expected a folder or a .csv file{hint}", where, option)
+    hint = ": unpack it first" if path.lower().endswith((".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")) else ""
+    raise UserError(f"expected a folder or a .csv file{hint}", path, option)
 
 
-def _look(where: str, examples: Input) -> _Folder:
+def _look(path: str, examples: Input) -> _Folder:
     content = _Folder([], [], [])
     try:
-        with os.scandir(where) as entries:
+        with os.scandir(path) as entries:
             for entry in entries:
                 _sort_in(entry, content, examples.suffixes)
     except OSError as error:
-        raise UserError(f"{where}: cannot be listed: {error.strerror}", received=where) from error
+        raise UserError(f"{path}: cannot be listed: {error.strerror}", received=path) from error
     return content
 
 
@@ -139,7 +139,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _files_below(where: str, examples: Input) -> tuple[list[str], set[str]]:
+def _files_below(path: str, examples: Input) -> tuple[list[str], set[str]]:
     """Names of all examples under a folder, relative to it, with forward slashes; and unsupported suffixes met."""
     names: list[str] = []
     unsupported: set[str] = set()
@@ -147,11 +147,11 @@ def _files_below(where: str, examples: Input) -> tuple[list[str], set[str]]:
     waiting = [""]
     while waiting:
         below = waiting.pop()
-        folder = os.path.join(where, below) if below else where
+        folder = os.path.join(path, below) if below else path
         try:
             status = os.stat(folder)
         except OSError as error:
-            raise UserError(f"{folder}: cannot be listed: {error.strerror}", received=where) from error
+            raise UserError(f"{folder}: cannot be listed: {error.strerror}", received=path) from error
         if (status.st_dev, status.st_ino) in seen:  # a link back up, or to a folder already read
             continue
         seen.add((status.st_dev, status.st_ino))
@@ -162,15 +162,15 @@ def _files_below(where: str, examples: Input) -> tuple[list[str], set[str]]:
     return names, unsupported
 
 
-def _is_split(where: str, root: _Folder, examples: Input) -> bool:
+def _is_split(path: str, root: _Folder, examples: Input) -> bool:
     known = {name for name in root.folders if name.lower() in SPLIT_NAMES}
     trains = [name for name in known if SPLIT_NAMES[name.lower()] == "train"]
     if known == set(root.folders):
         return bool(known)
-    return len(known) > 1 and bool(trains) and bool(_look(os.path.join(where, trains[0]), examples).folders)
+    return len(known) > 1 and bool(trains) and bool(_look(os.path.join(path, trains[0]), examples).folders)
 
 
-def _split_folders(option: str, where: str, root: _Folder, examples: Input) -> Source:
+def _split_folders(option: str, path: str, root: _Folder, examples: Input) -> Source:
     items: list[Item] = []
     spare = []
     for name in natural_sort(root.folders):
@@ -178,25 +178,25 @@ def _split_folders(option: str, where: str, root: _Folder, examples: Input) -> S
         if split is None:
             spare.append(f"{name}/")
             continue
-        inside = os.path.join(where, name)
+        inside = os.path.join(path, name)
         listed = _class_folders(option, inside, _look(inside, examples), examples, may_be_empty=split != "train")
         items += [item._replace(split=split) for item in listed]
     if not any(item.split == "train" for item in items):
-        raise UserError(f"holds {', '.join(natural_sort(root.folders))} but no train folder", where, option)
-    note = f"option {option}={where}: not used, being neither train, val nor test: {a_few(spare)}"
+        raise UserError(f"holds {', '.join(natural_sort(root.folders))} but no train folder", path, option)
+    note = f"option {option}={path}: not used, being neither train, val nor test: {a_few(spare)}"
     return Source(items, (note,) if spare else ())
 
 
-def _class_folders(option: str, where: str, root: _Folder, examples: Input, may_be_empty: bool = False) -> Iterator[Item]:
+def _class_folders(option: str, path: str, root: _Folder, examples: Input, may_be_empty: bool = False) -> Iterator[Item]:
     noun = examples.noun
     if not root.folders:
         what = f"{noun}s but no class folders" if root.files else f"neither class folders nor {noun}s"
-        raise UserError(f"holds {what}; put the {noun}s of each class into a folder of its name", where, option)
+        raise UserError(f"holds {what}; put the {noun}s of each class into a folder of its name", path, option)
     for name in natural_sort(root.folders):
-        inside = os.path.join(where, name)
+        inside = os.path.join(path, name)
         files, unsupported = _files_below(inside, examples)
         if not files and not may_be_empty:
-            raise UserError(_empty(name, unsupported, examples), where, option)
+            raise UserError(_empty(name, unsupported, examples), path, option)
         label = unicodedata.normalize("NFC", name)
         yield from (Item(os.path.join(inside, *file.split("/")), file, label) for file in natural_sort(files))
 

@@ -38,10 +38,10 @@ def list_sources(options: RunOptions, examples: Input, labelling: Labelling = ON
     streams = {"pool": [item for item in source.items if item.split in (None, "train")]}
     sentences = list(source.notes)
     classes = _classes("data", options.data, streams["pool"], labelling)
-    for split, where in (("val", options.val), ("test", options.test)):
+    for split, path in (("val", options.val), ("test", options.test)):
         own = [item for item in source.items if item.split == split]
-        if where is not None:
-            streams[split] = folders.one_stream(split, where, split, examples, labelling.cells).items
+        if path is not None:
+            streams[split] = folders.one_stream(split, path, split, examples, labelling.cells).items
             if own:
                 sentences.append(
                     f"option data={options.data}: its {split} {examples.noun}s are not used, as option {split} was set"
@@ -49,7 +49,7 @@ def list_sources(options: RunOptions, examples: Input, labelling: Labelling = ON
         elif own:
             streams[split] = own
         if split in streams:
-            option, source_path, part = (split, where, "") if where else ("data", options.data, f"{split}: ")
+            option, source_path, part = (split, path, "") if path else ("data", options.data, f"{split}: ")
             check_known(option, source_path, streams[split], classes, labelling, part)
     _check_shares(options, streams)
     if options.target is not None:
@@ -68,16 +68,16 @@ def list_sources(options: RunOptions, examples: Input, labelling: Labelling = ON
     return Listing(streams, classes, aux_classes, tuple(sentences), labelling, examples)
 
 
-def _classes(option: str, where: str, items: Sequence[Item], labelling: Labelling) -> tuple[str, ...]:
+def _classes(option: str, path: str, items: Sequence[Item], labelling: Labelling) -> tuple[str, ...]:
     sets = {labelling.names(item.label) for item in items}
     classes = tuple(natural_sort({name for names in sets for name in names}))
     if bad := next((name for name in classes if name.splitlines() != [name] or not _is_text(name)), None):
-        raise UserError(f"class {bad!a}: a class's name must be one line of Unicode text; rename it", where, option)
+        raise UserError(f"class {bad!a}: a class's name must be one line of Unicode text; rename it", path, option)
     if len(sets) < 2:
         received = f"one, {classes[0]}" if classes else "none: no row is of split train"
-        inside = os.path.join(where, classes[0]) if classes else ""
+        inside = os.path.join(path, classes[0]) if classes else ""
         hint = f" (did you mean option {option}={inside}?)" if os.path.isdir(inside) and folders.has_folders(inside) else ""
-        raise UserError(f"expected at least two {labelling.differ}. Received: {received}{hint}", where, option)
+        raise UserError(f"expected at least two {labelling.differ}. Received: {received}{hint}", path, option)
     return classes
 
 
@@ -89,20 +89,20 @@ def _is_text(name: str) -> bool:
         return False
 
 
-def _target(where: str, classes: Sequence[str], examples: Input, labelling: Labelling) -> list[Item]:
-    items = folders.any_examples("target", where, examples).items
+def _target(path: str, classes: Sequence[str], examples: Input, labelling: Labelling) -> list[Item]:
+    items = folders.any_examples("target", path, examples).items
     bare = sum(item.label is None for item in items)
     if 0 < bare < len(items) and labelling.cells == "needed":
-        raise UserError(f"{bare} of {len(items)} rows have no label; label all or none", where, option="target")
+        raise UserError(f"{bare} of {len(items)} rows have no label; label all or none", path, option="target")
     if bare == len(items):
         return items
     advice = f"; for {examples.noun}s without labels give a folder that holds them directly"
-    check_known("target", where, items, classes, labelling, advice=advice)
+    check_known("target", path, items, classes, labelling, advice=advice)
     return [item._replace(label=item.label or "") for item in items]
 
 
 def check_known(
-    option: str, where: str, items: Sequence[Item], classes: Sequence[str], labelling: Labelling, part: str = "", advice: str = ""
+    option: str, path: str, items: Sequence[Item], classes: Sequence[str], labelling: Labelling, part: str = "", advice: str = ""
 ) -> None:
     """Raise a UserError if a class that an item's label names is not among `classes`."""
     unknown = natural_sort({name for item in items for name in labelling.names(item.label)} - set(classes))
@@ -110,7 +110,7 @@ def check_known(
         hint = did_you_mean(unknown[0], classes)
         raise UserError(
             f"{part}not among the classes trained on ({a_few(classes)}): {a_few(unknown)}{hint}{advice}",
-            where,
+            path,
             option,
         )
 

@@ -101,7 +101,7 @@ def expected_counts(listing: Listing, options: RunOptions) -> dict[str, int]:
 
 def load_labelled(
     option: str,
-    where: str,
+    path: str,
     classes: Sequence[str],
     examples: Input,
     on_bad: str = "fail",
@@ -113,8 +113,8 @@ def load_labelled(
     Raises:
         UserError: as `load`; or a class is not among `classes`.
     """
-    items = folders.one_stream(option, where, "test", examples, labelling.cells).items
-    check_known(option, where, items, classes, labelling)
+    items = folders.one_stream(option, path, "test", examples, labelling.cells).items
+    check_known(option, path, items, classes, labelling)
     result = reading.read({"test": items}, examples, on_bad, report or _silent)
     sentences = (f"left out: {reading.in_words(result.bad, examples.noun)}",) if result.bad else ()
     return stream("test", result.examples["test"], result.tables, classes, labelling), sentences

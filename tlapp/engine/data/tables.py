@@ -26,38 +26,38 @@ class Item(NamedTuple):
     group: str | None = None
 
 
-def read(option: str, where: str, labels: Labels, examples: Input) -> list[Item]:
+def read(option: str, file_path: str, labels: Labels, examples: Input) -> list[Item]:
     """List the examples of a CSV; paths in it are relative to it.
 
     Raises:
         UserError: it is no such CSV; names the line.
     """
     try:
-        with open(where, encoding="utf-8-sig", newline="") as file:
-            items = list(_items(csv.DictReader(file), option, where, labels, examples.column))
+        with open(file_path, encoding="utf-8-sig", newline="") as file:
+            items = list(_items(csv.DictReader(file), option, file_path, labels, examples.column))
     except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror}", where, option) from error
+        raise UserError(f"cannot be read: {error.strerror}", file_path, option) from error
     except UnicodeDecodeError as error:
-        raise UserError("is not UTF-8 text; save it as CSV UTF-8", where, option) from error
+        raise UserError("is not UTF-8 text; save it as CSV UTF-8", file_path, option) from error
     except csv.Error as error:
-        raise UserError(f"is not a CSV: {error}", where, option) from error
+        raise UserError(f"is not a CSV: {error}", file_path, option) from error
     if not items:
-        raise UserError("has no rows under its header", where, option)
-    _check_groups(option, where, items)
+        raise UserError("has no rows under its header", file_path, option)
+    _check_groups(option, file_path, items)
     return items
 
 
-def _items(rows: csv.DictReader[str], option: str, where: str, labels: Labels, column: str) -> Iterator[Item]:
-    columns = _columns(rows, option, where, labels, column)
+def _items(rows: csv.DictReader[str], option: str, file_path: str, labels: Labels, column: str) -> Iterator[Item]:
+    columns = _columns(rows, option, file_path, labels, column)
     for row in rows:
         cells = {name: (row.get(title) or "").strip() for name, title in columns.items()}
         try:
-            yield _item(cells, os.path.dirname(where), labels, column)
+            yield _item(cells, os.path.dirname(file_path), labels, column)
         except _Fault as fault:
-            raise UserError(f"line {rows.line_num}: {fault}", where, option) from fault
+            raise UserError(f"line {rows.line_num}: {fault}", file_path, option) from fault
 
 
-def _columns(rows: csv.DictReader[str], option: str, where: str, labels: Labels, column: str) -> dict[str, str]:
+def _columns(rows: csv.DictReader[str], option: str, file_path: str, labels: Labels, column: str) -> dict[str, str]:
     """Our names for the columns -> the header's."""
     header = list(rows.fieldnames or ())
     columns = {name.strip().lower(): name for name in header}
@@ -66,7 +66,7 @@ def _columns(rows: csv.DictReader[str], option: str, where: str, labels: Labels,
         hint = " (separate them with commas)" if any(mark in name for name in header for mark in ";\t") else ""
         raise UserError(
             f"expected the columns {column},label and optionally split,group{hint}. Received: {','.join(header) or 'nothing'}",
-            where,
+            file_path,
             option,
         )
     return {name: title for name, title in columns.items() if name in (column, "label", "split", "group")}
@@ -94,9 +94,9 @@ def _item(cells: dict[str, str], base: str, labels: Labels, column: str) -> Item
     return Item(source, cell.replace("\\", "/") if column == "path" else cell, label, split, cells.get("group") or None)
 
 
-def _check_groups(option: str, where: str, items: list[Item]) -> None:
+def _check_groups(option: str, file_path: str, items: list[Item]) -> None:
     splits: dict[str, str | None] = {}
     for item in items:
         if item.group is not None and splits.setdefault(item.group, item.split) != item.split:
             both = f"{splits[item.group]} and {item.split}"
-            raise UserError(f"group {item.group} is in {both}; a group belongs in one split", where, option)
+            raise UserError(f"group {item.group} is in {both}; a group belongs in one split", file_path, option)

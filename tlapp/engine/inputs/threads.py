@@ -41,15 +41,15 @@ def each(work: Callable[[int], int], count: int, threads: int, report: Callable[
             except BaseException as error:
                 errors.append(error)
 
-    crew = [threading.Thread(target=run, name="tlapp-decode") for _ in range(min(threads, count))]
-    for thread in crew:
+    pool = [threading.Thread(target=run, name="tlapp-decode") for _ in range(min(threads, count))]
+    for thread in pool:
         thread.start()
     try:
-        for thread in crew:
+        for thread in pool:
             thread.join()
     except BaseException as error:
         errors.insert(0, error)
-        for thread in crew:
+        for thread in pool:
             thread.join()
     if errors:
         raise errors[0]

@@ -133,14 +133,14 @@ class SavedRun:
                 predictions.append(Prediction(file, tuple((self.labels[i], float(row[i])) for i in best)))
         return predictions
 
-    def evaluate(self, where: str, on_bad: str = "fail", reporter: Reporter | None = None) -> dict[str, Any]:
+    def evaluate(self, data: str, on_bad: str = "fail", reporter: Reporter | None = None) -> dict[str, Any]:
         """Metrics on other labelled examples: class folders or a CSV, as metrics.json's splits.
 
         Raises:
             UserError: as the option data of train; or a class is not one of the run's.
         """
         listener = reporter or Silent()
-        stream, notes = streams.load_labelled("data", where, self.labels, self.input, on_bad, listener.progress, self.labelling)
+        stream, notes = streams.load_labelled("data", data, self.labels, self.input, on_bad, listener.progress, self.labelling)
         for note in notes:
             listener.note(note)
         blocks = [np.arange(i, min(i + BATCH, len(stream))) for i in range(0, len(stream), BATCH)]
