@@ -82,7 +82,7 @@ def provider_of(backbone: str, trust: bool = False) -> tuple[BackboneProvider, s
         UserError: nothing provides the backbone. PluginError: its provider is broken.
     """
     provider, name = registry.backbone(backbone, trust)
-    return blame.provider(provider, registry.label("backbone", backbone.partition(":")[0])), name
+    return blame.provider(provider, registry.plugin_name("backbone", backbone.partition(":")[0])), name
 
 
 def carry_out(
@@ -98,7 +98,7 @@ def carry_out(
 
     with files_named(settings.origins):
         job = _job(settings, trust)
-    with files_named(settings.origins), blame.naming(job.label), enough_memory(job.options):
+    with files_named(settings.origins), blame.naming(job.plugin_name), enough_memory(job.options):
         return run(job, reporter, dry, resume, exports)
 
 
@@ -108,7 +108,7 @@ def preview(settings: Settings, reporter: Reporter, path: Path, count: int, trus
 
     options = settings.options.model_copy(update={"run": None})  # nothing is trained, so that a run's own settings will do
     job = _job(replace(settings, options=options), trust)
-    with files_named(settings.origins), blame.naming(job.label), enough_memory(job.options):
+    with files_named(settings.origins), blame.naming(job.plugin_name), enough_memory(job.options):
         return show(job, reporter, path, count)
 
 
@@ -117,12 +117,12 @@ def _job(settings: Settings, trust: bool) -> Job:
 
     options = settings.options
     provider, name = provider_of(options.backbone, trust)
-    label = registry.label("strategy", options.plugin)
+    plugin_name = registry.plugin_name("strategy", options.plugin)
     return Job(
         options,
-        blame.strategy(settings.strategy, label),
-        blame.head(settings.head, registry.label("head", options.head)),
-        provider, name, settings.flat(), settings.origins.keys(), label,
+        blame.strategy(settings.strategy, plugin_name),
+        blame.head(settings.head, registry.plugin_name("head", options.head)),
+        provider, name, settings.flat(), settings.origins.keys(), plugin_name,
     )  # fmt: skip
 
 

@@ -14,34 +14,34 @@ from tlapp.words import in_a_line
 
 
 @contextmanager
-def naming(label: str) -> Iterator[None]:
+def naming(plugin_name: str) -> Iterator[None]:
     """Name the plugin in a PluginError that nobody has named one in, such as the engine's about a plan."""
     try:
         yield
     except PluginError as error:
-        error.plugin_name = error.plugin_name or label
+        error.plugin_name = error.plugin_name or plugin_name
         raise
 
 
-def blamed(error: Exception, label: str, what: str) -> Exception:
+def blamed(error: Exception, plugin_name: str, what: str) -> Exception:
     """The error to raise for one that a plugin's code raised; the same error where it says enough or is nobody's fault."""
     if isinstance(error, TlappError):
         return error
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's MemoryError
         return error
-    return PluginError(f"{what} failed: {in_a_line(error)}", label)
+    return PluginError(f"{what} failed: {in_a_line(error)}", plugin_name)
 
 
-def guarded(label: str, what: str, call: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function, its errors blamed on `label`; a generator is run to its end."""
+def guarded(plugin_name: str, what: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function, its errors blamed on `plugin_name`; a generator is run to its end."""
 
     def inside(*args: Any, **kwargs: Any) -> Any:
-        with naming(label):
+        with naming(plugin_name):
             try:
                 result = call(*args, **kwargs)
                 return list(result) if isinstance(result, GeneratorType) else result
             except Exception as error:  # a stranger's code may raise anything; its name is what helps
-                blame = blamed(error, label, what)
+                blame = blamed(error, plugin_name, what)
                 if blame is error:
                     raise
                 raise blame from error
@@ -53,11 +53,11 @@ def guarded(label: str, what: str, call: Callable[..., Any]) -> Callable[..., An
 class Guard:
     """An object some of whose methods are guarded; everything else is its own."""
 
-    def __init__(self, plugin: Any, label: str, methods: Mapping[str, str]):
+    def __init__(self, plugin: Any, plugin_name: str, methods: Mapping[str, str]):
         self._plugin = plugin
         for name, what in methods.items():
             if hasattr(plugin, name):
-                setattr(self, name, guarded(label, what, getattr(plugin, name)))
+                setattr(self, name, guarded(plugin_name, what, getattr(plugin, name)))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._plugin, name)
@@ -66,90 +66,90 @@ class Guard:
 class GuardedStrategy(Guard):
     """A strategy whose plan's functions are guarded."""
 
-    def __init__(self, strategy: Strategy, label: str):
-        super().__init__(strategy, label, {})
-        self._label = label
+    def __init__(self, strategy: Strategy, plugin_name: str):
+        super().__init__(strategy, plugin_name, {})
+        self._plugin_name = plugin_name
 
     def plan(self, task: Any, backbone: Any) -> Any:
-        plan = guarded(self._label, "plan()", self._plugin.plan)(task, backbone)
+        plan = guarded(self._plugin_name, "plan()", self._plugin.plan)(task, backbone)
         if not isinstance(plan, Plan) or not isinstance(plan.phases, tuple):
             return plan
-        graft = plan.graft and guarded(self._label, "its graft", plan.graft)
-        return Plan(tuple(guard_entry(entry, self._label) for entry in plan.phases), graft)
+        graft = plan.graft and guarded(self._plugin_name, "its graft", plan.graft)
+        return Plan(tuple(guard_entry(entry, self._plugin_name) for entry in plan.phases), graft)
 
 
 class GuardedHead(Guard):
     """A head whose layer is checked as well."""
 
-    def __init__(self, head: Head, label: str):
+    def __init__(self, head: Head, plugin_name: str):
         from tlapp.engine.data.labelling import unfit
 
-        super().__init__(head, label, {"loss": "its loss"})
-        self._label = label
+        super().__init__(head, plugin_name, {"loss": "its loss"})
+        self._plugin_name = plugin_name
         if fault := unfit(head):
-            raise PluginError(fault, label)
+            raise PluginError(fault, plugin_name)
 
     def build(self, features: Any, task: Any) -> Any:
         import keras
 
-        layer = guarded(self._label, "build()", self._plugin.build)(features, task)
+        layer = guarded(self._plugin_name, "build()", self._plugin.build)(features, task)
         if not isinstance(layer, keras.Layer):
-            raise PluginError(f"build() must return a Keras layer. Received: {type(layer).__name__}", self._label)
-        shape, wanted = tuple(guarded(self._label, "its layer", layer)(features).shape), (None, len(task.classes))
+            raise PluginError(f"build() must return a Keras layer. Received: {type(layer).__name__}", self._plugin_name)
+        shape, wanted = tuple(guarded(self._plugin_name, "its layer", layer)(features).shape), (None, len(task.classes))
         if shape != wanted:
-            raise PluginError(f"its layer must give (batch, classes), here {wanted}. Received: {shape}", self._label)
+            raise PluginError(f"its layer must give (batch, classes), here {wanted}. Received: {shape}", self._plugin_name)
         return layer
 
 
-def strategy(strategy: Strategy, label: str) -> Strategy:
+def strategy(strategy: Strategy, plugin_name: str) -> Strategy:
     """A strategy that the engine can use without knowing whose it is."""
-    return cast(Strategy, GuardedStrategy(strategy, label))
+    return cast(Strategy, GuardedStrategy(strategy, plugin_name))
 
 
-def head(head: Head, label: str) -> Head:
+def head(head: Head, plugin_name: str) -> Head:
     """As `strategy`, of a head."""
-    return cast(Head, GuardedHead(head, label))
+    return cast(Head, GuardedHead(head, plugin_name))
 
 
-def provider(provider: BackboneProvider, label: str) -> BackboneProvider:
+def provider(provider: BackboneProvider, plugin_name: str) -> BackboneProvider:
     """As `strategy`, of a provider of backbones."""
     methods = ("names", "load", "native_size", "facts", "custom_layers")
-    return cast(BackboneProvider, Guard(provider, label, {name: f"{name}()" for name in methods}))
+    return cast(BackboneProvider, Guard(provider, plugin_name, {name: f"{name}()" for name in methods}))
 
 
-def guard_entry(entry: Any, label: str) -> Any:
+def guard_entry(entry: Any, plugin_name: str) -> Any:
     """An entry of a plan, the functions in its fields guarded; alternatives are entries of their own."""
     if isinstance(entry, OneOf) and isinstance(entry.phases, (tuple, list)):
-        phases = tuple(guard_entry(phase, label) for phase in entry.phases)
-        return replace(_guard_fields(replace(entry, phases=()), label, "its"), phases=phases)
+        phases = tuple(guard_entry(phase, plugin_name) for phase in entry.phases)
+        return replace(_guard_fields(replace(entry, phases=()), plugin_name, "its"), phases=phases)
     name = getattr(entry, "name", "")
-    return _guard_fields(entry, label, f"phase {name}: its" if name else "its") if _is_record(entry) else entry
+    return _guard_fields(entry, plugin_name, f"phase {name}: its" if name else "its") if _is_record(entry) else entry
 
 
-def _guard_fields(record: Any, label: str, owner: str, noun: str = "") -> Any:
+def _guard_fields(record: Any, plugin_name: str, owner: str, noun: str = "") -> Any:
     """An object of a dataclass whose fields' functions are guarded; errors call each by `noun`, or by its field's name."""
     changes = {}
     for field in fields(record):
         value = getattr(record, field.name)
-        guard = _guard_value(value, label, owner, noun or field.name)
+        guard = _guard_value(value, plugin_name, owner, noun or field.name)
         if guard is not value:
             changes[field.name] = guard
     return replace(record, **changes) if changes else record
 
 
-def _guard_value(value: Any, label: str, owner: str, noun: str) -> Any:
+def _guard_value(value: Any, plugin_name: str, owner: str, noun: str) -> Any:
     """A field's value, guarded if it is a function or holds some; else the same object."""
     if hasattr(value, "batches"):
-        return Guard(value, label, {"batches": f"{owner} {noun}"})
+        return Guard(value, plugin_name, {"batches": f"{owner} {noun}"})
     if callable(value):
-        return guarded(label, f"{owner} {noun}", value)
+        return guarded(plugin_name, f"{owner} {noun}", value)
     if _is_record(value):
-        return _guard_fields(value, label, owner, noun)
+        return _guard_fields(value, plugin_name, owner, noun)
     singular = noun.removesuffix("s")
     if isinstance(value, Mapping) and any(map(callable, value.values())):
-        return {name: _guard_value(each, label, owner, f"{singular} {name}") for name, each in value.items()}
+        return {name: _guard_value(each, plugin_name, owner, f"{singular} {name}") for name, each in value.items()}
     if isinstance(value, tuple) and any(map(_is_record, value)):
-        return tuple(_guard_value(each, label, owner, singular) for each in value)
+        return tuple(_guard_value(each, plugin_name, owner, singular) for each in value)
     return value
 
 

@@ -32,7 +32,7 @@ def origin(point: EntryPoint) -> str:
     return f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown distribution"
 
 
-def label(kind: str, name: str) -> str:
+def plugin_name(kind: str, name: str) -> str:
     """A plugin's kind, name, distribution and version, for the front of an error."""
     points = found(kind).get(name, ())
     return f"{kind} {name} of {' and '.join(map(origin, points))}" if points else f"{kind} {name}"
@@ -48,7 +48,7 @@ def point(kind: str, name: str) -> EntryPoint:
     if not points:
         raise UserError(f"no {WORDS[kind]} of that name is installed; {suggestion(name, found(kind))}", name, OPTIONS[kind])
     if len(points) > 1:
-        raise PluginError(f"{len(points)} distributions claim this name; uninstall all but one", label(kind, name))
+        raise PluginError(f"{len(points)} distributions claim this name; uninstall all but one", plugin_name(kind, name))
     return points[0]
 
 
@@ -64,9 +64,9 @@ def load(kind: str, name: str) -> Any:
     try:
         plugin = chosen.load()
     except (Exception, SystemExit) as error:  # a stranger's module may raise anything; its name and distribution are what helps
-        raise PluginError(f"does not import ({chosen.value}): {in_a_line(error)}", label(kind, name)) from error
+        raise PluginError(f"does not import ({chosen.value}): {in_a_line(error)}", plugin_name(kind, name)) from error
     if fault := fault_of(kind, plugin):
-        raise PluginError(fault, label(kind, name))
+        raise PluginError(fault, plugin_name(kind, name))
     return plugin
 
 
@@ -97,11 +97,11 @@ def backbone(identity: str, trust: bool = False) -> tuple[Any, str]:
         raise UserError("must be PROVIDER:NAME, such as keras-cv:efficientnet-lite0", identity, "backbone")
     provider = load("backbone", prefix)
     if trust and not _takes_trust(provider):
-        raise PluginError("its __init__() has no parameter trust, which option trust needs", label("backbone", prefix))
+        raise PluginError("its __init__() has no parameter trust, which option trust needs", plugin_name("backbone", prefix))
     try:
         return (provider(trust=True) if trust else provider()), name
     except Exception as error:  # a stranger's code may raise anything
-        raise PluginError(f"cannot be made without arguments: {in_a_line(error)}", label("backbone", prefix)) from error
+        raise PluginError(f"cannot be made without arguments: {in_a_line(error)}", plugin_name("backbone", prefix)) from error
 
 
 def _takes_trust(provider: type) -> bool:

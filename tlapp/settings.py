@@ -78,10 +78,12 @@ def plugin_options(kind: str, name: str) -> type[Any]:
     """
     found = registry.load(kind, name)
     if taken := collisions(kind, found.model_fields):
-        raise PluginError(f"its option {taken[0]} is one of the engine's own; give it another name", registry.label(kind, name))
+        raise PluginError(
+            f"its option {taken[0]} is one of the engine's own; give it another name", registry.plugin_name(kind, name)
+        )
     for key, condition in conditions(found).items():
         if unknown := next((other for other in condition.names() if other not in found.model_fields), None):
-            raise PluginError(f"its option {key} counts by {unknown}, which it does not have", registry.label(kind, name))
+            raise PluginError(f"its option {key} counts by {unknown}, which it does not have", registry.plugin_name(kind, name))
     return found
 
 
@@ -139,11 +141,13 @@ def _resolved(chosen: Mapping[str, Any], origins: Mapping[str, str]) -> Settings
     if unknown := next((key for key in chosen if key not in known), None):
         hint = did_you_mean(unknown, known) or f"; strategy {options['plugin']} and head {options['head']} do not have it"
         raise UserError(f"there is no such option{hint}", option=unknown)
-    labels = {kind: registry.label(kind, str(options[key])) for kind, key in (("strategy", "plugin"), ("head", "head"))}
+    plugin_names = {
+        kind: registry.plugin_name(kind, str(options[key])) for kind, key in (("strategy", "plugin"), ("head", "head"))
+    }
     return Settings(
         _build(RunOptions, chosen, origins),
-        _build(strategy, chosen, origins, "", labels["strategy"]),
-        _build(head, chosen, origins, HEAD, labels["head"]),
+        _build(strategy, chosen, origins, "", plugin_names["strategy"]),
+        _build(head, chosen, origins, HEAD, plugin_names["head"]),
         origins,
     )
 
@@ -152,21 +156,28 @@ def _keys(options: type[Options], prefix: str = "") -> dict[str, str]:
     return {prefix + field: field for field in options.model_fields}
 
 
-def _build(options: type[Any], chosen: Mapping[str, Any], origins: Mapping[str, str], prefix: str = "", label: str = "") -> Any:
+def _build(
+    options: type[Any], chosen: Mapping[str, Any], origins: Mapping[str, str], prefix: str = "", plugin_name: str = ""
+) -> Any:
     given = {field: chosen[key] for key, field in _keys(options, prefix).items() if key in chosen}
     values = {field: _parsed(value, options.model_fields[field].annotation) for field, value in given.items()}
     try:
         return options(**values)
     except ValidationError as error:
-        raise _refused(error, options, chosen, origins, prefix, label) from error
+        raise _refused(error, options, chosen, origins, prefix, plugin_name) from error
     except TlappError:
         raise
     except Exception as error:  # a stranger's validator may raise anything
-        raise PluginError(f"its options cannot be checked: {in_a_line(error)}", label) from error
+        raise PluginError(f"its options cannot be checked: {in_a_line(error)}", plugin_name) from error
 
 
 def _refused(
-    error: ValidationError, options: type[Any], chosen: Mapping[str, Any], origins: Mapping[str, str], prefix: str, label: str
+    error: ValidationError,
+    options: type[Any],
+    chosen: Mapping[str, Any],
+    origins: Mapping[str, str],
+    prefix: str,
+    plugin_name: str,
 ) -> TlappError:
     """The error to raise where pydantic refuses a value: the user's where it was given, else the plugin's."""
     first = error.errors()[0]
@@ -175,13 +186,13 @@ def _refused(
     key = prefix + field
     help = options.model_fields[field].description if field in options.model_fields else ""
     if first["type"] == "missing":
-        return UserError(f"{label} needs it: {help or field}", option=key)
+        return UserError(f"{plugin_name} needs it: {help or field}", option=key)
     if key in origins:
         return UserError(f"{help or field}; {wanted}. Received: {chosen[key]}", chosen[key], option=key)
     if not field and (keys := [key for key in _keys(options, prefix) if key in origins]):
         named = ", ".join(f"{origins[key]}: {key}" if origins[key] else f"option {key}" for key in keys)
         return UserError(f"{named}: {wanted}")
-    return PluginError(f"its own default{f' for {field}' if field else 's'} is refused by its own check: {wanted}", label)
+    return PluginError(f"its own default{f' for {field}' if field else 's'} is refused by its own check: {wanted}", plugin_name)
 
 
 def _parsed(value: Any, annotation: Any) -> Any:

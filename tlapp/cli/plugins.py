@@ -101,12 +101,12 @@ def show_plugin(name: str, kind: str | None, backbone: str | None, trust: bool) 
     kind = _kind(name, kind)
     if kind == "backbone":
         provider = registry.load(kind, name)
-        click.echo(f"{registry.label(kind, name)}: {_help(provider)}\n\n  IDs: tlapp backbones list")
+        click.echo(f"{registry.plugin_name(kind, name)}: {_help(provider)}\n\n  IDs: tlapp backbones list")
         return
     from tlapp.settings import plugin_options
 
     options = plugin_options(kind, name)
-    click.echo(f"{registry.label(kind, name)}, written for contract {options.contract}\n\n{_help(options)}\n")
+    click.echo(f"{registry.plugin_name(kind, name)}, written for contract {options.contract}\n\n{_help(options)}\n")
     for line in option_lines(options, kind):
         click.echo(line)
     if kind == "strategy":
@@ -132,11 +132,11 @@ def _plan(name: str, options: Any, backbone: str | None, trust: bool) -> Iterato
     from tlapp.engine.check import make_plan
     from tlapp.engine.outline import plan_lines
 
-    label = registry.label("strategy", name)
+    plugin_name = registry.plugin_name("strategy", name)
     facts = _load(backbone, trust) if backbone else _default_facts()
     try:
-        with blame.naming(label):
-            plan = make_plan(blame.strategy(options(), label), TASK, facts)
+        with blame.naming(plugin_name):
+            plan = make_plan(blame.strategy(options(), plugin_name), TASK, facts)
     except (TlappError, ValueError) as error:  # pydantic's is a ValueError: an option without a default
         yield f"no plan with the default options: {' '.join(str(error).split())}"
         return
@@ -207,8 +207,8 @@ def check_plugin(name: str, kind: str | None, load: str | None, as_json: bool) -
 
     kind = _kind(name, kind)
     plugin = _under_test(kind, name, load)
-    label, verdicts = registry.label(kind, name), []
-    click.echo(label, err=as_json)
+    plugin_name, verdicts = registry.plugin_name(kind, name), []
+    click.echo(plugin_name, err=as_json)
     for verdict in examine(kind, plugin, load):
         verdicts.append(verdict)
         why = f": {verdict.seen}" if verdict.seen else ""
@@ -216,9 +216,9 @@ def check_plugin(name: str, kind: str | None, load: str | None, as_json: bool) -
         click.echo(line, err=as_json)
     broken = [verdict for verdict in verdicts if verdict.state == "broken"]
     if as_json:
-        click.echo(json.dumps({"plugin": label, "rules": [verdict._asdict() for verdict in verdicts], "kept": not broken}))
+        click.echo(json.dumps({"plugin": plugin_name, "rules": [verdict._asdict() for verdict in verdicts], "kept": not broken}))
     for verdict in broken:
-        click.echo(f"tlapp: {verdict.sentence(label)}", err=True)
+        click.echo(f"tlapp: {verdict.sentence(plugin_name)}", err=True)
     click.get_current_context().exit(PluginError.exit_code if broken else 0)
 
 
@@ -238,6 +238,6 @@ def _under_test(kind: str, name: str, load: str | None) -> Any:
         return plugin_options(kind, name)
     quiet_tensorflow()
     provider, _ = registry.backbone(f"{name}:{load or 'any'}")
-    if load is None and not [*guarded(registry.label(kind, name), "names()", provider.names)()]:
+    if load is None and not [*guarded(registry.plugin_name(kind, name), "names()", provider.names)()]:
         raise UserError(f"{name}: lists no backbone to try; give one with --load, as after the colon of its ID")
     return provider

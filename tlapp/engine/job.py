@@ -18,7 +18,7 @@ class Job:
         provider, backbone: where the backbone comes from, and its name there.
         settings: everything, flat, as settings.yaml holds it.
         given: the keys that the user set.
-        label: the strategy's name, distribution and version, for errors.
+        plugin_name: the strategy's name, distribution and version, for errors.
     """
 
     options: RunOptions
@@ -28,4 +28,4 @@ class Job:
     backbone: str
     settings: Mapping[str, Any]
     given: Collection[str]
-    label: str
+    plugin_name: str

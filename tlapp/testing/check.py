@@ -33,9 +33,9 @@ class Verdict(NamedTuple):
     text: str
     seconds: float
 
-    def sentence(self, label: str) -> str:
+    def sentence(self, plugin_name: str) -> str:
         """The failure, with where the rule is written."""
-        return f'{label} breaks the rule "{self.rule}": {self.seen}. The rule: {self.text} See {DOCUMENT}#rule-{self.rule}'
+        return f'{plugin_name} breaks the rule "{self.rule}": {self.seen}. The rule: {self.text} See {DOCUMENT}#rule-{self.rule}'
 
 
 Rule = Callable[[Any], None]
@@ -70,7 +70,7 @@ def check_backbones(provider: BackboneProvider | type[BackboneProvider], name: s
 def _check(kind: str, plugin: Any, name: str | None = None) -> None:
     for verdict in examine(kind, plugin, name):
         if verdict.state == "broken":
-            raise ContractError(verdict.sentence(label_of(kind, plugin)))
+            raise ContractError(verdict.sentence(plugin_name_of(kind, plugin)))
 
 
 def examine(kind: str, plugin: Any, name: str | None = None) -> Iterator[Verdict]:
@@ -91,7 +91,7 @@ def preparing(kind: str, plugin: Any, name: str | None = None) -> Iterator[Subje
     from tlapp.testing.kinds import KINDS
 
     with tempfile.TemporaryDirectory() as folder, _own_cache(Path(folder) / "cache"), _no_network() as reached:
-        yield KINDS[_singular(kind)][0](plugin, Path(folder), label_of(kind, plugin), reached, name)
+        yield KINDS[_singular(kind)][0](plugin, Path(folder), plugin_name_of(kind, plugin), reached, name)
 
 
 def rules_of(kind: str) -> Sequence[Rule]:
@@ -106,14 +106,14 @@ def _singular(kind: str) -> str:
     return "backbone" if kind == "backbones" else kind
 
 
-def label_of(kind: str, plugin: Any) -> str:
+def plugin_name_of(kind: str, plugin: Any) -> str:
     """How errors name a plugin: as installed, or by its class."""
     plugin_class = plugin if isinstance(plugin, type) else type(plugin)
     value = f"{plugin_class.__module__}:{plugin_class.__qualname__}"
     kind = _singular(kind)
     for name, points in registry.found(kind).items():
         if any(point.value == value for point in points):
-            return registry.label(kind, name)
+            return registry.plugin_name(kind, name)
     return f"{kind} {plugin_class.__qualname__}"
 
 

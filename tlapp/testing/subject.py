@@ -59,14 +59,14 @@ class Subject:
     Args:
         plugin: an object or class.
         folder: to write in.
-        label: its name, for errors.
+        plugin_name: its name, for errors.
         reached: hosts that its code tried to reach, so far.
         name: of a backbone, where it is a source of them.
     """
 
-    def __init__(self, plugin: Any, folder: Path, label: str, reached: list[str], name: str | None):
+    def __init__(self, plugin: Any, folder: Path, plugin_name: str, reached: list[str], name: str | None):
         self.kind: Any = plugin if isinstance(plugin, type) else type(plugin)
-        self._plugin, self.folder, self.label, self.reached, self.name = plugin, folder, label, reached, name
+        self._plugin, self.folder, self.plugin_name, self.reached, self.name = plugin, folder, plugin_name, reached, name
         self._made: dict[str, Any] = {}
         if self.loads_keras:
             quiet_tensorflow()
@@ -126,7 +126,7 @@ class Subject:
         from tlapp.testing.trial import Trial
 
         trial = Trial(self._job(epochs, folder))
-        with blame.naming(self.label):
+        with blame.naming(self.plugin_name):
             trial.all()
         return trial
 
@@ -136,8 +136,8 @@ class Subject:
         strategy, head, provider, name = self.parts()
         options = RunOptions(**self._data(strategy), run=str(folder), **{**SETTINGS, **self.settings()})
         return Job(
-            options, blame.strategy(Short(strategy, epochs), self.label), blame.head(head, self.label),  # type: ignore[arg-type]
-            blame.provider(provider, self.label), name, options.model_dump(mode="json"), (), self.label,
+            options, blame.strategy(Short(strategy, epochs), self.plugin_name), blame.head(head, self.plugin_name),  # type: ignore[arg-type]
+            blame.provider(provider, self.plugin_name), name, options.model_dump(mode="json"), (), self.plugin_name,
         )  # fmt: skip
 
     def settings(self) -> Mapping[str, Any]:

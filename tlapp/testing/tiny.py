@@ -101,9 +101,9 @@ def tiny_run(
     from tlapp.engine.run import Run
 
     chosen = RunOptions(data=str(data), run=str(run), **{"batch_size": 8, **options})
-    label, source = f"strategy {type(strategy).__name__}", provider or TinyBackbones()
+    plugin_name, source = f"strategy {type(strategy).__name__}", provider or TinyBackbones()
     name = next(iter(source.names()))
-    job = Job(chosen, strategy, head or Dense(), source, name, chosen.model_dump(mode="json"), (), label)
+    job = Job(chosen, strategy, head or Dense(), source, name, chosen.model_dump(mode="json"), (), plugin_name)
     under_way = Run(job, Silent())
     under_way.load()
     under_way.prepare()
