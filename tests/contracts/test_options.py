@@ -85,6 +85,6 @@ class Dangling(Strategy):
 
 def test_a_condition_on_an_option_that_is_not_there_is_the_plugins_mistake(monkeypatch):
     monkeypatch.setattr(registry, "load", lambda kind, name: Dangling)
-    monkeypatch.setattr(registry, "label", lambda kind, name: "strategy dangling of x 1.0")
+    monkeypatch.setattr(registry, "plugin_name", lambda kind, name: "strategy dangling of x 1.0")
     with pytest.raises(PluginError, match=r"its option size counts by mthod, which it does not have"):
         plugin_options("strategy", "dangling")
