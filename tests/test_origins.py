@@ -22,6 +22,14 @@ def test_a_file_is_told_of_its_keys(tmp_path, capfd):
     assert capfd.readouterr().err.strip() == f"tlapp: {file}: data: {tmp_path}/nowhere: there is no such file or folder"
 
 
+def test_a_file_is_told_of_other_options_by_their_names(tmp_path, capfd):
+    file = tmp_path / "run.yaml"
+    file.write_text("plugin: feature-extract\nclassifier: knn\nfolds: 5\n")
+    assert run(["train", "--config", str(file)]) == 2
+    error = capfd.readouterr().err
+    assert error.startswith(f"tlapp: {file}: folds: 5: counts only when option classifier is ") and "--" not in error
+
+
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [

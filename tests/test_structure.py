@@ -153,7 +153,6 @@ def test_outside_the_engine_nobody_asks_what_kind_a_phase_is(place):
     assert [line for path in paths for line in questions(path, KINDS - {"OneOf"})] == []
 
 
-@pytest.mark.xfail(reason="origins take the place of flags; remove this mark once they do", strict=False)
 def test_the_engine_spells_no_flags():
     spelt = {
         f"{name}:{number}"

@@ -87,7 +87,7 @@ def test_a_file_and_python_are_told_of_their_own(tmp_path, capfd):
     file.write_text("plugin: adversarial\nmethod: mcc\nwidth: 64\n")
     assert run(["train", "--config", str(file), "--dry-run"]) == 2
     words = "counts only when {} is dann, cdan or auto (now mcc); leave it out"
-    assert capfd.readouterr().err == f"tlapp: {file}: width: 64: {words.format('--method')}\n"
+    assert capfd.readouterr().err == f"tlapp: {file}: width: 64: {words.format('option method')}\n"
     with pytest.raises(UserError) as error:
         tlapp.train(plugin="adversarial", method="mcc", width=64)
     assert str(error.value) == f"width=64: {words.format('option method')}"

@@ -30,7 +30,7 @@ COMMANDS = {
 
 
 class Commands(click.Group):
-    """A group that imports a command's file when the command is shows_traceback for."""
+    """A group that imports a command's file when the command is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)

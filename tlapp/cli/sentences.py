@@ -15,8 +15,10 @@ def resume_command(folder: Path) -> str:
 
 
 def error_line(error: TlappError) -> str:
-    """An error in one line, the flag that it is about in front, at the end the command that goes on with the run."""
-    if isinstance(error, UserError) and error.option is not None and not error.origin:
+    """An error in one line, in front the flag or the file and key that it is about, at the end the command that goes on."""
+    if isinstance(error, UserError) and error.origin:  # the user wrote a file, and knows options by their names
+        return printable(str(error) + go_on(error.resumable))
+    if isinstance(error, UserError) and error.option is not None:
         error.origin = flag(error.option) + ("" if error.received is None else f" {error.received}")
     return printable(with_flags(str(error)) + go_on(error.resumable))
 

@@ -38,6 +38,11 @@ def make_plan(strategy: Strategy, task: Task, backbone: Backbone) -> Plan:
         if names.count(phase.name) > 1:
             raise PluginError(f"phase {phase.name} occurs {names.count(phase.name)} times; each needs a name of its own")
         _check_phase(phase, task, backbone)
+    for phase, group in in_order(plan):
+        if group is not None and not kind_of(phase).in_place:
+            raise PluginError(
+                f"phase {phase.name}: it solves for a new head, which a OneOf cannot take back; let it stand before or after"
+            )
     return plan
 
 

@@ -13,7 +13,7 @@ from tlapp.engine.network.net import Living
 from tlapp.engine.runs.folder import BEST
 from tlapp.engine.training.fit import Diverged, Fitting
 from tlapp.engine.training.pseudo_labels import pseudo_labels
-from tlapp.engine.training.selection import Selection
+from tlapp.engine.training.selection import Selection, loss_of
 from tlapp.engine.training.session import AUX, Session, Slot, as_layer
 from tlapp.engine.training.solve import solve
 from tlapp.engine.training.statistics import renew
@@ -185,13 +185,14 @@ class _Statistics(Kind):
         if before.target and slot.group is None:
             session.overall.begin(slot.number, phase.name, before)
         renew(net, [(streams.source(phase, slot.cut, name), len(streams.dataset.streams[name])) for name in phase.streams])
-        if not before.target:
+        if not before.target and slot.group is None:
             return
         after = judge(1)
-        session.tell(before)
+        if before.target:
+            session.tell(before)
         session.tell(after._replace(best=best.offer_epoch(after)))
-        loss = -after.target["score"]
-        if slot.group is not None:
+        loss = loss_of(after)
+        if slot.group is not None or loss is None:
             best.restore()
             loss = best.loss
         session.end(phase, loss, True)

@@ -7,9 +7,12 @@ equally sure before they are compared: then it only counts whether the answers t
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+
+from tlapp.errors import PluginError
+from tlapp.words import shortened
 
 Score = Callable[[np.ndarray, float], float]
 """(probabilities (n, classes), accuracy on val) -> a score, higher is better."""
@@ -44,9 +47,20 @@ def look(probabilities: np.ndarray, accuracy: float, score: Score | None = None)
     alike, answers = equally_sure(probabilities), np.argmax(probabilities, axis=1).astype(np.int16)
     terms = {"information": information(alike), "nuclear": nuclear(alike)}
     if score is not None:
-        return Look({"score": float(score(probabilities, accuracy)), **terms}, answers)
+        return Look({"score": _number(score(probabilities, accuracy)), **terms}, answers)
     total = (terms["information"] + terms["nuclear"]) / 2 + LOYALTY * accuracy
     return Look({"score": 0.0 if collapsed(answers) else total, **terms}, answers)
+
+
+def _number(score: Any) -> float:
+    """What a plan's own score gave, checked: nothing is better or worse than what is no number."""
+    try:
+        number = float(score)
+    except (TypeError, ValueError):
+        number = np.nan
+    if not np.isfinite(number):
+        raise PluginError(f"a function that selects must return a finite number. Received: {shortened(score)}")
+    return number
 
 
 def equally_sure(probabilities: np.ndarray) -> np.ndarray:
