@@ -108,3 +108,29 @@ def test_what_is_no_row_is_refused(data, tmp_path, tensorflow):
     with pytest.raises(UserError, match="expected the columns values,label"):
         (tmp_path / "other.csv").write_text("path,label\na,b\n")
         trained("freeze", tmp_path / "other.csv", tmp_path / "run")
+
+
+@pytest.mark.parametrize(("option", "value"), [("resize", "crop"), ("augment", "basic")])
+def test_what_is_for_pictures_is_refused(option, value, data, tmp_path):
+    from dataclasses import replace
+
+    from tlapp.engine.report import Silent
+    from tlapp.engine.run import train
+
+    one = job(data, tmp_path / "run")
+    options = one.options.model_copy(update={option: value})
+    with pytest.raises(UserError, match="nothing reads it, as its examples are rows; leave it out") as error:
+        train(replace(one, options=options, given=(option,)), Silent())
+    assert error.value.option == option
+
+
+def test_an_input_that_fails_is_blamed_and_not_the_strategy(tmp_path, monkeypatch):
+    from tlapp import blame
+    from tlapp.engine.report import Silent
+    from tlapp.engine.run import train
+    from tlapp.errors import PluginError
+
+    monkeypatch.setattr(NumberRow, "read", lambda self, source: 1 / 0)
+    with pytest.raises(PluginError) as error, blame.naming("strategy partial"):
+        train(job(write_rows(tmp_path / "new.csv", seed=77), tmp_path / "run"), Silent())  # not in the cache yet
+    assert str(error.value).startswith("NumberRow: read() failed on ")

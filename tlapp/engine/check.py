@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tlapp.contracts import Backbone, LoadedBackbone, OneOf, Phase, Plan, Strategy, Task
+from tlapp.contracts import Backbone, Input, LoadedBackbone, OneOf, Phase, Plan, Strategy, Task
 from tlapp.contracts.graph import is_nested, steps
+from tlapp.engine.inputs import unread_by
 from tlapp.engine.job import Job
 from tlapp.engine.training.kinds import KINDS, TRAINING, augments_of, is_phase, kind_of
 from tlapp.engine.training.order import in_order, solves_only
@@ -124,13 +125,13 @@ def unread_options(plan: Plan) -> dict[str, str]:
     return unread
 
 
-def refuse_unread(job: Job, plan: Plan) -> None:
-    """Refuse an option that was given, with another value than its default, and that nothing in the plan reads.
+def refuse_unread(job: Job, plan: Plan, examples: Input) -> None:
+    """Refuse an option that was given, with another value than its default, and that neither the plan nor the input reads.
 
     Raises:
         UserError: there is one.
     """
-    unread = unread_options(plan)
+    unread = unread_options(plan) | unread_by(examples)
     if solves_only(plan):
         head = {"head", *(f"head_{key}" for key in job.head.model_dump())}
         unread |= dict.fromkeys(head, "the strategy solves for a head of its own")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tlapp.contracts import Backbone, Task
+from tlapp.contracts import Backbone, Input, Task
 from tlapp.engine.check import check_deploys, check_graft, check_labelling, make_plan, refuse_unread
 from tlapp.engine.data import streams
 from tlapp.engine.data.labelling import LABELLINGS
@@ -109,15 +109,15 @@ class Run:
         listing = streams.list_sources(options, reader(stated, options), self.labelling)
         listed = Task(listing.classes, streams.expected_counts(listing, options), listing.aux_classes)
         if facts:
-            self.ask(listed, facts)
+            self.ask(listed, facts, listing.input)
         reading = streams.start(listing, options, self.reporter.progress)
         try:
             if not late:
                 self._load_backbone()
             if reader(self.backbone.facts.input, options) != listing.input:
-                raise PluginError(f"{options.backbone} loads with the input {self.backbone.facts.input}; expected {stated}")
+                raise PluginError(f"loads with the input {self.backbone.facts.input}; expected {stated}", options.backbone)
             if not facts:
-                self.ask(listed, self.backbone.facts)
+                self.ask(listed, self.backbone.facts, listing.input)
         except BaseException:
             reading.cancel()
             raise
@@ -127,9 +127,9 @@ class Run:
         for note in self.dataset.notes:
             self.reporter.note(note)
         counts = {name: len(stream) for name, stream in self.dataset.streams.items()}
-        self.ask(Task(self.dataset.classes, counts, self.dataset.aux_classes), self.backbone.facts)
+        self.ask(Task(self.dataset.classes, counts, self.dataset.aux_classes), self.backbone.facts, listing.input)
 
-    def ask(self, task: Task, facts: Backbone) -> None:
+    def ask(self, task: Task, facts: Backbone, examples: Input) -> None:
         """Ask the strategy for its plan and check it, unless it was asked of the same task and backbone."""
         options = self.job.options
         if getattr(self, "_asked", None) == (task, facts):
@@ -138,7 +138,7 @@ class Run:
         if self.labelling.kind == "many":
             check_labelling(plan, options.head)
         if not self.resume:
-            refuse_unread(self.job, plan)
+            refuse_unread(self.job, plan, examples)
         self.task, self.plan, self._asked = task, plan, (task, facts)
 
     def graft(self) -> None:

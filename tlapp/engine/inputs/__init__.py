@@ -24,6 +24,11 @@ def reader(facts: ImageInput | Input, options: RunOptions) -> Input:
     return facts if isinstance(facts, Input) else READERS[facts.kind].of(facts, options)
 
 
+def unread_by(examples: Input) -> dict[str, str]:
+    """The options of a run that are for pictures, where examples are none -> why nothing reads them, in words."""
+    return {} if isinstance(examples, Images) else dict.fromkeys(("augment", "resize"), f"its examples are {examples.noun}s")
+
+
 def stated_input(provider: BackboneProvider, name: str, image_size: int | None) -> ImageInput | Input | None:
     """The input of a backbone, as far as its provider can tell before it is loaded; None where it cannot."""
     facts = provider.facts(name, image_size)

@@ -109,11 +109,11 @@ def _read(examples: Input, source: str) -> tuple[Any, ...]:
     except Exception as error:  # a plugin's code may raise anything; its name is what helps
         if is_own(examples):
             raise
-        raise PluginError(f"{type(examples).__name__}: read() failed on {source}: {in_a_line(error)}") from error
+        raise PluginError(f"read() failed on {source}: {in_a_line(error)}", type(examples).__name__) from error
     shapes = [(tuple(array.shape), str(array.dtype)) for array in arrays]
     wanted = [(tensor.shape, tensor.dtype) for tensor in examples.tensors]
     if shapes != wanted:
-        raise PluginError(f"{type(examples).__name__}: read() must give arrays of {wanted}. Received: {shapes}")
+        raise PluginError(f"read() must give arrays of {wanted}. Received: {shapes}", type(examples).__name__)
     return arrays
 
 

@@ -29,7 +29,7 @@ def adapted(loaded: LoadedBackbone, examples: Input) -> LoadedBackbone:
     if inputs != [(tensor.shape, len(tensor.shape) + 1) for tensor in tensors]:
         wanted = ", ".join(f"{tensor.name} {tensor.shape}" for tensor in tensors)
         received = ", ".join(str(tuple(tensor.shape[1:])) for tensor in loaded.graph.inputs)
-        raise PluginError(f"{facts.name}: the inputs of its graph must be {wanted}, without the batch. Received: {received}")
+        raise PluginError(f"the inputs of its graph must be {wanted}, without the batch. Received: {received}", facts.name)
     return loaded
 
 
