@@ -117,8 +117,8 @@ class Adapting:
                 seen = tuple(domain_losses.outer(f, keras.ops.softmax(o)) for f, o in zip(features, outputs, strict=True))
             # These features are as long as the root of their number: at length 1 the reversed gradient leaves them whole
             short = [each / each.shape[1] ** 0.5 for each in seen]
-            said = [net.part("domain")(domain_losses.reverse(each, ramp)) for each in short]
-            terms = {"domain": domain_losses.domain_loss(*said)}
-            logged["domain_accuracy"] = domain_losses.domain_accuracy(*said)
+            logits = [net.part("domain")(domain_losses.reverse(each, ramp)) for each in short]
+            terms = {"domain": domain_losses.domain_loss(*logits)}
+            logged["domain_accuracy"] = domain_losses.domain_accuracy(*logits)
         loss = net.task_loss(source, outputs[0])
         return {"loss": loss, **terms, **{name: keras.ops.stop_gradient(value) for name, value in logged.items()}}

@@ -140,12 +140,12 @@ def upright(net: Net, batches: Mapping[str, Batch]) -> Mapping[str, Any]:
     import keras
 
     ops = keras.ops
-    said = [net.part("turn")(net.features(view)) for view in batches["target"].views]
+    answers = [net.part("turn")(net.features(view)) for view in batches["target"].views]
     losses = [
         ops.mean(keras.losses.sparse_categorical_crossentropy(ops.full(ops.shape(each)[:1], number), each, from_logits=True))
-        for number, each in enumerate(said)
+        for number, each in enumerate(answers)
     ]
-    right = [ops.mean(ops.cast(ops.equal(ops.argmax(each, axis=1), number), "float32")) for number, each in enumerate(said)]
+    right = [ops.mean(ops.cast(ops.equal(ops.argmax(each, axis=1), number), "float32")) for number, each in enumerate(answers)]
     return {"rotation": sum(losses) / TURNS, "rotation_accuracy": ops.stop_gradient(sum(right) / TURNS)}
 
 

@@ -67,11 +67,11 @@ class Surest:
     def __call__(self, features: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         import numpy as np
 
-        said, sure = probabilities.argmax(axis=1), probabilities.max(axis=1)
-        weights = np.zeros(len(said), np.float32)
-        for label in np.unique(said):
-            rows = np.flatnonzero(said == label)
+        answers, sure = probabilities.argmax(axis=1), probabilities.max(axis=1)
+        weights = np.zeros(len(answers), np.float32)
+        for label in np.unique(answers):
+            rows = np.flatnonzero(answers == label)
             chosen = rows[np.argsort(-sure[rows], kind="stable")[: max(1, round(self.share * len(rows)))]]
             weights[chosen] = 1.0
         weights *= len(weights) / weights.sum()
-        return np.eye(probabilities.shape[1], dtype=np.float32)[said], weights
+        return np.eye(probabilities.shape[1], dtype=np.float32)[answers], weights

@@ -145,9 +145,9 @@ def site(tmp_path_factory):
 @pytest.fixture
 def strangers(site, monkeypatch):
     monkeypatch.syspath_prepend(str(site))
-    registry.found.cache_clear()
+    registry.installed.cache_clear()
     yield
-    registry.found.cache_clear()
+    registry.installed.cache_clear()
 
 
 @pytest.fixture(scope="module")

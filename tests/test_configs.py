@@ -16,7 +16,7 @@ CONFIGS = sorted(Path(__file__).parents[1].glob("configs/*.yaml"))
 
 
 def test_every_strategy_has_one():
-    assert {path.stem for path in CONFIGS} == set(registry.found("strategy")) | {"complete"}
+    assert {path.stem for path in CONFIGS} == set(registry.installed("strategy")) | {"complete"}
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

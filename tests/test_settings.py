@@ -17,11 +17,11 @@ from tlapp.words import flag
 drawn = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-@pytest.mark.parametrize("plugin", registry.found("strategy"))
+@pytest.mark.parametrize("plugin", registry.installed("strategy"))
 @given(data=st.data())
 @settings(drawn, max_examples=15)
 def test_settings_are_the_same_after_yaml_and_after_the_command_line(plugin, data, tmp_path):
-    head = data.draw(st.sampled_from(sorted(registry.found("head"))))
+    head = data.draw(st.sampled_from(sorted(registry.installed("head"))))
     own = {HEAD + key: value for key, value in data.draw(options(registry.load("head", head))).items()}
     chosen = {**data.draw(options(RunOptions)), **data.draw(options(registry.load("strategy", plugin))), **own}
     chosen |= {"plugin": plugin, "head": head}

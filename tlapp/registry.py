@@ -18,7 +18,7 @@ WORDS = {"strategy": "strategy", "head": "head", "backbone": "backbone provider"
 
 
 @cache
-def found(kind: str) -> dict[str, tuple[EntryPoint, ...]]:
+def installed(kind: str) -> dict[str, tuple[EntryPoint, ...]]:
     """Every entry point of a kind by its name, sorted; more than one where distributions clash. Imports no plugin."""
     names: dict[str, tuple[EntryPoint, ...]] = {}
     for point in entry_points(group=GROUPS[kind]):
@@ -34,7 +34,7 @@ def origin(point: EntryPoint) -> str:
 
 def plugin_name(kind: str, name: str) -> str:
     """A plugin's kind, name, distribution and version, for the front of an error."""
-    points = found(kind).get(name, ())
+    points = installed(kind).get(name, ())
     return f"{kind} {name} of {' and '.join(map(origin, points))}" if points else f"{kind} {name}"
 
 
@@ -44,9 +44,9 @@ def point(kind: str, name: str) -> EntryPoint:
     Raises:
         UserError: nothing of that name. PluginError: two distributions claim it.
     """
-    points = found(kind).get(name)
+    points = installed(kind).get(name)
     if not points:
-        raise UserError(f"no {WORDS[kind]} of that name is installed; {suggestion(name, found(kind))}", name, OPTIONS[kind])
+        raise UserError(f"no {WORDS[kind]} of that name is installed; {suggestion(name, installed(kind))}", name, OPTIONS[kind])
     if len(points) > 1:
         raise PluginError(f"{len(points)} distributions claim this name; uninstall all but one", plugin_name(kind, name))
     return points[0]

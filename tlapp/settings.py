@@ -159,8 +159,8 @@ def _keys(options: type[Options], prefix: str = "") -> dict[str, str]:
 def _build(
     options: type[Any], chosen: Mapping[str, Any], origins: Mapping[str, str], prefix: str = "", plugin_name: str = ""
 ) -> Any:
-    given = {field: chosen[key] for key, field in _keys(options, prefix).items() if key in chosen}
-    values = {field: _parsed(value, options.model_fields[field].annotation) for field, value in given.items()}
+    chosen_fields = {field: chosen[key] for key, field in _keys(options, prefix).items() if key in chosen}
+    values = {field: _parsed(value, options.model_fields[field].annotation) for field, value in chosen_fields.items()}
     try:
         return options(**values)
     except ValidationError as error:

@@ -47,13 +47,13 @@ def cross_validate(
     """The setting of least log loss on held-out examples; `start` where no class has two examples."""
     import numpy as np
 
-    held = list(splits(labels, folds))
-    if not held:
+    divided = list(splits(labels, folds))
+    if not divided:
         return Choice(start)
-    truth = np.concatenate([labels[test] for _, test in held])
+    truth = np.concatenate([labels[test] for _, test in divided])
 
     def evaluate(setting: float) -> Choice:
-        outputs = np.concatenate([scores(setting, train, test) for train, test in held])
+        outputs = np.concatenate([scores(setting, train, test) for train, test in divided])
         temperature = fit_temperature(outputs, truth) if calibrate else 1.0
         return Choice(setting, temperature, log_loss(outputs / temperature, truth))
 

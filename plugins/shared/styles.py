@@ -70,7 +70,7 @@ def jitter(pictures: Any, seed: int) -> Any:
 
 
 def shrink(pictures: Any, seed: int) -> Any:
-    """Each picture at 35 to 100 % of its side, anywhere on a ground of the colour of its corners."""
+    """Each picture at 35 to 100 % of its side, anywhere on a background of the colour of its corners."""
     import tensorflow as tf
 
     count, shape = tf.shape(pictures)[0], pictures.shape[1:3]
@@ -78,9 +78,9 @@ def shrink(pictures: Any, seed: int) -> Any:
     side = 1.0 / (0.35 + 0.65 * draws[:, 0])
     top, left = (1.0 - side) * draws[:, 1], (1.0 - side) * draws[:, 2]
     corners = tf.stack([pictures[:, 0, 0], pictures[:, 0, -1], pictures[:, -1, 0], pictures[:, -1, -1]], axis=1)
-    ground = tf.reduce_mean(tf.sort(corners, axis=1)[:, 1:3], axis=1)[:, None, None]
+    background = tf.reduce_mean(tf.sort(corners, axis=1)[:, 1:3], axis=1)[:, None, None]
     boxes = tf.stack([top, left, top + side, left + side], axis=1)
-    return tf.image.crop_and_resize(pictures - ground, boxes, tf.range(count), shape) + ground
+    return tf.image.crop_and_resize(pictures - background, boxes, tf.range(count), shape) + background
 
 
 def crop(pictures: Any, seed: int) -> Any:

@@ -29,7 +29,7 @@ def answer(capfd, *words, code=0):
 
 def test_the_list_speaks_the_plugins_own_words(capfd):
     rows = json.loads(answer(capfd, "plugins", "list", "--json"))["plugins"]
-    every = {(kind, name) for kind in registry.GROUPS for name in registry.found(kind)}
+    every = {(kind, name) for kind in registry.GROUPS for name in registry.installed(kind)}
     assert {(row["kind"], row["name"]) for row in rows} == every
     for row in rows:
         assert row["help"] and not row["broken"]
@@ -37,7 +37,7 @@ def test_the_list_speaks_the_plugins_own_words(capfd):
     assert partial.split()[:2] == ["strategy", "partial"] and "Train the last stages" in partial
 
 
-@pytest.mark.parametrize("name", [*registry.found("strategy")])
+@pytest.mark.parametrize("name", [*registry.installed("strategy")])
 def test_show_tells_options_and_the_plan(name, capfd):
     text = answer(capfd, "plugins", "show", name)
     for key, field in registry.load("strategy", name).model_fields.items():

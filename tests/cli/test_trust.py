@@ -31,9 +31,9 @@ class Own(TinyBackbones):
 @pytest.fixture(autouse=True)
 def providers(monkeypatch):
     points = {name: EntryPoint(name, f"{__name__}:{name.capitalize()}", "tlapp.backbones") for name in ("notes", "own")}
-    found = registry.found
+    found = registry.installed
     every = {**found("backbone"), **{name: (point,) for name, point in points.items()}}
-    monkeypatch.setattr(registry, "found", lambda kind: every if kind == "backbone" else found(kind))
+    monkeypatch.setattr(registry, "installed", lambda kind: every if kind == "backbone" else found(kind))
     MADE.clear()
 
 

@@ -15,6 +15,8 @@ import pytest
 
 from tlapp import contracts, testing
 from tlapp.contracts.version import VERSION, misfit
+from tlapp.engine.options import RunOptions
+from tlapp.settings import COMMAND
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "plugins.md"
@@ -88,6 +90,8 @@ def snapshot():
         lines.append(f"# {module}")
         for name in sorted(NAMES[module]):
             lines += stub(known[name][0], docs=False) if name in known else [name]
+    # A plugin may not have an option of the same name, so that each name is part of the contract.
+    lines += ["# options of the engine", *sorted({*RunOptions.model_fields, *COMMAND})]
     return "\n".join(lines) + "\n"
 
 

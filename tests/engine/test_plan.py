@@ -16,7 +16,7 @@ from tlapp.testing.same import difference
 drawn = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-@pytest.mark.parametrize("name", registry.found("strategy"))
+@pytest.mark.parametrize("name", registry.installed("strategy"))
 @given(data=st.data(), facts=backbones())
 @settings(drawn, max_examples=25)
 def test_a_plan_covers_every_stage_in_order_and_is_the_same_for_equal_inputs(name, data, facts):

@@ -18,8 +18,8 @@ from tlapp.testing.same import difference
 TRIED = (None, 0, 1, 2, 3, 0.25, 0.5, (0.5,), (0.5, 2.0), (4,), (4, 2))
 SAMPLES = 40
 """Random settings of all options, beside those of one."""
-STRATEGIES = sorted(registry.found("strategy"))
-HEADS = sorted(registry.found("head"))
+STRATEGIES = sorted(registry.installed("strategy"))
+HEADS = sorted(registry.installed("head"))
 
 
 def values_of(plugin, name):

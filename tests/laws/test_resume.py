@@ -56,7 +56,7 @@ STOPS = [
 
 
 def test_every_strategy_has_a_row():
-    assert set(registry.found("strategy")) <= {row.strategy for row in ROWS.values() if isinstance(row.strategy, str)}
+    assert set(registry.installed("strategy")) <= {row.strategy for row in ROWS.values() if isinstance(row.strategy, str)}
 
 
 @pytest.fixture(scope="module")

@@ -39,7 +39,7 @@ from tlapp.testing.kinds import KINDS
 QUICK = ("strategy/partial", "strategy/feature-extract", "head/mlp")
 
 
-EVERY = [f"{kind}/{name}" for kind in ("strategy", "head") for name in registry.found(kind)]
+EVERY = [f"{kind}/{name}" for kind in ("strategy", "head") for name in registry.installed(kind)]
 
 
 BREAKERS = [

@@ -20,7 +20,7 @@ def backbones() -> None:
 def list_backbones() -> None:
     """The ID of every backbone that can be listed; hub: and file: take a path of yours."""
     quiet_tensorflow()
-    for prefix in registry.found("backbone"):
+    for prefix in registry.installed("backbone"):
         try:
             names = list(provider_of(f"{prefix}:any")[0].names())
         except PluginError as error:

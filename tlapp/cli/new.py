@@ -52,7 +52,7 @@ def write(name: str, kind: str, output: str | None) -> Project:
 def _check_name(name: str, kind: str) -> None:
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) or keyword.iskeyword(name):
         raise UserError(f"{name}: a plugin's name is lower-case words joined by hyphens, such as last-one. Received: {name}")
-    if name in registry.found(kind):
+    if name in registry.installed(kind):
         raise UserError(f"{name}: {registry.plugin_name(kind, name)} has that name; choose another")
 
 

@@ -97,7 +97,7 @@ def _names(kind: str) -> Any:
         prefix, colon, _ = typed.partition(":")
         if kind != "backbone" or not colon:
             end = ":" if kind == "backbone" else ""
-            return [name + end for name in registry.found(kind) if name.startswith(typed)]
+            return [name + end for name in registry.installed(kind) if name.startswith(typed)]
         try:
             with forbid_tensorflow():
                 return [

@@ -32,7 +32,7 @@ class Kind(click.Choice):
 
 def _complete(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
     kinds = [context.params.get("kind")] if context.params.get("kind") else registry.GROUPS
-    return sorted({name for kind in kinds for name in registry.found(str(kind)) if name.startswith(typed)})
+    return sorted({name for kind in kinds for name in registry.installed(str(kind)) if name.startswith(typed)})
 
 
 name_argument = click.argument("name", shell_complete=_complete)
@@ -52,7 +52,7 @@ def plugins() -> None:
 @json_option
 def list_plugins(check: bool, as_json: bool) -> None:
     """Every strategy, head and backbone provider, with its distribution; broken ones with the reason."""
-    rows = [_row(kind, name, check) for kind in registry.GROUPS for name in registry.found(kind)]
+    rows = [_row(kind, name, check) for kind in registry.GROUPS for name in registry.installed(kind)]
     if as_json:
         click.echo(json.dumps({"plugins": rows}))
         return
@@ -65,7 +65,7 @@ def list_plugins(check: bool, as_json: bool) -> None:
 def _row(kind: str, name: str, check: bool) -> dict[str, str]:
     from tlapp.plugin_source import summary
 
-    points = registry.found(kind)[name]
+    points = registry.installed(kind)[name]
     help, fault = summary(points[0])
     if check or len(points) > 1:
         fault = _fault(kind, name, check)
@@ -171,12 +171,12 @@ def _kind(name: str, kind: str | None) -> str:
     if kind is not None:
         registry.point(kind, name)
         return kind
-    kinds = [kind for kind in registry.GROUPS if name in registry.found(kind)]
+    kinds = [kind for kind in registry.GROUPS if name in registry.installed(kind)]
     if len(kinds) > 1:
         raise UserError(f"{name}: is the name of a {' and of a '.join(kinds)}; give --kind")
     if kinds:
         return kinds[0]
-    every = [name for kind in registry.GROUPS for name in registry.found(kind)]
+    every = [name for kind in registry.GROUPS for name in registry.installed(kind)]
     raise UserError(f"{name}: no plugin of that name is installed; {suggestion(name, every)}")
 
 

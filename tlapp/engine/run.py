@@ -118,12 +118,12 @@ class Run:
                 raise PluginError(f"loads with the input {self.backbone.facts.input}; expected {stated}", options.backbone)
             if not facts:
                 self.ask(listed, self.backbone.facts, listing.input)
+            began = time.perf_counter()
+            self.dataset = reading.result()
+            self.waited = time.perf_counter() - began
         except BaseException:
             reading.cancel()
             raise
-        began = time.perf_counter()
-        self.dataset = reading.result()
-        self.waited = time.perf_counter() - began
         for note in self.dataset.notes:
             self.reporter.note(note)
         counts = {name: len(stream) for name, stream in self.dataset.streams.items()}

@@ -111,7 +111,7 @@ def plugin_name_of(kind: str, plugin: Any) -> str:
     plugin_class = plugin if isinstance(plugin, type) else type(plugin)
     value = f"{plugin_class.__module__}:{plugin_class.__qualname__}"
     kind = _singular(kind)
-    for name, points in registry.found(kind).items():
+    for name, points in registry.installed(kind).items():
         if any(point.value == value for point in points):
             return registry.plugin_name(kind, name)
     return f"{kind} {plugin_class.__qualname__}"

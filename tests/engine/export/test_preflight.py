@@ -52,14 +52,14 @@ def words(tmp_path, monkeypatch, tensorflow):
     (site / "odd-1.0.dist-info" / "entry_points.txt").write_text(points)
     (site / "odd_plugins.py").write_text(PLUGINS)
     monkeypatch.syspath_prepend(str(site))
-    registry.found.cache_clear()
+    registry.installed.cache_clear()
     TinyBackbones().load("tiny").graph.save(tmp_path / "tiny.keras")
     data = pictures(tmp_path / "data", each=8)
     yield [
         "train", "--data", str(data), "--backbone", f"file:{tmp_path}/tiny.keras", "--image-size", str(SIZE),
         "--run", str(tmp_path / "run"),
     ]  # fmt: skip
-    registry.found.cache_clear()
+    registry.installed.cache_clear()
 
 
 def said(capfd):

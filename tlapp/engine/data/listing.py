@@ -62,9 +62,9 @@ def list_sources(options: RunOptions, examples: Input, labelling: Labelling = ON
             sentences.append(f"option aux={options.aux}: its val {examples.noun}s are not used")
         streams["aux"] = [item for item in second.items if item.split in (None, "train")]
         aux_classes = _classes("aux", options.aux, streams["aux"], labelling)
-        if held := [item for item in second.items if item.split == "test"]:
-            streams["aux_test"] = held
-            check_known("aux", options.aux, held, aux_classes, labelling, "test: ")
+        if measured := [item for item in second.items if item.split == "test"]:
+            streams["aux_test"] = measured
+            check_known("aux", options.aux, measured, aux_classes, labelling, "test: ")
     return Listing(streams, classes, aux_classes, tuple(sentences), labelling, examples)
 
 

@@ -93,7 +93,7 @@ class _Fit(Kind):
         )
         several = len([rate for rate in phase.rates.values() if rate > 0]) + bool(head) > 1
         yield f"{trained} train{'' if several else 's'}"
-        yield f"at most {phase.epochs} epochs at {phase.learning_rate:g}"
+        yield f"at most {phase.epochs} epoch{'s' * (phase.epochs != 1)} at {phase.learning_rate:g}"
         if stages and phase.only is not None:
             yield "only some variables of these stages"
         if phase.loss is not None:
@@ -154,8 +154,10 @@ class _Fit(Kind):
             session.fall_back()
             raise
         except Diverged as stop:
-            path = session.record.model(session.model(), BEST)
-            raise type(stop.error)(f"{stop.error}; the best weights so far are in {path}") from stop
+            if slot.group is None:
+                path = session.record.model(session.model(), BEST)
+                raise type(stop.error)(f"{stop.error}; the best weights so far are in {path}") from stop
+            reason = "the loss is no longer a finite number"  # of several alternatives, another may do better
         session.end(phase, best.loss, learns)
         session.checkpoint.leave("fit", "labels")
         if reason:
