@@ -88,3 +88,10 @@ def test_an_unfinished_beginning_is_empty(tmp_path):
     assert files.is_empty
     files.write_labels(["a"])
     assert not files.is_empty
+
+
+@pytest.mark.parametrize("text", ["\x85", "a\x85b", "\u2028", "é\x1b", "日本"])
+def test_settings_are_read_as_they_were_written(text, tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.write_settings({"data": text, "last": 2})
+    assert folder.settings() == {"data": text, "last": 2}

@@ -23,6 +23,8 @@ BEST, INTERRUPTED, STATE = f"{CHECKPOINTS}/best.keras", f"{CHECKPOINTS}/interrup
 LOCK = ".lock"
 ANY_NAME = "surrogateescape"
 """How names of files that are not UTF-8 are written and read: as their bytes."""
+NEXT_LINE = "\x85"
+"""A line end to YAML, which PyYAML does not read back unless it is escaped."""
 _HISTORY_COLUMNS = ("phase", "epoch", "split", "name", "value")
 _SPLITS_COLUMNS = ("label", "split")
 """After the column of the examples, which is "path" for files."""
@@ -78,7 +80,10 @@ class RunFolder:
 
     def write_settings(self, settings: Mapping[str, Any]) -> None:
         """Write the settings, whole or not at all."""
-        self._write(SETTINGS, yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True))
+        text = yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True)
+        if NEXT_LINE in text:
+            text = yaml.safe_dump(dict(settings), sort_keys=False)
+        self._write(SETTINGS, text)
 
     def write_plan(self, plan: Mapping[str, Any]) -> None:
         """Write the plan, whole or not at all."""
