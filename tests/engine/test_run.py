@@ -72,7 +72,7 @@ def test_learns_and_leaves_a_complete_run(name, shapes, tmp_path, tensorflow):
     assert set(saved.metrics) >= {"val", "test", "target", "seconds", "images", "peak_memory_mb"}
 
 
-@pytest.mark.parametrize("name", ["partial", "full"])
+@pytest.mark.parametrize("name", ["partial", pytest.param("full", marks=pytest.mark.slow)])
 def test_same_seed_same_result_and_the_cache_is_memory_not_semantics(name, shapes, tmp_path, tensorflow):
     def history(folder, **options):
         run = tiny_run(make(name), shapes, tmp_path / folder, **options)

@@ -87,7 +87,7 @@ def test_statistics_that_the_score_does_not_like_are_undone(domains, tmp_path, t
     assert np.array_equal(answers(run), kept[0])
 
 
-@pytest.mark.parametrize("at", ["pretrain", "fine-tune"])
+@pytest.mark.parametrize("at", ["pretrain", pytest.param("fine-tune", marks=pytest.mark.slow)])
 def test_what_pretraining_spoils_is_kept_from_before_it(at, domains, tmp_path, tensorflow, monkeypatch):
     """Also by a run that is stopped and resumed, and in the model that it leaves when it is stopped."""
     import keras
