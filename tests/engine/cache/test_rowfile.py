@@ -11,13 +11,6 @@ from tlapp.engine.cache import positioned, rowfile, store
 SHAPE = (4, 3)
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("TLAPP_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("TLAPP_CACHE_LIMIT", raising=False)
-    return tmp_path / "cache"
-
-
 def test_rows_come_back_in_any_order_with_repeats():
     content = rows_of(3000)
     save("a", content, what="pictures", names=["x"])

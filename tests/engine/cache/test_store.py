@@ -18,13 +18,6 @@ from tlapp.errors import UserError
 SHAPE = (4, 3)
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("TLAPP_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("TLAPP_CACHE_LIMIT", raising=False)
-    return tmp_path / "cache"
-
-
 def test_threads_write_one_entry():
     content = rows_of(400)
     with store.write("a", 400, SHAPE, "float32") as writer:

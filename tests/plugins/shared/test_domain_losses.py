@@ -4,19 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers.probabilities import entropies, softmax
 from tlapp_plugins.self_supervised import simclr, simsiam, vicreg
 from tlapp_plugins.shared import domain_losses
 
 RNG = np.random.default_rng(5)
-
-
-def softmax(x):
-    e = np.exp(x - x.max(axis=1, keepdims=True))
-    return e / e.sum(axis=1, keepdims=True)
-
-
-def entropies(p):
-    return -(p * np.log(p)).sum(axis=-1)
 
 
 def test_class_confusion_is_the_paper_s(tensorflow):

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers.probabilities import entropies, softmax
 from tlapp_plugins.self_training import Surest
 
 from tlapp.engine.training.score import LOYALTY, SURENESS, equally_sure, information, look, nuclear
 
 RNG = np.random.default_rng(5)
-
-
-def softmax(x):
-    e = np.exp(x - x.max(axis=1, keepdims=True))
-    return e / e.sum(axis=1, keepdims=True)
-
-
-def entropies(p):
-    return -(p * np.log(p)).sum(axis=-1)
 
 
 def test_information_and_nuclear_are_the_papers():
