@@ -137,6 +137,28 @@ def meddle(backbone, layer, weight):
     return keras.Model(backbone.graph.inputs, Meddler(name="meddler")(backbone.graph.outputs[0]))
 
 
+class Elsewhere(Good):
+    """Train a part that the model is deployed without, so that val sees nothing of it."""
+
+    def plan(self, task, backbone):
+        loss, parts = elsewhere, {"other": make_other}
+        return Plan((Fit(name="tune", rates=backbone.frozen(), epochs=9, learning_rate=1e-2, loss=loss, parts=parts),))
+
+
+def elsewhere(net, batch):
+    import keras
+
+    train = batch["train"]
+    outputs = net.part("other")(net.features(train.x))
+    return {"loss": keras.ops.mean(keras.losses.categorical_crossentropy(train.y, outputs, from_logits=True))}
+
+
+def make_other():
+    import keras
+
+    return keras.layers.Dense(3)
+
+
 class Still(Good):
     """Call a stage live that its loss does not reach."""
 

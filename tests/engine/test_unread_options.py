@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tlapp.contracts import Augment, Fit, Plan, Solve, Statistics
 from tlapp.engine.check import unread_options
-from tlapp.engine.training.kinds import TRAINING
+from tlapp.engine.training.kind import TRAINING
 from tlapp.testing.anatomy import backbone
 
 RATES = backbone(3).frozen()

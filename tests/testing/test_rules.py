@@ -11,6 +11,7 @@ from broken.heavy import HeavyImport
 from broken.strategies import (
     Calls,
     Closes,
+    Elsewhere,
     Flat,
     Forgets,
     Good,
@@ -58,6 +59,7 @@ BREAKERS = [
     (Still, "live", "phase tune: stage middle has the rate 1, but none of its variables moved"),
     (Meddles, "frozen", "stem_conv/kernel of stage stem changed, though it is frozen"),
     (MovesStatistics, "norms", "top_norm/moving_mean of stage top changed, though it is frozen"),
+    (Elsewhere, "keeps", "no epoch of the phases tune was better than the phase's beginning"),
     (Unseeded, "seed", "two runs with one seed"),
     (Remembers, "resume", "is lost when a run stops"),
     (Calls, "offline", "it tried to reach 198.51.100.7"),

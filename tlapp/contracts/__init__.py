@@ -9,6 +9,7 @@ from tlapp.contracts.options import Condition, Field, Options, Values, above, ot
 from tlapp.contracts.plan import (
     Augment,
     Batch,
+    Blend,
     Fit,
     Graft,
     Labeller,
@@ -23,6 +24,7 @@ from tlapp.contracts.plan import (
     Solve,
     Solver,
     Statistics,
+    Weight,
 )
 from tlapp.contracts.strategy import Head, Strategy, Task
 from tlapp.contracts.version import VERSION
@@ -35,6 +37,7 @@ __all__ = [
     "BackboneProvider",
     "BadExample",
     "Batch",
+    "Blend",
     "Condition",
     "Endpoint",
     "Feature",
@@ -68,6 +71,7 @@ __all__ = [
     "Tensor",
     "UserError",
     "Values",
+    "Weight",
     "above",
     "other_than",
     "when",

@@ -26,18 +26,43 @@ class Batch(NamedTuple):
     views: tuple[Any, ...] = ()
 
 
+class Weight(NamedTuple):
+    """A weight that trains in a phase: its path ("stem_conv/kernel", "head/bias"), its value, and that as the phase began."""
+
+    path: str
+    value: Any
+    start: Any
+
+
 class Net(Protocol):
     """All that a loss may touch."""
 
-    progress: Any
-    """Scalar tensor from 0 to 1 through the phase."""
-
-    def features(self, x: Any) -> Any:
-        """Features (batch, size) of activations at the cut."""
+    @property
+    def progress(self) -> Any:
+        """Scalar tensor from 0 to 1 through the phase."""
         ...
 
-    def head(self, features: Any) -> Any:
-        """The head's outputs (batch, classes), before any softmax."""
+    def features(self, x: Any, weights: Mapping[str, Any] | None = None) -> Any:
+        """Features (batch, size) of activations at the cut.
+
+        `weights` (path -> tensor) take the place of those of these paths in this call, as MAML's inner loop needs it (Finn et
+        al. 2017, https://arxiv.org/abs/1703.03400); what a layer notes in this call, such as statistics, is lost then.
+        """
+        ...
+
+    def head(self, features: Any, weights: Mapping[str, Any] | None = None) -> Any:
+        """The head's outputs (batch, classes), before any softmax; `weights` as of `features`."""
+        ...
+
+    def weights(self) -> tuple[Weight, ...]:
+        """All weights that train in the phase, the head's included, those of parts left out."""
+        ...
+
+    def average(self, x: Any) -> Any:
+        """The outputs (batch, classes) of the moving average of the weights, in inference mode, without a gradient.
+
+        Needs `Fit.average`. It is the teacher of Tarvainen & Valpola 2017 (https://arxiv.org/abs/1703.01780).
+        """
         ...
 
     def part(self, name: str) -> Any:
@@ -61,11 +86,12 @@ Solver = Callable[["np.ndarray", "np.ndarray", int], Any]
 Labeller = Callable[["np.ndarray", "np.ndarray"], "tuple[np.ndarray, np.ndarray]"]
 """(features (n, size), probabilities (n, classes)) -> labels (n, classes), rows summing to 1, and weights (n,), 0 = left out."""
 
-Select = Union[Literal["val", "target"], Callable[["np.ndarray", float], float]]  # noqa: UP007 - evaluated on 3.10
+Select = Union[Literal["val", "accuracy", "last", "target"], Callable[["np.ndarray", float], float]]  # noqa: UP007 - for 3.10
 """What the best weights are chosen by.
 
-"val": the loss on val. "target": a score of what the model says of the target, without its labels. A function of one's own:
-(probabilities of each target example (n, classes), accuracy on val, 0 where there is none) -> score, higher is better.
+"val": the loss on val. "accuracy": the accuracy on val. "last": nothing; the phase's last weights are kept, and it does not stop
+early. "target": a score of what the model says of the target, without its labels. A function of one's own: (probabilities of
+each target example (n, classes), accuracy on val, 0 where there is none) -> score, higher is better.
 """
 
 Graft = Callable[[LoadedBackbone], Any]
@@ -113,7 +139,7 @@ class Phase:
         augment: None leaves it to the option augment.
         augments: several to choose from: the engine takes, as `augment`, the one that brings the mean and deviation of the first
             stream's features nearest to those of the target's; of the second's, where the first is the target.
-        select: what the best weights are chosen by. The weights that a phase begins with are a candidate too.
+        select: what the best weights are chosen by. The weights that a phase begins with are a candidate too, except for "last".
         alternative: of contract 1.1: neighbours that have it are taken for a `OneOf`, which is what to write instead.
     """
 
@@ -143,6 +169,9 @@ class Fit(Phase):
             head, the parts and what was grafted always train.
         labeller: labels the target stream, once, from what the model says of it when the phase begins.
         weight_decay: decoupled (AdamW); None for the option weight_decay.
+        average: decay of a moving average of what trains, such as 0.99; 0 keeps none. The average is then what val judges, what
+            is kept as best, and what the next phase, the test and the exports get. Choose it so that 1 / (1 - average) steps
+            are an epoch or fewer.
     """
 
     epochs: int
@@ -154,6 +183,7 @@ class Fit(Phase):
     only: Callable[[str], bool] | None = None
     labeller: Labeller | None = None
     weight_decay: float | None = None
+    average: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +192,22 @@ class Statistics(Phase):
 
     With the target's pictures this is AdaBN (Li et al. 2016, https://arxiv.org/abs/1603.04779).
     """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blend(Phase):
+    """A phase that trains nothing: of the weights on the line from those that an earlier phase began with to the present ones,
+    the head's included, it takes those that val rates best (WiSE-FT: Wortsman et al. 2022, https://arxiv.org/abs/2109.01903).
+
+    Its rates must be above 0 for every stage that trained since; without val, the present weights stay.
+
+    Attributes:
+        since: name of the earlier phase.
+        steps: how many weights are tried besides the present ones, evenly spaced, those at the beginning included.
+    """
+
+    since: str
+    steps: int = 10
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tlapp.contracts import Backbone, Input, LoadedBackbone, OneOf, Phase, Plan, Strategy, Task
 from tlapp.contracts.graph import is_nested, steps
 from tlapp.engine.inputs import unread_by
 from tlapp.engine.job import Job
-from tlapp.engine.training.kinds import KINDS, TRAINING, augments_of, is_phase, kind_of
+from tlapp.engine.training.kind import TRAINING, augments_of
+from tlapp.engine.training.kinds import KINDS, is_phase, kind_of
 from tlapp.engine.training.order import in_order, solves_only
+from tlapp.engine.training.selection import by_target
 from tlapp.errors import PluginError, UserError
-from tlapp.words import in_a_line, shortened
+from tlapp.words import a_few, in_a_line, shortened
 
-SELECT = ("val", "target")
+SELECT = ("val", "accuracy", "last", "target")
 
 
 def make_plan(strategy: Strategy, task: Task, backbone: Backbone) -> Plan:
@@ -39,6 +41,7 @@ def make_plan(strategy: Strategy, task: Task, backbone: Backbone) -> Plan:
         if names.count(phase.name) > 1:
             raise PluginError(f"phase {phase.name} occurs {names.count(phase.name)} times; each needs a name of its own")
         _check_phase(phase, task, backbone)
+    _check_starts(phases)
     for phase, group in in_order(plan):
         if group is not None and not kind_of(phase).in_place:
             raise PluginError(
@@ -60,6 +63,8 @@ def _check_entry(entry: object) -> None:
     if isinstance(entry, OneOf):
         if not entry.phases:
             raise PluginError("a OneOf must hold at least one phase")
+        if entry.select == "last":
+            raise PluginError('a OneOf compares its alternatives, so that its select cannot be "last"')
         for phase in entry.phases:
             if not is_phase(phase):
                 raise PluginError(f"the alternatives of a OneOf must be phases. Received: {shortened(phase)}")
@@ -75,6 +80,25 @@ def _check_phase(phase: Phase, task: Task, backbone: Backbone) -> None:
     for name in needs(phase):
         if name not in task.streams:
             raise UserError(f"phase {phase.name} needs examples of the stream {name}; give option {name} a folder or CSV")
+
+
+def _check_starts(phases: Sequence[Phase]) -> None:
+    """Check that what a phase goes back to comes before it, and that it covers all that has trained since."""
+    names = [phase.name for phase in phases]
+    for number, phase in enumerate(phases):
+        if not (since := kind_of(phase).since(phase)):
+            continue
+        if since not in names[:number]:
+            earlier = a_few(names[:number]) or "there is none"
+            raise PluginError(f"phase {phase.name}: since must name an earlier phase ({earlier}). Received: {since}")
+        between = phases[names.index(since) : number]
+        if solved := next((each.name for each in between if not kind_of(each).in_place), None):
+            raise PluginError(f"phase {phase.name}: phase {solved} solves for a new head, so that there is no way back before it")
+        trained = {name for each in between for name, rate in each.rates.items() if rate > 0}
+        if missing := [name for name in trained if not phase.rates[name] > 0]:
+            raise PluginError(
+                f"phase {phase.name}: stage {missing[0]} has trained since phase {since}, so that its rate must be above 0"
+            )
 
 
 def _rates_faults(phase: Phase, backbone: Backbone) -> Iterator[str]:
@@ -98,7 +122,7 @@ def _selection_faults(phase: Phase) -> Iterator[str]:
 
 def needs(phase: Phase) -> list[str]:
     """The streams that a phase reads, its own ones and those that it is compared with."""
-    compared = phase.select != "val" or phase.augments or kind_of(phase).needs_target(phase)
+    compared = by_target(phase.select) or phase.augments or kind_of(phase).needs_target(phase)
     references = (augment.reference for augment in augments_of(phase) if augment.reference)
     return list(dict.fromkeys([*phase.streams, *(["target"] if compared else []), *references]))
 
@@ -159,7 +183,7 @@ def check_labelling(plan: Plan, head: str) -> None:
 
 
 def _judged_by_class(phase: Phase) -> str:
-    return "judges the target by the class that it is said to be" if phase.select != "val" else ""
+    return "judges the target by the class that it is said to be" if by_target(phase.select) else ""
 
 
 def check_graft(graph: Any, backbone: LoadedBackbone) -> None:

@@ -24,6 +24,7 @@ KINDS = {
             s.frozen,
             s.live,
             s.norms,
+            s.keeps,
             *DELIVERY,
             r.seed,
             r.resume,

@@ -10,8 +10,8 @@ from tlapp.tensorflow_import import forbid_tensorflow
 from tlapp.testing.anatomy import STAGES, TASK, backbone
 from tlapp.testing.rules import light_import
 from tlapp.testing.same import difference
-from tlapp.testing.subject import Broken, Subject
-from tlapp.testing.trial import Moved
+from tlapp.testing.subject import EPOCHS, Broken, Subject
+from tlapp.testing.trial import Moved, Trial
 
 
 def pure(subject: Subject) -> None:
@@ -70,6 +70,23 @@ def live(subject: Subject) -> None:
             may = [v.path for layer, v in own if _may(layer, v, moved, rate)]
             if rate > 0 and may and not moved.paths & set(may):
                 raise Broken(f"phase {moved.phase.name}: stage {stage} has the rate {rate:g}, but none of its variables moved")
+
+
+def keeps(subject: Subject) -> None:
+    """Some phase ends better than it began, by its `select`; else the run ends with the weights that it started from."""
+    if not _kept(subject.trial()) and not _kept(subject.trial(4 * EPOCHS)):
+        raise Broken(
+            f"no epoch of the phases {', '.join(subject.trial().judged)} was better than the phase's beginning, so that nothing "
+            'is learnt in the end; choose by what the loss does learn, with select="accuracy", "last" or a function'
+        )
+
+
+def _kept(trial: Trial) -> bool:
+    """Whether some phase has an epoch that its `select` would keep; a phase that solves for a head keeps it."""
+    lines = trial.judged
+    if not lines or any(not slot.in_place for slot in trial.work.slots):
+        return True
+    return any(first is None or min(loss for loss in rest if loss is not None) < first for first, *rest in lines.values() if rest)
 
 
 def _forbid(subject: Subject, norms_too: bool) -> None:

@@ -13,6 +13,7 @@ from tlapp.engine.run import Run
 from tlapp.engine.runs.history import Epoch
 from tlapp.engine.training.kinds import kind_of
 from tlapp.engine.training.phases import Phases
+from tlapp.engine.training.selection import loss_of
 from tlapp.engine.training.session import Slot
 
 
@@ -52,9 +53,17 @@ class Watched(Phases):
     def __init__(self, *arguments: Any):
         super().__init__(*arguments)
         self.moved: list[Moved] = []
+        self.judged: dict[str, list[float | None]] = {}
 
     def judge(self, net: Any, slot: Slot, validates: bool) -> Callable[[int], Epoch]:
-        return lambda epoch: Epoch(slot.phase.name, epoch, {}, {}, epoch == 0)
+        phase, judge = slot.phase, super().judge(net, slot, validates)
+
+        def unseen(epoch: int) -> Epoch:
+            """Note what the phase would choose by, and let it go on as if nothing chose."""
+            self.judged.setdefault(phase.name, []).append(loss_of(judge(epoch), phase.select))
+            return Epoch(phase.name, epoch, {}, {}, epoch == 0)
+
+        return unseen
 
     def carry_out_slot(self, slot: Slot) -> None:
         before = weights(self.graph)
@@ -75,6 +84,11 @@ class Trial(Run):
     def moved(self) -> list[Moved]:
         """What each phase moved, so far."""
         return self.work.moved  # type: ignore[attr-defined]
+
+    @property
+    def judged(self) -> dict[str, list[float | None]]:
+        """What each phase would have chosen its best weights by, lower is better, its beginning first; None: by nothing."""
+        return self.work.judged  # type: ignore[attr-defined]
 
     def all(self) -> None:
         """The whole run."""

@@ -129,6 +129,13 @@ class PhaseNet:
             known += layer.trainable_variables
         return groups
 
+    def weights(self) -> dict[str, Any]:
+        """Path -> variable that trains; a path of the head begins with "head/". Those of parts are left out."""
+        parts = {id(v) for part in self.parts.values() for v in part.variables}
+        head = {id(v) for v in self.layer.variables}
+        trained = [v for group in self.trainable().values() for v in group if id(v) not in parts]
+        return {f"head/{v.path.partition('/')[2] or v.path}" if id(v) in head else v.path: v for v in trained}
+
     def trained_in_backbone(self) -> list[Any]:
         """The variables that learn, those of the head and the parts excepted."""
         others = {id(v) for layer in (self.layer, *self.parts.values()) for v in layer.variables}

@@ -17,6 +17,7 @@ from tlapp.engine.network.predict import describer, predictor
 from tlapp.engine.options import RunOptions
 from tlapp.engine.runs.history import Epoch
 from tlapp.engine.training.score import Look, look
+from tlapp.engine.training.selection import by_target
 
 Judge = Callable[[int], Epoch]
 """Number of an epoch -> how the net as it stands does on what selects the best weights, as a line of history."""
@@ -83,7 +84,7 @@ class Streams:
 
     def judge(self, net: PhaseNet, cut: Cut, phase: Phase, validates: bool) -> Judge:
         """How a net does on what selects in a phase, epoch by epoch; `validates`: whether val says something then."""
-        looks = phase.select != "val"
+        looks = by_target(phase.select)
         validate = self._validator(net, cut) if looks or validates else dict
         look_at_target = self._looker(net, cut, phase.select) if looks else None
 

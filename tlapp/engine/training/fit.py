@@ -57,12 +57,16 @@ class Fitting:
         terms = {name: float(v) for name, v in zip(self.steps.names, self.sums, strict=False)}
         first = {"validation": dict(self.first.validation), "target": dict(self.first.target)}
         answers = [] if self.first.answers is None else [self.first.answers]
-        facts = {"epoch": self.epoch, "step": self.step, "terms": terms, "first": first, "answers": len(answers)}
-        return Pack(facts, [*answers, *values(self.variables())])
+        start = self.steps.start()
+        counts = {"answers": len(answers), "start": len(start)}
+        facts = {"epoch": self.epoch, "step": self.step, "terms": terms, "first": first, **counts}
+        return Pack(facts, [*answers, *start, *values(self.variables())])
 
     def unpack(self, pack: Pack) -> None:
-        count = int(pack.facts["answers"])
-        assign(self.variables(), pack.arrays[count:])
+        count, begin = int(pack.facts["answers"]), int(pack.facts["answers"]) + int(pack.facts.get("start", 0))
+        if begin > count:
+            self.steps.begin_from(pack.arrays[count:begin])
+        assign(self.variables(), pack.arrays[begin:])
         self.epoch, self.step = int(pack.facts["epoch"]), int(pack.facts["step"])
         self.steps.names = list(pack.facts["terms"])
         self.sums = np.array(list(pack.facts["terms"].values()), np.float32)
@@ -124,8 +128,9 @@ class Fitting:
         # The names stay as they were unpacked, where the last block was trained before.
         terms = {name: float(v) / self.steps.steps for name, v in zip(self.steps.names, self.sums, strict=True)}
         self.epoch, self.step, self.sums = self.epoch + 1, 0, np.zeros(0)
-        judged = self.judge(self.epoch)
-        return judged._replace(terms=terms, best=self.best.offer_epoch(judged))
+        with self.steps.averaged():
+            judged = self.judge(self.epoch)
+            return judged._replace(terms=terms, best=self.best.offer_epoch(judged))
 
     def _must_be_finite(self, sums: np.ndarray, done: int) -> None:
         """Stop before anything of a block whose loss is no number is kept."""
@@ -142,7 +147,7 @@ class Fitting:
 
     def _waited_enough(self) -> bool:
         """Early stopping: whether `patience` epochs have passed since the best one."""
-        judges = bool(self.first.validation or self.first.target)
+        judges = self.best.measure(self.first) is not None
         return judges and self.epoch - self.best.epoch >= self.patience
 
 

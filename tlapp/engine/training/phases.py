@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tlapp.contracts import Augment, LoadedBackbone, Phase
@@ -49,6 +49,7 @@ class Phases(Session):
             self.number = slot.number
             # Each phase draws its own random numbers, so that a resumed run need not repeat what earlier ones drew.
             keras.utils.set_random_seed(self.job.options.seed + 1 + slot.number)
+            self._mark_starts(slot.number)
             self._enter(slot)
             began = time.perf_counter()
             self.streams.remembered.expect(self._ready(slot.number))
@@ -74,9 +75,18 @@ class Phases(Session):
             return
         if slot.group == slot.number or self._beginning is None:
             variables = self.changed(each.number for each in self.slots if each.group == slot.group)
-            self._beginning, self.best = Beginning(variables), Selection(variables)
+            self._beginning, self.best = Beginning(variables), Selection(variables, slot.phase.select)
             self.checkpoint.join("beginning", self._beginning)
         self._beginning.restore()
+
+    def _mark_starts(self, number: int) -> None:
+        """Note, where a phase begins, the weights that a later one goes back to."""
+        for later in self.slots[number:]:
+            name = kind_of(later.phase).since(later.phase)
+            first = next((slot.number for slot in self.slots if slot.phase.name == name), number + 1)
+            if first <= number and later.number not in self.starts:
+                start = self.starts[later.number] = Beginning(self.changed(range(first, later.number)))
+                self.checkpoint.join(f"start-{later.number}", start)
 
     def _leave(self, slot: Slot) -> None:
         following = self.slots[slot.number + 1].group if slot.number + 1 < len(self.slots) else None
@@ -96,20 +106,30 @@ class Phases(Session):
 
 
 class Beginning:
-    """The weights that alternatives begin with."""
+    """The weights that alternatives, or a phase, begin with."""
 
     def __init__(self, variables: Sequence[Any]):
-        self._variables, self._values = variables, values(variables)
+        self.variables, self._values = variables, values(variables)
 
     def restore(self) -> None:
         """Put them back."""
-        assign(self._variables, self._values)
+        assign(self.variables, self._values)
+
+    def line(self) -> Callable[[float], None]:
+        """Gives the variables a share of their present values, and the rest of those that they began with."""
+        ends = values(self.variables)
+
+        def blend(share: float) -> None:
+            pairs = zip(self._values, ends, strict=True)
+            assign(self.variables, [(begin + share * (end - begin)).astype(end.dtype) for begin, end in pairs])
+
+        return blend
 
     def pack(self) -> Pack:
         return Pack({}, self._values)
 
     def unpack(self, pack: Pack) -> None:
-        must_fit(self._variables, pack.arrays)
+        must_fit(self.variables, pack.arrays)
         self._values = list(pack.arrays)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tlapp.contracts import Phase, Select
 from tlapp.engine.runs.checkpoint import Pack, must_fit, values
 from tlapp.engine.runs.history import Epoch
 
@@ -17,6 +18,7 @@ class Selection:
 
     Args:
         variables: what is kept. Their present values are the first candidate.
+        select: what they are chosen by.
         origin: where the present values come from, in words.
 
     Attributes:
@@ -25,14 +27,18 @@ class Selection:
         origin: where the best weights come from, in words.
     """
 
-    def __init__(self, variables: Sequence[Any], origin: str = ""):
-        self._variables = variables
+    def __init__(self, variables: Sequence[Any], select: Select = "val", origin: str = ""):
+        self._variables, self._select = variables, select
         self._best = values(variables)
         self.loss, self.epoch, self.origin = NO_MEASURE, 0, origin
 
+    def measure(self, judged: Epoch) -> float | None:
+        """What weights are chosen by, lower is better; None where there is nothing to go by, so that the latest are kept."""
+        return loss_of(judged, self._select)
+
     def begin(self, judged: Epoch) -> None:
         """Begin a phase: take note of how the weights that it begins with were judged, unless better ones are known."""
-        loss = loss_of(judged)
+        loss = self.measure(judged)
         self.loss, self.epoch = self.loss if loss is None else min(self.loss, loss), 0
 
     def offer(self, loss: float | None, epoch: int = 0, origin: str = "") -> bool:
@@ -46,7 +52,7 @@ class Selection:
 
     def offer_epoch(self, judged: Epoch) -> bool:
         """As `offer`, of the weights that an epoch ended with."""
-        return self.offer(loss_of(judged), judged.epoch, judged.phase)
+        return self.offer(self.measure(judged), judged.epoch, judged.phase)
 
     def restore(self) -> None:
         """Put the best weights back."""
@@ -62,9 +68,36 @@ class Selection:
         self.loss, self.epoch, self.origin = float(pack.facts["loss"]), int(pack.facts["epoch"]), str(pack.facts["origin"])
 
 
-def loss_of(judged: Epoch) -> float | None:
-    """What the best weights are chosen by, lower is better; None where there is nothing to go by."""
-    return -judged.target["score"] if judged.target else judged.validation.get("loss")
+def loss_of(judged: Epoch, select: Select = "val") -> float | None:
+    """What weights are chosen by, lower is better; None where there is nothing to go by."""
+    if judged.target:
+        return -judged.target["score"]
+    if select == "last" or not judged.validation:
+        return None
+    return -judged.validation["accuracy"] if select == "accuracy" else judged.validation["loss"]
+
+
+def unimproved(phase: Phase, first: Epoch, epochs: Sequence[Epoch]) -> str:
+    """That no epoch of a phase was better than its beginning, in words; "" where one was, or where the target says so.
+
+    Args:
+        first: how the weights were judged that the phase began with.
+        epochs: of the run.
+    """
+    start = loss_of(first, phase.select)
+    own = [loss for each in epochs if each.phase == phase.name and (loss := loss_of(each, phase.select)) is not None]
+    if start is None or not own or by_target(phase.select) or min(own) < start:
+        return ""
+    measure, more = ("accuracy", "a higher") if phase.select == "accuracy" else ("loss", "a lower")
+    return (
+        f"no epoch has {more} {measure} on val ({abs(min(own)):.4f} at best) than the weights that it began with "
+        f"({abs(start):.4f}), so that it changes nothing: these weights are kept"
+    )
+
+
+def by_target(select: Select) -> bool:
+    """Whether weights are chosen by what the model says of the target."""
+    return select == "target" or callable(select)
 
 
 class Overall:
@@ -84,7 +117,7 @@ class Overall:
     def begin(self, number: int, phase: str, judged: Epoch) -> None:
         """Take the weights that a phase begins with, unless there are some already."""
         if self._selection is None:
-            self._since, self._selection = number, Selection(self._changed(number), f"before phase {phase}")
+            self._since, self._selection = number, Selection(self._changed(number), "target", f"before phase {phase}")
             self._selection.begin(judged)
 
     def offer(self, phase: str, loss: float) -> None:
@@ -112,5 +145,5 @@ class Overall:
     def unpack(self, pack: Pack) -> None:
         if pack.facts:
             self._since = int(pack.facts["since"])
-            self._selection = Selection(self._changed(self._since))
+            self._selection = Selection(self._changed(self._since), "target")
             self._selection.unpack(pack)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -18,13 +18,31 @@ from tlapp.engine.runs.checkpoint import Checkpoint, Pack, Stored, pack_layer, u
 from tlapp.engine.runs.history import Epoch, History
 from tlapp.engine.runs.record import Record
 from tlapp.engine.training.feeds import Judge, Streams
-from tlapp.engine.training.selection import NO_MEASURE, Overall, Selection
+from tlapp.engine.training.selection import NO_MEASURE, Overall, Selection, by_target
 from tlapp.errors import PluginError
 
 AUX = "aux"
 """The part that is the head of the stream of that name; it is kept from phase to phase."""
 CHECKPOINT_SECONDS = 10.0
 """At most so much work is lost when a run is killed."""
+
+
+class Start(Protocol):
+    """The weights that a phase began with."""
+
+    variables: Sequence[Any]
+
+    def line(self) -> Callable[[float], None]:
+        """Gives the variables a share of their present values, and the rest of those that the phase began with."""
+        ...
+
+    def pack(self) -> Pack:
+        """As an owner of state."""
+        ...
+
+    def unpack(self, pack: Pack) -> None:
+        """As an owner of state."""
+        ...
 
 
 class Slot(NamedTuple):
@@ -60,6 +78,7 @@ class Session:
         layer: the head as it now stands; a solver replaces it.
         loss: what the last phase's best weights lead by.
         best: the best weights of the phase under way, or of the alternatives that it is one of.
+        starts: number of a phase that goes back to where an earlier one began -> the weights that this one began with.
         overall: the best weights over all phases by the target's score.
         seconds: spent on fronts and on training.
     """
@@ -73,6 +92,7 @@ class Session:
         self.history, self.seconds = History(), {"front": 0.0, "train": 0.0}
         self.number, self.loss = 0, NO_MEASURE
         self.best: Selection | None = None
+        self.starts: dict[int, Start] = {}
         self.overall = Overall(lambda number: self.changed(range(number, len(self.slots))))
         self.checkpoint = Checkpoint(record.state)
         self._solved, self._written = b"", time.monotonic()
@@ -139,7 +159,7 @@ class Session:
     def end(self, phase: Phase, loss: float, learns_labels: bool) -> None:
         """Note by what a phase's best weights, which the net now has, lead."""
         self.loss = loss
-        if phase.select != "val":
+        if by_target(phase.select):
             self.overall.offer(phase.name, loss)
         elif learns_labels:  # a loss on val is not to be compared with the target's score
             self.overall.forget()

@@ -5,13 +5,16 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from tlapp.contracts import Batch, Fit
+from tlapp.engine.network.loss_net import LossNet, Start
 from tlapp.engine.network.net import PhaseNet
 from tlapp.engine.options import RunOptions
+from tlapp.engine.runs.checkpoint import assign, values
 from tlapp.engine.training.feeds import Feed
 
 BLOCK_BYTES = 64 * 2**20
@@ -33,9 +36,13 @@ class Steps:
         self.names: list[str] = []
         self._loss = phase.loss or (lambda net, batch: {"loss": net.task_loss(next(iter(batch.values())))})
         self._width = self._step_bytes()
+        self._start, self._averages = Start(net.weights()), dict[str, Any]()
+        self._loss_net = LossNet(net, self._start, lambda: self._averages)
         self._build_parts()
         self._groups = [(rate, variables) for rate, variables in net.trainable().items() if variables]
         self._optimizers = [self._optimizer(rate, variables, options) for rate, variables in self._groups]
+        if phase.average:
+            self._averages = self._moving_averages()
         self._clip = options.clip_norm
         self._block = tf.function(self._run, reduce_retracing=True, jit_compile=False)
 
@@ -43,7 +50,7 @@ class Steps:
         if any(not part.built for part in self.net.parts.values()):
             first = {name: np.arange(min(2, feed.size)) for name, feed in self.feeds.items()}
             blocks = {name: self._gather(self.feeds[name], rows[None], 0) for name, rows in first.items()}
-            self._loss(self.net, {name: self._batch(block, 0) for name, block in blocks.items()})
+            self._loss(self._loss_net, {name: self._batch(block, 0) for name, block in blocks.items()})
 
     def _optimizer(self, rate: float, variables: list[Any], options: RunOptions) -> Any:
         import keras
@@ -56,7 +63,10 @@ class Steps:
         )
         schedule = cosine if options.schedule == "cosine" else speed
         decay = self.phase.weight_decay
-        optimizer = keras.optimizers.AdamW(schedule, weight_decay=options.weight_decay if decay is None else decay)
+        optimizer = keras.optimizers.AdamW(
+            schedule, weight_decay=options.weight_decay if decay is None else decay,
+            use_ema=bool(self.phase.average), ema_momentum=self.phase.average,
+        )  # fmt: skip
         # Biases and norm scales are not decayed (He et al. 2019, https://arxiv.org/abs/1812.01187, section 3.1).
         optimizer.exclude_from_weight_decay(var_list=[v for v in variables if len(v.shape) < 2])
         # Keras sums gradients over replicas, of which there is one; TensorFlow's registry of gradients would keep that sum, and
@@ -64,6 +74,38 @@ class Steps:
         optimizer._all_reduce_sum_gradients = list
         optimizer.build(variables)
         return optimizer
+
+    def _moving_averages(self) -> dict[str, Any]:
+        """Path -> moving average of each weight; they begin as the weights do."""
+        average_of = {}
+        for (_, variables), optimizer in zip(self._groups, self._optimizers, strict=True):
+            for variable, average in zip(variables, optimizer._model_variables_moving_average, strict=True):
+                average.assign(variable)
+                average_of[id(variable)] = average
+        return {path: average_of[id(variable)] for path, variable in self._start.variables.items()}
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """The net has the moving averages of its weights while the block runs, where the phase keeps any."""
+        if not self.phase.average:
+            yield
+            return
+        trained = [variable for _, variables in self._groups for variable in variables]
+        present = values(trained)
+        for (_, variables), optimizer in zip(self._groups, self._optimizers, strict=True):
+            optimizer.finalize_variable_values(variables)
+        try:
+            yield
+        finally:
+            assign(trained, present)
+
+    def start(self) -> Sequence[np.ndarray]:
+        """The weights that the phase began with, where its loss reads them."""
+        return self._start.arrays if self._start.used else ()
+
+    def begin_from(self, arrays: Sequence[np.ndarray]) -> None:
+        """Take the weights that the phase began with in an earlier process."""
+        self._start.replace(arrays)
 
     def variables(self) -> list[Any]:
         """The optimizers' variables and the count of steps."""
@@ -133,7 +175,7 @@ class Steps:
         import tensorflow as tf
 
         self.net.progress = tf.cast(self._done, tf.float32) / float(self.total)
-        return self._loss(self.net, batch)
+        return self._loss(self._loss_net, batch)
 
     def _step(self, batch: Mapping[str, Batch]) -> Any:
         import tensorflow as tf

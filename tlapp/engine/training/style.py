@@ -14,7 +14,8 @@ from tlapp.engine.inputs.examples import Examples
 from tlapp.engine.network.activations import Augmented
 from tlapp.engine.network.front import Front
 from tlapp.engine.options import RunOptions
-from tlapp.engine.training.kinds import augments_of, kind_of
+from tlapp.engine.training.kind import augments_of
+from tlapp.engine.training.kinds import kind_of
 
 SAMPLE = 96
 """Pictures of each side that are compared."""

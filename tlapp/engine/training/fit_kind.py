@@ -1,0 +1,117 @@
+"""Phases that train by gradient: how they are checked, described and carried out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from tlapp.contracts import Fit, Phase
+from tlapp.engine.network.net import Living
+from tlapp.engine.runs.folder import BEST
+from tlapp.engine.training.fit import Diverged, Fitting
+from tlapp.engine.training.kind import TRAINING, Kind, augments_of
+from tlapp.engine.training.pseudo_labels import pseudo_labels
+from tlapp.engine.training.selection import Selection, unimproved
+from tlapp.engine.training.session import AUX, Session, Slot, as_layer
+
+BATCH_NORM = ("frozen", "affine", "update")
+
+
+class FitKind(Kind):
+    """Of `contracts.Fit`."""
+
+    name = "fit"
+    trains = True
+
+    def faults(self, phase: Fit) -> Iterator[str]:
+        if phase.epochs < 1:
+            yield f"epochs must be at least 1. Received: {phase.epochs}"
+        if not (math.isfinite(phase.learning_rate) and phase.learning_rate > 0):
+            yield f"learning_rate must be above 0. Received: {phase.learning_rate}"
+        if phase.batch_norm not in BATCH_NORM:
+            yield f"batch_norm must be one of {', '.join(BATCH_NORM)}. Received: {phase.batch_norm}"
+        if not 0 <= phase.average < 1:
+            yield f"average must be from 0 to below 1. Received: {phase.average}"
+
+    def does(self, phase: Fit, stages: str) -> Iterator[str]:
+        head = "the head" if self.learns_labels(phase) else ""
+        trained = (
+            " and ".join(filter(None, (stages, head))) or f"the part{'s' * (len(phase.parts) != 1)} {', '.join(phase.parts)}"
+        )
+        several = len([rate for rate in phase.rates.values() if rate > 0]) + bool(head) > 1
+        yield f"{trained} train{'' if several else 's'}"
+        yield f"at most {phase.epochs} epoch{'s' * (phase.epochs != 1)} at {phase.learning_rate:g}"
+        if stages and phase.only is not None:
+            yield "only some variables of these stages"
+        if phase.loss is not None:
+            yield "its own loss"
+        if phase.sampler is not None:
+            yield "its own batches"
+        if phase.parts:
+            yield f"parts {', '.join(phase.parts)}"
+        if phase.labeller is not None:
+            yield "the target labelled by the model itself"
+        if stages and phase.batch_norm != "frozen":
+            yield f"batch norm {phase.batch_norm}"
+        if phase.average:
+            yield f"a moving average of the weights, {phase.average:g}"
+
+    def living(self, phase: Fit) -> Living:
+        return Living(phase.rates, phase.batch_norm, phase.only)
+
+    def learns_labels(self, phase: Fit) -> bool:
+        return phase.loss is None or "train" in phase.streams
+
+    def needs_target(self, phase: Fit) -> bool:
+        return phase.labeller is not None
+
+    def one_label(self, phase: Fit) -> str:
+        if phase.labeller is not None:
+            return "labels the target with one class a picture"
+        return "draws pictures by class" if phase.sampler is not None else ""
+
+    def reads(self, phase: Fit) -> frozenset[str]:
+        own = {"weight_decay"} if phase.weight_decay is not None else set()
+        if augments_of(phase):
+            own.add("augment")
+        if not set(phase.streams) - {"target"}:
+            own |= {"label_smoothing", "class_weights"}
+        return TRAINING - own
+
+    def shortened(self, phase: Fit, epochs: int) -> Phase:
+        return replace(phase, epochs=epochs)
+
+    def carry_out(self, session: Session, slot: Slot) -> None:
+        phase: Any = slot.phase
+        parts = {name: as_layer(make(), name) for name, make in phase.parts.items() if name != AUX}
+        net = session.net(slot, parts | session.kept_parts(phase))
+        session.reset_random(net)
+        labels = pseudo_labels(phase.labeller, session, slot, net)
+        feeds = {name: session.streams.feed(phase, slot.cut, name, labels) for name in phase.streams}
+        best = session.best = session.best or Selection(net.state(), slot.phase.select)
+        options, learns = session.job.options, self.learns_labels(phase)
+        judge = session.judge(net, slot, learns)
+        fitting = Fitting(net, phase, feeds, options, options.seed * 1009 + slot.number, judge, best)
+        session.checkpoint.join("best", best)
+        if not session.checkpoint.join("fit", fitting):
+            fitting.begin()
+        try:
+            reason = fitting.run(session.tell, session.reporter.progress, session.pause)
+        except KeyboardInterrupt:
+            best.restore()
+            session.end(phase, best.loss, learns)
+            session.fall_back()
+            raise
+        except Diverged as stop:
+            if slot.group is None:
+                path = session.record.model(session.model(), BEST)
+                raise type(stop.error)(f"{stop.error}; the best weights so far are in {path}") from stop
+            reason = "the loss is no longer a finite number"  # of several alternatives, another may do better
+        session.end(phase, best.loss, learns)
+        session.checkpoint.leave("fit", "labels")
+        if reason:
+            session.reporter.note(f"phase {phase.name}: stopped, {reason}; the best weights before that are kept")
+        elif slot.group is None and (words := unimproved(phase, fitting.first, session.history.epochs)):
+            session.reporter.note(f"phase {phase.name}: {words}")
