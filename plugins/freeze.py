@@ -9,7 +9,7 @@ class Freeze(Strategy):
     """Train the head alone; the whole backbone stays frozen."""
 
     epochs: int = Field(100, ge=1, description="epochs, at most; nearly free, since the features are computed once")
-    learning_rate: float = Field(1e-3, gt=0, description="learning rate of the head")
+    learning_rate: float = Field(1e-3, gt=0, le=10, description="learning rate of the head")
 
     def plan(self, task: Task, backbone: Backbone) -> Plan:
         return Plan((Fit(name="head", rates=backbone.frozen(), epochs=self.epochs, learning_rate=self.learning_rate),))

@@ -10,7 +10,7 @@ from tlapp.contracts import Backbone, Field, Rates, when
 class Layerwise(FineTune):
     """Train every stage: early ones slowly, middle ones faster, late ones fastest."""
 
-    learning_rate: float = Field(1e-3, gt=0, description="learning rate of the late third of the stages and the head")
+    learning_rate: float = Field(1e-3, gt=0, le=10, description="learning rate of the late third of the stages and the head")
     early: float = Field(
         0.01, gt=0, le=1, description="factor of the early third: 1e-5 where late is 1e-3", when=when(decay=None)
     )

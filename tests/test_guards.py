@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tlapp.blame import guarded
-from tlapp.engine.network.activations import takes_copy
+from tlapp.engine.network.augmented import takes_copy
 
 
 def test_a_guarded_augmentation_is_still_told_which_copy_it_makes():

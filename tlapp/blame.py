@@ -23,7 +23,7 @@ def naming(plugin_name: str) -> Iterator[None]:
         raise
 
 
-def blamed(error: Exception, plugin_name: str, what: str) -> Exception:
+def blamed(error: BaseException, plugin_name: str, what: str) -> BaseException:
     """The error to raise for one that a plugin's code raised; the same error where it says enough or is nobody's fault."""
     if isinstance(error, TlappError):
         return error
@@ -40,7 +40,7 @@ def guarded(plugin_name: str, what: str, call: Callable[..., Any]) -> Callable[.
             try:
                 result = call(*args, **kwargs)
                 return list(result) if isinstance(result, GeneratorType) else result
-            except Exception as error:  # a stranger's code may raise anything; its name is what helps
+            except (Exception, SystemExit) as error:  # a stranger's code may raise anything; its name is what helps
                 blame = blamed(error, plugin_name, what)
                 if blame is error:
                     raise

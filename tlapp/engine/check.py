@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from tlapp.contracts import Backbone, Input, LoadedBackbone, OneOf, Phase, Plan, Strategy, Task
-from tlapp.contracts.graph import is_nested, steps
+from tlapp.contracts import Backbone, Input, OneOf, Phase, Plan, Strategy, Task
 from tlapp.engine.inputs import unread_by
 from tlapp.engine.job import Job
+from tlapp.engine.training.fields import type_faults
 from tlapp.engine.training.kind import TRAINING, augments_of
 from tlapp.engine.training.kinds import KINDS, is_phase, kind_of
 from tlapp.engine.training.order import in_order, solves_only
 from tlapp.engine.training.selection import by_target
 from tlapp.errors import PluginError, UserError
-from tlapp.words import a_few, in_a_line, shortened
+from tlapp.words import a_few, shortened
 
+STREAMS = ("train", "target", "aux")
+"""The streams that a phase may name: val and test measure, and nothing trains on them."""
 SELECT = ("val", "accuracy", "last", "target")
 
 
@@ -61,8 +62,8 @@ def _located(error: UserError, strategy: Strategy) -> UserError:
 def _check_entry(entry: object) -> None:
     """Check that an entry of a plan is a phase, or alternatives that are."""
     if isinstance(entry, OneOf):
-        if not entry.phases:
-            raise PluginError("a OneOf must hold at least one phase")
+        if not isinstance(entry.phases, tuple) or not entry.phases:
+            raise PluginError(f"a OneOf must hold a tuple of at least one phase. Received: {shortened(entry.phases)}")
         if entry.select == "last":
             raise PluginError('a OneOf compares its alternatives, so that its select cannot be "last"')
         for phase in entry.phases:
@@ -74,10 +75,13 @@ def _check_entry(entry: object) -> None:
 
 
 def _check_phase(phase: Phase, task: Task, backbone: Backbone) -> None:
-    faults = (*_rates_faults(phase, backbone), *_selection_faults(phase), *kind_of(phase).faults(phase))
+    types = [*type_faults(phase)]
+    faults = types or [*_rates_faults(phase, backbone), *_selection_faults(phase), *kind_of(phase).faults(phase)]
     if faults:
         raise PluginError(f"phase {phase.name}: {faults[0]}")
     for name in needs(phase):
+        if name not in STREAMS:
+            raise PluginError(f"phase {phase.name}: phases train on the streams {', '.join(STREAMS)}. Received: {name}")
         if name not in task.streams:
             raise UserError(f"phase {phase.name} needs examples of the stream {name}; give option {name} a folder or CSV")
 
@@ -166,6 +170,20 @@ def refuse_unread(job: Job, plan: Plan, examples: Input) -> None:
             raise UserError(f"nothing reads it, as {unread[key]}; leave it out", job.settings.get(key), key)
 
 
+def check_only(phase: Phase, trained: int) -> None:
+    """Check that `only` leaves something to train in a phase whose stages live.
+
+    Args:
+        trained: how many parameters of the backbone train.
+
+    Raises:
+        PluginError: it leaves nothing.
+    """
+    live = [name for name, rate in phase.rates.items() if rate > 0]
+    if live and not trained and getattr(phase, "only", None) is not None:
+        raise PluginError(f"phase {phase.name}: `only` lets no variable of its live stages ({a_few(live)}) train")
+
+
 def check_labelling(plan: Plan, head: str) -> None:
     """Check that a plan has no phase that needs one label an example, for a head that takes several.
 
@@ -184,44 +202,3 @@ def check_labelling(plan: Plan, head: str) -> None:
 
 def _judged_by_class(phase: Phase) -> str:
     return "judges the target by the class that it is said to be" if by_target(phase.select) else ""
-
-
-def check_graft(graph: Any, backbone: LoadedBackbone) -> None:
-    """Check that a grafted graph is one that can be cut, frozen and deployed.
-
-    Raises:
-        PluginError: it is not; says how.
-    """
-    if fault := _graft_fault(graph, backbone):
-        raise PluginError(f"its graft breaks the graph: {fault}")
-
-
-def check_deploys(model: Callable[[], Any]) -> None:
-    """Check that the deployed model of a grafted graph can be built.
-
-    Raises:
-        PluginError: it cannot; says why.
-    """
-    try:
-        model()
-    except Exception as error:  # Keras raises what it likes
-        raise PluginError(f"its graft breaks the graph: no model can be built of it: {in_a_line(error)}") from error
-
-
-def _graft_fault(graph: Any, backbone: LoadedBackbone) -> str:
-    if not hasattr(graph, "_nodes_by_depth"):
-        return f"it must return a functional keras.Model. Received: {type(graph).__name__}"
-    if len(graph.outputs) != 1 or len(graph.outputs[0].shape) != 2:
-        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in graph.outputs)
-        return f"it must have one output, (batch, features). Received: {shapes}"
-    inputs, wanted = ([(tuple(t.shape), t.dtype) for t in each.inputs] for each in (graph, backbone.graph))
-    if inputs != wanted:
-        return f"its inputs must be the backbone's, {wanted}. Received: {inputs}"
-    own = {id(layer): layer for layer in backbone.graph.layers}
-    for step in steps(graph):
-        name = step.operation.name
-        if is_nested(step.operation) and any(layer.name in backbone.stage_of for layer in step.operation.layers):
-            return f"it nests the backbone's layers in {name}; build on their tensors (contracts.graph.rebuild) to keep them flat"
-        if name in backbone.stage_of and id(step.operation) not in own:
-            return f"its layer {name} has the name of a backbone's layer but is another one; give it a name of its own"
-    return ""

@@ -14,7 +14,7 @@ from tlapp.contracts import Augment, Input
 from tlapp.engine.data.streams import Stream
 from tlapp.engine.inputs.examples import Examples
 from tlapp.engine.job import Job
-from tlapp.engine.network.activations import Augmented
+from tlapp.engine.network.augmented import Augmented
 from tlapp.engine.report import Reporter
 from tlapp.engine.run import Run
 from tlapp.engine.training.order import in_order

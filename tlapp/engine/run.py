@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tlapp.contracts import Backbone, Input, Task
-from tlapp.engine.check import check_deploys, check_graft, check_labelling, make_plan, refuse_unread
+from tlapp.engine.check import check_labelling, check_only, make_plan, refuse_unread
 from tlapp.engine.data import streams
 from tlapp.engine.data.labelling import LABELLINGS
 from tlapp.engine.export.preflight import check_converts
@@ -19,6 +19,7 @@ from tlapp.engine.job import Job
 from tlapp.engine.memory import peak_memory_mb
 from tlapp.engine.network.activations import Remembered
 from tlapp.engine.network.adapt import adapted
+from tlapp.engine.network.graft import check_deploys, check_graft, check_opens
 from tlapp.engine.outline import run_outline
 from tlapp.engine.report import Reporter
 from tlapp.engine.runs.folder import INTERRUPTED
@@ -59,6 +60,7 @@ def train(job: Job, reporter: Reporter, dry: bool = False, resume: bool = False,
     try:
         run.load()
         run.prepare()
+        run.check_opens()
         if exports:
             run.check_exports(exports)
         return None if dry else _trained(run)
@@ -163,7 +165,18 @@ class Run:
         if self.plan.graft is not None:
             check_deploys(self.work.model)
         self.outline = run_outline(self.work, self.task, self.labelling.kind)
+        for slot, told in zip(self.work.slots, self.outline.phases, strict=True):
+            check_only(slot.phase, told.trains)
         self.reporter.outline(self.outline)
+
+    def check_opens(self) -> None:
+        """Check that the model will be opened again as it is to be saved.
+
+        Raises:
+            PluginError: a graft added a layer of a class of its own.
+        """
+        if self.plan.graft is not None:
+            check_opens(self.graph, self.backbone, self.job.provider.custom_layers().values())
 
     def check_exports(self, kind: str) -> None:
         """Convert the deployed model, untrained as it is.

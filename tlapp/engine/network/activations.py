@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -13,6 +12,7 @@ from tlapp.contracts import Augment
 from tlapp.engine.cache import rowfile, store
 from tlapp.engine.cache.rowfile import Rows
 from tlapp.engine.inputs.examples import Examples
+from tlapp.engine.network.augmented import Augmented
 from tlapp.engine.network.cut import Cut
 from tlapp.engine.network.front import Front, digest
 
@@ -32,46 +32,6 @@ class Source(Protocol):
     def take(self, rows: np.ndarray, draw: int) -> tuple[np.ndarray, ...]:
         """Arrays (len(rows), ...), one a tensor that crosses the cut; `draw` chooses among random versions (the epoch)."""
         ...
-
-
-class Augmented:
-    """Examples changed at random, another way at each draw.
-
-    Args:
-        symbols: the graph's inputs: examples are of their dtypes before they are changed.
-        reference: examples that the augmentation looks at.
-        copy: number of the one copy to make, whatever the draw; None for one a draw.
-    """
-
-    def __init__(
-        self, examples: Examples, augment: Augment, seed: int, symbols: Sequence[Any], reference: Examples | None = None,
-        copy: int | None = None,
-    ):  # fmt: skip
-        self.examples, self.augment, self.seed, self.reference, self.copy = examples, augment, seed, reference, copy
-        self._dtypes = [tensor.dtype for tensor in symbols]
-
-    def take(self, rows: np.ndarray, draw: int) -> tuple[np.ndarray, ...]:
-        """The examples of those numbers, changed."""
-        first = int(self.examples.numbers[rows[0]])
-        number = draw if self.copy is None else self.copy
-        seed = int(np.random.SeedSequence([self.seed, number, first]).generate_state(1)[0] >> 2)
-        if copies := self.augment.views:
-            seed += (number - seed) % copies
-        others = () if self.reference is None else (self._tensors(self._others(self.reference, seed, len(rows))),)
-        copy = {"copy": number} if takes_copy(self.augment.apply) else {}
-        changed = self.augment.apply(self._tensors(self.examples.take(rows)), seed, *others, **copy)
-        return tuple(np.asarray(each) for each in (changed if isinstance(changed, (tuple, list)) else (changed,)))
-
-    def _tensors(self, arrays: Sequence[np.ndarray]) -> Any:
-        """What an augmentation gets: a tensor, or a tuple of them where there are several inputs."""
-        import tensorflow as tf
-
-        tensors = tuple(tf.constant(array, dtype) for array, dtype in zip(arrays, self._dtypes, strict=True))
-        return tensors if len(tensors) > 1 else tensors[0]
-
-    @staticmethod
-    def _others(reference: Examples, seed: int, count: int) -> tuple[np.ndarray, ...]:
-        return reference.take(np.random.default_rng(seed).integers(len(reference.numbers), size=count))
 
 
 class Computed:
@@ -110,11 +70,6 @@ class Views:
         choice = (rows * (0 if self.together else 7919) + draw) % len(self.views)
         parts = [view.take(rows, draw) for view in self.views]
         return tuple(np.stack(tables)[choice, np.arange(len(rows))] for tables in zip(*parts, strict=True))
-
-
-def takes_copy(apply: Callable[..., Any]) -> bool:
-    """Whether an augmentation's function wants to know which copy it makes; those of contract 1.1 read it off the seed."""
-    return "copy" in inspect.signature(apply).parameters
 
 
 def stored_dtype(tensor: Any) -> np.dtype:

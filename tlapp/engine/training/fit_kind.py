@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -16,6 +15,8 @@ from tlapp.engine.training.pseudo_labels import pseudo_labels
 from tlapp.engine.training.selection import Selection, unimproved
 from tlapp.engine.training.session import AUX, Session, Slot, as_layer
 
+MOST_RATE = 10.0
+"""A learning rate above it is a mistake: AdamW moves every weight by as much in a step."""
 BATCH_NORM = ("frozen", "affine", "update")
 
 
@@ -28,8 +29,8 @@ class FitKind(Kind):
     def faults(self, phase: Fit) -> Iterator[str]:
         if phase.epochs < 1:
             yield f"epochs must be at least 1. Received: {phase.epochs}"
-        if not (math.isfinite(phase.learning_rate) and phase.learning_rate > 0):
-            yield f"learning_rate must be above 0. Received: {phase.learning_rate}"
+        if not 0 < phase.learning_rate <= MOST_RATE:
+            yield f"learning_rate must be above 0 and at most {MOST_RATE:g}. Received: {phase.learning_rate}"
         if phase.batch_norm not in BATCH_NORM:
             yield f"batch_norm must be one of {', '.join(BATCH_NORM)}. Received: {phase.batch_norm}"
         if not 0 <= phase.average < 1:

@@ -15,6 +15,7 @@ from tlapp.engine.network.loss_net import LossNet, Start
 from tlapp.engine.network.net import PhaseNet
 from tlapp.engine.options import RunOptions
 from tlapp.engine.runs.checkpoint import assign, values
+from tlapp.engine.training import returned
 from tlapp.engine.training.feeds import Feed
 
 BLOCK_BYTES = 64 * 2**20
@@ -76,7 +77,7 @@ class Steps:
         return optimizer
 
     def _moving_averages(self) -> dict[str, Any]:
-        """Path -> moving average of each weight; they begin as the weights do."""
+        """Path -> moving average of each weight; it begins as the weight is after the first step."""
         average_of = {}
         for (_, variables), optimizer in zip(self._groups, self._optimizers, strict=True):
             for variable, average in zip(variables, optimizer._model_variables_moving_average, strict=True):
@@ -137,7 +138,7 @@ class Steps:
         phase = self.phase
         if phase.sampler is not None and name == phase.streams[0]:
             labels = np.argmax(feed.labels, axis=1) if feed.labels is not None else np.zeros(feed.size, int)
-            return np.stack(list(phase.sampler.batches(labels, rng, self.steps)))
+            return returned.batches(phase.sampler.batches(labels, rng, self.steps), phase.name, self.steps, feed.size)
         wanted = self.steps * self.batch
         rounds = [rng.permutation(feed.size) for _ in range(-(-wanted // feed.size))]
         return np.concatenate(rounds)[:wanted].reshape(self.steps, self.batch)
@@ -175,7 +176,7 @@ class Steps:
         import tensorflow as tf
 
         self.net.progress = tf.cast(self._done, tf.float32) / float(self.total)
-        return self._loss(self._loss_net, batch)
+        return returned.terms(self._loss(self._loss_net, batch), self.phase.name)
 
     def _step(self, batch: Mapping[str, Batch]) -> Any:
         import tensorflow as tf
@@ -185,14 +186,14 @@ class Steps:
             tape.watch(flat)
             terms = self._terms(batch)
             self.names = list(terms)
-            total = tf.add_n([tf.cast(term, tf.float32) for term in terms.values()])
+            total = tf.add_n([*terms.values()])
         gradients = tape.gradient(total, flat, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         gradients, _ = tf.clip_by_global_norm(gradients, self._clip)
         for (_, variables), optimizer in zip(self._groups, self._optimizers, strict=True):
             optimizer.apply(gradients[: len(variables)], variables)
             gradients = gradients[len(variables) :]
         self._done.assign_add(1)
-        return tf.stack([tf.cast(term, tf.float32) for term in terms.values()])
+        return tf.stack([*terms.values()])
 
 
 def _tensor(array: Any) -> Any:

@@ -11,7 +11,7 @@ from tlapp.contracts import Augment, Phase
 from tlapp.engine.data.streams import Stream
 from tlapp.engine.inputs.augment import basic
 from tlapp.engine.inputs.examples import Examples
-from tlapp.engine.network.activations import Augmented
+from tlapp.engine.network.augmented import Augmented
 from tlapp.engine.network.front import Front
 from tlapp.engine.options import RunOptions
 from tlapp.engine.training.kind import augments_of

@@ -1,0 +1,75 @@
+"""Is a grafted graph one that can be cut, frozen, deployed and opened again?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from tlapp.contracts import LoadedBackbone
+from tlapp.contracts.graph import is_nested, steps
+from tlapp.errors import PluginError
+from tlapp.words import in_a_line
+
+
+def check_graft(graph: Any, backbone: LoadedBackbone) -> None:
+    """Check that a grafted graph is one that can be cut, frozen and deployed.
+
+    Raises:
+        PluginError: it is not; says how.
+    """
+    if fault := _graft_fault(graph, backbone):
+        raise PluginError(f"its graft breaks the graph: {fault}")
+
+
+def check_deploys(model: Callable[[], Any]) -> None:
+    """Check that the deployed model of a grafted graph can be built.
+
+    Raises:
+        PluginError: it cannot; says why.
+    """
+    try:
+        model()
+    except Exception as error:  # Keras raises what it likes
+        raise PluginError(f"its graft breaks the graph: no model can be built of it: {in_a_line(error)}") from error
+
+
+def check_opens(graph: Any, backbone: LoadedBackbone, known: Iterable[type]) -> None:
+    """Check that what a graft added is of classes that a saved model is opened with.
+
+    Args:
+        known: classes beyond Keras's own that the model is opened with.
+
+    Raises:
+        PluginError: a layer is not.
+    """
+    own = {id(layer) for layer in backbone.graph.layers}
+    names = {_name(each) for each in known}
+    for layer in graph.layers:
+        if id(layer) not in own and not type(layer).__module__.startswith("keras.") and _name(type(layer)) not in names:
+            raise PluginError(
+                f"its graft adds the layer {layer.name} of a class of its own, {_name(type(layer))}, with which the saved model "
+                "cannot be opened again; build it from layers and operations of Keras's own"
+            )
+
+
+def _name(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _graft_fault(graph: Any, backbone: LoadedBackbone) -> str:
+    if not hasattr(graph, "_nodes_by_depth"):
+        return f"it must return a functional keras.Model. Received: {type(graph).__name__}"
+    if len(graph.outputs) != 1 or len(graph.outputs[0].shape) != 2:
+        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in graph.outputs)
+        return f"it must have one output, (batch, features). Received: {shapes}"
+    inputs, wanted = ([(tuple(t.shape), t.dtype) for t in each.inputs] for each in (graph, backbone.graph))
+    if inputs != wanted:
+        return f"its inputs must be the backbone's, {wanted}. Received: {inputs}"
+    own = {id(layer): layer for layer in backbone.graph.layers}
+    for step in steps(graph):
+        name = step.operation.name
+        if is_nested(step.operation) and any(layer.name in backbone.stage_of for layer in step.operation.layers):
+            return f"it nests the backbone's layers in {name}; build on their tensors (contracts.graph.rebuild) to keep them flat"
+        if name in backbone.stage_of and id(step.operation) not in own:
+            return f"its layer {name} has the name of a backbone's layer but is another one; give it a name of its own"
+    return ""
