@@ -12,7 +12,7 @@ PROCESSES = {
     "pictures": "tlapp pictures: there is no such command; say tlapp train --data pictures",
     "train pictures/": "tlapp train: unexpected argument pictures/; say --data pictures/",
     "train --epoch 3": "--epoch: tlapp train has no such option (did you mean --epochs?)",
-    "train --schedule cosin": "--schedule cosin: learning rate through a phase; should be 'cosine' or 'constant' (did you mean cosine?)",
+    "train --schedule cosin": "should be 'cosine' or 'constant' (did you mean cosine?)",
     "evaluate run pictures/": "tlapp evaluate: unexpected argument pictures/; say --data pictures/",
     "export run --format tflit": "(did you mean tflite?)",
     "plugins lst": "tlapp plugins lst: there is no such command; did you mean list?",
