@@ -9,10 +9,11 @@ import click
 from tlapp.api import load
 from tlapp.cli.options import trust_option
 from tlapp.cli.screen import Screen, class_lines, split_line
+from tlapp.cli.usage import Command
 from tlapp.words import printable
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("run")
 @click.option("--data", required=True, help="Class folders, or a CSV with path,label.")
 @click.option("--on-bad", type=click.Choice(["fail", "skip"]), default="fail", help="What a picture that cannot be read does.")
