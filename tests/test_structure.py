@@ -15,7 +15,7 @@ HEAVY = {"tensorflow", "keras", "keras_cv", "tensorflow_hub", "sklearn"}
 LATE = {"hub_layer.py", "decode_in_graph.py", "serve.py"}
 """Subclasses of TensorFlow's, imported inside the functions that use them."""
 LONGEST = 250
-KINDS = {"Fit", "Solve", "Statistics", "Phase", "OneOf"}
+KINDS = {"Fit", "Solve", "Statistics", "Blend", "Phase", "OneOf"}
 
 BASE = ("tlapp.errors", "tlapp.words", "tlapp.tensorflow_import", "tlapp.untrusted_files")
 CONTRACTS = (*BASE, "tlapp.contracts")

@@ -146,7 +146,7 @@ def _guard_value(value: Any, plugin_name: str, owner: str, noun: str) -> Any:
     if _is_record(value):
         return _guard_fields(value, plugin_name, owner, noun)
     singular = noun.removesuffix("s")
-    if isinstance(value, Mapping) and any(map(callable, value.values())):
+    if isinstance(value, Mapping) and any(callable(each) or _is_record(each) for each in value.values()):
         return {name: _guard_value(each, plugin_name, owner, f"{singular} {name}") for name, each in value.items()}
     if isinstance(value, tuple) and any(map(_is_record, value)):
         return tuple(_guard_value(each, plugin_name, owner, singular) for each in value)

@@ -35,7 +35,10 @@ CONTRACTS = (
 )
 MODULES = {
     "tlapp.contracts": [
-        *(f"tlapp.contracts.{name}" for name in ("backbone", "input", "input_export", "options", "plan", "strategy", "version")),
+        *(
+            f"tlapp.contracts.{name}"
+            for name in ("backbone", "input", "input_export", "losses", "options", "plan", "strategy", "version")
+        ),
         "tlapp.errors",
     ],
     "tlapp.contracts.graph": ["tlapp.contracts.graph"],

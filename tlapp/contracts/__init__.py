@@ -5,27 +5,9 @@ from __future__ import annotations
 from tlapp.contracts.backbone import Backbone, BackboneProvider, LoadedBackbone, Rates, Stage
 from tlapp.contracts.input import BadExample, ImageInput, Input, Tensor
 from tlapp.contracts.input_export import Endpoint, Feature, InputExport, Snippet
+from tlapp.contracts.losses import Batch, Labeller, Loss, Net, PartFactory, Sampler, Select, Solver, Weight
 from tlapp.contracts.options import Condition, Field, Options, Values, above, other_than, when
-from tlapp.contracts.plan import (
-    Augment,
-    Batch,
-    Blend,
-    Fit,
-    Graft,
-    Labeller,
-    Loss,
-    Net,
-    OneOf,
-    PartFactory,
-    Phase,
-    Plan,
-    Sampler,
-    Select,
-    Solve,
-    Solver,
-    Statistics,
-    Weight,
-)
+from tlapp.contracts.plan import Augment, Blend, Fit, Graft, Guide, OneOf, Phase, Plan, Solve, Statistics
 from tlapp.contracts.strategy import Head, Strategy, Task
 from tlapp.contracts.version import VERSION
 from tlapp.errors import PluginError, UserError
@@ -44,6 +26,7 @@ __all__ = [
     "Field",
     "Fit",
     "Graft",
+    "Guide",
     "Head",
     "ImageInput",
     "Input",

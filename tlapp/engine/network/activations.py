@@ -63,7 +63,7 @@ class Stored:
 class Views:
     """Several stored copies of each example; each draw takes one of them for each row, all rows the same where `together`."""
 
-    def __init__(self, views: Sequence[Stored], together: bool):
+    def __init__(self, views: Sequence[Source], together: bool):
         self.views, self.together = views, together
 
     def take(self, rows: np.ndarray, draw: int) -> tuple[np.ndarray, ...]:
@@ -140,6 +140,18 @@ class Remembered:
         else:
             examples = self._augmented(rows, augment, reference)
         return examples if cut.at_input else Computed(examples, Front(self.graph, cut.boundary))
+
+    def copies(self, cut: Cut, rows: np.ndarray, augment: Augment | None, reference: np.ndarray | None = None) -> list[Source]:
+        """The examples behind what `source` stores for these arguments, a source a copy; none where it stores nothing."""
+        if augment is None:
+            return [Examples(self.tables, rows)]
+        if augment.views and self.fits(cut, augment.views):
+            return [self._augmented(rows, augment, reference, view) for view in range(augment.views)]
+        return []
+
+    def examples(self, rows: np.ndarray, augment: Augment, reference: np.ndarray | None = None) -> Source:
+        """Examples that are changed anew at each draw."""
+        return self._augmented(rows, augment, reference)
 
     def _augmented(self, rows: np.ndarray, augment: Augment, reference: np.ndarray | None, copy: int | None = None) -> Augmented:
         others = None if reference is None else Examples(self.tables, reference)

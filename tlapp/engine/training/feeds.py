@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tlapp.contracts import Fit, Head, Phase, Select
+from tlapp.engine.cache import store
 from tlapp.engine.data.labelling import Labelling
 from tlapp.engine.data.streams import Dataset
-from tlapp.engine.network.activations import Remembered, Source
+from tlapp.engine.network.activations import Remembered, Source, Views
 from tlapp.engine.network.cut import Cut
+from tlapp.engine.network.guides import Asked, answers, asking
 from tlapp.engine.network.net import PhaseNet
 from tlapp.engine.network.predict import describer, predictor
 from tlapp.engine.options import RunOptions
@@ -31,6 +34,7 @@ class Feed(NamedTuple):
     labels: np.ndarray | None
     weights: np.ndarray
     versions: int = 1
+    guides: Mapping[str, Source] = MappingProxyType({})
 
 
 def unlabelled(source: Source, size: int) -> Feed:
@@ -73,8 +77,26 @@ class Streams:
             feed = unlabelled(source, len(stream))
         else:
             feed = labelled(source, stream.labels, len(self.dataset.classes_of(name)), self.options, self.dataset.labelling)
+        feed = feed._replace(guides={guide: self._guided(phase, cut, name, guide) for guide in phase.guides})
         augment = phase.augment
         return feed if augment is None or name == augment.reference else feed._replace(versions=augment.per_step)
+
+    def _guided(self, phase: Fit, cut: Cut, name: str, guide: str) -> Source:
+        """What a guide says of a stream as the phase sees it."""
+        memory, rows = self.remembered, self._rows(name)
+        augment = phase.augment if phase.augment and name != phase.augment.reference else None
+        reference = self._rows(augment.reference) if augment else None
+        ask = asking(guide, phase.guides[guide], [tensor.dtype for tensor in memory.graph.inputs])
+        copies = memory.copies(cut, rows, augment, reference)
+        if not copies and augment is not None:
+            return Asked(memory.examples(rows, augment, reference), ask)
+        key, about = (
+            phase.guides[guide].key,
+            augment and [augment.name, memory.seed, reference is not None and reference.tolist()],
+        )
+        keys = [store.key_of("guide", key, memory.key, rows.tolist(), about, n) if key else "" for n in range(len(copies))]
+        kept = [answers(ask, each, len(rows), k, memory.report) for each, k in zip(copies, keys, strict=True)]
+        return kept[0] if augment is None else Views(kept, augment.per_step == augment.views)
 
     def describe(self, net: PhaseNet, cut: Cut) -> tuple[np.ndarray, np.ndarray]:
         """Features (n, size) and probabilities (n, classes) of the target as a net then sees it."""

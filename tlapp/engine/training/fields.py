@@ -7,7 +7,7 @@ from dataclasses import fields
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
-from tlapp.contracts import Augment
+from tlapp.contracts import Augment, Guide
 from tlapp.words import shortened
 
 
@@ -55,6 +55,10 @@ PHASE = {
     "only": _or_none(_FUNCTION),
     "labeller": _or_none(_FUNCTION),
     "weight_decay": _or_none(_NUMBER),
+    "guides": Rule(
+        lambda value: isinstance(value, Mapping) and all(isinstance(each, Guide) for each in value.values()),
+        "a dict of name to Guide",
+    ),
     "average": _NUMBER,
     "solver": _FUNCTION,
     "since": Rule(_is_name, "the name of an earlier phase"),

@@ -56,6 +56,8 @@ class FitKind(Kind):
             yield "the target labelled by the model itself"
         if stages and phase.batch_norm != "frozen":
             yield f"batch norm {phase.batch_norm}"
+        if phase.guides:
+            yield f"guided by {', '.join(phase.guides)}"
         if phase.average:
             yield f"a moving average of the weights, {phase.average:g}"
 

@@ -148,7 +148,10 @@ class Steps:
         taken = [feed.source.take(rows.reshape(-1), epoch * feed.versions + version) for version in range(feed.versions)]
         views = tuple(tuple(array.reshape(*rows.shape, *array.shape[1:]) for array in view) for view in taken)
         labels = feed.labels[rows] if feed.labels is not None else None
-        return Batch(views[0], labels, feed.weights[rows], views if feed.versions > 1 else ())
+        first = epoch * feed.versions
+        said = {name: guide.take(rows.reshape(-1), first)[0] for name, guide in feed.guides.items()}
+        guides = {name: array.reshape(*rows.shape, *array.shape[1:]) for name, array in said.items()}
+        return Batch(views[0], labels, feed.weights[rows], views if feed.versions > 1 else (), guides, rows)
 
     @staticmethod
     def _batch(block: Batch, index: Any) -> Batch:
@@ -156,7 +159,9 @@ class Steps:
             return tuple(tensor[index] for tensor in tensors) if len(tensors) > 1 else tensors[0][index]
 
         labels = None if block.y is None else block.y[index]
-        return Batch(at_cut(block.x), labels, block.weight[index], tuple(at_cut(view) for view in block.views))
+        guides = {name: array[index] for name, array in block.guides.items()}
+        views = tuple(at_cut(view) for view in block.views)
+        return Batch(at_cut(block.x), labels, block.weight[index], views, guides, block.rows[index])
 
     def _run(self, blocks: Mapping[str, Batch]) -> Any:
         """Train on each of the blocks' batches; the sums of the loss's terms."""

@@ -1,0 +1,105 @@
+"""What the functions of a strategy get and give: losses, samplers, solvers, labellers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, Union
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Batch(NamedTuple):
+    """Examples of one stream as a loss sees them.
+
+    x is the activation at the cut (a tuple of tensors where several cross it); y is float (batch, classes), rows summing to 1
+    (several hot where the head's labels are "many"), or None for an unlabelled stream; weight is float (batch,). views holds the
+    several versions of the same examples, each as x, where the phase's augmentation makes more than one a step; x is the first.
+    guides holds what each of `Fit.guides` says of x, (batch, ...). rows are the numbers of the examples in their stream, (batch,)
+    int64: an example has the same one in each epoch and process.
+    """
+
+    x: Any
+    y: Any = None
+    weight: Any = None
+    views: tuple[Any, ...] = ()
+    guides: Mapping[str, Any] = MappingProxyType({})
+    rows: Any = None
+
+
+class Weight(NamedTuple):
+    """A weight that trains in a phase: its path ("stem_conv/kernel", "head/bias"), its value, and that as the phase began."""
+
+    path: str
+    value: Any
+    start: Any
+
+
+class Net(Protocol):
+    """All that a loss may touch."""
+
+    @property
+    def progress(self) -> Any:
+        """Scalar tensor from 0 to 1 through the phase."""
+        ...
+
+    def features(self, x: Any, weights: Mapping[str, Any] | None = None) -> Any:
+        """Features (batch, size) of activations at the cut.
+
+        `weights` (path -> tensor) take the place of those of these paths in this call, as MAML's inner loop needs it (Finn et
+        al. 2017, https://arxiv.org/abs/1703.03400); what a layer notes in this call, such as statistics, is lost then.
+        """
+        ...
+
+    def head(self, features: Any, weights: Mapping[str, Any] | None = None) -> Any:
+        """The head's outputs (batch, classes), before any softmax; `weights` as of `features`."""
+        ...
+
+    def weights(self) -> tuple[Weight, ...]:
+        """All weights that train in the phase, the head's included, those of parts left out."""
+        ...
+
+    def average(self, x: Any) -> Any:
+        """The outputs (batch, classes) of the moving average of the weights, in inference mode, without a gradient.
+
+        Needs `Fit.average`. It is the teacher of Tarvainen & Valpola 2017 (https://arxiv.org/abs/1703.01780).
+        """
+        ...
+
+    def part(self, name: str) -> Any:
+        """The part of that name, a Keras layer."""
+        ...
+
+    def task_loss(self, batch: Batch, outputs: Any = None) -> Any:
+        """The head's own loss on a labelled batch, weighted and averaged: a scalar; of `outputs`, where they are known."""
+        ...
+
+
+Loss = Callable[[Net, Mapping[str, Batch]], Mapping[str, Any]]
+"""(net, {stream: batch}) -> {term: scalar}; the engine minimises their sum. A term under stop_gradient is only logged."""
+
+PartFactory = Callable[[], Any]
+"""() -> an unbuilt Keras layer, trained with the phase and never exported."""
+
+Solver = Callable[["np.ndarray", "np.ndarray", int], Any]
+"""(features (n, size) float32, labels (n,) int, number of classes) -> a built Keras layer from features to outputs."""
+
+Labeller = Callable[["np.ndarray", "np.ndarray"], "tuple[np.ndarray, np.ndarray]"]
+"""(features (n, size), probabilities (n, classes)) -> labels (n, classes), rows summing to 1, and weights (n,), 0 = left out."""
+
+Select = Union[Literal["val", "accuracy", "last", "target"], Callable[["np.ndarray", float], float]]  # noqa: UP007 - for 3.10
+"""What the best weights are chosen by.
+
+"val": the loss on val. "accuracy": the accuracy on val. "last": nothing; the phase's last weights are kept, and it does not stop
+early. "target": a score of what the model says of the target, without its labels. A function of one's own: (probabilities of
+each target example (n, classes), accuracy on val, 0 where there is none) -> score, higher is better.
+"""
+
+
+class Sampler(Protocol):
+    """Chooses which examples of the pacing stream make a batch."""
+
+    def batches(self, labels: np.ndarray, rng: np.random.Generator, steps: int) -> Iterator[np.ndarray]:
+        """Yield `steps` arrays of row numbers, all of one length."""
+        ...
