@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from tlapp_plugins.partial import Partial
+from tlapp_plugins.shared.fine_tune import pull
 
 from tlapp.contracts import Backbone, Batch, Field, Net, Plan, Task, when
 
@@ -16,21 +17,23 @@ SPEED = 20.0
 
 
 class MultiTask(Partial):
-    """Train the last stages on two labelled sets at once, data and aux, each with a head of its own."""
+    """Train the last stages on two labelled sets at once, data and aux, each with its own head."""
 
     contract = "1.2"
     balance: Literal["uncertainty", "fixed"] = Field(
-        "uncertainty", description="how the two losses are weighed: by what each leaves unexplained, or by option aux_weight"
+        "uncertainty", description="how the two losses are weighted: by learnt uncertainties, or by option aux_weight"
     )
     aux_weight: float | None = Field(
-        None, gt=0, description="weight of the loss on the second set; 1 if not given", when=when(balance="fixed")
+        None, gt=0, description="weight of the loss on the second set; 1 by default", when=when(balance="fixed")
     )
 
     def plan(self, task: Task, backbone: Backbone) -> Plan:
         uncertain = {"uncertainty": log_variances} if self.balance == "uncertainty" else {}
-        loss = Together(None if uncertain else self.aux_weight or 1.0)
+        loss = Together(None if uncertain else self.aux_weight or 1.0, self.l2_sp)
         parts = {"aux": AuxHead(len(task.aux_classes)), **uncertain}
-        return Plan(tuple(replace(phase, streams=BOTH, loss=loss, parts=parts) for phase in self.phases(backbone)))
+        fits = (*self.warm_up(backbone), self.tune("tune", self.rates(backbone)))
+        both = (replace(phase, streams=BOTH, loss=loss, parts=parts) for phase in fits)
+        return Plan((*both, *self.blended("tune", self.rates(backbone))))
 
 
 @dataclass(frozen=True)
@@ -78,9 +81,11 @@ class Together:
 
     Attributes:
         aux_weight: of the second loss; None weighs both by `uncertainty`.
+        l2_sp: strength of the pull towards the weights at the start of the phase; 0 for none.
     """
 
     aux_weight: float | None
+    l2_sp: float = 0.0
 
     def __call__(self, net: Net, batches: Mapping[str, Batch]) -> Mapping[str, Any]:
         import keras
@@ -93,5 +98,6 @@ class Together:
             whole, ratio = uncertainty(losses, log_variance), ops.exp(log_variance[0] - log_variance[1])
         else:
             whole, ratio = losses[0] + self.aux_weight * losses[1], ops.convert_to_tensor(self.aux_weight)
+        pulls = {"pull": pull(net, self.l2_sp)} if self.l2_sp else {}
         terms = {"loss": losses[0], "aux": losses[1], "balance": whole - ops.sum(losses)}
-        return {**terms, "aux_weight": ops.stop_gradient(ratio)}
+        return {**terms, **pulls, "aux_weight": ops.stop_gradient(ratio)}

@@ -26,7 +26,7 @@ BELOW = {
     **dict.fromkeys(BASE, BASE),
     "tlapp.contracts": CONTRACTS,
     "tlapp.backbones": (*CONTRACTS, "tlapp.backbones"),
-    "tlapp_plugins": ("tlapp.contracts", "tlapp_plugins"),
+    "tlapp_plugins": ("tlapp.contracts", "tlapp.api", "tlapp_plugins"),
     "tlapp.engine.options": FACTS,
     "tlapp.engine.memory": FACTS,
     "tlapp.engine.cache": (*FACTS, "tlapp.engine.cache"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -29,9 +29,9 @@ from tlapp.engine.runs.folder import INTERRUPTED
 from tlapp.engine.runs.record import Record
 from tlapp.engine.training.adaptation import adaptation
 from tlapp.engine.training.feeds import Streams
-from tlapp.engine.training.order import Place, in_order
+from tlapp.engine.training.order import in_order
 from tlapp.engine.training.phases import Phases
-from tlapp.engine.training.style import Styles, candidates
+from tlapp.engine.training.style import Styles, augmented
 from tlapp.errors import PluginError
 from tlapp.tensorflow_import import quiet_tensorflow
 
@@ -161,9 +161,10 @@ class Run:
         remembered = Remembered(graph, tables, tables[0].path.stem, options.seed, options.cache, self.reporter.progress)
         layer = self.job.head.build(graph.outputs[0], self.task)
         layer(graph.outputs[0])
-        styles = Styles(graph, self.dataset.streams)
+        styles, note = Styles(graph, self.dataset.streams), self.reporter.note
+        places = [augmented(place, styles, options, note) for place in in_order(self.plan)]
         self.work = self.carrier(
-            self.job, [self._with_augment(place, styles) for place in in_order(self.plan)], graph, self.backbone, layer,
+            self.job, places, graph, self.backbone, layer,
             Streams(self.dataset, remembered, options, self.job.head), self.record, self.reporter,
         )  # fmt: skip
         if self.plan.graft is not None:
@@ -242,18 +243,3 @@ class Run:
         keras.utils.set_random_seed(options.seed)
         loaded = self.job.provider.load(self.job.backbone, image_size=options.image_size, weights=options.backbone_weights)
         self.backbone = adapted(loaded, reader(loaded.facts.input, options))
-
-    def _with_augment(self, place: Place, styles: Styles) -> Place:
-        """A phase with the one augmentation that it is to have."""
-        phase = place.phase
-        if phase.augments:
-            plain, *distances = styles.distances(phase)
-            nearest = int(np.argmin(distances))
-            name = phase.augments[nearest].name
-            self.reporter.note(
-                f"phase {phase.name}: {name} brings the pictures nearest to the target's, {distances[nearest]:.3g} from them; "
-                f"as they are {plain:.3g}"
-            )
-            return place._replace(phase=replace(phase, augment=phase.augments[nearest]))
-        augments = candidates(phase, self.job.options)
-        return place._replace(phase=replace(phase, augment=augments[0])) if augments else place

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from tlapp.engine.network.front import Front
 from tlapp.engine.options import RunOptions
 from tlapp.engine.training.kind import augments_of
 from tlapp.engine.training.kinds import kind_of
+from tlapp.engine.training.order import Place
 
 SAMPLE = 96
 """Pictures of each side that are compared."""
@@ -53,6 +55,21 @@ class Styles:
             ways = (Augment(same), *phase.augments)
             self._known[key] = distances(ways, self._graph, self._streams[name], self._streams["target"])
         return self._known[key]
+
+
+def augmented(place: Place, styles: Styles, options: RunOptions, note: Callable[[str], None]) -> Place:
+    """A phase with the one augmentation that it is to have; a choice among several is noted."""
+    phase = place.phase
+    if not phase.augments:
+        augments = candidates(phase, options)
+        return place._replace(phase=replace(phase, augment=augments[0])) if augments else place
+    plain, *distances = styles.distances(phase)
+    nearest = int(np.argmin(distances))
+    note(
+        f"phase {phase.name}: {phase.augments[nearest].name} brings the pictures nearest to the target's, "
+        f"{distances[nearest]:.3g} from them; as they are {plain:.3g}"
+    )
+    return place._replace(phase=replace(phase, augment=phase.augments[nearest]))
 
 
 def same(pictures: Any, seed: int) -> Any:
