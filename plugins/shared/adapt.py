@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from tlapp_plugins.shared import styles
-from tlapp_plugins.shared.fine_tune import FineTune
 
 from tlapp.contracts import (
     Augment,
@@ -20,6 +19,7 @@ from tlapp.contracts import (
     Plan,
     Rates,
     Statistics,
+    Strategy,
     Task,
     above,
     other_than,
@@ -44,7 +44,7 @@ SOURCE_STAGES = when(last=above(1), source_epochs=above(0))
 """More than one stage trains on the source."""
 
 
-class Adapt(FineTune):
+class Adapt(Strategy):
     """Train on the source; then adapt to the target, keeping what a score without labels says is best.
 
     Features are standardised, each domain's by its own mean and deviation: AdaBN (Li et al. 2016,

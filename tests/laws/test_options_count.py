@@ -6,6 +6,7 @@ import random
 from typing import get_args
 
 import pytest
+from helpers.teachers import untrained
 from pydantic import ValidationError
 
 from tlapp import registry
@@ -16,6 +17,8 @@ from tlapp.testing.anatomy import STAGES, TASK, backbone
 from tlapp.testing.same import difference
 
 TRIED = (None, 0, 1, 2, 3, 0.25, 0.5, (0.5,), (0.5, 2.0), (4,), (4, 2))
+OTHERS: dict[str, list[str]] = {}
+"""Name of an option -> what to try instead."""
 SAMPLES = 20
 """Random settings of all options, beside those of one."""
 STRATEGIES = sorted(registry.installed("strategy"))
@@ -25,7 +28,8 @@ HEADS = sorted(registry.installed("head"))
 def values_of(plugin, name):
     """A few values that an option takes, its default among them."""
     found = {}
-    for value in (plugin.model_fields[name].default, *literals(plugin.model_fields[name].annotation), *TRIED):
+    tried = OTHERS.get(name, TRIED)
+    for value in (plugin.model_fields[name].default, *literals(plugin.model_fields[name].annotation), *tried):
         try:
             found[repr(getattr(plugin(**{name: value}), name))] = value
         except ValidationError:
@@ -87,9 +91,22 @@ def check(plugin, name, settings, outcomes):
     return changes
 
 
+@pytest.fixture(scope="module")
+def teachers(tmp_path_factory):
+    """Two runs that can teach."""
+    folder = tmp_path_factory.mktemp("teachers")
+    for name in "ab":
+        (untrained(folder / name, TASK.classes) / "model.keras").write_bytes(name.encode())
+    return [str(folder / name) for name in "ab"]
+
+
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_an_option_of_a_strategy_changes_the_plan_exactly_where_it_counts(strategy):
+def test_an_option_of_a_strategy_changes_the_plan_exactly_where_it_counts(strategy, teachers, monkeypatch):
     plugin = registry.load("strategy", strategy)
+    if "teacher" in plugin.model_fields:  # an option that has no value of its own
+        monkeypatch.setattr(plugin.model_fields["teacher"], "default", teachers[0])
+        plugin.model_rebuild(force=True)
+        monkeypatch.setitem(OTHERS, "teacher", teachers[1:])
     settings = list(settings_of(plugin))
     for name in plugin.model_fields:
         assert any([check(plugin, name, each, outcomes) for each in settings]), f"{name} never changes the plan"

@@ -8,11 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from helpers.teachers import teacher
 from strange import Draws, SolveThenTune
 from tlapp_plugins.mlp import Mlp
 
 from tlapp import registry
 from tlapp.testing import Dense, tiny_run
+from tlapp.testing.tiny import CLASSES
 
 
 class Row(NamedTuple):
@@ -39,6 +41,10 @@ ROWS = {
     "full": Row("full", SHORT, (11,), slow=True),
     "layerwise": Row("layerwise", SHORT, (11,)),
     "gradual": Row("gradual", {**SHORT, "last": 2}, (12,)),
+    "surgical": Row("surgical", SHORT, (23,)),
+    "distill, blend, average, pull": Row(
+        "distill", {**SHORT, "last": 1, "average": 0.9, "blend": 2, "l2_sp": 0.1, "teacher": ""}, (11,), "target"
+    ),
     "feature-extract": Row("feature-extract", {}, ()),
     "multi-task": Row("multi-task", {**SHORT, "last": 1}, (11,), "aux"),
     "adversarial, all methods": Row("adversarial", ADAPT, (34,), "target"),
@@ -68,7 +74,10 @@ def whole(domains, tmp_path_factory):
         if name not in runs:
             row, folder = ROWS[name], tmp_path_factory.mktemp("whole") / "run"
             kind = registry.load("strategy", row.strategy) if isinstance(row.strategy, str) else None
-            strategy = kind(**row.options) if kind else row.strategy
+            options = {**row.options}
+            if "teacher" in options:
+                options["teacher"] = str(teacher(folder.parent / "teacher", CLASSES))
+            strategy = kind(**options) if kind else row.strategy
             others = {row.others: str(domains[1])} if row.others else {}
             run = tiny_run(strategy, domains[0], folder, row.head(), patience=100, **others)
             runs[name] = run, folder, weights(run)
