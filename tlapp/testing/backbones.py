@@ -31,17 +31,17 @@ def facts(subject: BackboneSubject) -> None:
     actual, shapes = loaded.facts, [tuple(tensor.shape) for tensor in loaded.graph.inputs]
     wanted = [(None, *shape) for shape in _shapes(actual.input)]
     if shapes != wanted:
-        raise Broken(f"the facts say that its inputs are {wanted}; the graph's are {shapes}")
+        raise Broken(f"its facts say that the inputs are {wanted}; those of the graph are {shapes}")
     stages = [stage.name for stage in actual.stages]
     if not stages or len(set(stages)) != len(stages):
-        raise Broken(f"its stages must be one or more, of different names. Received: {', '.join(stages) or 'none'}")
+        raise Broken(f"it must have at least one stage, with unique names. Received: {', '.join(stages) or 'none'}")
     counts = dict.fromkeys(stages, 0)
     for layer in loaded.graph.layers:
         if layer.weights and loaded.stage_of.get(layer.name) in counts:
             counts[loaded.stage_of[layer.name]] += sum(int(np.prod(v.shape)) for v in layer.weights if "seed" not in v.path)
     for stage in actual.stages:
         if stage.params != counts[stage.name]:
-            raise Broken(f"the facts give stage {stage.name} {stage.params:,} parameters; its layers have {counts[stage.name]:,}")
+            raise Broken(f"its facts say {stage.params:,} parameters for stage {stage.name}; it has {counts[stage.name]:,}")
 
 
 def graph(subject: BackboneSubject) -> None:
@@ -52,10 +52,10 @@ def graph(subject: BackboneSubject) -> None:
     if len(model.outputs[0].shape) != 2:
         raise Broken(f"its output must be (batch, features). Received: {tuple(model.outputs[0].shape)}")
     if nested := [step.operation.name for step in steps(model) if is_nested(step.operation)]:
-        raise Broken(f"{nested[0]} is a model inside the graph; contracts.graph.expand makes it flat")
+        raise Broken(f"{nested[0]} is a model inside the graph; contracts.graph.expand flattens it")
     features = np.asarray(model(_noise(model), training=False))
     if not np.isfinite(features).all() or np.ptp(features) == 0:
-        raise Broken("pictures of values 0 to 255 give features that are not finite, or all the same")
+        raise Broken("pictures with values 0 to 255 give features that are not finite, or are all the same")
 
 
 def layers(subject: BackboneSubject) -> None:

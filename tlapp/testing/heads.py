@@ -43,7 +43,7 @@ def loss(subject: Subject) -> None:
     good, bad = (np.asarray(subject.plugin.loss(keras.ops.convert_to_tensor(labels), outputs)) for outputs in (right, -right))
     for losses in (good, bad):
         if losses.shape != (4,):
-            raise Broken(f"for 4 examples loss() gives the shape {losses.shape}, not (4,): one number an example")
+            raise Broken(f"for 4 examples loss() gives the shape {losses.shape}, not (4,): one number per example")
         if not np.isfinite(losses).all():
             raise Broken(f"loss() gives {losses}")
     if not (good < bad).all():

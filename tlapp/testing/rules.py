@@ -44,9 +44,9 @@ def options(subject: Subject) -> None:
         if not (field.description or "").strip():
             raise Broken(f"option {key} has no help; write Field(..., description=...)")
         if field.is_required():
-            raise Broken(f"option {key} has no default; whoever tries `--plugin` first should not have to choose")
+            raise Broken(f"option {key} has no default; a first try with `--plugin` alone must work")
     if taken := collisions("head" if hasattr(kind, "activation") else "strategy", kind.model_fields):
-        raise Broken(f"option {taken[0]} is one of the engine's own")
+        raise Broken(f"option {taken[0]} is already an option of the engine")
     defaults = {key: field.get_default(call_default_factory=True) for key, field in kind.model_fields.items()}
     try:
         kind(**defaults)
@@ -129,7 +129,7 @@ def seed(subject: Subject) -> None:
     """The same seed gives the same result, to the bit."""
     first, again = subject.trial(), subject.trial(turn=1)
     if first.losses() != again.losses():
-        raise Broken("two runs with one seed had different losses; draw random numbers from the seed that you are given")
+        raise Broken("two runs with one seed had different losses; draw random numbers from the seed that the function gets")
     before, after = first.state(), again.state()
     if changed := [path for path in before if not np.array_equal(before[path], after.get(path))]:
         raise Broken(f"two runs with one seed ended with different weights: {changed[0]}")
@@ -142,7 +142,7 @@ def resume(subject: Subject) -> None:
         return
     before, after = whole.state(), subject.resumed().state()
     if changed := [path for path in before if not np.array_equal(before[path], after.get(path))]:
-        raise Broken(f"{changed[0]} differs; what a loss or sampler remembers between steps is lost when a run stops")
+        raise Broken(f"{changed[0]} differs; a loss or sampler must not keep state between steps: it is lost when a run stops")
 
 
 def offline(subject: Subject) -> None:

@@ -48,7 +48,7 @@ def stages(subject: Subject) -> None:
         except UserError as error:
             refused.append(str(error))
     if len(refused) == len(STAGES):
-        raise Broken(f"it plans for none of them: {refused[-1]}")
+        raise Broken(f"it makes no plan for any of them: {refused[-1]}")
 
 
 def frozen(subject: Subject) -> None:
