@@ -12,7 +12,7 @@ UNKNOWN = "no-such-backbone"
 
 
 def names(subject: BackboneSubject) -> None:
-    """names() lists names, without a prefix, and a name that it does not know is a UserError."""
+    """names() lists names without a prefix, and an unknown name raises a UserError."""
     listed = list(subject.plugin.names())
     if bad := [name for name in listed if not isinstance(name, str) or not name]:
         raise Broken(f"names() lists {bad[0]!r}")
@@ -26,7 +26,7 @@ def names(subject: BackboneSubject) -> None:
 
 
 def facts(subject: BackboneSubject) -> None:
-    """The facts are those of the graph: input size, stages of different names from input to output, parameters of each."""
+    """The facts match the graph: the input size, stages from input to output with unique names, and parameters of each."""
     loaded = subject.loaded
     actual, shapes = loaded.facts, [tuple(tensor.shape) for tensor in loaded.graph.inputs]
     wanted = [(None, *shape) for shape in _shapes(actual.input)]
@@ -76,7 +76,7 @@ def layers(subject: BackboneSubject) -> None:
 
 
 def cut(subject: BackboneSubject) -> None:
-    """The frozen front and the living rest, one after the other, compute what the whole does."""
+    """The frozen front followed by the rest computes the same as the whole network."""
     from tlapp.engine.network.cut import cut as split
     from tlapp.engine.network.front import Front
     from tlapp.engine.network.net import infer
@@ -93,7 +93,7 @@ def cut(subject: BackboneSubject) -> None:
 
 
 def size(subject: BackboneSubject) -> None:
-    """native_size() is the size that load() chooses by itself, or None."""
+    """native_size() is the default size of load(), or None."""
     stated = subject.plugin.native_size(subject.backbone_name)
     if stated is None:
         return
