@@ -107,7 +107,7 @@ SAID = [
     ([*TRAIN, "graft-nothing"], "its graft breaks the graph: it must return a functional keras.Model. Received: NoneType"),
     ([*TRAIN, "graft-maps"], "its graft breaks the graph: it must have one output, (batch, features)"),
     ([*TRAIN, "graft-nests"], "its graft breaks the graph: it nests the backbone's layers in tiny"),
-    ([*TRAIN, "graft-clones"], "has the name of a backbone's layer but is another one"),
+    ([*TRAIN, "graft-clones"], "has the name of a backbone's layer but is another layer"),
     ([*TRAIN, "graft-input"], "its inputs must be the backbone's, [((None, 32, 32, 3), 'float32')]. Received: [((None, 8, 8, 3)"),
     ([*TRAIN, "graft-name"], "its graft breaks the graph: no model can be built from it"),
     ([*TRAIN, "freeze", "--head", "no-build"], "does not define build()"),

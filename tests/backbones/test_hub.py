@@ -50,7 +50,7 @@ def test_hub_reads_the_cache_and_the_size(tmp_path, monkeypatch):
     write_hub(tmp_path / "cache" / hashlib.sha1(handle.encode("utf8")).hexdigest(), size=12)
     loaded = Hub().load(handle)
     assert loaded.facts.input.size == 12 and loaded.facts.name == f"hub:{handle}"
-    with pytest.raises(UserError, match=r"option image_size=16: .* takes 12 pixels"):
+    with pytest.raises(UserError, match=r"option image_size=16: .* takes only pictures of 12 pixels"):
         Hub().load(handle, image_size=16)
 
 

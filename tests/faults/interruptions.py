@@ -106,7 +106,7 @@ def no_number(shop: Workshop, seed: int) -> str:
     else:
         words = turns_bad(shop, folder, dice.uniform(0.05, 0.95))
         ended = shop.run(*words, constants=OFTEN)
-        check_sentence(ended, "phase bad, epoch ", "step ", "strategy's own loss", "checkpoints/best.keras", code=3)
+        check_sentence(ended, "phase bad, epoch ", "step ", "the loss is the strategy's own", "checkpoints/best.keras", code=3)
     check_nothing_half_written(folder)
     check(all_finite(folder), f"{folder}: a checkpoint that is no number")
     return "told, with phase, epoch and step; the best weights kept"

@@ -62,7 +62,7 @@ def test_a_lambda_runs_with_trust_only(tmp_path, tensorflow, capfd):
     keras.Model(image, keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(x))).save(path)
     mark.unlink(missing_ok=True)
     assert run(["backbones", "show", f"file:{path}"]) == 2 and not mark.exists()
-    assert "change files as you" in capfd.readouterr().err
+    assert "change files with your rights" in capfd.readouterr().err
     assert run(["backbones", "show", f"file:{path}", "--trust"]) == 0 and mark.exists()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -49,9 +50,11 @@ def _folder(name: str) -> str:
     """Where the SavedModel of a handle lies, fetched if tensorflow_hub has to.
 
     Raises:
-        UserError: it cannot be had, or is in the old format.
+        UserError: it cannot be found or downloaded, or is in the old format.
     """
-    import tensorflow_hub
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that pkg_resources, which it imports, is deprecated
+        import tensorflow_hub
 
     if "://" in name:
         log.info("hub:%s: asking tensorflow_hub for it; TFHUB_CACHE_DIR is the folder where it is kept", name)
@@ -59,7 +62,7 @@ def _folder(name: str) -> str:
         folder = tensorflow_hub.resolve(name)
     except Exception as error:  # the resolvers raise whatever urllib, tarfile and the file system do
         raise UserError(
-            f"cannot be downloaded ({_line(error)}); give the folder of a SavedModel, "
+            f"cannot be read or downloaded ({_line(error)}); give the folder of a SavedModel, "
             "or a URL that this machine reaches or that TFHUB_CACHE_DIR holds",
             f"hub:{name}",
             option="backbone",
