@@ -6,7 +6,7 @@ import errno
 import os
 import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,8 @@ from PIL import Image, UnidentifiedImageError
 
 from tlapp.contracts import BadExample, ImageInput, Input, Tensor
 from tlapp.engine.inputs.digits import BUILTIN, digit, listed
-from tlapp.engine.inputs.frame import Frame
 from tlapp.engine.inputs.image_export import ImageExport
+from tlapp.engine.inputs.square import square
 from tlapp.engine.options import Resize, RunOptions
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"})
@@ -26,15 +26,7 @@ VERSION = 1
 """Raise it whenever `read` gives other pixels than before: it is part of the cache's keys."""
 
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
-_ALPHA = {"LA", "La", "PA", "RGBA", "RGBa"}
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
-}  # fmt: skip
-_ORIENTATION = 0x0112
 _PASSING = frozenset({errno.ENOENT, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE})
-_BAND = 1 << 20
-"""Pixels of more than 8 bits that are scaled at a time."""
 _PILLOW = re.compile(r"PIL\.")
 
 
@@ -106,13 +98,7 @@ def read(path: str, size: int, resize: Resize = "squash", most_pixels: int = MOS
     try:
         with _open(path) as image:
             _check_pixels(path, image.width * image.height, most_pixels)
-            frame = Frame.of(image.size, size, resize)
-            image.draft(
-                None, (2 * frame.width, 2 * frame.height)
-            )  # a JPEG is decoded at the least scale that keeps twice the size
-            image.load()
-            square = _square(image, frame)
-            turn = _TURNS.get(_orientation(image))
+            return square(image, size, resize)
     except BadExample:
         raise
     except Exception as error:  # Pillow raises nearly anything on a damaged file
@@ -121,13 +107,11 @@ def read(path: str, size: int, resize: Resize = "squash", most_pixels: int = MOS
         if isinstance(error, MemoryError):
             raise BadExample(path, "not enough memory to decode it", passing=True) from error
         raise BadExample(path, _reason(path, error)) from error
-    return np.asarray(square if turn is None else square.transpose(turn))
 
 
 def from_array(array: np.ndarray, size: int, resize: Resize = "squash") -> np.ndarray:
     """An array, (height, width) or (height, width, 3) uint8, as `read` makes it of a file: (size, size, 3) uint8."""
-    image = Image.fromarray(array)
-    return np.asarray(_square(image, Frame.of(image.size, size, resize)))
+    return square(Image.fromarray(array), size, resize)
 
 
 def _hush() -> None:
@@ -157,75 +141,3 @@ def _reason(path: str, error: Exception) -> str:
             heic = file.read(12)[4:11] in (b"ftyphei", b"ftypmif", b"ftypavi")
         return "a HEIC or AVIF picture, which is not supported: convert it to JPEG" if heic else "not a picture"
     return f"damaged or cut short ({error})" if str(error) else "damaged or cut short"
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        return int(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # a broken EXIF block does not spoil the picture
-        return 1
-
-
-def _square(image: Image.Image, frame: Frame) -> Image.Image:
-    """A decoded picture of any mode in its frame, with black bars beside it where it does not fill the square; mode RGB."""
-    content = _rgb(image, frame)
-    if content.size == (frame.size, frame.size):
-        return content
-    square = Image.new("RGB", (frame.size, frame.size))
-    square.paste(content, ((frame.size - frame.width) // 2, (frame.size - frame.height) // 2))
-    return square
-
-
-def _rgb(image: Image.Image, frame: Frame) -> Image.Image:
-    """A decoded picture of any mode, resized to its frame: mode RGB."""
-    if image.mode.startswith(("I", "F")):
-        return _resized(Image.fromarray(_eight_bits(np.asarray(image))), frame).convert("RGB")
-    if image.mode in _ALPHA or "transparency" in image.info:
-        content = _resized(image.convert("RGBA"), frame)
-        return Image.alpha_composite(Image.new("RGBA", content.size, "white"), content).convert("RGB")
-    if image.mode == "1":
-        image = image.convert("L")
-    return _resized(image if image.mode in ("L", "RGB") else image.convert("RGB"), frame).convert("RGB")
-
-
-def _resized(image: Image.Image, frame: Frame) -> Image.Image:
-    if image.size == (frame.width, frame.height):
-        return image
-    box = frame.box(image.size)
-    return image.resize((frame.width, frame.height), Image.Resampling.BILINEAR, box=box, reducing_gap=3.0)
-
-
-def _eight_bits(values: np.ndarray) -> np.ndarray:
-    """Scale values of more than 8 bits to uint8, as `read` says; some rows at a time, as the numbers between take much room."""
-    step = max(1, _BAND // max(1, values.shape[1]))
-    bands = [slice(at, at + step) for at in range(0, len(values), step)]
-    scale = _scale(values, bands)
-    scaled = np.empty(values.shape, np.uint8)
-    for band in bands:
-        scaled[band] = scale(values[band])
-    return scaled
-
-
-def _scale(values: np.ndarray, bands: list[slice]) -> Callable[[np.ndarray], np.ndarray]:
-    """What scales some of the values to uint8."""
-    if values.dtype.itemsize == 2:
-        return lambda part: _rounded(part.astype(np.float32) / 257)
-    low = min(float(_numbers(values[band]).min()) for band in bands)
-    high = max(float(_numbers(values[band]).max()) for band in bands)
-    for top in (1.0, 255.0, 65535.0) if values.dtype.kind == "f" else (65535.0,):
-        if low >= 0 and high <= top:
-            return lambda part: _rounded(_numbers(part) * (255 / top))
-    return lambda part: _stretched(_numbers(part), low, high)
-
-
-def _numbers(values: np.ndarray) -> Any:
-    return np.nan_to_num(values.astype(np.float64 if values.dtype.kind != "f" else np.float32), posinf=0, neginf=0)
-
-
-def _stretched(numbers: Any, low: float, high: float) -> np.ndarray:
-    with np.errstate(all="ignore"):  # values at the ends of what a float can hold
-        return _rounded((numbers - low) * (255 / (high - low or 1)))
-
-
-def _rounded(values: np.ndarray) -> np.ndarray:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
