@@ -22,14 +22,14 @@ SQUARE = {
 }
 """How a picture that is not square becomes one, in words."""
 _IMPORTS = "from PIL import Image\n"
-_PREPARE = '''
+_PREPARE = """
 
 {square}
 
 
 with Image.open(sys.argv[1]) as picture:  # HEIC: pip install pillow-heif, then pillow_heif.register_heif_opener()
     pixels = square(picture, shapes["image"][1], "{resize}")
-inputs = {"image": pixels[None]}  # the values stay 0 to 255: the model scales them itself'''
+inputs = {"image": pixels[None]}  # the values stay 0 to 255: the model scales them itself"""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class ImageExport(InputExport):
     task = "image-classification"
     dataset = "imagefolder"
     integers = True
-    file_suffixes = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+    file_suffixes = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif")
 
     def facts(self) -> dict[str, Any]:
         return {**super().facts(), "kind": "image", "size": self.size, "resize": self.resize}
