@@ -1,4 +1,4 @@
-"""Pictures that programs read differently: transparency, EXIF orientation, CMYK, 16 bits, palettes, animations; none is square."""
+"""Pictures that programs read differently: transparency, EXIF orientation, CMYK, 16 bits, palettes, animations."""
 
 from __future__ import annotations
 

@@ -8,10 +8,12 @@ import click
 
 from tlapp.api import load
 from tlapp.cli.options import trust_option
-from tlapp.cli.screen import Screen, split_line
+from tlapp.cli.screen import Screen, class_lines, split_line
+from tlapp.cli.usage import Command
+from tlapp.words import printable
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("run")
 @click.option("--data", required=True, help="Class folders, or a CSV with path,label.")
 @click.option("--on-bad", type=click.Choice(["fail", "skip"]), default="fail", help="What a picture that cannot be read does.")
@@ -26,6 +28,5 @@ def evaluate(run: str, data: str, on_bad: str, trust: bool, as_json: bool) -> No
         click.echo(json.dumps(metrics))
         return
     click.echo(split_line("data", metrics))
-    width = max(len(name) for name in metrics["classes"])
-    for name, each in metrics["classes"].items():
-        click.echo(f"  {name:{width}}  recall {each['recall']:.4f}  precision {each['precision']:.4f}  ({each['n']} pictures)")
+    for line in class_lines("data", metrics, most=len(metrics["classes"])):
+        click.echo(printable(line))

@@ -6,7 +6,17 @@ from typing import Any
 
 import tensorflow as tf
 
-from tlapp.engine.inputs.header_in_graph import GIF, JPEG, PNG, RIFF, begins, is_transparent_png, opaque_gif, orientation, still_webp
+from tlapp.engine.inputs.header_in_graph import (
+    GIF,
+    JPEG,
+    PNG,
+    RIFF,
+    begins,
+    is_transparent_png,
+    opaque_gif,
+    orientation,
+    still_webp,
+)
 
 
 def squares(contents: Any, size: int, resize: str = "squash") -> Any:
@@ -116,7 +126,7 @@ def _rgba(picture: Any) -> Any:
     return tf.concat([colour, alpha], -1)
 
 
-DECODERS = {JPEG: _jpeg, PNG: _png, GIF: _gif, RIFF: _webp, b"BM": _bmp}
+DECODERS = {b"\xff\xd8\xff": _jpeg, b"\x89PNG": _png, b"GIF8": _gif, b"RIFF": _webp, b"BM": _bmp}
 """What a file begins with -> what decodes it."""
 
 

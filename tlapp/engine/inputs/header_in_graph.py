@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-JPEG, PNG, GIF, RIFF = b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF"
+JPEG, PNG, RIFF = b"\xff\xd8\xff", b"\x89PNG", b"RIFF"
 HEAD = 65_536
 """Bytes of a JPEG in which its EXIF block is looked for, and the most that such a block has."""
 

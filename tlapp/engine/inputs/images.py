@@ -16,9 +16,9 @@ from PIL import Image, UnidentifiedImageError
 
 from tlapp.contracts import BadExample, ImageInput, Input, Tensor
 from tlapp.engine.inputs.digits import BUILTIN, digit, listed
-from tlapp.engine.inputs.formats import EXTRA, HEIF, SUFFIXES, heif_version, is_heic, register
+from tlapp.engine.inputs.formats import EXTRA, HEIF, SUFFIXES, first_bytes, heif_version, is_heic, register
 from tlapp.engine.inputs.image_export import ImageExport
-from tlapp.engine.inputs.square import square
+from tlapp.engine.inputs.square import orientation, square
 from tlapp.engine.options import Resize, RunOptions
 
 MOST_PIXELS = 100_000_000
@@ -26,6 +26,7 @@ VERSION = 1
 """Raise it whenever `read` gives other pixels than before: it is part of the cache's keys."""
 
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF")
+_ON_SIDE = range(5, 9)
 _PASSING = frozenset({errno.ENOENT, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE})
 _PILLOW = re.compile(r"PIL\.")
 
@@ -83,7 +84,12 @@ class Images(Input):
 
 
 def read(path: str, size: int, resize: Resize = "squash", most_pixels: int = MOST_PIXELS) -> np.ndarray:
-    """Read a picture, turn it upright and make it a square as `resize` says: (size, size, 3) uint8.
+    """The picture that `read_sized` reads."""
+    return read_sized(path, size, resize, most_pixels)[0]
+
+
+def read_sized(path: str, size: int, resize: Resize, most_pixels: int = MOST_PIXELS) -> tuple[np.ndarray, tuple[int, int]]:
+    """Read a picture, turn it upright and make it a square as `resize` says: (size, size, 3) uint8; and its width and height.
 
     "squash" stretches both sides to `size`, "crop" takes the centre square of the shorter side, and "pad" fits the longer side
     and puts equal black bars beside the shorter one.
@@ -98,8 +104,10 @@ def read(path: str, size: int, resize: Resize = "squash", most_pixels: int = MOS
     _hush()
     try:
         with _open(path) as image:
-            _check_pixels(path, image.width * image.height, most_pixels)
-            return square(image, size, resize)
+            width, height = image.size
+            _check_pixels(path, width * height, most_pixels)
+            pixels = square(image, size, resize)
+            return pixels, (height, width) if orientation(image) in _ON_SIDE else (width, height)
     except BadExample:
         raise
     except Exception as error:  # Pillow raises nearly anything on a damaged file
@@ -127,7 +135,7 @@ def _open(path: str) -> Image.Image:
     try:
         return Image.open(path, formats=_FORMATS)
     except UnidentifiedImageError:
-        if not is_heic(_start(path)):
+        if not is_heic(first_bytes(path)):
             raise
     if not register():
         raise BadExample(path, f"a HEIC picture: install {EXTRA} to read it, or convert it to JPEG")
@@ -135,11 +143,6 @@ def _open(path: str) -> Image.Image:
         return Image.open(path, formats=(HEIF,))
     except UnidentifiedImageError as error:
         raise BadExample(path, "a HEIC picture, damaged or cut short") from error
-
-
-def _start(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read(32)
 
 
 def _check_pixels(path: str, pixels: int, most: int) -> None:

@@ -56,6 +56,7 @@ class Record:
     def begin(
         self, settings: Mapping[str, Any], outline: Mapping[str, Any], labels: Sequence[str],
         splits: Iterable[Sequence[str]], column: str = "path",
+        data: Iterable[Sequence[Any]] = (), problems: Iterable[Sequence[str]] = (),
     ) -> None:  # fmt: skip
         """Make the folder and write what is known before training.
 
@@ -69,6 +70,8 @@ class Record:
         self._write(names.SETTINGS, lambda: self._files.write_settings(settings))
         self._write(names.PLAN, lambda: self._files.write_plan(outline))
         self._write(names.LABELS, lambda: self._files.write_labels(labels))
+        self._write(names.DATA, lambda: self._files.write_data(data, column))
+        self._write(names.PROBLEMS, lambda: self._files.write_problems(problems, column))
         self._write(names.SPLITS, lambda: self._files.write_splits(splits, column))  # the last: with it, the run is begun
 
     def resume(self, splits: Iterable[Sequence[str]], column: str = "path") -> None:
@@ -92,6 +95,10 @@ class Record:
         """Write a Keras model, whole or not at all; return its path."""
         self._write(name, lambda: self._files.write_model(model, name))
         return self._files.file(name)
+
+    def predictions(self, rows: Sequence[Sequence[Any]], column: str = "path") -> None:
+        """Write the answers to the examples that the run is judged by."""
+        self._write(names.PREDICTIONS, lambda: self._files.write_predictions(rows, column))
 
     def finish(self, metrics: Mapping[str, Any]) -> None:
         """Write the metrics, the mark of a finished run, and give the folder's lock back."""
