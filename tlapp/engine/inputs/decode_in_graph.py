@@ -7,10 +7,6 @@ from typing import Any
 import tensorflow as tf
 
 from tlapp.engine.inputs.header_in_graph import (
-    GIF,
-    JPEG,
-    PNG,
-    RIFF,
     begins,
     is_transparent_png,
     opaque_gif,
