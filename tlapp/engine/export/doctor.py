@@ -25,7 +25,7 @@ from tlapp.engine.network.deploy import deployed
 from tlapp.engine.runs.folder import MODEL
 from tlapp.engine.runs.saved import open_model
 from tlapp.errors import TlappError
-from tlapp.tensorflow_import import quiet_tensorflow
+from tlapp.tensorflow_import import quiet_tensorflow, silenced
 
 SIZE, COUNT = 32, 64
 NEEDED = ("tlapp", "tensorflow", "keras", "keras-cv", "tensorflow-hub", "scikit-learn", "pillow", "ai-edge-litert", "flatbuffers")
@@ -64,7 +64,8 @@ def installed() -> dict[str, str]:
 
     facts = {"python": platform.python_version(), **{name: _version(name) for name in NEEDED}}
     facts["cores"] = str(os.cpu_count())
-    facts["devices"] = ", ".join(device.device_type for device in tf.config.list_physical_devices())
+    with silenced():
+        facts["devices"] = ", ".join(device.device_type for device in tf.config.list_physical_devices())
     for name, modules in EXTRAS.items():
         missing = [module for module in modules if importlib.util.find_spec(module) is None]
         facts[name] = f"no: {' and '.join(missing)} not installed" if missing else "yes"
@@ -88,7 +89,8 @@ def examine(candidate: Candidate | None = None) -> Iterator[Step]:
 def _timed(name: str, act: Callable[[], str]) -> Step:
     began = time.perf_counter()
     try:
-        fault = act()
+        with silenced():
+            fault = act()
     except Exception as error:  # whatever is wrong with this machine is the finding
         fault = str(error).splitlines()[0] if isinstance(error, TlappError) else f"{type(error).__name__}: {error}"
     return Step(name, fault, time.perf_counter() - began)

@@ -90,7 +90,8 @@ def _gif(content: Any) -> Any:
 
 
 def _webp(content: Any) -> Any:
-    return _other(still_webp(content))
+    still, free = still_webp(content)
+    return tf.pad(_other(still), free)
 
 
 def _bmp(content: Any) -> Any:

@@ -82,15 +82,27 @@ def opaque_gif(content: Any) -> Any:
     return tf.where(transparent, painted, content)
 
 
-def still_webp(content: Any) -> Any:
-    """A WebP file with the first frame of an animation alone: on these TensorFlow fails, or ends the process."""
+def still_webp(content: Any) -> tuple[Any, Any]:
+    """A WebP file with the first frame of an animation alone, as on animations TensorFlow fails or ends the process; and the rows
+    and columns that the frame leaves free, ((above, below), (left, right), (0, 0)).
+    """
     frame = _end(content, _first(content, b"ANMF") + 24)
-    head, shape = tf.strings.substr(content, 0, 12), tf.strings.substr(content, _end(content, frame - 10), 6)
+    head, facts = tf.strings.substr(content, 0, 12), tf.strings.substr(content, _end(content, frame - 16), 12)
     rest, cut = tf.strings.substr(content, frame, -1), tf.strings.substr(content, 0, tf.maximum(frame - 30, 0))
-    still = tf.strings.join([head, b"VP8X\x0a\0\0\0\x10\0\0\0", shape, rest, cut])  # bytes behind it, for the length to stay
+    header = [head, b"VP8X\x0a\0\0\0\x10\0\0\0", tf.strings.substr(facts, 6, 6)]
+    still = tf.strings.join([*header, rest, cut])  # bytes behind it, for the length in its head to stay right
     data = tf.concat([_numbers(tf.strings.substr(content, 0, 30)), tf.zeros(30, tf.int32)], 0)
-    animated = (tf.strings.substr(content, 12, 4) == b"VP8X") & (data[20] // 2 % 2 == 1)
-    return tf.where(animated, still, content)
+    animated = begins(tf.strings.substr(content, 12, 4), b"VP8X") & (data[20] // 2 % 2 == 1)
+    left, top, width, height = _triples(_numbers(facts), 4)
+    most = _triples(data[24:30], 2)
+    free = tf.stack([[2 * top, most[1] - height - 2 * top], [2 * left, most[0] - width - 2 * left], [0, 0]])
+    return tf.where(animated, still, content), tf.where(animated, tf.maximum(free, 0), 0)
+
+
+def _triples(data: Any, count: int) -> list[Any]:
+    """Numbers of three bytes each."""
+    padded = tf.concat([data, tf.zeros(3 * count, tf.int32)], 0)
+    return tf.unstack(tf.linalg.matvec(tf.reshape(padded[: 3 * count], (count, 3)), [1, 256, 65_536]))
 
 
 def _replaced(content: Any, at: Any, part: bytes) -> Any:
