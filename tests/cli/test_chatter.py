@@ -17,10 +17,7 @@ from tlapp.cli.main import run
 
 for words in (
     ["export", RUN, "--format", "tflite"],
-    ["export", RUN, "--format", "tflite", "--quantize", "dynamic", "--max-drop", "1"],
     ["export", RUN, "--format", "tflite", "--quantize", "int8", "--max-drop", "1"],
-    ["export", RUN, "--format", "savedmodel"],
-    ["export", RUN, "--format", "keras"],
     ["export", RUN, "--format", "onnx"],
     ["verify", f"{RUN}/export/tflite"],
     ["doctor", "--json"],

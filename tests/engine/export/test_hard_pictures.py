@@ -57,7 +57,7 @@ def run(tmp_path_factory, tensorflow):
 def expected(run, hard):
     """File -> label -> probability, as predict says."""
     said = run.predict(hard, top=len(CLASSES))
-    assert len({each.label for each in said}) == len(CLASSES), "a model that always says the same shows nothing"
+    assert len({each.label for each in said}) >= 4, "a model that always says the same shows nothing"
     return {Path(each.file): dict(each.labels) for each in said}
 
 
@@ -79,7 +79,7 @@ def test_files_are_decoded_in_a_graph_as_in_training(resize, hard, tensorflow):
     decode = tensorflow.function(lambda content: decode_in_graph.square(content, SIZE, resize), input_signature=[spec])
     for file in (file for file in hard if file.suffix not in UNDECODED):
         difference = np.abs(decode(file.read_bytes()).numpy() - images.read(str(file), SIZE, resize))
-        assert difference.mean() < 1.0 and difference.max() <= 6, file.name
+        assert difference.mean() < 1.0 and difference.max() <= 8, file.name
 
 
 @pytest.mark.parametrize("kind", NAMES)

@@ -83,7 +83,9 @@ class ImageExport(InputExport):
 
     def usage(self, shapes: Mapping[str, Sequence[Any]]) -> str:
         return (
-            f"Give it RGB pictures of {self.size} x {self.size} of values 0 to 255, {SQUARE[self.resize]}: it scales them itself."
+            f"Give it RGB pictures of {self.size} x {self.size} of values 0 to 255, {SQUARE[self.resize]}: it scales them itself. "
+            "The program below reads a file as training did. A SavedModel's serve_bytes takes JPEG, PNG, WebP, GIF and BMP files, and "
+            "no TIFF, AVIF or HEIC."
         )
 
     def _decoded(self, contents: Any) -> Sequence[Any]:
