@@ -82,10 +82,11 @@ class ImageExport(InputExport):
             yield arrays
 
     def usage(self, shapes: Mapping[str, Sequence[Any]]) -> str:
+        side, square = self.size, SQUARE[self.resize]
         return (
-            f"Give it RGB pictures of {self.size} x {self.size} of values 0 to 255, {SQUARE[self.resize]}: it scales them itself. "
-            "The program below reads a file as training did. A SavedModel's serve_bytes takes JPEG, PNG, WebP, GIF and BMP files, and "
-            "no TIFF, AVIF or HEIC."
+            f"Give it RGB pictures of {side} x {side} of values 0 to 255, {square}: it scales them itself. The program "
+            "below reads a file as training did. The endpoint serve_bytes of a SavedModel reads JPEG, PNG, WebP, GIF and "
+            "BMP files, and no TIFF, AVIF or HEIC."
         )
 
     def _decoded(self, contents: Any) -> Sequence[Any]:
