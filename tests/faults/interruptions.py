@@ -20,7 +20,7 @@ from tlapp.errors import UserError
 
 
 def killed(shop: Workshop, seed: int) -> str:
-    """kill -9 at random moments, then --resume: the same to the bit as the run that was left in peace."""
+    """kill -9 at random moments, then --resume: bit-identical to an uninterrupted run."""
     return killed_and_resumed(shop, seed, list(PLANS)[seed % len(PLANS)])
 
 
@@ -80,7 +80,7 @@ def check_unfinished(folder: Path) -> None:
 
 
 def out_of_memory(shop: Workshop, seed: int) -> str:
-    """A limit on memory (RLIMIT_AS) that the run needs more than."""
+    """A limit on memory (RLIMIT_AS) below what the run needs."""
     dice, folder = random.Random(seed), shop.fresh("memory")
     more = int(shop.earlier * dice.uniform(100, 900)) << 20
     words = [*shop.train("full", folder), "--image-size", "512", "--batch-size", "1024"]

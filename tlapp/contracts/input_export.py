@@ -88,11 +88,11 @@ class InputExport:
 
     def features(self) -> Sequence[Feature]:
         """What a TFLite file says of each input tensor."""
-        return [Feature(name, "Numbers, as the model was trained on them.") for name in self.names]
+        return [Feature(name, "Numbers, as in training.") for name in self.names]
 
     def snippet(self) -> Snippet:
         """How a Python program reads a file."""
-        prepare = "arrays = np.load(sys.argv[1])  # one example: an array for each input, by its name\n"
+        prepare = "arrays = np.load(sys.argv[1])  # one example: one array for each input, by name\n"
         prepare += "inputs = {name: arrays[name][None] for name in shapes}"
         return Snippet("EXAMPLE.npz", "", prepare)
 
@@ -108,4 +108,4 @@ class InputExport:
     def usage(self, shapes: Mapping[str, Sequence[Any]]) -> str:
         """What a person has to give the model, in a sentence; `shapes` without the batch."""
         inside = ", ".join(f"{name} of shape {' x '.join(map(str, shape)) or '1'}" for name, shape in shapes.items())
-        return f"Give it {inside}: numbers as it was trained on."
+        return f"Give it {inside}: numbers as in training."

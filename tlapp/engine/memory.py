@@ -33,7 +33,7 @@ def enough_memory(options: RunOptions) -> Iterator[None]:
         if not ran_out(error):
             raise
         raise UserError(
-            f"memory ran out: {needs_less(options)}; the last checkpoint, if there was one, stays ({in_a_line(error)[:160]})"
+            f"memory ran out: {needs_less(options)}; the last checkpoint, if there is one, is kept ({in_a_line(error)[:160]})"
         ) from error
 
 
