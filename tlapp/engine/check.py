@@ -40,13 +40,13 @@ def make_plan(strategy: Strategy, task: Task, backbone: Backbone) -> Plan:
     names = [phase.name for phase in phases]
     for phase in phases:
         if names.count(phase.name) > 1:
-            raise PluginError(f"phase {phase.name} occurs {names.count(phase.name)} times; each needs a name of its own")
+            raise PluginError(f"phase {phase.name} occurs {names.count(phase.name)} times; names of phases must be unique")
         _check_phase(phase, task, backbone)
     _check_starts(phases)
     for phase, group in in_order(plan):
         if group is not None and not kind_of(phase).in_place:
             raise PluginError(
-                f"phase {phase.name}: it solves for a new head, which a OneOf cannot take back; let it stand before or after"
+                f"phase {phase.name}: it fits a new head, which a OneOf cannot undo; put it before or after the OneOf"
             )
     return plan
 
@@ -83,7 +83,7 @@ def _check_phase(phase: Phase, task: Task, backbone: Backbone) -> None:
         if name not in STREAMS:
             raise PluginError(f"phase {phase.name}: phases train on the streams {', '.join(STREAMS)}. Received: {name}")
         if name not in task.streams:
-            raise UserError(f"phase {phase.name} needs examples of the stream {name}; give option {name} a folder or CSV")
+            raise UserError(f"phase {phase.name} needs examples of the stream {name}; set option {name} to a folder or CSV")
 
 
 def _check_starts(phases: Sequence[Phase]) -> None:
@@ -110,10 +110,10 @@ def _rates_faults(phase: Phase, backbone: Backbone) -> Iterator[str]:
     if missing := [name for name in stages if name not in phase.rates]:
         yield f"gives no rate for stage {', '.join(missing)} of {backbone.name}; use 0.0 to freeze it"
     if extra := [name for name in phase.rates if name not in stages]:
-        yield f"gives a rate for {', '.join(extra)}, but {backbone.name} has the stages {', '.join(stages)}"
+        yield f"gives a rate for {', '.join(extra)}, but the stages of {backbone.name} are {', '.join(stages)}"
     for name, value in phase.rates.items():
         if not (math.isfinite(value) and value >= 0):
-            yield f"the rate of stage {name} must be a finite number from 0 up. Received: {value}"
+            yield f"the rate of stage {name} must be a finite number of at least 0. Received: {value}"
 
 
 def _selection_faults(phase: Phase) -> Iterator[str]:
@@ -132,8 +132,8 @@ def needs(phase: Phase) -> list[str]:
 
 
 UNREAD = {
-    "weight_decay": "every phase that trains by gradient brings a weight decay of its own",
-    "augment": "every phase that trains by gradient brings an augmentation of its own",
+    "weight_decay": "every phase that trains by gradient sets its own weight decay",
+    "augment": "every phase that trains by gradient has its own augmentation",
     "label_smoothing": "no phase that trains by gradient reads labels",
     "class_weights": "no phase that trains by gradient reads labels",
 }
@@ -162,12 +162,12 @@ def refuse_unread(job: Job, plan: Plan, examples: Input) -> None:
     unread = unread_options(plan) | unread_by(examples)
     if solves_only(plan):
         head = {"head", *(f"head_{key}" for key in job.head.model_dump())}
-        unread |= dict.fromkeys(head, "the strategy solves for a head of its own")
+        unread |= dict.fromkeys(head, "the strategy fits its own head")
     changed = {*job.options.model_dump(exclude_defaults=True)}
     changed |= {f"head_{key}" for key in job.head.model_dump(exclude_defaults=True)}
     for key in job.given:
         if key in unread and key in changed:
-            raise UserError(f"nothing reads it, as {unread[key]}; leave it out", job.settings.get(key), key)
+            raise UserError(f"has no effect, because {unread[key]}; leave it out", job.settings.get(key), key)
 
 
 def check_only(phase: Phase, trained: int) -> None:
@@ -201,4 +201,4 @@ def check_labelling(plan: Plan, head: str) -> None:
 
 
 def _judged_by_class(phase: Phase) -> str:
-    return "judges the target by the class that it is said to be" if by_target(phase.select) else ""
+    return "judges the target by its predicted classes" if by_target(phase.select) else ""

@@ -30,7 +30,7 @@ def check_deploys(model: Callable[[], Any]) -> None:
     try:
         model()
     except Exception as error:  # Keras raises what it likes
-        raise PluginError(f"its graft breaks the graph: no model can be built of it: {in_a_line(error)}") from error
+        raise PluginError(f"its graft breaks the graph: no model can be built from it: {in_a_line(error)}") from error
 
 
 def check_opens(graph: Any, backbone: LoadedBackbone, known: Iterable[type]) -> None:
@@ -71,5 +71,5 @@ def _graft_fault(graph: Any, backbone: LoadedBackbone) -> str:
         if is_nested(step.operation) and any(layer.name in backbone.stage_of for layer in step.operation.layers):
             return f"it nests the backbone's layers in {name}; build on their tensors (contracts.graph.rebuild) to keep them flat"
         if name in backbone.stage_of and id(step.operation) not in own:
-            return f"its layer {name} has the name of a backbone's layer but is another one; give it a name of its own"
+            return f"its layer {name} has the name of a backbone's layer but is another layer; give it a unique name"
     return ""

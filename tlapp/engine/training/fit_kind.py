@@ -53,7 +53,7 @@ class FitKind(Kind):
         if phase.parts:
             yield f"parts {', '.join(phase.parts)}"
         if phase.labeller is not None:
-            yield "the target labelled by the model itself"
+            yield "the target labelled by the model"
         if stages and phase.batch_norm != "frozen":
             yield f"batch norm {phase.batch_norm}"
         if phase.guides:
@@ -72,7 +72,7 @@ class FitKind(Kind):
 
     def one_label(self, phase: Fit) -> str:
         if phase.labeller is not None:
-            return "labels the target with one class a picture"
+            return "labels the target with one class per picture"
         return "draws pictures by class" if phase.sampler is not None else ""
 
     def reads(self, phase: Fit) -> frozenset[str]:
@@ -115,6 +115,6 @@ class FitKind(Kind):
         session.end(phase, best.loss, learns)
         session.checkpoint.leave("fit", "labels")
         if reason:
-            session.reporter.note(f"phase {phase.name}: stopped, {reason}; the best weights before that are kept")
+            session.reporter.note(f"phase {phase.name}: stopped: {reason}; the best weights before that are kept")
         elif slot.group is None and (words := unimproved(phase, fitting.first, session.history.epochs)):
             session.reporter.note(f"phase {phase.name}: {words}")

@@ -25,7 +25,7 @@ class _Statistics(Kind):
 
     def does(self, phase: Statistics, stages: str) -> Iterator[str]:
         of = f" of {stages}" if stages else ""
-        yield f"nothing trains; batch-norm statistics{of} are taken anew from {' and '.join(phase.streams)}"
+        yield f"nothing trains; batch-norm statistics{of} are recomputed from {' and '.join(phase.streams)}"
 
     def living(self, phase: Statistics) -> Living:
         return Living(phase.rates, "statistics")
@@ -59,20 +59,20 @@ class _Solve(Kind):
 
     def faults(self, phase: Solve) -> Iterator[str]:
         if any(phase.rates.values()):
-            yield "it solves in closed form, so that every rate must be 0"
+            yield "it solves in closed form, so every rate must be 0"
 
     def does(self, phase: Solve, stages: str) -> Iterator[str]:
-        yield "the head is solved for"
+        yield "the head is fitted in closed form"
 
     def living(self, phase: Solve) -> Living:
         return Living(phase.rates)
 
     def one_label(self, phase: Solve) -> str:
-        return "solves for a head"
+        return "fits a head in closed form"
 
     def carry_out(self, session: Session, slot: Slot) -> None:
         stream = session.streams.dataset.streams["train"]
-        assert stream.labels is not None, "the examples that train have labels"
+        assert stream.labels is not None, "the training examples have labels"
         source = session.streams.source(slot.phase, slot.cut, "train")
         classes = len(session.streams.dataset.classes)
         session.replace_head(solve(slot.phase, source, stream.labels, classes))  # type: ignore[arg-type]
