@@ -12,7 +12,7 @@ from importlib.metadata import version
 import click
 
 from tlapp.cli import signals
-from tlapp.cli.sentences import error_line, interrupted_line
+from tlapp.cli.sentences import error_lines, interrupted_line
 from tlapp.cli.usage import Group
 from tlapp.errors import TlappError
 
@@ -81,7 +81,8 @@ def run(arguments: list[str]) -> int:
     except TlappError as error:
         if shows_traceback:
             traceback.print_exc()
-        click.echo(f"tlapp: {error_line(error)}", err=True)
+        for line in error_lines(error):
+            click.echo(f"tlapp: {line}", err=True)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort) as error:
         click.echo(f"tlapp: {interrupted_line(error)}", err=True)

@@ -117,6 +117,10 @@ class BackboneProvider(ABC):
         """
         return None
 
+    def absolute(self, name: str) -> str:
+        """The name of the same backbone from any working folder: where it is a path, that path made absolute."""
+        return name
+
     def custom_layers(self) -> Mapping[str, type]:
         """Layer classes of the provider's own that a saved model needs, by name; may import Keras."""
         return {}

@@ -27,7 +27,7 @@ from tlapp.engine.report import Reporter, Silent
 from tlapp.engine.runs.folder import EXPORTS, LABELS, MODEL, label_lines
 from tlapp.engine.runs.saved import SavedRun
 from tlapp.errors import UserError
-from tlapp.words import in_a_line
+from tlapp.words import in_a_line, without_folders
 
 REPORT, CARD = "export.json", "README.md"
 DISK = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EIO))
@@ -104,7 +104,7 @@ class Export:
         except Unfit as error:
             raise UserError(f"{self._asked()}: {error}") from error
         return {
-            "format": self.options.format, "quantize": way.quantize, "backbone": self.run.settings["backbone"],
+            "format": self.options.format, "quantize": way.quantize, "backbone": without_folders(self.run.settings["backbone"]),
             "labelling": self.run.labelling.kind, **artifact,
         }  # fmt: skip
 
