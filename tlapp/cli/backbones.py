@@ -6,6 +6,7 @@ import click
 
 from tlapp import registry
 from tlapp.api import provider_of
+from tlapp.cli.completion import complete_backbones, complete_files
 from tlapp.cli.options import trust_option
 from tlapp.cli.usage import Group
 from tlapp.errors import PluginError
@@ -32,9 +33,11 @@ def list_backbones() -> None:
 
 
 @backbones.command("show")
-@click.argument("identity", metavar="ID")
+@click.argument("identity", metavar="ID", shell_complete=complete_backbones)
 @click.option("--image-size", type=int, help="Pixels a side.")
-@click.option("--backbone-weights", metavar="FILE|none", help="Weights file, or none for random ones.")
+@click.option(
+    "--backbone-weights", metavar="FILE|none", shell_complete=complete_files, help="Weights file, or none for random ones."
+)
 @trust_option
 def show_backbone(identity: str, image_size: int | None, backbone_weights: str | None, trust: bool) -> None:
     """The stages of a backbone, from input to output, with their parameters and output shapes."""

@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from tlapp import registry
-from tlapp.cli.options import trust_option
+from tlapp.cli.completion import complete_backbones, complete_folders, complete_plugins
+from tlapp.cli.options import json_option, trust_option
 from tlapp.cli.usage import Group
 from tlapp.contracts import Task
 from tlapp.errors import PluginError, TlappError, UserError
@@ -31,16 +32,8 @@ class Kind(click.Choice):
         return super().convert("backbone" if value == "backbones" else value, param, ctx)
 
 
-def _complete(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
-    kinds = [context.params.get("kind")] if context.params.get("kind") else registry.GROUPS
-    return sorted({name for kind in kinds for name in registry.installed(str(kind)) if name.startswith(typed)})
-
-
-name_argument = click.argument("name", shell_complete=_complete)
+name_argument = click.argument("name", shell_complete=complete_plugins(*registry.GROUPS))
 kind_option = click.option("--kind", type=Kind(), help="Which one, where plugins of two kinds share the name.")
-json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there."
-)
 
 
 @click.group(cls=Group)
@@ -92,7 +85,10 @@ def _fault(kind: str, name: str, check: bool) -> str:
 @name_argument
 @kind_option
 @click.option(
-    "--backbone", metavar="ID", help="Plan for this one, which is loaded.  [default: keras-cv:efficientnet-lite0, from a table]"
+    "--backbone",
+    metavar="ID",
+    shell_complete=complete_backbones,
+    help="Plan for this one, which is loaded.  [default: keras-cv:efficientnet-lite0, from a table]",
 )
 @trust_option
 def show_plugin(name: str, kind: str | None, backbone: str | None, trust: bool) -> None:
@@ -184,7 +180,7 @@ def _kind(name: str, kind: str | None) -> str:
 @plugins.command("new")
 @click.argument("name")
 @click.option("--kind", type=Kind(), default="strategy", help="What to write.  [default: strategy]")
-@click.option("--output", metavar="PATH", help="Folder to write.  [default: tlapp-NAME]")
+@click.option("--output", metavar="PATH", shell_complete=complete_folders, help="Folder to write.  [default: tlapp-NAME]")
 def new_plugin(name: str, kind: str, output: str | None) -> None:
     """Write a project of your own around a plugin NAME: ready for `pip install -e .`, and it works as it is."""
     from tlapp.cli.new import write

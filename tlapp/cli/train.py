@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from tlapp import config as config_file
+from tlapp.cli.completion import complete_files, complete_runs
 from tlapp.cli.options import click_options, trust_option
 from tlapp.cli.screen import Screen, result_lines
 from tlapp.cli.sentences import resume_command
@@ -82,9 +83,9 @@ def _chosen(from_flags: Mapping[str, str], lenient: bool) -> tuple[str, str]:
 
 
 @click.command(cls=TrainCommand)
-@click.option("--config", metavar="YAML", help="File of settings; flags go before it.")
-@click.option("--resume", metavar="RUN", help="Go on with a run that was stopped or killed; takes no other setting.")
-@click.option("--dry-run", is_flag=True, help="Tell the plan and end before any training.")
+@click.option("--config", metavar="YAML", shell_complete=complete_files, help="File of settings; flags go before it.")
+@click.option("--resume", metavar="RUN", shell_complete=complete_runs, help="Resume a stopped run; no other options allowed.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and exit.")
 @click.option(
     "--exports", type=click.Choice([*NAMES, "none"]),
     help="Refuse, before training, a model that does not convert to this.  [default: tflite with --dry-run, else none]",

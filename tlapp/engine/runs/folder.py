@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from tlapp.engine.runs.history import Epoch
+from tlapp.words import flag
 
 SETTINGS, PLAN, LABELS, SPLITS = "settings.yaml", "plan.json", "labels.txt", "splits.csv"
 HISTORY, METRICS, MODEL = "history.csv", "metrics.json", "model.keras"
@@ -25,7 +26,7 @@ ANY_NAME = "surrogateescape"
 """How names of files that are not UTF-8 are written and read: as their bytes."""
 NEXT_LINE = "\x85"
 """A line end to YAML, which PyYAML does not read back unless it is escaped."""
-HOW_TO_REPEAT = """# tlapp train --config settings.yaml repeats this run in a new folder, from any working folder:
+HOW_TO_REPEAT = f"""# tlapp train {flag("config")} settings.yaml repeats this run in a new folder, from any working folder:
 # paths are absolute, and the run's own folder, option run, is left out.
 """
 _HISTORY_COLUMNS = ("phase", "epoch", "split", "name", "value")
