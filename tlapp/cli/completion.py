@@ -87,7 +87,7 @@ def complete_runs(context: click.Context, parameter: click.Parameter, typed: str
 
     runs = [run for run in folders() if parameter.name != "resume" or not run.has(METRICS)]
     names = [name for name in (str(run.path) for run in runs) if name.startswith(typed)]
-    return [CompletionItem(typed, type="file"), *names]
+    return [CompletionItem(typed, type="file"), *map(CompletionItem, names)]
 
 
 @silent

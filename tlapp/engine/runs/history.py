@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 from tlapp.engine.runs.checkpoint import Pack
 
