@@ -9,8 +9,9 @@ import click
 from tlapp.api import load
 from tlapp.cli.completion import complete_files, complete_runs
 from tlapp.cli.options import trust_option
-from tlapp.cli.screen import Screen, split_line
+from tlapp.cli.screen import Screen, class_lines, split_line
 from tlapp.cli.usage import Command
+from tlapp.words import printable
 
 
 @click.command(cls=Command)
@@ -28,6 +29,5 @@ def evaluate(run: str, data: str, on_bad: str, trust: bool, as_json: bool) -> No
         click.echo(json.dumps(metrics))
         return
     click.echo(split_line("data", metrics))
-    width = max(len(name) for name in metrics["classes"])
-    for name, each in metrics["classes"].items():
-        click.echo(f"  {name:{width}}  recall {each['recall']:.4f}  precision {each['precision']:.4f}  ({each['n']} pictures)")
+    for line in class_lines("data", metrics, most=len(metrics["classes"])):
+        click.echo(printable(line))
