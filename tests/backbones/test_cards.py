@@ -13,7 +13,7 @@ from unittest import mock
 import pytest
 
 FACTS = Path(__file__).parents[2] / "tlapp" / "backbones" / "networks.json"
-TINY = ("keras:MobileNet", "keras-cv:csp-darknet-tiny")
+TINY = ("keras:EfficientNetB0", "keras-cv:csp-darknet-tiny")
 
 
 def counted(identity):

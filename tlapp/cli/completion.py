@@ -8,7 +8,7 @@ from functools import wraps
 from typing import Any
 
 import click
-from click.shell_completion import BashComplete, CompletionItem, add_completion_class, split_arg_string
+from click.shell_completion import BashComplete, CompletionItem, ZshComplete, add_completion_class, split_arg_string
 
 from tlapp import registry
 from tlapp.tensorflow_import import forbid_tensorflow
@@ -34,6 +34,13 @@ class Bash(BashComplete):
         return f"{item.type},{item.value.removeprefix(begun) if item.type == 'plain' else item.value}"
 
 
+class Zsh(ZshComplete):
+    """Zsh, whose script takes an empty value for none at all."""
+
+    def format_completion(self, item: CompletionItem) -> str:
+        return super().format_completion(item if item.value else CompletionItem("_", type=item.type))
+
+
 def joined(words: Iterable[str]) -> list[str]:
     """Words as they were typed, where bash has split them at colons; an equals sign after an option is left out."""
     whole: list[str] = []
@@ -52,8 +59,9 @@ def joined(words: Iterable[str]) -> list[str]:
 
 
 def prepare() -> None:
-    """Have our own completion for bash."""
+    """Have our own completion for bash and zsh."""
     add_completion_class(Bash)
+    add_completion_class(Zsh)
 
 
 def silent(complete: Complete) -> Complete:
@@ -81,13 +89,14 @@ def complete_folders(context: click.Context, parameter: click.Parameter, typed: 
 
 @silent
 def complete_runs(context: click.Context, parameter: click.Parameter, typed: str) -> list[Any]:
-    """Runs under saved_models, the newest first, of --resume only unfinished ones; where none is meant, files and folders."""
+    """Runs under saved_models, the newest first, for --resume only unfinished ones; and folders, for predict files as well."""
     from tlapp.engine.runs.catalog import folders
     from tlapp.engine.runs.folder import METRICS
 
     runs = [run for run in folders() if parameter.name != "resume" or not run.has(METRICS)]
     names = [name for name in (str(run.path) for run in runs) if name.startswith(typed)]
-    return [CompletionItem(typed, type="file"), *map(CompletionItem, names)]
+    places = CompletionItem(typed, type="file" if context.info_name == "predict" else "dir")
+    return [places, *map(CompletionItem, names)]
 
 
 @silent
