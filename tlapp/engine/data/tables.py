@@ -12,6 +12,8 @@ from tlapp.contracts import Input
 from tlapp.errors import UserError
 
 SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+OTHER_STREAMS = frozenset({"target", "aux", "aux_test"})
+"""What else the column split holds in the table that a run writes of its splits."""
 Labels = Literal["needed", "optional", "sets"]
 """Of a CSV's labels: each must be there; the column may be missing, and cells empty; a cell may be empty, standing for none."""
 
@@ -34,7 +36,7 @@ def read(option: str, file_path: str, labels: Labels, examples: Input) -> list[I
     """
     try:
         with open(file_path, encoding="utf-8-sig", newline="") as file:
-            items = list(_items(csv.DictReader(file), option, file_path, labels, examples.column))
+            items = list(_items(csv.DictReader(file), option, file_path, labels, examples))
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}", file_path, option) from error
     except UnicodeDecodeError as error:
@@ -47,12 +49,12 @@ def read(option: str, file_path: str, labels: Labels, examples: Input) -> list[I
     return items
 
 
-def _items(rows: csv.DictReader[str], option: str, file_path: str, labels: Labels, column: str) -> Iterator[Item]:
-    columns = _columns(rows, option, file_path, labels, column)
+def _items(rows: csv.DictReader[str], option: str, file_path: str, labels: Labels, examples: Input) -> Iterator[Item]:
+    columns = _columns(rows, option, file_path, labels, examples.column)
     for row in rows:
         cells = {name: (row.get(title) or "").strip() for name, title in columns.items()}
         try:
-            yield _item(cells, os.path.dirname(file_path), labels, column)
+            yield _item(cells, os.path.dirname(file_path), labels, examples)
         except _Fault as fault:
             raise UserError(f"line {rows.line_num}: {fault}", file_path, option) from fault
 
@@ -76,22 +78,28 @@ class _Fault(ValueError):
     """What is wrong with a row."""
 
 
-def _item(cells: dict[str, str], base: str, labels: Labels, column: str) -> Item:
-    cell = cells[column]
-    source = os.path.join(base, cell) if column == "path" else cell
+def _item(cells: dict[str, str], base: str, labels: Labels, examples: Input) -> Item:
+    column, split = examples.column, cells.get("split", "").lower()
+    cell, is_file = cells[column], column == "path" and not _is_built_in(cells[column], examples)
+    source = os.path.join(base, cell) if is_file else cell
     label = unicodedata.normalize("NFC", cells.get("label", "")) or ("" if labels == "sets" else None)
-    split = None
     if not cell:
         raise _Fault(f"its {column} is empty")
-    if column == "path" and not os.path.isfile(source):
+    if is_file and not os.path.isfile(source):
         raise _Fault(f"there is no file {source}")
-    if label is None and labels == "needed":
+    if label is None and labels == "needed" and split not in OTHER_STREAMS:
         raise _Fault("its label is empty")
-    if "split" in cells:
-        split = SPLIT_NAMES.get(cells["split"].lower())
-        if split is None:
-            raise _Fault(f"split must be train, val or test. Received: {cells['split'] or 'nothing'}")
-    return Item(source, cell.replace("\\", "/") if column == "path" else cell, label, split, cells.get("group") or None)
+    if "split" in cells and split not in {*SPLIT_NAMES, *OTHER_STREAMS}:
+        raise _Fault(f"split must be train, val or test. Received: {cells['split'] or 'nothing'}")
+    name = cell.replace("\\", "/") if column == "path" else cell
+    return Item(source, name, label, SPLIT_NAMES.get(split, split or None), cells.get("group") or None)
+
+
+def _is_built_in(cell: str, examples: Input) -> bool:
+    try:
+        return examples.content(cell) is not None
+    except (ValueError, IndexError):  # it only begins like an example of a built-in set
+        return False
 
 
 def _check_groups(option: str, file_path: str, items: list[Item]) -> None:
