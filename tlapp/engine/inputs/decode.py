@@ -54,8 +54,8 @@ def rows(sources: Sequence[str], hashes: Sequence[str], examples: Input, report:
 
     `hashes` are the digests of the sources' bytes. The first table's extra holds "digests", those of the rows, "bad",
     row (as text) -> what is wrong with it, and "shapes", width and height where they are known; bad rows are zeros. An entry
-    of an earlier version is read as it is, but for one with bad rows: more formats can be read since. `data` says where the sources
-    come from, for the list of the cache.
+    of an earlier version is read as it is, but for one with bad rows: more formats can be read since. `data` says where
+    the sources come from, for the list of the cache.
 
     Raises:
         UserError: there is no room for them, or a file has gone since its digest was taken.
