@@ -12,7 +12,7 @@ from helpers.source import ROOT, cycles, import_graph, imported_names, module_fi
 FILES = module_files()
 GRAPH = import_graph(FILES)
 HEAVY = {"tensorflow", "keras", "keras_cv", "tensorflow_hub", "sklearn"}
-LATE = {"hub_layer.py", "decode_in_graph.py", "serve.py"}
+LATE = {"hub_layer.py", "decode_in_graph.py", "header_in_graph.py", "serve.py"}
 """Subclasses of TensorFlow's, imported inside the functions that use them."""
 LONGEST = 250
 KINDS = {"Fit", "Solve", "Statistics", "Phase", "OneOf"}

@@ -1,4 +1,4 @@
-"""What can go wrong, told apart by who can mend it. Anything else that is raised is a bug in tlapp."""
+"""The errors, by who can fix them. Any other exception is a bug in tlapp."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class TlappError(Exception):
 
 
 class UserError(TlappError):
-    """The user can mend it: an option, a file, a setting.
+    """The user can fix it: an option, a file, a setting.
 
     Args:
         message: one sentence: what is wrong, what would be right. It spells other options `option last=1` or `option last`.

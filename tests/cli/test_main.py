@@ -83,7 +83,7 @@ def folders(tmp_path_factory):
             ["--last", "19", "--data", "{root}/good", "--image-size", "32"],
             ["--last 19", "8 stages (stem ... top)", "Received: 19"],
         ),
-        (["--plugin", "feature-extract", "--head", "mlp", "--data", "{root}/good"], ["--head mlp", "head of its own"]),
+        (["--plugin", "feature-extract", "--head", "mlp", "--data", "{root}/good"], ["--head mlp", "its own head"]),
     ],
 )
 def test_bad_input_gets_one_sentence(arguments, fragments, folders, tmp_path, monkeypatch, capfd):

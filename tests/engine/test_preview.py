@@ -215,7 +215,7 @@ def test_where_it_cannot_be_written_the_sheet_before_stays(domains, tmp_path, te
 
 @pytest.mark.parametrize(
     ("name", "sentence"),
-    [("sheet.jpg", "ends in .png"), ("none/sheet.png", "there is no folder"), ("mine.png", "is no sheet that tlapp made")],
+    [("sheet.jpg", "must end in .png"), ("none/sheet.png", "there is no folder"), ("mine.png", "was not made by tlapp preview")],
 )
 def test_a_bad_place_is_refused_before_anything_is_read(name, sentence, tmp_path, capfd):
     Image.new("RGB", (4, 4)).save(tmp_path / "mine.png")

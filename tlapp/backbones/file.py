@@ -33,7 +33,7 @@ class File(BackboneProvider):
     def load(self, name: str, *, image_size: int | None = None, weights: str | None = None) -> LoadedBackbone:
         """Build a backbone; see `BackboneProvider.load`. The model's input is taken to be raw, 0 to 255: grey, RGB or RGBA."""
         if weights is not None:
-            raise UserError(f"file:{name} holds its own weights; leave the option out", weights, option="backbone_weights")
+            raise UserError(f"file:{name} has its own weights; leave the option out", weights, option="backbone_weights")
         import keras
 
         model = _read(name, self.trust)

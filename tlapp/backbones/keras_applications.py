@@ -139,8 +139,8 @@ def _download(name: str, file: str, url: str, options: dict[str, Any]) -> str:
             return keras.utils.get_file(file, url, **options)
     except Exception as error:  # urllib, sockets and Keras' own bare Exception
         raise UserError(
-            f"its ImageNet weights could not be downloaded; get {url} and give it as "
-            f"option backbone_weights=FILE, or put it into {folder} as {file}",
+            f"its ImageNet weights could not be downloaded; download {url} yourself and set "
+            f"option backbone_weights=FILE, or save it in {folder} as {file}",
             f"keras:{name}",
             "backbone",
         ) from error

@@ -115,6 +115,6 @@ def _source_of_weights(name: str) -> str:
     handle = presets.get(f"{network.preset}_imagenet", {}).get("kaggle_handle", "").removeprefix("kaggle://")
     file = f"model.weights.h5 of kaggle.com/models/{handle}" if handle else "a .weights.h5 file saved from it"
     return (
-        f"no weights of it install with pip; give {file} as option backbone_weights=FILE, "
-        "or option backbone_weights=none to start from random ones"
+        f"its weights cannot be installed with pip; download {file} and set option backbone_weights=FILE, "
+        "or set option backbone_weights=none to start from random weights"
     )

@@ -25,7 +25,7 @@ class Stage(NamedTuple):
 
 @dataclass(frozen=True)
 class Backbone:
-    """Facts about a backbone: all that `Strategy.plan` gets to see, never a live model."""
+    """Facts about a backbone: all that `Strategy.plan` gets; never a live model."""
 
     name: str
     input: ImageInput | Input
@@ -100,7 +100,7 @@ class BackboneProvider(ABC):
     """Whether the user set the option trust: only then may `load` open a file that could run code or write files."""
 
     def __init__(self, trust: bool = False):
-        """Make a provider; one that has an `__init__` of its own takes `trust` too and passes it on."""
+        """Make a provider; a subclass with its own `__init__` must accept `trust` and pass it on."""
         self.trust = trust
 
     @abstractmethod
@@ -121,14 +121,14 @@ class BackboneProvider(ABC):
         """
 
     def native_size(self, name: str) -> int | None:
-        """The backbone's own pixels a side, where that can be told without importing Keras; else None.
+        """The backbone's own pixels a side, if known without importing Keras; else None.
 
         With it, pictures are read while Keras is imported.
         """
         return None
 
     def facts(self, name: str, image_size: int | None = None) -> Backbone | None:
-        """The facts of a backbone, where they can be told without importing Keras; else None.
+        """The facts of a backbone, if known without importing Keras; else None.
 
         With them, options that do not fit the backbone are refused before anything is loaded or read. A provider whose
         `input` is one of its own gives them, so that a finished run can be opened without loading the backbone.

@@ -29,12 +29,12 @@ class Values:
 
 @dataclass(frozen=True)
 class Condition:
-    """When an option counts: where one of the alternatives holds, which all its options have one of their values in."""
+    """When an option counts: one alternative must hold, in which each option has one of the listed values."""
 
     alternatives: tuple[dict[str, Values], ...]
 
     def holds(self, options: Options) -> bool:
-        """Whether it is so for these options."""
+        """Whether it holds for these options."""
         return any(all(values.holds(getattr(options, name)) for name, values in each.items()) for each in self.alternatives)
 
     def names(self) -> tuple[str, ...]:
@@ -87,8 +87,8 @@ def Field(
 ) -> Any:
     """An option: pydantic's `Field(default, ge=..., le=..., gt=..., lt=..., description=...)`, and when the option counts.
 
-    `when`: a condition, or a tuple of which one must hold; None: always. The help shows it, and the option is refused where it is
-    set to another value than its default and does not count.
+    `when`: a condition, or a tuple of which one must hold; None: always. The help shows it, and a value other than its default is
+    refused when the option does not count.
     `path`: its text names a file or folder of the user's: the shell completes it, and settings.yaml holds it absolute. A field of
     type `pathlib.Path` does so by itself.
     """

@@ -187,7 +187,7 @@ def _check_free(path: Path) -> None:
     from PIL import Image
 
     if path.suffix.lower() != ".png":
-        raise UserError("a sheet is a PNG file; give a name that ends in .png", path, option="output")
+        raise UserError("the sheet is a PNG file: its name must end in .png", path, option="output")
     if not path.parent.is_dir():
         raise UserError(f"there is no folder {path.parent}", path, option="output")
     if not path.exists():
@@ -199,7 +199,7 @@ def _check_free(path: Path) -> None:
     except Exception:  # whatever Pillow raises, it is none of ours
         ours = False
     if not ours:
-        raise UserError("already exists, and is no sheet that tlapp made; choose another name", path, option="output")
+        raise UserError("already exists, and was not made by tlapp preview; choose another name", path, option="output")
     _check_writable(path)
 
 

@@ -178,7 +178,7 @@ class Run:
         what = f"{self.backbone.facts.name} by strategy {self.job.options.plugin} with head {self.outline.head}"
         check_converts(self.work.model(), kind, self.task.classes, what, self.dataset.input.export)
         solved = any(not slot.in_place for slot in self.work.slots)
-        self.reporter.note(f"exports to {kind}: yes{', as far as is known before the head is solved for' if solved else ''}")
+        self.reporter.note(f"exports to {kind}: yes{', as far as is known before the head is fitted' if solved else ''}")
 
     def begin(self) -> None:
         """Make the run's folder, or read where it was left."""

@@ -188,6 +188,6 @@ def _check_room(needed: int, available: int, most: int) -> None:
         )
     if needed > available:
         raise UserError(
-            f"cache folder {folder()}: {size} are needed, and the disk has room for {bytes_in_words(available)}. "
+            f"cache folder {folder()}: {size} are needed, and the disk has {bytes_in_words(available)} left. "
             "Set TLAPP_CACHE to a folder on another disk, or lower option image_size"
         )

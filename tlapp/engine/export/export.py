@@ -27,6 +27,7 @@ from tlapp.engine.report import Reporter, Silent
 from tlapp.engine.runs.folder import EXPORTS, LABELS, MODEL, label_lines
 from tlapp.engine.runs.saved import SavedRun
 from tlapp.errors import UserError
+from tlapp.tensorflow_import import silenced
 from tlapp.words import in_a_line, without_folders
 
 REPORT, CARD = "export.json", "README.md"
@@ -100,7 +101,8 @@ class Export:
             self.run.files.file(MODEL), self.calibration, self._memo,
         )  # fmt: skip
         try:
-            artifact = self.format.write(material, way)
+            with silenced():
+                artifact = self.format.write(material, way)
         except Unfit as error:
             raise UserError(f"{self._asked()}: {error}") from error
         return {
@@ -111,7 +113,8 @@ class Export:
     def _judge(self, folder: Path, facts: Mapping[str, Any], way: Way, each: Reference) -> tuple[Answers, Check]:
         """Run an artifact over examples."""
         path = folder / facts["artifact"]
-        answers = self.format.ask(path, Questions(each.examples, each.files, self.run.open))
+        with silenced():
+            answers = self.format.ask(path, Questions(each.examples, each.files, self.run.open))
         result = check(each.truth, answers, size_of(path), way.quantize != "none", self.options.max_drop)
         if each is self.references[-1]:
             return answers, result
