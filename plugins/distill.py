@@ -16,7 +16,7 @@ class Distill(Partial):
     """Train the last stages to answer as a trained model does, on the target's unlabelled pictures too."""
 
     contract = "1.2"
-    teacher: str = Field("", description="folder of the run whose model teaches")
+    teacher: str = Field("", path=True, description="folder of the run whose model teaches")
     temperature: float = Field(2.0, gt=0, description="softens the answers of teacher and student")
     teacher_weight: float = Field(0.7, ge=0, le=1, description="weight of the teacher's answers; the rest is the labels'")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,9 @@ class File(BackboneProvider):
     def names(self) -> Iterable[str]:
         """Nothing: any path will do."""
         return ()
+
+    def absolute(self, name: str) -> str:
+        return os.path.abspath(os.path.expanduser(name))
 
     def load(self, name: str, *, image_size: int | None = None, weights: str | None = None) -> LoadedBackbone:
         """Build a backbone; see `BackboneProvider.load`. The model's input is taken to be raw, 0 to 255: grey, RGB or RGBA."""

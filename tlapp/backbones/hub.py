@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -20,6 +21,9 @@ class Hub(BackboneProvider):
     def names(self) -> Iterable[str]:
         """Nothing: any handle or folder will do."""
         return ()
+
+    def absolute(self, name: str) -> str:
+        return os.path.abspath(name) if os.path.isdir(name) else name
 
     def custom_layers(self) -> Mapping[str, type]:
         """The layer that runs a SavedModel inside Keras."""

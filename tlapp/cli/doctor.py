@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tlapp.cli.completion import complete_backbones, complete_files
 from tlapp.cli.options import trust_option
 from tlapp.cli.usage import Command
 from tlapp.errors import UserError
@@ -19,8 +20,15 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@click.option("--backbone", metavar="ID", help="Also convert this backbone, untrained, to what a phone runs.")
-@click.option("--backbone-weights", metavar="FILE", help="Its weights file, or none for random ones.")
+@click.option(
+    "--backbone",
+    metavar="ID",
+    shell_complete=complete_backbones,
+    help="Also convert this backbone, untrained, to what a phone runs.",
+)
+@click.option(
+    "--backbone-weights", metavar="FILE", shell_complete=complete_files, help="Its weights file, or none for random ones."
+)
 @trust_option
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there.")
 def doctor(backbone: str | None, backbone_weights: str | None, trust: bool, as_json: bool) -> None:

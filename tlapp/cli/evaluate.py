@@ -7,6 +7,7 @@ import json
 import click
 
 from tlapp.api import load
+from tlapp.cli.completion import complete_files, complete_runs
 from tlapp.cli.options import trust_option
 from tlapp.cli.screen import Screen, class_lines, split_line
 from tlapp.cli.usage import Command
@@ -14,8 +15,8 @@ from tlapp.words import printable
 
 
 @click.command(cls=Command)
-@click.argument("run")
-@click.option("--data", required=True, help="Class folders, or a CSV with path,label.")
+@click.argument("run", shell_complete=complete_runs)
+@click.option("--data", required=True, shell_complete=complete_files, help="Class folders, or a CSV with path,label.")
 @click.option("--on-bad", type=click.Choice(["fail", "skip"]), default="fail", help="What a picture that cannot be read does.")
 @trust_option
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there.")

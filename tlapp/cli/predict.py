@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from tlapp.api import load
+from tlapp.cli.completion import complete_files, complete_runs
 from tlapp.cli.options import trust_option
 from tlapp.cli.usage import Command
 from tlapp.engine.inputs.images import SUFFIXES
@@ -19,8 +20,8 @@ from tlapp.words import printable
 
 
 @click.command(cls=Command)
-@click.argument("run")
-@click.argument("files", nargs=-1, required=True)
+@click.argument("run", shell_complete=complete_runs)
+@click.argument("files", nargs=-1, required=True, shell_complete=complete_files)
 @click.option(
     "--top", type=click.IntRange(min=1), metavar="K",
     help="How many labels a picture.  [default: 1; all above 0.5, where a picture can have several]",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tlapp.contracts.backbone import Backbone, BackboneProvider, LoadedBackbone, Rates, Stage
+from tlapp.contracts.backbone import Backbone, BackboneProvider, Card, LoadedBackbone, Rates, Stage
 from tlapp.contracts.input import BadExample, ImageInput, Input, Tensor
 from tlapp.contracts.input_export import Endpoint, Feature, InputExport, Snippet
 from tlapp.contracts.losses import Batch, Labeller, Loss, Net, PartFactory, Sampler, Select, Solver, Weight
@@ -20,6 +20,7 @@ __all__ = [
     "BadExample",
     "Batch",
     "Blend",
+    "Card",
     "Condition",
     "Endpoint",
     "Feature",

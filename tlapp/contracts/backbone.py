@@ -52,6 +52,24 @@ class Backbone:
         return self.last(len(self.stages), decay)
 
 
+class Card(NamedTuple):
+    """What a list says of a backbone.
+
+    Attributes:
+        params: how many, without the classification layer; None where unknown.
+        image_size: its own pixels a side; None where unknown.
+        weights: where they come from, in two or three words, such as "download"; "" where unknown.
+        installed: whether its weights are on this machine.
+        licence: of its weights, in words; "" where unknown.
+    """
+
+    params: int | None = None
+    image_size: int | None = None
+    weights: str = ""
+    installed: bool = False
+    licence: str = ""
+
+
 @dataclass(frozen=True)
 class LoadedBackbone:
     """A live backbone.
@@ -116,6 +134,15 @@ class BackboneProvider(ABC):
         `input` is one of its own gives them, so that a finished run can be opened without loading the backbone.
         """
         return None
+
+    def card(self, name: str) -> Card:
+        """What a list says of a backbone; nothing is loaded or fetched for it, and Keras is not imported."""
+        facts = self.facts(name)
+        return Card(sum(stage.params for stage in facts.stages) if facts else None, self.native_size(name))
+
+    def absolute(self, name: str) -> str:
+        """The name of the same backbone from any working folder: where it is a path, that path made absolute."""
+        return name
 
     def custom_layers(self) -> Mapping[str, type]:
         """Layer classes of the provider's own that a saved model needs, by name; may import Keras."""

@@ -167,7 +167,8 @@ def refuse_unread(job: Job, plan: Plan, examples: Input) -> None:
     changed |= {f"head_{key}" for key in job.head.model_dump(exclude_defaults=True)}
     for key in job.given:
         if key in unread and key in changed:
-            raise UserError(f"has no effect, because {unread[key]}; leave it out", job.settings.get(key), key)
+            value = getattr(job.options, key, job.settings.get(key))
+            raise UserError(f"has no effect, because {unread[key]}; leave it out", value, key)
 
 
 def check_only(phase: Phase, trained: int) -> None:

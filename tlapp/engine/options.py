@@ -16,14 +16,21 @@ class RunOptions(Options):
     plugin: str = Field("partial", description="strategy: see `tlapp plugins list`")
     data: str = Field(
         "builtin:digits",
+        path=True,
         description="folder of class folders, or of train/ val/ test/ of them; CSV with path,label[,split,group]; builtin:digits",
     )
-    val: str | None = Field(None, description="class folders or CSV to validate with, instead of a split of option data")
-    test: str | None = Field(None, description="class folders or CSV to test with, instead of a split of option data")
-    target: str | None = Field(None, description="pictures of the domain to adapt to; labels, if any, only give its metrics")
-    aux: str | None = Field(None, description="a second labelled set, with its own classes; a share is held out to measure it")
+    val: str | None = Field(
+        None, path=True, description="class folders or CSV to validate with, instead of a split of option data"
+    )
+    test: str | None = Field(None, path=True, description="class folders or CSV to test with, instead of a split of option data")
+    target: str | None = Field(
+        None, path=True, description="pictures of the domain to adapt to; labels, if any, only give its metrics"
+    )
+    aux: str | None = Field(
+        None, path=True, description="a second labelled set, with its own classes; a share is held out to measure it"
+    )
     backbone: str = Field("keras-cv:efficientnet-lite0", description="pre-trained network: see `tlapp backbones list`")
-    backbone_weights: str | None = Field(None, description="weights file of the backbone, or none for random ones")
+    backbone_weights: str | None = Field(None, path=True, description="weights file of the backbone, or none for random ones")
     head: str = Field("linear", description="head: see `tlapp plugins list`")
     image_size: int | None = Field(None, ge=32, le=2048, description="pixels a side; by default the backbone's own")
     resize: Resize = Field(
@@ -53,4 +60,4 @@ class RunOptions(Options):
     weight_decay: float = Field(1e-4, ge=0, description="decoupled weight decay (AdamW)")
     class_weights: Literal["auto", "none"] = Field("auto", description="auto: weight classes if they differ by more than 3 to 1")
     cache: Literal["auto", "off"] = Field("auto", description="off: recompute the frozen front each epoch")
-    run: str | None = Field(None, description="folder of the run; a new one under saved_models/ by default")
+    run: str | None = Field(None, path=True, description="folder of the run; a new one under saved_models/ by default")

@@ -157,7 +157,8 @@ class Run:
         self.graft()
         options, graph = self.job.options, self.graph
         tables = self.dataset.streams["train"].examples.tables
-        remembered = Remembered(graph, tables, tables[0].path.stem, options.seed, options.cache, self.reporter.progress)
+        key, report = tables[0].path.stem, self.reporter.progress
+        remembered = Remembered(graph, tables, key, options.seed, options.cache, report, options.backbone)
         layer = self.job.head.build(graph.outputs[0], self.task)
         layer(graph.outputs[0])
         styles, note = Styles(graph, self.dataset.streams), self.reporter.note

@@ -117,7 +117,7 @@ def load_labelled(
     """
     source = folders.one_stream(option, path, "test", examples, labelling.cells)
     check_known(option, path, source.items, classes, labelling)
-    result = reading.read({"test": source.items}, examples, on_bad, report or _silent)
+    result = reading.read({"test": source.items}, examples, on_bad, report or _silent, reading.words_of([path]))
     left_out = (f"left out: {reading.in_words(result.bad, examples.noun)}",) if result.bad else ()
     return stream("test", result.examples["test"], result.tables, classes, labelling), (*source.notes, *left_out)
 
@@ -134,7 +134,8 @@ def split_rows(dataset: Dataset) -> list[Row]:
 
 def _load(listing: Listing, options: RunOptions, report: Report) -> Dataset:
     labelling, noun = listing.labelling, listing.input.noun
-    result = reading.read(listing.streams, listing.input, options.on_bad, report)
+    paths = (options.data, options.val, options.test, options.target, options.aux)
+    result = reading.read(listing.streams, listing.input, options.on_bad, report, reading.words_of(paths))
     parts = _split(result.examples, options, listing)
     _check_rest(parts["train"], listing.classes, ("data", options.data), labelling, noun)
     if options.aux is not None:

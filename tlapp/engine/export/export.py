@@ -28,7 +28,7 @@ from tlapp.engine.runs.folder import EXPORTS, LABELS, MODEL, label_lines
 from tlapp.engine.runs.saved import SavedRun
 from tlapp.errors import UserError
 from tlapp.tensorflow_import import silenced
-from tlapp.words import in_a_line
+from tlapp.words import in_a_line, without_folders
 
 REPORT, CARD = "export.json", "README.md"
 DISK = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EIO))
@@ -106,7 +106,7 @@ class Export:
         except Unfit as error:
             raise UserError(f"{self._asked()}: {error}") from error
         return {
-            "format": self.options.format, "quantize": way.quantize, "backbone": self.run.settings["backbone"],
+            "format": self.options.format, "quantize": way.quantize, "backbone": without_folders(self.run.settings["backbone"]),
             "labelling": self.run.labelling.kind, **artifact,
         }  # fmt: skip
 
