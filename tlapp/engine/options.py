@@ -17,14 +17,14 @@ class RunOptions(Options):
     data: str = Field(
         "builtin:digits",
         path=True,
-        description="folder of class folders, or of train/ val/ test/ of them; CSV with path,label[,split,group]; builtin:digits",
+        description="folder of class folders, or with train/ val/ test/ in it; CSV with path,label[,split,group]; builtin:digits",
     )
     val: str | None = Field(
         None, path=True, description="class folders or CSV to validate with, instead of a split of option data"
     )
     test: str | None = Field(None, path=True, description="class folders or CSV to test with, instead of a split of option data")
     target: str | None = Field(
-        None, path=True, description="pictures of the domain to adapt to; labels, if any, only give its metrics"
+        None, path=True, description="pictures of the domain to adapt to; labels, if any, are only used for metrics"
     )
     aux: str | None = Field(
         None, path=True, description="a second labelled set, with its own classes; a share is held out to measure it"
