@@ -18,9 +18,9 @@ def bad_layouts(base):
     good, empty = two_classes(base / "good", 4), base / "empty"
     two_classes(empty, 3)
     (empty / "birds").mkdir()
-    two_classes(base / "heic", 3)
-    (base / "heic" / "owls").mkdir()
-    (base / "heic" / "owls" / "1.HEIC").write_text("x")
+    two_classes(base / "unreadable", 3)
+    (base / "unreadable" / "owls").mkdir()
+    (base / "unreadable" / "owls" / "1.SVG").write_text("x")
     pictures(base / "flat", 3)
     pictures(base / "one" / "photos" / "cats", 3)
     (base / "nothing").mkdir()
@@ -41,7 +41,7 @@ def bad_layouts(base):
         "unsorted train": ({"data": base / "unsorted"}, ["train: holds pictures but no class folders"]),
         "one class": ({"data": base / "one"}, ["at least two classes", "one, photos", "did you mean option data=", "one/photos"]),
         "empty class": ({"data": empty}, ["class folder birds holds no pictures", ".webp"]),
-        "unsupported": ({"data": base / "heic"}, ["class folder owls holds only .heic files", "convert"]),
+        "unsupported": ({"data": base / "unreadable"}, ["owls holds no pictures, but 1 .svg (convert to", ".webp"]),
         "zip": ({"data": base / "archive.zip"}, ["a folder or a .csv file", "unpack it first"]),
         "no train": ({"data": base / "tested"}, ["holds test but no train folder"]),
         "test class": ({"data": good, "test": base / "strange"}, ["option test", "(cats, dogs): Dog (did you mean dogs?)"]),

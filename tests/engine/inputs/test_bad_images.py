@@ -8,7 +8,7 @@ import pytest
 from helpers.image_sets import png
 from PIL import Image
 
-from tlapp.engine.inputs import images
+from tlapp.engine.inputs import formats, images
 from tlapp.errors import UserError
 
 SIZE = 32
@@ -43,13 +43,16 @@ def test_the_limit_is_inclusive(tmp_path):
         images.read(str(tmp_path / "a.png"), SIZE, most_pixels=9_999)
 
 
+formats.register()  # so that Pillow saves HEIC here
+
+
 def photograph(path, seed=0, side=64, **options):
     noise = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     Image.fromarray(noise).resize((side, side), Image.Resampling.BICUBIC).save(path, **options)
     return path
 
 
-@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.gif", "a.bmp", "a.webp", "a.tiff"])
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.gif", "a.bmp", "a.webp", "a.tiff", "a.avif", "a.heic"])
 @pytest.mark.parametrize("part", [0.5, 0.9])
 def test_truncated_files_are_bad(tmp_path, name, part):
     whole = photograph(tmp_path / name).read_bytes()
@@ -73,12 +76,20 @@ def test_what_is_no_picture_says_so(tmp_path, content, reason):
     assert str(tmp_path / "a.jpg") in str(told.value) and isinstance(told.value, UserError)
 
 
+def test_without_the_extra_a_heic_picture_says_what_to_install(tmp_path, monkeypatch):
+    file = str(photograph(tmp_path / "a.heic"))
+    assert images.read(file, SIZE).shape == (SIZE, SIZE, 3)
+    monkeypatch.setattr(images, "register", lambda: False)
+    with pytest.raises(images.BadExample, match=r"a HEIC picture: install tlapp\[heif\] to read it, or convert it to JPEG"):
+        images.read(file, SIZE)
+
+
 def test_a_file_that_is_not_there_says_so(tmp_path):
     with pytest.raises(images.BadExample, match="cannot be opened: No such file"):
         images.read(str(tmp_path / "a.jpg"), SIZE)
 
 
-@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.gif", "a.bmp", "a.webp", "a.tiff"])
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.gif", "a.bmp", "a.webp", "a.tiff", "a.avif", "a.heic"])
 def test_damaged_files_give_a_picture_or_bad_picture(tmp_path, name):
     whole = photograph(tmp_path / name, side=24).read_bytes()
     dice = random.Random(name)

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tlapp.engine.inputs import images
+from tlapp.engine.inputs import formats, images
 
 SIZE = 32
+formats.register()  # so that Pillow saves HEIC here
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +50,8 @@ UPRIGHT = ["red", "green", "blue", "grey"]
         ("a.png", "RGB", {}), ("a.jpg", "RGB", {"quality": 95}), ("a.jpeg", "CMYK", {"quality": 95}), ("a.bmp", "RGB", {}),
         ("a.gif", "P", {}), ("a.webp", "RGB", {"lossless": True}), ("a.webp", "RGBA", {}), ("a.tif", "RGB", {}),
         ("a.tiff", "CMYK", {}), ("a.tiff", "RGB", {"compression": "tiff_lzw"}), ("a.png", "P", {}), ("a.png", "RGBA", {}),
-        ("a.JPG", "RGB", {"progressive": True, "quality": 95}), ("a.tif", "YCbCr", {}),
+        ("a.JPG", "RGB", {"progressive": True, "quality": 95}), ("a.tif", "YCbCr", {}), ("a.avif", "RGB", {"quality": 95}),
+        ("a.avif", "RGBA", {"quality": 95}), ("a.heic", "RGB", {"quality": 95}), ("a.HIF", "RGBA", {"quality": 95}),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("size", [16, 32, 100])
@@ -59,7 +61,7 @@ def test_every_format_reads(tmp_path, name, convert, options, size):
     assert seen(images.read(str(tmp_path / name), size)) == UPRIGHT
 
 
-@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tiff"])
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tiff", "avif", "heic"])  # a HEIC is stored with a rotation of its own
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_orientation_is_undone(tmp_path, orientation, suffix):
     undo = {1: [], 2: [0], 3: [3], 4: [1], 5: [5], 6: [2], 7: [6], 8: [4]}[orientation]  # Pillow's transposes that store it so
@@ -68,8 +70,8 @@ def test_orientation_is_undone(tmp_path, orientation, suffix):
         stored = stored.transpose(Image.Transpose(step))
     exif = Image.Exif()
     exif[0x0112] = orientation
-    options = {"lossless": True} if suffix == "webp" else {"quality": 95} if suffix == "jpg" else {}
-    stored.save(tmp_path / f"a.{suffix}", exif=exif, **options)
+    options = {"lossless": True} if suffix == "webp" else {} if suffix in ("png", "tiff") else {"quality": 95}
+    stored.save(tmp_path / f"a.{suffix}", exif=exif.tobytes(), **options)
     assert seen(images.read(str(tmp_path / f"a.{suffix}"), SIZE)) == UPRIGHT
 
 

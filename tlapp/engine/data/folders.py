@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Collection, Iterator
+from collections import Counter
 from typing import NamedTuple
 
 from tlapp.contracts import Input
 from tlapp.engine.data import tables
+from tlapp.engine.data.files import Content, below, kinds_in_words, look, unread_note
 from tlapp.engine.data.tables import SPLIT_NAMES, Item
 from tlapp.errors import UserError
 from tlapp.words import a_few, natural_sort
-
-_UNSUPPORTED = frozenset(
-    {".heic", ".heif", ".avif", ".svg", ".raw", ".cr2", ".nef", ".dng", ".psd", ".jxl", ".jp2", ".pdf", ".npy"}
-)
 
 
 class Source(NamedTuple):
@@ -23,14 +20,6 @@ class Source(NamedTuple):
 
     items: list[Item]
     notes: tuple[str, ...] = ()
-
-
-class _Folder(NamedTuple):
-    """What lies directly in a folder: its folders, the files that the input reads, and unsupported suffixes of its kind."""
-
-    folders: list[str]
-    files: list[str]
-    unsupported: list[str]
 
 
 def labelled(option: str, path: str, examples: Input, labels: tables.Labels = "needed") -> Source:
@@ -43,11 +32,12 @@ def labelled(option: str, path: str, examples: Input, labels: tables.Labels = "n
         return Source([Item(*row) for row in rows])
     if _is_csv(option, path, examples):
         return Source(tables.read(option, path, labels, examples))
-    root = _look(path, examples)
+    root = look(path, examples)
     if _is_split(path, root, examples):
         return _split_folders(option, path, root, examples)
+    source = _class_folders(option, path, root, examples)
     loose = f"option {option}={path}: not used, lying outside the class folders: {a_few(natural_sort(root.files))}"
-    return Source(list(_class_folders(option, path, root, examples)), (loose,) if root.files else ())
+    return source._replace(notes=(loose, *source.notes)) if root.files else source
 
 
 def one_stream(option: str, path: str, split: str, examples: Input, labels: tables.Labels = "needed") -> Source:
@@ -59,7 +49,7 @@ def one_stream(option: str, path: str, split: str, examples: Input, labels: tabl
     if (rows := examples.builtin(path)) is not None:
         return Source([Item(*row) for row in rows])
     if not _is_csv(option, path, examples):
-        return Source(list(_class_folders(option, path, _look(path, examples), examples)))
+        return _class_folders(option, path, look(path, examples), examples)
     items = tables.read(option, path, labels, examples)
     chosen = [item for item in items if item.split in (None, split)]
     if not chosen:
@@ -77,19 +67,14 @@ def any_examples(option: str, path: str, examples: Input) -> Source:
         return Source([Item(*row) for row in rows])
     if _is_csv(option, path, examples):
         return Source(tables.read(option, path, "optional", examples))
-    root = _look(path, examples)
+    root = look(path, examples)
     if root.folders and not root.files:
-        return Source(list(_class_folders(option, path, root, examples)))
-    names = natural_sort(_files_below(path, examples)[0])
-    if not names:
-        raise UserError(f"no {examples.noun}s there ({_supported(examples)})", path, option)
-    return Source([Item(os.path.join(path, name), name) for name in names])
-
-
-def has_folders(path: str) -> bool:
-    """Whether a folder holds folders."""
-    with os.scandir(path) as entries:
-        return any(not _is_hidden(entry.name) and _is_folder(entry) for entry in entries)
+        return _class_folders(option, path, root, examples)
+    files = below(path, examples)
+    if not files.names:
+        raise UserError(f"no {examples.noun}s there{_instead(files.unread, examples)} ({_supported(examples)})", path, option)
+    items = [Item(os.path.join(path, name), name) for name in natural_sort(files.names)]
+    return Source(items, _notes(option, path, files.unread, examples))
 
 
 def _is_csv(option: str, path: str, examples: Input) -> bool:
@@ -105,108 +90,67 @@ def _is_csv(option: str, path: str, examples: Input) -> bool:
     raise UserError(f"expected a folder or a .csv file{hint}", path, option)
 
 
-def _look(path: str, examples: Input) -> _Folder:
-    content = _Folder([], [], [])
-    try:
-        with os.scandir(path) as entries:
-            for entry in entries:
-                _sort_in(entry, content, examples.suffixes)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be listed: {error.strerror}", received=path) from error
-    return content
-
-
-def _sort_in(entry: os.DirEntry[str], content: _Folder, suffixes: Collection[str]) -> None:
-    if _is_hidden(entry.name):
-        return
-    suffix = os.path.splitext(entry.name)[1].lower()
-    if _is_folder(entry):
-        content.folders.append(entry.name)
-    elif suffix in suffixes:
-        content.files.append(entry.name)
-    elif suffix in _UNSUPPORTED:
-        content.unsupported.append(suffix)
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself: reported when it is read, if it has the suffix of an example
-        return False
-
-
-def _files_below(path: str, examples: Input) -> tuple[list[str], set[str]]:
-    """Names of all examples under a folder, relative to it, with forward slashes; and unsupported suffixes met."""
-    names: list[str] = []
-    unsupported: set[str] = set()
-    seen: set[tuple[int, int]] = set()
-    waiting = [""]
-    while waiting:
-        below = waiting.pop()
-        folder = os.path.join(path, below) if below else path
-        try:
-            status = os.stat(folder)
-        except OSError as error:
-            raise UserError(f"{folder}: cannot be listed: {error.strerror}", received=path) from error
-        if (status.st_dev, status.st_ino) in seen:  # a link back up, or to a folder already read
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        content = _look(folder, examples)
-        names += [below + name for name in content.files]
-        unsupported.update(content.unsupported)
-        waiting += [f"{below}{name}/" for name in content.folders]
-    return names, unsupported
-
-
-def _is_split(path: str, root: _Folder, examples: Input) -> bool:
+def _is_split(path: str, root: Content, examples: Input) -> bool:
     known = {name for name in root.folders if name.lower() in SPLIT_NAMES}
     trains = [name for name in known if SPLIT_NAMES[name.lower()] == "train"]
     if known == set(root.folders):
         return bool(known)
-    return len(known) > 1 and bool(trains) and bool(_look(os.path.join(path, trains[0]), examples).folders)
+    return len(known) > 1 and bool(trains) and bool(look(os.path.join(path, trains[0]), examples).folders)
 
 
-def _split_folders(option: str, path: str, root: _Folder, examples: Input) -> Source:
+def _split_folders(option: str, path: str, root: Content, examples: Input) -> Source:
     items: list[Item] = []
-    spare = []
+    spare, unread = [], Counter[str]()
     for name in natural_sort(root.folders):
         split = SPLIT_NAMES.get(name.lower())
         if split is None:
             spare.append(f"{name}/")
             continue
         inside = os.path.join(path, name)
-        listed = _class_folders(option, inside, _look(inside, examples), examples, may_be_empty=split != "train")
+        listed, more = _of_classes(option, inside, look(inside, examples), examples, may_be_empty=split != "train")
         items += [item._replace(split=split) for item in listed]
+        unread += more
     if not any(item.split == "train" for item in items):
         raise UserError(f"holds {', '.join(natural_sort(root.folders))} but no train folder", path, option)
     note = f"option {option}={path}: not used, being neither train, val nor test: {a_few(spare)}"
-    return Source(items, (note,) if spare else ())
+    return Source(items, ((note,) if spare else ()) + _notes(option, path, unread, examples))
 
 
-def _class_folders(option: str, path: str, root: _Folder, examples: Input, may_be_empty: bool = False) -> Iterator[Item]:
-    noun = examples.noun
+def _class_folders(option: str, path: str, root: Content, examples: Input) -> Source:
+    items, unread = _of_classes(option, path, root, examples)
+    return Source(items, _notes(option, path, unread, examples))
+
+
+def _of_classes(
+    option: str, path: str, root: Content, examples: Input, may_be_empty: bool = False
+) -> tuple[list[Item], Counter[str]]:
+    """The examples in class folders, and suffix -> how many files there are not read."""
+    noun, items, unread = examples.noun, [], Counter[str]()
     if not root.folders:
         what = f"{noun}s but no class folders" if root.files else f"neither class folders nor {noun}s"
         raise UserError(f"holds {what}; put the {noun}s of each class into a folder of its name", path, option)
     for name in natural_sort(root.folders):
         inside = os.path.join(path, name)
-        files, unsupported = _files_below(inside, examples)
-        if not files and not may_be_empty:
-            raise UserError(_empty(name, unsupported, examples), path, option)
+        files = below(inside, examples)
+        if not files.names and not may_be_empty:
+            raise UserError(_empty(name, files.unread, examples), path, option)
         label = unicodedata.normalize("NFC", name)
-        yield from (Item(os.path.join(inside, *file.split("/")), file, label) for file in natural_sort(files))
+        items += [Item(os.path.join(inside, *file.split("/")), file, label) for file in natural_sort(files.names)]
+        unread += files.unread
+    return items, unread
 
 
-def _empty(name: str, unsupported: set[str], examples: Input) -> str:
-    supported = _supported(examples)
-    if unsupported:
-        kinds = ", ".join(sorted(unsupported))
-        return f"class folder {name} holds only {kinds} files; convert them ({supported})"
-    return f"class folder {name} holds no {examples.noun}s; add some or remove it ({supported})"
+def _notes(option: str, path: str, unread: Counter[str], examples: Input) -> tuple[str, ...]:
+    return (f"option {option}={path}: {unread_note(unread, examples)}",) if unread else ()
+
+
+def _empty(name: str, unread: Counter[str], examples: Input) -> str:
+    instead = _instead(unread, examples)
+    return f"class folder {name} holds no {examples.noun}s{instead or '; add some or remove it'} ({_supported(examples)})"
+
+
+def _instead(unread: Counter[str], examples: Input) -> str:
+    return f", but {kinds_in_words(unread, examples)}" if unread else ""
 
 
 def _supported(examples: Input) -> str:

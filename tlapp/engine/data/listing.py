@@ -9,6 +9,7 @@ from typing import Any
 
 from tlapp.contracts import Input
 from tlapp.engine.data import folders
+from tlapp.engine.data.files import has_folders
 from tlapp.engine.data.labelling import ONE, Labelling
 from tlapp.engine.data.tables import Item
 from tlapp.engine.options import RunOptions
@@ -41,7 +42,9 @@ def list_sources(options: RunOptions, examples: Input, labelling: Labelling = ON
     for split, path in (("val", options.val), ("test", options.test)):
         own = [item for item in source.items if item.split == split]
         if path is not None:
-            streams[split] = folders.one_stream(split, path, split, examples, labelling.cells).items
+            given = folders.one_stream(split, path, split, examples, labelling.cells)
+            streams[split] = given.items
+            sentences += given.notes
             if own:
                 sentences.append(
                     f"option data={options.data}: its {split} {examples.noun}s are not used, as option {split} was set"
@@ -53,7 +56,9 @@ def list_sources(options: RunOptions, examples: Input, labelling: Labelling = ON
             check_known(option, source_path, streams[split], classes, labelling, part)
     _check_shares(options, streams)
     if options.target is not None:
-        streams["target"] = _target(options.target, classes, examples, labelling)
+        unlabelled = folders.any_examples("target", options.target, examples)
+        streams["target"] = _target(options.target, unlabelled.items, classes, examples, labelling)
+        sentences += unlabelled.notes
     aux_classes: tuple[str, ...] = ()
     if options.aux is not None:
         second = folders.labelled("aux", options.aux, examples, labelling.cells)
@@ -76,7 +81,7 @@ def _classes(option: str, path: str, items: Sequence[Item], labelling: Labelling
     if len(sets) < 2:
         received = f"one, {classes[0]}" if classes else "none: no row is of split train"
         inside = os.path.join(path, classes[0]) if classes else ""
-        hint = f" (did you mean option {option}={inside}?)" if os.path.isdir(inside) and folders.has_folders(inside) else ""
+        hint = f" (did you mean option {option}={inside}?)" if os.path.isdir(inside) and has_folders(inside) else ""
         raise UserError(f"expected at least two {labelling.differ}. Received: {received}{hint}", path, option)
     return classes
 
@@ -89,8 +94,7 @@ def _is_text(name: str) -> bool:
         return False
 
 
-def _target(path: str, classes: Sequence[str], examples: Input, labelling: Labelling) -> list[Item]:
-    items = folders.any_examples("target", path, examples).items
+def _target(path: str, items: list[Item], classes: Sequence[str], examples: Input, labelling: Labelling) -> list[Item]:
     bare = sum(item.label is None for item in items)
     if 0 < bare < len(items) and labelling.cells == "needed":
         raise UserError(f"{bare} of {len(items)} rows have no label; label all or none", path, option="target")

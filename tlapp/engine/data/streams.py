@@ -113,11 +113,11 @@ def load_labelled(
     Raises:
         UserError: as `load`; or a class is not among `classes`.
     """
-    items = folders.one_stream(option, path, "test", examples, labelling.cells).items
-    check_known(option, path, items, classes, labelling)
-    result = reading.read({"test": items}, examples, on_bad, report or _silent)
-    sentences = (f"left out: {reading.in_words(result.bad, examples.noun)}",) if result.bad else ()
-    return stream("test", result.examples["test"], result.tables, classes, labelling), sentences
+    source = folders.one_stream(option, path, "test", examples, labelling.cells)
+    check_known(option, path, source.items, classes, labelling)
+    result = reading.read({"test": source.items}, examples, on_bad, report or _silent)
+    left_out = (f"left out: {reading.in_words(result.bad, examples.noun)}",) if result.bad else ()
+    return stream("test", result.examples["test"], result.tables, classes, labelling), (*source.notes, *left_out)
 
 
 def split_rows(dataset: Dataset) -> list[Row]:

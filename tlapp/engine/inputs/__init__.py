@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from tlapp.contracts import BackboneProvider, ImageInput, Input, UserError
+from tlapp.engine.inputs.formats import advice_for, is_picture
 from tlapp.engine.inputs.images import Images
 from tlapp.engine.options import RunOptions
 
@@ -27,6 +28,22 @@ def reader(facts: ImageInput | Input, options: RunOptions) -> Input:
 def unread_by(examples: Input) -> dict[str, str]:
     """The options of a run that are for pictures, where examples are none -> why nothing reads them, in words."""
     return {} if isinstance(examples, Images) else dict.fromkeys(("augment", "resize"), f"its examples are {examples.noun}s")
+
+
+def recognizes(examples: Input, path: str) -> bool:
+    """Whether a file without a suffix holds an example, by its first bytes."""
+    if not isinstance(examples, Images):
+        return False
+    try:
+        with open(path, "rb") as file:
+            return is_picture(file.read(32))
+    except OSError:
+        return False
+
+
+def advice(examples: Input, suffix: str) -> str:
+    """What makes a file of this suffix, which is not read, an example; "" where nothing is known."""
+    return advice_for(suffix) if isinstance(examples, Images) else ""
 
 
 def stated_input(provider: BackboneProvider, name: str, image_size: int | None) -> ImageInput | Input | None:

@@ -16,16 +16,16 @@ from PIL import Image, UnidentifiedImageError
 
 from tlapp.contracts import BadExample, ImageInput, Input, Tensor
 from tlapp.engine.inputs.digits import BUILTIN, digit, listed
+from tlapp.engine.inputs.formats import EXTRA, HEIF, SUFFIXES, heif_version, is_heic, register
 from tlapp.engine.inputs.frame import Frame
 from tlapp.engine.inputs.image_export import ImageExport
 from tlapp.engine.options import Resize, RunOptions
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"})
 MOST_PIXELS = 100_000_000
 VERSION = 1
 """Raise it whenever `read` gives other pixels than before: it is part of the cache's keys."""
 
-_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
+_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF")
 _ALPHA = {"LA", "La", "PA", "RGBA", "RGBa"}
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -64,7 +64,8 @@ class Images(Input):
         return (Tensor("image", (self.size, self.size, 3), "uint8"),)
 
     def key(self) -> Mapping[str, Any]:
-        return {"version": VERSION, "pillow": PIL.__version__, "size": self.size, "resize": self.resize}
+        heif = {"heif": version} if (version := heif_version()) else {}
+        return {"version": VERSION, "pillow": PIL.__version__, "size": self.size, "resize": self.resize, **heif}
 
     def read(self, source: str) -> tuple[np.ndarray, ...]:
         if source.startswith(BUILTIN):
@@ -139,7 +140,22 @@ def _hush() -> None:
 def _open(path: str) -> Image.Image:
     if os.path.getsize(path) == 0:
         raise BadExample(path, "empty file")
-    return Image.open(path, formats=_FORMATS)
+    try:
+        return Image.open(path, formats=_FORMATS)
+    except UnidentifiedImageError:
+        if not is_heic(_start(path)):
+            raise
+    if not register():
+        raise BadExample(path, f"a HEIC picture: install {EXTRA} to read it, or convert it to JPEG")
+    try:
+        return Image.open(path, formats=(HEIF,))
+    except UnidentifiedImageError as error:
+        raise BadExample(path, "a HEIC picture, damaged or cut short") from error
+
+
+def _start(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(32)
 
 
 def _check_pixels(path: str, pixels: int, most: int) -> None:
@@ -153,9 +169,7 @@ def _reason(path: str, error: Exception) -> str:
         count = f"{int(pixels[1]) / 1e6:.0f} million pixels" if pixels else "too many pixels"
         return f"{count}, over the limit of {MOST_PIXELS / 1e6:g} million"
     if isinstance(error, UnidentifiedImageError):
-        with open(path, "rb") as file:
-            heic = file.read(12)[4:11] in (b"ftyphei", b"ftypmif", b"ftypavi")
-        return "a HEIC or AVIF picture, which is not supported: convert it to JPEG" if heic else "not a picture"
+        return "not a picture"
     return f"damaged or cut short ({error})" if str(error) else "damaged or cut short"
 
 
