@@ -12,6 +12,8 @@ from tlapp.contracts import Input
 from tlapp.errors import UserError
 
 SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+STREAMS = frozenset({"target", "aux", "aux_test"})
+"""What else the column split of a run's splits.csv says: streams that belong to other options than data."""
 Labels = Literal["needed", "optional", "sets"]
 """Of a CSV's labels: each must be there; the column may be missing, and cells empty; a cell may be empty, standing for none."""
 
@@ -85,6 +87,8 @@ def _item(cells: dict[str, str], base: str, labels: Labels, column: str) -> Item
         raise _Fault(f"its {column} is empty")
     if column == "path" and not os.path.isfile(source):
         raise _Fault(f"there is no file {source}")
+    if cells.get("split") in STREAMS:
+        return Item(source, cell, label or "", cells["split"])
     if label is None and labels == "needed":
         raise _Fault("its label is empty")
     if "split" in cells:
