@@ -188,7 +188,10 @@ def _refused(
     if first["type"] == "missing":
         return UserError(f"{plugin_name} needs it: {help or field}", option=key)
     if key in origins:
-        return UserError(f"{help or field}; {wanted}. Received: {chosen[key]}", chosen[key], option=key)
+        hint = (
+            did_you_mean(str(chosen[key]), first["ctx"]["expected"].split("'")[1::2]) if first["type"] == "literal_error" else ""
+        )
+        return UserError(f"{help or field}; {wanted}{hint}. Received: {chosen[key]}", chosen[key], option=key)
     if not field and (keys := [key for key in _keys(options, prefix) if key in origins]):
         named = ", ".join(f"{origins[key]}: {key}" if origins[key] else f"option {key}" for key in keys)
         return UserError(f"{named}: {wanted}")

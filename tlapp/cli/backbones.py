@@ -7,11 +7,12 @@ import click
 from tlapp import registry
 from tlapp.api import provider_of
 from tlapp.cli.options import trust_option
+from tlapp.cli.usage import Group
 from tlapp.errors import PluginError
 from tlapp.tensorflow_import import quiet_tensorflow
 
 
-@click.group()
+@click.group(cls=Group)
 def backbones() -> None:
     """List the pre-trained networks, or show one."""
 

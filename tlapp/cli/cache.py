@@ -6,10 +6,11 @@ import time
 
 import click
 
+from tlapp.cli.usage import Group
 from tlapp.engine.cache import store
 
 
-@click.group()
+@click.group(cls=Group)
 def cache() -> None:
     """What tlapp keeps to start faster: decoded pictures and activations of frozen fronts."""
 

@@ -7,10 +7,11 @@ import json
 import click
 
 from tlapp.cli.options import trust_option
+from tlapp.cli.usage import Command
 from tlapp.errors import UserError
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--backbone", metavar="ID", help="Also convert this backbone, untrained, to what a phone runs.")
 @click.option("--backbone-weights", metavar="FILE", help="Its weights file, or none for random ones.")
 @trust_option

@@ -9,9 +9,10 @@ import click
 from tlapp.api import load
 from tlapp.cli.options import trust_option
 from tlapp.cli.screen import Screen, split_line
+from tlapp.cli.usage import Command
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("run")
 @click.option("--data", required=True, help="Class folders, or a CSV with path,label.")
 @click.option("--on-bad", type=click.Choice(["fail", "skip"]), default="fail", help="What a picture that cannot be read does.")

@@ -12,6 +12,7 @@ import click
 from tlapp.api import load
 from tlapp.cli.options import trust_option
 from tlapp.cli.screen import Screen
+from tlapp.cli.usage import Command
 from tlapp.engine.export.formats import NAMES, named, quantizations, table
 from tlapp.engine.export.snippets import LANGUAGES
 from tlapp.engine.export.snippets import snippet as snippet_of
@@ -19,7 +20,7 @@ from tlapp.engine.runs.folder import SETTINGS, RunFolder
 from tlapp.words import printable
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("run")
 @click.option(
     "--format", "kind", type=click.Choice(NAMES),

@@ -13,6 +13,7 @@ import click
 
 from tlapp.cli import signals
 from tlapp.cli.sentences import error_line, interrupted_line
+from tlapp.cli.usage import Group
 from tlapp.errors import TlappError
 
 COMMANDS = {
@@ -29,7 +30,7 @@ COMMANDS = {
 }
 
 
-class Commands(click.Group):
+class Commands(Group):
     """A group that imports a command's file when the command is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

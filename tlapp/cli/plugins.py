@@ -11,6 +11,7 @@ import click
 
 from tlapp import registry
 from tlapp.cli.options import trust_option
+from tlapp.cli.usage import Group
 from tlapp.contracts import Task
 from tlapp.errors import PluginError, TlappError, UserError
 from tlapp.words import flag, suggestion
@@ -42,7 +43,7 @@ json_option = click.option(
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def plugins() -> None:
     """List, show, check or begin strategies, heads and backbone providers."""
 

@@ -12,12 +12,13 @@ import click
 
 from tlapp.api import load
 from tlapp.cli.options import trust_option
+from tlapp.cli.usage import Command
 from tlapp.engine.inputs.images import SUFFIXES
 from tlapp.errors import UserError
 from tlapp.words import printable
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("run")
 @click.argument("files", nargs=-1, required=True)
 @click.option(

@@ -12,6 +12,7 @@ import click
 from tlapp.cli.options import click_options, trust_option
 from tlapp.cli.screen import Screen, result_lines
 from tlapp.cli.sentences import resume_command
+from tlapp.cli.usage import Command
 from tlapp.cli.watchdog import watchdog
 from tlapp.engine.export.formats import NAMES
 from tlapp.engine.options import RunOptions
@@ -21,7 +22,7 @@ from tlapp.settings import HEAD, Settings, plugin_options, read_yaml, resolve
 from tlapp.words import flag, printable, with_flags
 
 
-class TrainCommand(click.Command):
+class TrainCommand(Command):
     """A command whose options grow with --plugin and --head, named on the command line or in --config."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

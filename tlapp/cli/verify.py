@@ -8,9 +8,10 @@ import click
 
 from tlapp.api import layers
 from tlapp.cli.options import trust_option
+from tlapp.cli.usage import Command
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("artifact")
 @trust_option
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there.")
