@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from tlapp.api import load
+from tlapp.api import load_run as load
 from tlapp.cli.options import trust_option
 from tlapp.cli.screen import Screen
 from tlapp.cli.usage import Command

@@ -159,10 +159,10 @@ def adaptation_line(adaptation: Mapping[str, Any]) -> str:
     return f"adapted: {best['phase']}, epoch {best['epoch']}; score {after}; source-only {before}{oracle}"
 
 
-def split_line(name: str, split: Mapping[str, Any]) -> str:
+def split_line(name: str, split: Mapping[str, Any], noun: str = "picture") -> str:
     """A split's metrics for people."""
     sets = f"micro F1 {split['micro_f1']:.4f}  mAP {split['map']:.4f}  " if "map" in split else ""
     return (
         f"{name:6} accuracy {split['accuracy']:.4f}  balanced {split['balanced_accuracy']:.4f}  "
-        f"macro F1 {split['macro_f1']:.4f}  {sets}loss {split['loss']:.4f}  ({split['n']} pictures)"
+        f"macro F1 {split['macro_f1']:.4f}  {sets}loss {split['loss']:.4f}  ({split['n']} {noun}s)"
     )

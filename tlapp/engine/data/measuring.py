@@ -32,7 +32,7 @@ def load_labelled(
         The stream, called as the part is, or "data" where it is all there is.
 
     Raises:
-        UserError: the data are not as the option data of train takes them, or have no such part; or a class is not among `classes`.
+        UserError: as the option data of train; there is no such part; or a class is not among `classes`.
     """
     source = folders.labelled(option, path, examples, labelling.cells)
     items = [item for item in source.items if item.split not in STREAMS]
@@ -44,9 +44,7 @@ def load_labelled(
     return judged, (*source.notes, *notes, *left_out)
 
 
-def _part(
-    option: str, path: str, items: Sequence[Item], split: str | None, noun: str
-) -> tuple[list[Item], str, tuple[str, ...]]:
+def _part(option: str, path: str, items: Sequence[Item], split: str | None, noun: str) -> tuple[list[Item], str, tuple[str, ...]]:
     """The items of a split, what to call them, and notes."""
     if split not in (None, *SPLITS):
         raise UserError(f"must be one of {', '.join(SPLITS)}. Received: {split}", split, option="split")

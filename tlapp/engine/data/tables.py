@@ -36,7 +36,7 @@ def read(option: str, file_path: str, labels: Labels, examples: Input) -> list[I
     """
     try:
         with open(file_path, encoding="utf-8-sig", newline="") as file:
-            items = list(_items(csv.DictReader(file), option, file_path, labels, examples.column))
+            items = list(_items(csv.DictReader(file), option, file_path, labels, examples))
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}", file_path, option) from error
     except UnicodeDecodeError as error:
@@ -49,12 +49,12 @@ def read(option: str, file_path: str, labels: Labels, examples: Input) -> list[I
     return items
 
 
-def _items(rows: csv.DictReader[str], option: str, file_path: str, labels: Labels, column: str) -> Iterator[Item]:
-    columns = _columns(rows, option, file_path, labels, column)
+def _items(rows: csv.DictReader[str], option: str, file_path: str, labels: Labels, examples: Input) -> Iterator[Item]:
+    columns = _columns(rows, option, file_path, labels, examples.column)
     for row in rows:
         cells = {name: (row.get(title) or "").strip() for name, title in columns.items()}
         try:
-            yield _item(cells, os.path.dirname(file_path), labels, column)
+            yield _item(cells, os.path.dirname(file_path), labels, examples)
         except _Fault as fault:
             raise UserError(f"line {rows.line_num}: {fault}", file_path, option) from fault
 
@@ -78,24 +78,27 @@ class _Fault(ValueError):
     """What is wrong with a row."""
 
 
-def _item(cells: dict[str, str], base: str, labels: Labels, column: str) -> Item:
-    cell = cells[column]
-    source = os.path.join(base, cell) if column == "path" else cell
-    label = unicodedata.normalize("NFC", cells.get("label", "")) or ("" if labels == "sets" else None)
-    split = None
+def _item(cells: dict[str, str], base: str, labels: Labels, examples: Input) -> Item:
+    cell = cells[examples.column]
     if not cell:
-        raise _Fault(f"its {column} is empty")
-    if column == "path" and not os.path.isfile(source):
+        raise _Fault(f"its {examples.column} is empty")
+    is_file = examples.content(cell) is None
+    source = os.path.join(base, cell) if is_file else cell
+    if is_file and not os.path.isfile(source):
         raise _Fault(f"there is no file {source}")
-    if cells.get("split") in STREAMS:
-        return Item(source, cell, label or "", cells["split"])
-    if label is None and labels == "needed":
+    label = unicodedata.normalize("NFC", cells.get("label", "")) or ("" if labels == "sets" else None)
+    split = _split(cells["split"]) if "split" in cells else None
+    if label is None and labels == "needed" and split not in STREAMS:
         raise _Fault("its label is empty")
-    if "split" in cells:
-        split = SPLIT_NAMES.get(cells["split"].lower())
-        if split is None:
-            raise _Fault(f"split must be train, val or test. Received: {cells['split'] or 'nothing'}")
-    return Item(source, cell.replace("\\", "/") if column == "path" else cell, label, split, cells.get("group") or None)
+    return Item(source, cell.replace("\\", "/") if is_file else cell, label, split, cells.get("group") or None)
+
+
+def _split(cell: str) -> str:
+    if cell in STREAMS:
+        return cell
+    if (split := SPLIT_NAMES.get(cell.lower())) is None:
+        raise _Fault(f"split must be train, val or test. Received: {cell or 'nothing'}")
+    return split
 
 
 def _check_groups(option: str, file_path: str, items: list[Item]) -> None:

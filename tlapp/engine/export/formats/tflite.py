@@ -47,7 +47,8 @@ def classify(inputs):
 
     def write(self, material: Material, way: Way) -> dict[str, Any]:
         content, layers = _content(material, way)
-        (material.folder / FILE).write_bytes(metadata.add(content, material.facts, material.input.features()))
+        reading = {"labelling": material.labelling, "input": material.input.facts()}
+        (material.folder / FILE).write_bytes(metadata.add(content, material.facts, material.input.features(), reading))
         return {"artifact": FILE, "kept_float": layers}
 
     def ask(self, artifact: Path, questions: Questions) -> Answers:
