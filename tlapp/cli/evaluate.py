@@ -8,9 +8,10 @@ import click
 
 from tlapp.api import load
 from tlapp.cli.options import trust_option
-from tlapp.cli.screen import Screen, split_line
+from tlapp.cli.screen import Screen, class_lines, split_line
 from tlapp.cli.usage import Command
 from tlapp.engine.data.measuring import SPLITS
+from tlapp.words import printable
 
 
 @click.command(cls=Command)
@@ -42,8 +43,7 @@ def evaluate(run: str, data: str, split: str | None, on_bad: str, unfinished: bo
     if as_json:
         click.echo(json.dumps(metrics))
         return
-    noun = model.input.noun
-    click.echo(split_line(metrics["split"], metrics, noun))
-    width = max(len(name) for name in metrics["classes"])
-    for name, each in metrics["classes"].items():
-        click.echo(f"  {name:{width}}  recall {each['recall']:.4f}  precision {each['precision']:.4f}  ({each['n']} {noun}s)")
+    name, noun = metrics["split"], model.input.noun
+    click.echo(split_line(name, metrics, noun))
+    for line in class_lines(name, metrics, most=len(metrics["classes"]), noun=noun):
+        click.echo(printable(line))

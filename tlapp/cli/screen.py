@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from tlapp.cli import signals
+from tlapp.engine.runs.folder import PREDICTIONS
 from tlapp.words import printable, with_flags
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from tlapp.engine.runs.history import Epoch
 
 TASKS = {"read": "reading pictures", "hash": "looking at files", "front": "frozen front"}
+
+
+MOST_CLASSES = 10
+"""Of a split that are shown one by one."""
 
 
 class Lasting:
@@ -136,12 +141,28 @@ def result_lines(folder: Path, metrics: Mapping[str, Any]) -> Iterator[str]:
             yield split_line(name, split)
     if adaptation := metrics.get("adaptation"):
         yield adaptation_line(adaptation)
+    if judged := next((name for name in ("test", "val") if metrics.get(name)), None):
+        yield from class_lines(judged, metrics[judged])
     seconds = metrics["seconds"]
     yield (
         f"{seconds['total']:.0f} s (front {seconds['front']:.0f}, train {seconds['train']:.0f}), "
         f"peak memory {metrics['peak_memory_mb']:.0f} MB"
     )
+    if (predictions := folder / PREDICTIONS).is_file():
+        yield f"each answer, the surest mistakes first: {predictions}"
     yield f"run: {folder}"
+
+
+def class_lines(name: str, split: Mapping[str, Any], most: int = MOST_CLASSES, noun: str = "picture") -> Iterator[str]:
+    """The classes of a split for people, those of the lowest recall first, up to `most`; a class without any is not one."""
+    classes = {label: each for label, each in split["classes"].items() if each["n"]}
+    worst = sorted(classes, key=lambda label: (classes[label]["recall"], classes[label]["precision"]))[:most]
+    shown = f"{len(worst)} of {len(classes)} classes" if len(worst) < len(classes) else "classes"
+    yield f"{name}: {shown}, the lowest recall first"
+    width = max(map(len, worst), default=0)
+    for label in worst:
+        each = classes[label]
+        yield f"  {label:{width}}  recall {each['recall']:.4f}  precision {each['precision']:.4f}  ({each['n']} {noun}s)"
 
 
 def adaptation_line(adaptation: Mapping[str, Any]) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from tlapp.contracts import Backbone, Input, Task
 from tlapp.engine.check import check_deploys, check_graft, check_labelling, make_plan, refuse_unread
 from tlapp.engine.data import streams
 from tlapp.engine.data.labelling import LABELLINGS
+from tlapp.engine.data.predictions import answers, surest_mistakes_first
 from tlapp.engine.export.preflight import check_converts
 from tlapp.engine.inputs import reader, stated_input
 from tlapp.engine.job import Job
@@ -107,6 +110,7 @@ class Run:
             self._load_backbone()
             facts, stated = self.backbone.facts, self.backbone.facts.input
         listing = streams.list_sources(options, reader(stated, options), self.labelling)
+        self._say_where_data_is_built_in(listing.input)
         listed = Task(listing.classes, streams.expected_counts(listing, options), listing.aux_classes)
         if facts:
             self.ask(listed, facts, listing.input)
@@ -191,16 +195,31 @@ class Run:
         """Judge the model and complete the run's folder."""
         self.record.model(self.work.model())
         net, cut = self.work.last()
-        results: dict[str, Any] = {name: self.work.streams.metrics(net, cut, name) for name in ("val", "test", "target")}
+        judged = self.work.streams
+        outputs = {name: judged.probabilities(net, cut, name) for name in ("val", "test", "target")}
+        results: dict[str, Any] = {name: judged.measured(name, output) for name, output in outputs.items()}
         if self.work.aux is not None:
-            results["aux"] = self.work.streams.metrics(*self.work.last(self.work.aux), "aux_test")
+            results["aux"] = judged.metrics(*self.work.last(self.work.aux), "aux_test")
         epochs = self.work.history.epochs
         if summary := adaptation(epochs, self.dataset.streams.get("target")):
             results["adaptation"] = summary
         seconds = {"total": time.perf_counter() - self.started, "data": self.waited, **self.work.seconds}
         images = {name: len(stream) for name, stream in self.dataset.streams.items()}
+        self._record_predictions({name: outputs[name] for name in ("val", "test")})
         self.record.history(epochs)  # its lines were added without waiting until they are on the disk
         self.record.finish({**results, "seconds": seconds, "images": images, "peak_memory_mb": peak_memory_mb()})
+
+    def _say_where_data_is_built_in(self, examples: Input) -> None:
+        """Tell who set no data that the default is not theirs, before anything takes time."""
+        if "data" not in self.job.given and (listed := examples.builtin(self.job.options.data)):
+            self.reporter.note(
+                f"option data is not set: training on the built-in handwritten digits ({len(listed):,} {examples.noun}s of "
+                "8 x 8 pixels); set option data=FOLDER to train on your own"
+            )
+
+    def _record_predictions(self, probabilities: Mapping[str, np.ndarray | None]) -> None:
+        rows = [answers(self.dataset, name, part) for name, part in probabilities.items() if part is not None]
+        self.record.predictions(surest_mistakes_first([*chain(*rows)]), self.dataset.input.column)
 
     def _load_backbone(self) -> None:
         quiet_tensorflow()

@@ -68,6 +68,10 @@ class Labelling(Protocol):
         """The answers to (n, classes) probabilities, as numbers."""
         ...
 
+    def likelihood(self, probabilities: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+        """How probable labels are by (n, classes) probabilities: (n,)."""
+        ...
+
     def doubt(self, probabilities: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         """By how much probabilities, (n, classes), would have to change for the answers to be `numbers`: (n,)."""
         ...
@@ -112,8 +116,11 @@ class One:
     def decide(self, probabilities: np.ndarray) -> np.ndarray:
         return probabilities.argmax(1)
 
+    def likelihood(self, probabilities: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+        return probabilities[np.arange(len(numbers)), numbers]
+
     def doubt(self, probabilities: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-        return probabilities.max(1) - probabilities[np.arange(len(numbers)), numbers]
+        return probabilities.max(1) - self.likelihood(probabilities, numbers)
 
     def metrics(self, probabilities: np.ndarray, numbers: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
         return metrics(probabilities, numbers, classes)
@@ -170,6 +177,10 @@ class Many:
 
     def decide(self, probabilities: np.ndarray) -> np.ndarray:
         return probabilities > SURE
+
+    def likelihood(self, probabilities: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+        """Of the whole set, as if one class told nothing of another."""
+        return np.where(numbers, probabilities, 1 - probabilities).prod(1)
 
     def doubt(self, probabilities: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         return np.where(self.decide(probabilities) != numbers, np.abs(probabilities - SURE), 0.0).max(1)

@@ -105,10 +105,13 @@ def split_rows(dataset: Dataset) -> list[Row]:
     for stream in dataset.streams.values():
         classes, words = dataset.classes_of(stream.name), dataset.labelling.words
         labels = [""] * len(stream) if stream.labels is None else words(stream.labels, classes)
-        rows += [
-            Row(_absolute(file, dataset.input), label, stream.name) for file, label in zip(stream.files, labels, strict=True)
-        ]
+        rows += [Row(absolute(file, dataset.input), label, stream.name) for file, label in zip(stream.files, labels, strict=True)]
     return rows
+
+
+def absolute(source: str, examples: Input) -> str:
+    """The full path of a source that is a file, so that what names it can be used from any folder."""
+    return os.path.abspath(source) if examples.content(source) is None else source
 
 
 def _load(listing: Listing, options: RunOptions, report: Report) -> Dataset:
@@ -197,10 +200,6 @@ def stream(
         tuple(example.file for example in examples),
         Examples(tables, np.array([example.row for example in examples], np.int64)),
     )
-
-
-def _absolute(source: str, examples: Input) -> str:
-    return os.path.abspath(source) if examples.content(source) is None else source
 
 
 def _silent(what: str, done: int, total: int) -> None:

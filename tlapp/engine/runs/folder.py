@@ -18,6 +18,7 @@ from tlapp.engine.runs.history import Epoch
 
 SETTINGS, PLAN, LABELS, SPLITS = "settings.yaml", "plan.json", "labels.txt", "splits.csv"
 HISTORY, METRICS, MODEL = "history.csv", "metrics.json", "model.keras"
+PREDICTIONS = "predictions.csv"
 CHECKPOINTS, EXPORTS = "checkpoints", "export"
 BEST, INTERRUPTED, STATE = f"{CHECKPOINTS}/best.keras", f"{CHECKPOINTS}/interrupted.keras", f"{CHECKPOINTS}/state.npz"
 LOCK = ".lock"
@@ -27,6 +28,7 @@ NEXT_LINE = "\x85"
 """A line end to YAML, which PyYAML does not read back unless it is escaped."""
 _HISTORY_COLUMNS = ("phase", "epoch", "split", "name", "value")
 _SPLITS_COLUMNS = ("label", "split")
+_PREDICTIONS_COLUMNS = ("split", "label", "predicted", "probability", "label_probability")
 """After the column of the examples, which is "path" for files."""
 
 
@@ -111,6 +113,11 @@ class RunFolder:
         path, text = self.file(HISTORY), _table(_HISTORY_COLUMNS, _rows(epoch))
         with open(path, "a", newline="", encoding="utf-8") as file:
             file.write(text.partition("\n")[2] if path.stat().st_size else text)
+
+    def write_predictions(self, rows: Iterable[Sequence[Any]], column: str = "path") -> None:
+        """Write rows of example, split, label, answer, and how probable answer and label are, whole or not at all."""
+        lines = [(*names, f"{answered:.6f}", f"{true:.6f}") for *names, answered, true in rows]
+        self._write(PREDICTIONS, _table((column, *_PREDICTIONS_COLUMNS), lines))
 
     def write_metrics(self, metrics: Mapping[str, Any]) -> None:
         """Write the result, whole or not at all."""

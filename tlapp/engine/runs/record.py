@@ -93,6 +93,10 @@ class Record:
         self._write(name, lambda: self._files.write_model(model, name))
         return self._files.file(name)
 
+    def predictions(self, rows: Sequence[Sequence[Any]], column: str = "path") -> None:
+        """Write the answers to the examples that the run is judged by."""
+        self._write(names.PREDICTIONS, lambda: self._files.write_predictions(rows, column))
+
     def finish(self, metrics: Mapping[str, Any]) -> None:
         """Write the metrics, the mark of a finished run, and give the folder's lock back."""
         self._write(names.METRICS, lambda: self._files.write_metrics(metrics))

@@ -94,13 +94,23 @@ class Streams:
 
         return line
 
-    def metrics(self, net: PhaseNet, cut: Cut, name: str) -> dict[str, Any] | None:
-        """The metrics of a stream; None where there is none, or no labels."""
+    def probabilities(self, net: PhaseNet, cut: Cut, name: str) -> np.ndarray | None:
+        """What a net answers to a stream, (n, classes); None where there is none, or no labels."""
         stream = self.dataset.streams.get(name)
         if stream is None or stream.labels is None:
             return None
-        probabilities = predictor(net, self.head.activation)(self.remembered.source(cut, self._rows(name)), len(stream))
-        return self.dataset.labelling.metrics(probabilities, stream.labels, self.dataset.classes_of(name))
+        return predictor(net, self.head.activation)(self.remembered.source(cut, self._rows(name)), len(stream))
+
+    def metrics(self, net: PhaseNet, cut: Cut, name: str) -> dict[str, Any] | None:
+        """The metrics of a stream; None where there is none, or no labels."""
+        return self.measured(name, self.probabilities(net, cut, name))
+
+    def measured(self, name: str, probabilities: np.ndarray | None) -> dict[str, Any] | None:
+        """The metrics of a stream by what a net answered; None for None."""
+        labels = None if probabilities is None else self.dataset.streams[name].labels
+        if probabilities is None or labels is None:
+            return None
+        return self.dataset.labelling.metrics(probabilities, labels, self.dataset.classes_of(name))
 
     def _rows(self, name: str | None) -> Any:
         return None if name is None else self.dataset.streams[name].examples.numbers
