@@ -55,7 +55,8 @@ def load(path: str | Path, *, trust: bool = False, unfinished: bool = False) -> 
         UserError: there is no such run or export, or the run did not finish.
     """
     from tlapp.engine.export.exported import exported
-    from tlapp.engine.runs.folder import MODEL, SETTINGS, RunFolder
+    from tlapp.engine.export.golden import FILE
+    from tlapp.engine.runs.folder import LABELS, MODEL, SETTINGS, RunFolder
 
     place = Path(path)
     if not place.exists():
@@ -64,6 +65,9 @@ def load(path: str | Path, *, trust: bool = False, unfinished: bool = False) -> 
         place = place.parent
     is_run = RunFolder(place).has(SETTINGS)
     export = None if is_run else exported(place, lambda backbone: input_facts({"backbone": backbone}), layers, trust)
+    if not (is_run or export):
+        inside = f"{SETTINGS}, {LABELS} and {MODEL}"
+        raise UserError(f"{path}: is neither a run nor an export; a run's folder holds {inside}, an export's {FILE}")
     if export and unfinished:
         raise UserError(f"{path}: is an export, and option unfinished is for runs; leave it out")
     return export or load_run(place, trust=trust, unfinished=unfinished)
