@@ -21,31 +21,34 @@ LEARNT = other_than("adabn")
 
 
 class Adversarial(Adapt):
-    """Make features of source and target alike: by an adversary (DANN, CDAN), MCC, CORAL or batch-norm statistics (AdaBN)."""
+    """Make the features of source and target alike: by an adversary (DANN, CDAN), MCC, CORAL or batch-norm statistics (AdaBN)."""
 
     method: Literal["dann", "cdan", "mcc", "coral", "adabn", "auto"] = Field(
-        "auto", description="auto tries all and keeps the one that the score without labels says is best"
+        "auto", description="auto tries all and keeps the one with the best score without labels"
     )
     last: int = Field(
-        3, ge=0, description="stages that learn the source, counted from the output; 0 trains the head alone",
+        3, ge=0, description="stages that train on the source, counted from the output; 0 trains only the head",
         when=when(source_epochs=above(0)),
     )  # fmt: skip
     decay: float = Field(
-        1.0, gt=0, le=1, description="learning-rate factor a stage towards the input",
+        1.0, gt=0, le=1, description="learning-rate factor per stage towards the input",
         when=(SOURCE_STAGES, when(adapt_last=above(1), method=LEARNT)),
     )  # fmt: skip
     learning_rate: float = Field(
         5e-4, gt=0, description="learning rate of the last stage and the head",
         when=(SOURCE, when(adapt_last=above(0), method=LEARNT), when(method=(*FEATURES, "auto"))),
     )  # fmt: skip
-    epochs: int = Field(15, ge=1, description="epochs of adapting, at most", when=when(method=LEARNT))
+    epochs: int = Field(15, ge=1, description="maximum epochs of adapting", when=when(method=LEARNT))
     adapt_last: int = Field(
-        0, ge=0, description="stages that adapting trains; 0: the head, but one for DANN, CDAN, CORAL", when=when(method=LEARNT)
+        0,
+        ge=0,
+        description="stages that train while adapting; 0: only the head, or one for DANN, CDAN, CORAL",
+        when=when(method=LEARNT),
     )
     strength: tuple[Factor, ...] = Field(
         (1.0,),
         min_length=1,
-        description="factor of the adapting loss at the end of its ramp; of several the score keeps the best",
+        description="weight of the adapting loss at the end of its ramp; of several values the one with the best score is kept",
         when=when(method=LEARNT),
     )
     width: int = Field(128, ge=1, description="units of the domain classifier", when=when(method=(*DISCRIMINATORS, "auto")))

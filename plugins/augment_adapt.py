@@ -11,14 +11,14 @@ from tlapp.contracts import Backbone, Field, Fit, Phase, Plan, Task, UserError, 
 
 
 class AugmentAdapt(Adapt):
-    """Train on source pictures that are made to look like the target's, or otherwise than they do."""
+    """Train on source pictures that are changed to look like the target's, or simply different."""
 
     style: Style | Literal["adain", "mixstyle", "mixup", "cutmix"] = Field(  # type: ignore[assignment]
-        "auto", description="how; auto: what brings the source's features nearest to the target's"
+        "auto", description="how pictures are changed; auto: the style that brings the source's features nearest to the target's"
     )
 
     views: int = Field(
-        8, ge=1, description="changed copies of each picture that are kept", when=when(style=other_than("none", *MIXES))
+        8, ge=1, description="changed copies that are cached per picture", when=when(style=other_than("none", *MIXES))
     )
 
     def plan(self, task: Task, backbone: Backbone) -> Plan:
@@ -32,7 +32,9 @@ class AugmentAdapt(Adapt):
         mixes = self.style in MIXES
         if mixes and not self.last:
             raise UserError(
-                f"trains no stage, and option style={self.style} works before the first that trains; use option last=1", 0, "last"
+                f"no stage trains, and option style={self.style} needs one that does; use option last=1",
+                0,
+                "last",
             )
         adapt = Fit(
             name="adapt", rates=self.rates(backbone), streams=PAIR if self.style == "adain" else ("train",), epochs=self.epochs,

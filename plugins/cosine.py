@@ -10,7 +10,7 @@ from tlapp.contracts import Field, Head, Task
 
 
 class Cosine(Head):
-    """Cosine similarity of the features to one learnt vector a class, times a scale."""
+    """Cosine similarity of the features to one learnt vector per class, times a scale."""
 
     scale: float = Field(32.0, gt=0, description="factor on the similarity; larger makes the probabilities sharper")
 

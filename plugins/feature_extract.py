@@ -16,21 +16,21 @@ PENALISED = ("logistic", *SVMS)
 
 
 class FeatureExtract(Strategy):
-    """Solve for a scikit-learn classifier on the frozen backbone's features; no gradients, the fastest and often hard to beat."""
+    """Fit a scikit-learn classifier to the frozen backbone's features: no gradients, the fastest, and often hard to beat."""
 
     contract = "1.2"
     classifier: Literal["logistic", "linear-svm", "rbf-svm", "knn"] = Field(
-        "logistic", description="what to fit; rbf-svm and knn keep training examples in the model, which grows with them"
+        "logistic", description="classifier to fit; rbf-svm and knn store training examples in the model, which grows with them"
     )
     penalty: float | None = Field(
-        None, gt=0, description="weight of the penalty on large weights (scikit-learn's 1/C); cross-validated if not given",
+        None, gt=0, description="weight of the penalty on large weights (scikit-learn's 1/C); cross-validated by default",
         when=when(classifier=PENALISED),
     )  # fmt: skip
     neighbours: int | None = Field(
-        None, ge=1, description="how many neighbours vote; cross-validated if not given", when=when(classifier="knn")
+        None, ge=1, description="number of neighbours that vote; cross-validated by default", when=when(classifier="knn")
     )
     folds: int = Field(
-        3, ge=2, description="folds of the cross-validation; the svms' probabilities need it with any penalty",
+        3, ge=2, description="folds of the cross-validation; the SVMs need it for their probabilities, with any penalty",
         when=(when(classifier=SVMS), when(classifier="logistic", penalty=None)),
     )  # fmt: skip
 
@@ -48,7 +48,8 @@ class FeatureExtract(Strategy):
         examples = task.streams.get("train", 0)
         if self.classifier == "rbf-svm" and examples > RBF_LIMIT:
             raise UserError(
-                f"rbf-svm takes at most {RBF_LIMIT} training examples; choose logistic. Received: {examples}", received=examples
+                f"rbf-svm takes at most {RBF_LIMIT} training examples; use logistic. Received: {examples}",
+                received=examples,
             )
         if self.classifier == "logistic":
             return Logistic(penalty=self.penalty) if self.penalty else Logistic(folds=self.folds)

@@ -6,9 +6,9 @@ from tlapp.contracts import Backbone, Field, Fit, Plan, Strategy, Task
 
 
 class Freeze(Strategy):
-    """Train the head alone; the whole backbone stays frozen."""
+    """Train only the head; the whole backbone stays frozen."""
 
-    epochs: int = Field(100, ge=1, description="epochs, at most; nearly free, since the features are computed once")
+    epochs: int = Field(100, ge=1, description="maximum epochs; nearly free, because the features are computed once")
     learning_rate: float = Field(1e-3, gt=0, description="learning rate of the head")
 
     def plan(self, task: Task, backbone: Backbone) -> Plan:

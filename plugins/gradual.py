@@ -8,11 +8,13 @@ from tlapp.contracts import Backbone, Field, Fit, Plan, Rates, Task, above, when
 
 
 class Gradual(FineTune):
-    """Unfreeze stage by stage from the output, a phase each (Howard & Ruder 2018)."""
+    """Unfreeze one stage after the other, from the output, with a phase for each (Howard & Ruder 2018)."""
 
-    last: int = Field(3, ge=1, description="stages to unfreeze in all, counted from the output")
-    epochs: int = Field(4, ge=1, description="epochs a newly unfrozen stage, at most")
-    decay: float = Field(0.4, gt=0, le=1, description="learning-rate factor a stage towards the input", when=when(last=above(1)))
+    last: int = Field(3, ge=1, description="number of stages to unfreeze, counted from the output")
+    epochs: int = Field(4, ge=1, description="maximum epochs per newly unfrozen stage")
+    decay: float = Field(
+        0.4, gt=0, le=1, description="learning-rate factor per stage towards the input", when=when(last=above(1))
+    )
 
     def rates(self, backbone: Backbone) -> Rates:
         return backbone.last(self.last, self.decay)

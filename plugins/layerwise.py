@@ -12,12 +12,14 @@ class Layerwise(FineTune):
 
     learning_rate: float = Field(1e-3, gt=0, description="learning rate of the late third of the stages and the head")
     early: float = Field(
-        0.01, gt=0, le=1, description="factor of the early third: 1e-5 where late is 1e-3", when=when(decay=None)
+        0.01, gt=0, le=1, description="learning-rate factor of the early third: 0.01 x 1e-3 = 1e-5", when=when(decay=None)
     )
     middle: float = Field(
-        0.1, gt=0, le=1, description="factor of the middle third: 1e-4 where late is 1e-3", when=when(decay=None)
+        0.1, gt=0, le=1, description="learning-rate factor of the middle third: 0.1 x 1e-3 = 1e-4", when=when(decay=None)
     )
-    decay: float | None = Field(None, gt=0, le=1, description="a factor a stage towards the input, instead of thirds")
+    decay: float | None = Field(
+        None, gt=0, le=1, description="learning-rate factor per stage towards the input, instead of thirds"
+    )
 
     def rates(self, backbone: Backbone) -> Rates:
         if self.decay is not None:

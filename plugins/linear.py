@@ -12,7 +12,7 @@ from tlapp.contracts import Field, Head, Task
 class Linear(Head):
     """One dense layer on the features."""
 
-    dropout: float = Field(0.0, ge=0, lt=1, description="share of the features left out at random while training")
+    dropout: float = Field(0.0, ge=0, lt=1, description="share of the features dropped at random while training (dropout)")
 
     def build(self, features: Any, task: Task) -> Any:
         return sequential_head(features, [*dropout_layers(self.dropout), output_layer(task)])

@@ -14,8 +14,8 @@ Size = Annotated[int, Field(ge=1)]
 class Mlp(Head):
     """Hidden layers with dropout, then a dense layer."""
 
-    hidden: tuple[Size, ...] = Field((256,), min_length=1, description="sizes of the hidden layers, from the features on")
-    dropout: float = Field(0.5, ge=0, lt=1, description="share of each hidden layer left out at random while training")
+    hidden: tuple[Size, ...] = Field((256,), min_length=1, description="sizes of the hidden layers, from features to outputs")
+    dropout: float = Field(0.5, ge=0, lt=1, description="share of each hidden layer dropped at random while training (dropout)")
 
     def build(self, features: Any, task: Task) -> Any:
         import keras

@@ -16,14 +16,14 @@ SPEED = 20.0
 
 
 class MultiTask(Partial):
-    """Train the last stages on two labelled sets at once, data and aux, each with a head of its own."""
+    """Train the last stages on two labelled sets at once, data and aux, each with its own head."""
 
     contract = "1.2"
     balance: Literal["uncertainty", "fixed"] = Field(
-        "uncertainty", description="how the two losses are weighed: by what each leaves unexplained, or by option aux_weight"
+        "uncertainty", description="how the two losses are weighted: by learnt uncertainties, or by option aux_weight"
     )
     aux_weight: float | None = Field(
-        None, gt=0, description="weight of the loss on the second set; 1 if not given", when=when(balance="fixed")
+        None, gt=0, description="weight of the loss on the second set; 1 by default", when=when(balance="fixed")
     )
 
     def plan(self, task: Task, backbone: Backbone) -> Plan:

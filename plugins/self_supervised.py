@@ -16,20 +16,20 @@ COMPARED = when(method=("simclr", "simsiam", "vicreg"))
 
 
 class SelfSupervised(Adapt):
-    """Learn from the target's pictures alone what stays the same when they are cropped and recoloured; then the source again."""
+    """Learn from the target's pictures without labels, by comparing changed copies of each; then train on the source again."""
 
     method: Literal["simclr", "simsiam", "vicreg", "rotation"] = Field(
-        "simclr", description="loss between two views of a picture; rotation: which way up it is"
+        "simclr", description="loss between two changed copies of a picture; rotation: predict how far a picture is turned"
     )
-    pretrain_epochs: int = Field(10, ge=1, description="epochs on the target's pictures alone")
+    pretrain_epochs: int = Field(10, ge=1, description="epochs on only the target's pictures")
     width: int = Field(128, ge=2, description="size of the projections that are compared", when=COMPARED)
     views: int = Field(
-        8, ge=2, description="changed copies of each picture that are kept", when=(COMPARED, when(style=other_than("none")))
+        8, ge=2, description="changed copies that are cached per picture", when=(COMPARED, when(style=other_than("none")))
     )
 
     def adapting(self, task: Task, backbone: Backbone) -> tuple[Phase, ...]:
         if not self.last:
-            raise UserError("trains no stage, so that pictures without labels teach it nothing; use option last=1", 0, "last")
+            raise UserError("no stage trains, so pictures without labels change nothing; use option last=1", 0, "last")
         rates, pace = self.rates(backbone), self.learning_rate
         return (
             Fit(

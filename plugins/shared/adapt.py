@@ -52,17 +52,19 @@ class Adapt(FineTune):
     """
 
     contract = "1.2"
-    last: int = Field(3, ge=0, description="stages that learn the source, counted from the output; 0 trains the head alone")
-    decay: float = Field(1.0, gt=0, le=1, description="learning-rate factor a stage towards the input", when=when(last=above(1)))
-    warmup: int = Field(20, ge=1, description="epochs that first train the head alone, at most")
-    warmup_rate: float = Field(1e-3, gt=0, description="learning rate of the warm-up, and of the head where it adapts alone")
-    source_epochs: int = Field(
-        10, ge=0, description="epochs that train the stages on the source alone, at most", when=when(last=above(0))
+    last: int = Field(3, ge=0, description="stages that train on the source, counted from the output; 0 trains only the head")
+    decay: float = Field(
+        1.0, gt=0, le=1, description="learning-rate factor per stage towards the input", when=when(last=above(1))
     )
-    epochs: int = Field(15, ge=1, description="epochs of adapting, at most")
+    warmup: int = Field(20, ge=1, description="maximum epochs of training only the head first")
+    warmup_rate: float = Field(1e-3, gt=0, description="learning rate of the warm-up, and of adapting if only the head trains")
+    source_epochs: int = Field(
+        10, ge=0, description="maximum epochs of training the stages on only the source", when=when(last=above(0))
+    )
+    epochs: int = Field(15, ge=1, description="maximum epochs of adapting")
     learning_rate: float = Field(5e-4, gt=0, description="learning rate of the last stage and the head")
-    style: Style = Field("mixed", description="how pictures are changed; auto: what brings the source nearest to the target")
-    views: int = Field(8, ge=1, description="changed copies of each picture that are kept", when=when(style=other_than("none")))
+    style: Style = Field("mixed", description="how pictures are changed; auto: the one nearest to the target's look")
+    views: int = Field(8, ge=1, description="changed copies that are cached per picture", when=when(style=other_than("none")))
 
     def plan(self, task: Task, backbone: Backbone) -> Plan:
         return Plan((*self.source(backbone, self.looks()), turn(backbone), *self.adapting(task, backbone)), standardised)

@@ -15,9 +15,9 @@ class FineTune(Strategy):
     """
 
     contract = "1.2"
-    epochs: int = Field(10, ge=1, description="epochs after the warm-up, at most")
+    epochs: int = Field(10, ge=1, description="maximum epochs after the warm-up")
     learning_rate: float = Field(1e-4, gt=0, description="learning rate of the last stage and the head")
-    warmup: int = Field(20, ge=0, description="epochs that first train the head alone, at most")
+    warmup: int = Field(20, ge=0, description="maximum epochs of training only the head first")
     warmup_rate: float = Field(1e-3, gt=0, description="learning rate of the warm-up", when=when(warmup=above(0)))
 
     @abstractmethod

@@ -27,8 +27,8 @@ def test_pictures_that_it_was_trained_on_are_counted(tiny, shapes):
     done = command("evaluate", tiny / "run", "--data", shapes)
     assert done.returncode == 0
     assert done.stderr == (
-        "note: 39 of 48 pictures are in the run's training set (33) or validation set (6), so these figures are too good; measure "
-        f"on pictures that the run has not seen, such as its test set: --data {tiny / 'run' / 'splits.csv'}\n"
+        "note: 39 of 48 pictures are in the run's training set (33) or validation set (6), so these figures are too good; "
+        f"measure on pictures that the run has not seen, such as its test set: --data {tiny / 'run' / 'splits.csv'}\n"
     )
     assert done.stdout.startswith("data ") and "(48 pictures)" in done.stdout
 

@@ -14,3 +14,14 @@ def test_peak_memory_is_that_of_the_process_alone():
     )
     said = subprocess.run([sys.executable, "-c", parent], capture_output=True, text=True, check=True).stdout
     assert 10 < float(said) < 400
+
+
+def test_no_command_needs_a_module_that_windows_lacks():
+    child = (
+        "import sys; sys.modules.update(dict.fromkeys(('fcntl', 'grp', 'pwd', 'resource', 'syslog'))); "
+        "import importlib; from tlapp.cli.main import COMMANDS as names; "
+        "[importlib.import_module(f'tlapp.cli.{name}') for name in names]; "
+        "from tlapp.engine import memory, run; memory.open = lambda *_, **__: open('/nowhere'); print(memory.peak_memory_mb())"
+    )
+    done = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "0.0"), done.stderr

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,11 +37,15 @@ def enough_memory(options: RunOptions) -> Iterator[None]:
 
 
 def peak_memory_mb() -> float:
-    """The most memory that this process had in use, in MiB."""
+    """The most memory that this process had in use, in MiB; 0 if the system does not say (Windows)."""
     try:  # Linux's ru_maxrss counts what the process had that started this one
         with open("/proc/self/status", encoding="ascii", errors="replace") as file:
             return next(int(line.split()[1]) / 2**10 for line in file if line.startswith("VmHWM:"))
     except (OSError, StopIteration):
         pass
+    try:
+        import resource
+    except ModuleNotFoundError:
+        return 0.0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)

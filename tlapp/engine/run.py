@@ -187,7 +187,8 @@ class Run:
         if resumed:
             self.record.resume(rows, column)
         else:
-            self.record.begin(self.job.settings, self.outline.to_json(), self.dataset.classes, rows, column)
+            settings, outline, (listed, problems) = self.job.settings, self.outline.to_json(), self.dataset.inventory
+            self.record.begin(settings, outline, self.dataset.classes, rows, column, listed, problems)
         self.work.begin(resumed)
         self.reporter.begun(self.record.folder)
 

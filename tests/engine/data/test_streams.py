@@ -52,7 +52,7 @@ import numpy as np
 from tlapp.engine.data import measuring, streams
 from tlapp.engine.inputs import images
 from tlapp.engine.options import RunOptions
-images.read = lambda path, size, resize: time.sleep(0.05) or np.zeros((size, size, 3), np.uint8)
+images.read_sized = lambda path, size, resize: time.sleep(0.05) or (np.zeros((size, size, 3), np.uint8), (size, size))
 streams.start(streams.list_sources(RunOptions(data=sys.argv[1]), images.Images(32)), RunOptions(data=sys.argv[1]))
 time.sleep(float(sys.argv[2]))
 """

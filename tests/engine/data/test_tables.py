@@ -11,6 +11,7 @@ from tlapp.engine.inputs import images
 from tlapp.engine.inputs.digits import digits
 from tlapp.engine.inputs.images import Images
 from tlapp.engine.options import RunOptions
+from tlapp.errors import UserError
 
 SIZE = 32
 
@@ -81,3 +82,30 @@ def test_digits():
     np.testing.assert_array_equal(stream.examples.take([0])[0][0], images.from_array(shown[first], SIZE))
     assert stream.labels[0] == labels[first] and shown.max() == 255
     assert streams.split_rows(dataset)[0].source == stream.files[0]
+
+
+def test_the_table_of_a_runs_splits_repeats_it_from_any_folder_whatever_else_is_in_it(tmp_path, monkeypatch):
+    two_classes(tmp_path / "d", 6), two_classes(tmp_path / "aux", 6, seed=5), pictures(tmp_path / "t", 3)
+    monkeypatch.chdir(tmp_path)
+    rows = streams.split_rows(load("d", target="t", aux="aux"))
+    (tmp_path / "run").mkdir()
+    path = table(tmp_path / "run" / "splits.csv", "path,label,split", *(",".join(row) for row in rows))
+    monkeypatch.chdir("/")
+    again = load(path, seed=9, target=path)
+    judged = [row for row in rows if row.split in ("train", "val", "test", "target")]
+    assert streams.split_rows(again) == judged
+    assert again.notes[0] == f"option data={path}: not used, 15 rows of split aux, aux_test, target"
+    test, _ = streams.load_labelled("data", str(path), ("cats", "dogs"), Images(SIZE))
+    assert [*test.files] == [row.source for row in rows if row.split == "test"]
+
+
+def test_the_table_of_a_run_on_the_built_in_set_repeats_it(tmp_path):
+    rows = streams.split_rows(load("builtin:digits"))
+    path = table(tmp_path / "splits.csv", "path,label,split", *(",".join(row) for row in rows))
+    assert streams.split_rows(load(path, seed=9)) == rows
+
+
+@pytest.mark.parametrize("cell", ["builtin:digits/9999", "builtin:digits/x"])
+def test_what_only_looks_like_the_built_in_set_is_no_file(cell, tmp_path):
+    with pytest.raises(UserError, match=f"line 2: there is no file .*{cell}"):
+        load(table(tmp_path / "d.csv", "path,label", f"{cell},a"))

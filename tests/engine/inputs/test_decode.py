@@ -24,8 +24,8 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def reads(monkeypatch):
-    calls, read = [], images.read
-    monkeypatch.setattr(images, "read", lambda path, *how: calls.append(path) or read(path, *how))
+    calls, read = [], images.read_sized
+    monkeypatch.setattr(images, "read_sized", lambda path, *how: calls.append(path) or read(path, *how))
     return calls
 
 
@@ -125,7 +125,7 @@ def test_an_error_while_decoding_comes_out_and_leaves_nothing(tmp_path, monkeypa
     def broken(path, *how):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(images, "read", broken)
+    monkeypatch.setattr(images, "read_sized", broken)
     with pytest.raises(ZeroDivisionError):
         load(two_classes(tmp_path / "d"))
     assert list((tmp_path / "cache").iterdir()) == []

@@ -81,6 +81,11 @@ def has_folders(path: str) -> bool:
         return any(not _is_hidden(entry.name) and _is_folder(entry) for entry in entries)
 
 
+def absolute(source: str, examples: Input) -> str:
+    """The full path of a source that is a file, so that what names it can be used from any folder."""
+    return os.path.abspath(source) if examples.content(source) is None else source
+
+
 def unread_note(unread: Mapping[str, int], examples: Input) -> str:
     """How many files are not read, and of which kinds: "3 files are not read: 2 .heic (install tlapp[heif]), 1 .svg"."""
     count = sum(unread.values())

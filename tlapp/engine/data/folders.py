@@ -10,7 +10,7 @@ from typing import NamedTuple
 from tlapp.contracts import Input
 from tlapp.engine.data import tables
 from tlapp.engine.data.files import Content, below, kinds_in_words, look, unread_note
-from tlapp.engine.data.tables import SPLIT_NAMES, Item
+from tlapp.engine.data.tables import OTHER_STREAMS, SPLIT_NAMES, Item
 from tlapp.errors import UserError
 from tlapp.words import a_few, natural_sort
 
@@ -31,7 +31,7 @@ def labelled(option: str, path: str, examples: Input, labels: tables.Labels = "n
     if (rows := examples.builtin(path)) is not None:
         return Source([Item(*row) for row in rows])
     if _is_csv(option, path, examples):
-        return Source(tables.read(option, path, labels, examples))
+        return _table(option, path, labels, examples)
     root = look(path, examples)
     if _is_split(path, root, examples):
         return _split_folders(option, path, root, examples)
@@ -50,11 +50,11 @@ def one_stream(option: str, path: str, split: str, examples: Input, labels: tabl
         return Source([Item(*row) for row in rows])
     if not _is_csv(option, path, examples):
         return _class_folders(option, path, look(path, examples), examples)
-    items = tables.read(option, path, labels, examples)
+    items, notes = _table(option, path, labels, examples)
     chosen = [item for item in items if item.split in (None, split)]
     if not chosen:
         raise UserError(f"its column split has no row {split}", path, option)
-    return Source(chosen)
+    return Source(chosen, notes)
 
 
 def any_examples(option: str, path: str, examples: Input) -> Source:
@@ -66,7 +66,8 @@ def any_examples(option: str, path: str, examples: Input) -> Source:
     if (rows := examples.builtin(path)) is not None:
         return Source([Item(*row) for row in rows])
     if _is_csv(option, path, examples):
-        return Source(tables.read(option, path, "optional", examples))
+        items = tables.read(option, path, "optional", examples)
+        return Source([item for item in items if item.split == "target"] or items)
     root = look(path, examples)
     if root.folders and not root.files:
         return _class_folders(option, path, root, examples)
@@ -75,6 +76,15 @@ def any_examples(option: str, path: str, examples: Input) -> Source:
         raise UserError(f"no {examples.noun}s there{_instead(files.unread, examples)} ({_supported(examples)})", path, option)
     items = [Item(os.path.join(path, name), name) for name in natural_sort(files.names)]
     return Source(items, _notes(option, path, files.unread, examples))
+
+
+def _table(option: str, path: str, labels: tables.Labels, examples: Input) -> Source:
+    """The rows of a CSV that are of train, val or test, or of no split."""
+    items = tables.read(option, path, labels, examples)
+    used = [item for item in items if item.split not in OTHER_STREAMS]
+    names = {item.split or "" for item in items} & OTHER_STREAMS
+    note = f"option {option}={path}: not used, {len(items) - len(used)} rows of split {', '.join(sorted(names))}"
+    return Source(used, (note,) if names else ())
 
 
 def _is_csv(option: str, path: str, examples: Input) -> bool:

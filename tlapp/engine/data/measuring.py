@@ -10,7 +10,7 @@ from tlapp.engine.data import folders, reading
 from tlapp.engine.data.labelling import ONE, Labelling
 from tlapp.engine.data.listing import check_known
 from tlapp.engine.data.streams import Stream, stream
-from tlapp.engine.data.tables import STREAMS, Item
+from tlapp.engine.data.tables import OTHER_STREAMS, Item
 from tlapp.engine.inputs.decode import Report
 from tlapp.errors import UserError
 
@@ -35,7 +35,7 @@ def load_labelled(
         UserError: as the option data of train; there is no such part; or a class is not among `classes`.
     """
     source = folders.labelled(option, path, examples, labelling.cells)
-    items = [item for item in source.items if item.split not in STREAMS]
+    items = [item for item in source.items if item.split not in OTHER_STREAMS]
     chosen, name, notes = _part(option, path, items, split, examples.noun)
     check_known(option, path, chosen, classes, labelling)
     result = reading.read({name: chosen}, examples, on_bad, report or (lambda what, done, total: None))

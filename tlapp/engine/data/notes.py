@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
+from tlapp.engine.data.inventory import LEAKS
 from tlapp.engine.data.labelling import SEPARATOR, Labelling
 from tlapp.engine.data.reading import Bad, Example, in_words
 from tlapp.engine.data.splits import SMALLEST
@@ -55,7 +56,7 @@ def _copies(streams: _Streams, noun: str) -> Iterator[str]:
 
 
 def _leaks(streams: _Streams, noun: str) -> Iterator[str]:
-    for one, other in (("train", "test"), ("train", "val"), ("val", "test")):
+    for one, other in LEAKS:
         first, second = _by_content(streams[one]), _by_content(streams[other])
         shared = [content for content in second if content in first]
         if shared:

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tlapp.engine.data.streams import Dataset, absolute
+from tlapp.engine.data.files import absolute
+from tlapp.engine.data.streams import Dataset
 
 
 class Answer(NamedTuple):

@@ -16,12 +16,13 @@ _SHOWN = 5
 
 
 class Example(NamedTuple):
-    """An item that could be read: its row in the store, and digests of its source's bytes and of its arrays."""
+    """An item that could be read: its row in the store, digests of its source's bytes and of its arrays, and how many bytes."""
 
     item: Item
     row: int
     file: str
     content: str
+    bytes: int | None = None
 
 
 class Bad(NamedTuple):
@@ -29,6 +30,8 @@ class Bad(NamedTuple):
 
     source: str
     reason: str
+    label: str | None = None
+    bytes: int | None = None
 
 
 class Reading(NamedTuple):
@@ -46,7 +49,7 @@ def read(streams: Mapping[str, list[Item]], examples: Input, on_bad: str, report
         UserError: there are bad ones and `on_bad` is "fail", or there is no other; names five of them.
     """
     items = [item for listed in streams.values() for item in listed]
-    hashes, unreadable = decode.digests([item.source for item in items], examples, report)
+    hashes, sizes, unreadable = decode.digests([item.source for item in items], examples, report)
     sources = {digest: item.source for item, digest in zip(reversed(items), reversed(hashes), strict=True) if digest}
     order = [digest for digest in dict.fromkeys(hashes) if digest]
     tables = decode.rows([sources[digest] for digest in order], order, examples, report)
@@ -57,9 +60,9 @@ def read(streams: Mapping[str, list[Item]], examples: Input, on_bad: str, report
     for i, (name, item, digest) in enumerate(zip(names, items, hashes, strict=True)):
         reason = unreadable.get(i) or extra["bad"].get(str(row_of[digest]))
         if reason:
-            bad.append(Bad(item.source, reason))
+            bad.append(Bad(item.source, reason, item.label, sizes[i] if digest else None))
         else:
-            good[name].append(Example(item, row_of[digest], digest, extra["digests"][row_of[digest]]))
+            good[name].append(Example(item, row_of[digest], digest, extra["digests"][row_of[digest]], sizes[i]))
     if bad and (on_bad == "fail" or len(bad) == len(items)):
         sentence = in_words(bad, examples.noun)
         raise UserError(f"{sentence}. Mend or remove them, or leave them out with option on_bad=skip")
@@ -69,5 +72,5 @@ def read(streams: Mapping[str, list[Item]], examples: Input, on_bad: str, report
 def in_words(bad: list[Bad], noun: str) -> str:
     """How many examples are bad, and five of them with the reason."""
     more = f"; and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
-    reasons = "; ".join(f"{source}: {reason}" for source, reason in bad[:_SHOWN])
+    reasons = "; ".join(f"{each.source}: {each.reason}" for each in bad[:_SHOWN])
     return f"{len(bad)} {noun}{'s' * (len(bad) > 1)} cannot be read: {reasons}{more}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,6 +11,8 @@ import numpy as np
 from tlapp.contracts import Input
 from tlapp.engine.cache.rowfile import Rows
 from tlapp.engine.data import notes, reading, splits
+from tlapp.engine.data.files import absolute
+from tlapp.engine.data.inventory import EMPTY, Inventory, inventory
 from tlapp.engine.data.labelling import ONE, Labelling
 from tlapp.engine.data.listing import Listing, list_sources
 from tlapp.engine.data.loading import Loading
@@ -51,7 +52,7 @@ class Stream:
 class Dataset:
     """All streams of a run: train, val, test and, where given, target, aux and what of it is held out, aux_test.
 
-    `notes` are sentences to show the user; `input` is what read the examples.
+    `notes` are sentences to show the user; `input` is what read the examples; `inventory` is all that was listed.
     """
 
     input: Input
@@ -60,6 +61,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     aux_classes: tuple[str, ...] = ()
     labelling: Labelling = ONE
+    inventory: Inventory = EMPTY
 
     def classes_of(self, name: str) -> tuple[str, ...]:
         """The classes of a stream."""
@@ -109,11 +111,6 @@ def split_rows(dataset: Dataset) -> list[Row]:
     return rows
 
 
-def absolute(source: str, examples: Input) -> str:
-    """The full path of a source that is a file, so that what names it can be used from any folder."""
-    return os.path.abspath(source) if examples.content(source) is None else source
-
-
 def _load(listing: Listing, options: RunOptions, report: Report) -> Dataset:
     labelling, noun = listing.labelling, listing.input.noun
     result = reading.read(listing.streams, listing.input, options.on_bad, report)
@@ -135,7 +132,9 @@ def _load(listing: Listing, options: RunOptions, report: Report) -> Dataset:
         for name in ("train", "val", "test", "target", *AUX)
         if name in parts
     }
-    return Dataset(listing.input, listing.classes, streams, sentences, listing.aux_classes, labelling)
+    shapes = result.tables[0].extra.get("shapes", ())
+    listed = inventory({name: parts[name] for name in streams}, result.bad, shapes, labelling, listing.input)
+    return Dataset(listing.input, listing.classes, streams, sentences, listing.aux_classes, labelling, listed)
 
 
 def _split(examples: dict[str, list[Example]], options: RunOptions, listing: Listing) -> dict[str, list[Example]]:

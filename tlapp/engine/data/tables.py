@@ -12,8 +12,8 @@ from tlapp.contracts import Input
 from tlapp.errors import UserError
 
 SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-STREAMS = frozenset({"target", "aux", "aux_test"})
-"""What else the column split of a run's splits.csv says: streams that belong to other options than data."""
+OTHER_STREAMS = frozenset({"target", "aux", "aux_test"})
+"""What else the column split holds in the table that a run writes of its splits."""
 Labels = Literal["needed", "optional", "sets"]
 """Of a CSV's labels: each must be there; the column may be missing, and cells empty; a cell may be empty, standing for none."""
 
@@ -79,26 +79,27 @@ class _Fault(ValueError):
 
 
 def _item(cells: dict[str, str], base: str, labels: Labels, examples: Input) -> Item:
-    cell = cells[examples.column]
-    if not cell:
-        raise _Fault(f"its {examples.column} is empty")
-    is_file = examples.content(cell) is None
+    column, split = examples.column, cells.get("split", "").lower()
+    cell, is_file = cells[column], column == "path" and not _is_built_in(cells[column], examples)
     source = os.path.join(base, cell) if is_file else cell
+    label = unicodedata.normalize("NFC", cells.get("label", "")) or ("" if labels == "sets" else None)
+    if not cell:
+        raise _Fault(f"its {column} is empty")
     if is_file and not os.path.isfile(source):
         raise _Fault(f"there is no file {source}")
-    label = unicodedata.normalize("NFC", cells.get("label", "")) or ("" if labels == "sets" else None)
-    split = _split(cells["split"]) if "split" in cells else None
-    if label is None and labels == "needed" and split not in STREAMS:
+    if label is None and labels == "needed" and split not in OTHER_STREAMS:
         raise _Fault("its label is empty")
-    return Item(source, cell.replace("\\", "/") if is_file else cell, label, split, cells.get("group") or None)
+    if "split" in cells and split not in {*SPLIT_NAMES, *OTHER_STREAMS}:
+        raise _Fault(f"split must be train, val or test. Received: {cells['split'] or 'nothing'}")
+    name = cell.replace("\\", "/") if column == "path" else cell
+    return Item(source, name, label, SPLIT_NAMES.get(split, split or None), cells.get("group") or None)
 
 
-def _split(cell: str) -> str:
-    if cell in STREAMS:
-        return cell
-    if (split := SPLIT_NAMES.get(cell.lower())) is None:
-        raise _Fault(f"split must be train, val or test. Received: {cell or 'nothing'}")
-    return split
+def _is_built_in(cell: str, examples: Input) -> bool:
+    try:
+        return examples.content(cell) is not None
+    except (ValueError, IndexError):  # it only begins like an example of a built-in set
+        return False
 
 
 def _check_groups(option: str, file_path: str, items: list[Item]) -> None:

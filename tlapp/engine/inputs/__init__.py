@@ -8,7 +8,8 @@ from dataclasses import asdict
 from typing import Any
 
 from tlapp.contracts import BackboneProvider, ImageInput, Input, UserError
-from tlapp.engine.inputs.formats import advice_for, is_picture
+from tlapp.engine.inputs import images
+from tlapp.engine.inputs.formats import advice_for, first_bytes, is_picture
 from tlapp.engine.inputs.images import Images
 from tlapp.engine.options import RunOptions
 
@@ -35,10 +36,17 @@ def recognizes(examples: Input, path: str) -> bool:
     if not isinstance(examples, Images):
         return False
     try:
-        with open(path, "rb") as file:
-            return is_picture(file.read(32))
+        return is_picture(first_bytes(path))
     except OSError:
         return False
+
+
+def read_sized(examples: Input, source: str) -> tuple[tuple[Any, ...], tuple[int, int] | None]:
+    """The arrays of one example, and the width and height of a picture in a file; see `Input.read`."""
+    if not isinstance(examples, Images) or examples.content(source) is not None:
+        return examples.read(source), None
+    picture, shape = images.read_sized(source, examples.size, examples.resize)
+    return (picture,), shape
 
 
 def advice(examples: Input, suffix: str) -> str:

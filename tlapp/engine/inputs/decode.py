@@ -18,8 +18,8 @@ from typing import Any
 from tlapp.contracts import BadExample, Input, PluginError
 from tlapp.engine.cache import store
 from tlapp.engine.cache.rowfile import Rows, Writer, row_bytes
-from tlapp.engine.inputs import is_own, packed, threads, unpacked
-from tlapp.engine.inputs.workers import Block, LocalDecoder, ProcessDecoder, blank
+from tlapp.engine.inputs import is_own, packed, read_sized, threads, unpacked
+from tlapp.engine.inputs.workers import Block, LocalDecoder, ProcessDecoder, Shape, blank
 from tlapp.errors import TlappError
 from tlapp.words import in_a_line
 
@@ -32,29 +32,30 @@ _BLOCK_BYTES = 8 << 20
 _WORTH_PROCESSES = 200  # pictures of 100 kB; starting a process takes about as long as decoding a hundred
 
 
-def digests(sources: Sequence[str], examples: Input, report: Report) -> tuple[list[str], dict[int, str]]:
-    """A digest of each source's bytes, "" for files that cannot be opened; and row -> why not."""
-    hashes, bad = [""] * len(sources), {}
+def digests(sources: Sequence[str], examples: Input, report: Report) -> tuple[list[str], list[int], dict[int, str]]:
+    """A digest of each source's bytes, "" for files that cannot be opened; how many bytes; and row -> why not."""
+    hashes, sizes, bad = [""] * len(sources), [0] * len(sources), {}
 
     def work(number: int) -> int:
         part = range(number * _STEP, min((number + 1) * _STEP, len(sources)))
         for i in part:
             try:
-                hashes[i] = _digest(sources[i], examples)
+                hashes[i], sizes[i] = _digest(sources[i], examples)
             except OSError as error:
                 bad[i] = f"cannot be opened: {error.strerror}"
         return len(part)
 
     done = partial(_progress, report, "checking files", len(sources))
     threads.each(work, -(-len(sources) // _STEP), threads.workers(), done)
-    return hashes, bad
+    return hashes, sizes, bad
 
 
 def rows(sources: Sequence[str], hashes: Sequence[str], examples: Input, report: Report) -> tuple[Rows, ...]:
     """The rows of each source, a table a tensor, from the store, where reading puts them unless they are there.
 
-    `hashes` are the digests of the sources' bytes. The first table's extra holds "digests", those of the rows, and "bad",
-    row (as text) -> what is wrong with it; bad rows are zeros.
+    `hashes` are the digests of the sources' bytes. The first table's extra holds "digests", those of the rows, "bad",
+    row (as text) -> what is wrong with it, and "shapes", width and height where they are known; bad rows are zeros. An entry
+    of an earlier version is read as it is, but for one with bad rows: more formats can be read since.
 
     Raises:
         UserError: there is no room for them, or a file has gone since its digest was taken.
@@ -62,7 +63,8 @@ def rows(sources: Sequence[str], hashes: Sequence[str], examples: Input, report:
     key = store.key_of(examples.kind, dict(examples.key()), hashes)
     keys = [store.key_of(key, *tensor) for tensor in examples.tensors]
     tables = tuple(table for table in map(store.find, keys) if table is not None)
-    return tables if len(tables) == len(keys) else _read_all(keys, sources, examples, report)
+    known = len(tables) == len(keys) and ("shapes" in tables[0].extra or not tables[0].extra["bad"])
+    return tables if known else _read_all(keys, sources, examples, report)
 
 
 def decode(examples: Input, sources: Sequence[str]) -> Block:
@@ -73,9 +75,11 @@ def decode(examples: Input, sources: Sequence[str]) -> Block:
         PluginError: a plugin's input breaks its contract.
     """
     arrays, hashes, bad = blank(examples, len(sources)), [], {}
+    shapes: list[Shape] = [None] * len(sources)
     for i, source in enumerate(sources):
         try:
-            for array, value in zip(arrays, _read(examples, source), strict=True):
+            values, shapes[i] = _read(examples, source)
+            for array, value in zip(arrays, values, strict=True):
                 array[i] = value
         except BadExample as error:
             if error.passing:  # not to be remembered as bad
@@ -85,7 +89,7 @@ def decode(examples: Input, sources: Sequence[str]) -> Block:
         for array in arrays:
             digest.update(array[i].data)
         hashes.append(digest.hexdigest())
-    return Block(arrays, hashes, bad)
+    return Block(arrays, hashes, bad, shapes)
 
 
 def serve(text: str) -> None:
@@ -95,16 +99,16 @@ def serve(text: str) -> None:
     examples = unpacked(text)
     for line in sys.stdin.buffer:
         block = decode(examples, json.loads(line))
-        sys.stdout.buffer.write(json.dumps([block.digests, list(block.bad.items())]).encode() + b"\n")
+        sys.stdout.buffer.write(json.dumps([block.digests, list(block.bad.items()), block.shapes]).encode() + b"\n")
         for array in block.arrays:
             sys.stdout.buffer.write(array.data)
         sys.stdout.buffer.flush()
 
 
-def _read(examples: Input, source: str) -> tuple[Any, ...]:
-    """The arrays of one example, checked against what the input says of them."""
+def _read(examples: Input, source: str) -> tuple[tuple[Any, ...], Shape]:
+    """The arrays of one example, checked against what the input says of them, and its width and height."""
     try:
-        arrays = examples.read(source)
+        arrays, shape = read_sized(examples, source)
     except (TlappError, MemoryError):
         raise
     except Exception as error:  # a plugin's code may raise anything; its name is what helps
@@ -115,7 +119,7 @@ def _read(examples: Input, source: str) -> tuple[Any, ...]:
     wanted = [(tensor.shape, tensor.dtype) for tensor in examples.tensors]
     if shapes != wanted:
         raise PluginError(f"read() must give arrays of {wanted}. Received: {shapes}", type(examples).__name__)
-    return arrays
+    return arrays, shape
 
 
 def _read_all(keys: Sequence[str], sources: Sequence[str], examples: Input, report: Report) -> tuple[Rows, ...]:
@@ -131,6 +135,7 @@ def _read_all(keys: Sequence[str], sources: Sequence[str], examples: Input, repo
 def _fill(writers: Sequence[Writer], sources: Sequence[str], examples: Input, report: Report) -> dict[str, Any]:
     step = max(1, min(_STEP, _BLOCK_BYTES // max(1, sum(row_bytes(writer.shape, writer.dtype) for writer in writers))))
     hashes, bad = [""] * len(sources), {}
+    shapes: list[Shape] = [None] * len(sources)
     workers = readers(sources, examples)
     idle: queue.SimpleQueue[Decoder] = queue.SimpleQueue()
     for worker in workers:
@@ -147,6 +152,7 @@ def _fill(writers: Sequence[Writer], sources: Sequence[str], examples: Input, re
         for writer, array in zip(writers, block.arrays, strict=True):
             writer.put(start, array)
         hashes[start : start + step] = block.digests
+        shapes[start : start + step] = block.shapes
         bad.update({str(start + i): reason for i, reason in block.bad.items()})
         return len(part)
 
@@ -156,7 +162,7 @@ def _fill(writers: Sequence[Writer], sources: Sequence[str], examples: Input, re
     finally:
         for worker in workers:
             worker.close()
-    return {"digests": hashes, "bad": bad}
+    return {"digests": hashes, "bad": bad, "shapes": shapes}
 
 
 def _progress(report: Report, task: str, total: int, done: int) -> None:
@@ -180,15 +186,17 @@ def _bytes_of(path: str) -> int:
         return 0
 
 
-def _digest(source: str, examples: Input) -> str:
-    digest = hashlib.blake2b(digest_size=16)
+def _digest(source: str, examples: Input) -> tuple[str, int]:
+    """A digest of a source's bytes, and how many there are."""
+    digest, size = hashlib.blake2b(digest_size=16), 0
     content = examples.content(source)
     if content is not None:
         digest.update(content)
-        return digest.hexdigest()
+        return digest.hexdigest(), len(content)
     if not stat.S_ISREG(os.stat(source).st_mode):  # a pipe would never end
         raise OSError(errno.EINVAL, "not a file")
     with open(source, "rb", buffering=0) as file:
         while part := file.read(1 << 20):
             digest.update(part)
-    return digest.hexdigest()
+            size += len(part)
+    return digest.hexdigest(), size

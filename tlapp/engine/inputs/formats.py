@@ -53,8 +53,14 @@ def advice_for(suffix: str) -> str:
     return "convert to JPEG or PNG" if suffix in _OTHERS else ""
 
 
+def first_bytes(path: str) -> bytes:
+    """As many bytes of a file as tell its format."""
+    with open(path, "rb") as file:
+        return file.read(32)
+
+
 def is_picture(start: bytes) -> bool:
-    """Whether the first 32 bytes of a file are those of a picture that can be read."""
+    """Whether the first bytes of a file are those of a picture that can be read."""
     if start.startswith(_STARTS) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP"):
         return True
     if start[:2] == b"BM":

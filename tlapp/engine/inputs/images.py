@@ -16,7 +16,7 @@ from PIL import Image, UnidentifiedImageError
 
 from tlapp.contracts import BadExample, ImageInput, Input, Tensor
 from tlapp.engine.inputs.digits import BUILTIN, digit, listed
-from tlapp.engine.inputs.formats import EXTRA, HEIF, SUFFIXES, heif_version, is_heic, register
+from tlapp.engine.inputs.formats import EXTRA, HEIF, SUFFIXES, first_bytes, heif_version, is_heic, register
 from tlapp.engine.inputs.frame import Frame
 from tlapp.engine.inputs.image_export import ImageExport
 from tlapp.engine.options import Resize, RunOptions
@@ -31,6 +31,7 @@ _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
     5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
+_ON_SIDE = range(5, 9)
 _ORIENTATION = 0x0112
 _PASSING = frozenset({errno.ENOENT, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE})
 _BAND = 1 << 20
@@ -96,7 +97,12 @@ class Images(Input):
 
 
 def read(path: str, size: int, resize: Resize = "squash", most_pixels: int = MOST_PIXELS) -> np.ndarray:
-    """Read a picture, turn it upright and make it a square as `resize` says: (size, size, 3) uint8.
+    """The picture that `read_sized` reads."""
+    return read_sized(path, size, resize, most_pixels)[0]
+
+
+def read_sized(path: str, size: int, resize: Resize, most_pixels: int = MOST_PIXELS) -> tuple[np.ndarray, tuple[int, int]]:
+    """Read a picture, turn it upright and make it a square as `resize` says: (size, size, 3) uint8; and its width and height.
 
     "squash" stretches both sides to `size`, "crop" takes the centre square of the shorter side, and "pad" fits the longer side
     and puts equal black bars beside the shorter one.
@@ -111,14 +117,14 @@ def read(path: str, size: int, resize: Resize = "squash", most_pixels: int = MOS
     _hush()
     try:
         with _open(path) as image:
-            _check_pixels(path, image.width * image.height, most_pixels)
+            width, height = image.size
+            _check_pixels(path, width * height, most_pixels)
             frame = Frame.of(image.size, size, resize)
-            image.draft(
-                None, (2 * frame.width, 2 * frame.height)
-            )  # a JPEG is decoded at the least scale that keeps twice the size
+            # A JPEG is decoded at the least scale that keeps twice the size.
+            image.draft(None, (2 * frame.width, 2 * frame.height))
             image.load()
             square = _square(image, frame)
-            turn = _TURNS.get(_orientation(image))
+            orientation = _orientation(image)
     except BadExample:
         raise
     except Exception as error:  # Pillow raises nearly anything on a damaged file
@@ -127,7 +133,8 @@ def read(path: str, size: int, resize: Resize = "squash", most_pixels: int = MOS
         if isinstance(error, MemoryError):
             raise BadExample(path, "not enough memory to decode it", passing=True) from error
         raise BadExample(path, _reason(path, error)) from error
-    return np.asarray(square if turn is None else square.transpose(turn))
+    upright = square.transpose(_TURNS[orientation]) if orientation in _TURNS else square
+    return np.asarray(upright), (height, width) if orientation in _ON_SIDE else (width, height)
 
 
 def from_array(array: np.ndarray, size: int, resize: Resize = "squash") -> np.ndarray:
@@ -148,7 +155,7 @@ def _open(path: str) -> Image.Image:
     try:
         return Image.open(path, formats=_FORMATS)
     except UnidentifiedImageError:
-        if not is_heic(_start(path)):
+        if not is_heic(first_bytes(path)):
             raise
     if not register():
         raise BadExample(path, f"a HEIC picture: install {EXTRA} to read it, or convert it to JPEG")
@@ -156,11 +163,6 @@ def _open(path: str) -> Image.Image:
         return Image.open(path, formats=(HEIF,))
     except UnidentifiedImageError as error:
         raise BadExample(path, "a HEIC picture, damaged or cut short") from error
-
-
-def _start(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read(32)
 
 
 def _check_pixels(path: str, pixels: int, most: int) -> None:

@@ -25,12 +25,17 @@ KILLERS = (signal.SIGTERM, signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGTE
 """Signals that come from outside: a decoder that crashes gets others."""
 
 
+Shape = tuple[int, int] | None
+"""Width and height, where an example has them."""
+
+
 class Block(NamedTuple):
-    """Examples read together: an array (n, ...) a tensor, their digests, and row -> what is wrong with it."""
+    """Examples read together: an array (n, ...) a tensor, their digests, row -> what is wrong, and width and height if known."""
 
     arrays: tuple[np.ndarray, ...]
     digests: list[str]
     bad: dict[int, str]
+    shapes: list[Shape]
 
 
 Decode = Callable[[Sequence[str]], Block]
@@ -93,7 +98,7 @@ class ProcessDecoder:
                 fault = self._fault()
                 if fault in ("", KILLED):
                     return self._locally([source])
-        return Block(blank(self._examples, 1), [""], {0: fault})
+        return Block(blank(self._examples, 1), [""], {0: fault}, [None])
 
     def _fault(self) -> str:
         """End the process, and say what an example did to it; "" where it ended by itself."""
@@ -140,15 +145,15 @@ class LocalDecoder:
 def _ask(stdin: IO[bytes], stdout: IO[bytes], sources: Sequence[str], arrays: tuple[np.ndarray, ...]) -> Block:
     stdin.write(json.dumps(list(sources)).encode() + b"\n")
     stdin.flush()
-    answer: tuple[list[str], list[tuple[int, str]]] = json.loads(stdout.readline())
+    digests, bad, shapes = json.loads(stdout.readline())
     for array in arrays:
         if stdout.readinto(array.data.cast("B")) != array.nbytes:  # type: ignore[attr-defined]
             raise EOFError
-    return Block(arrays, answer[0], dict(answer[1]))
+    return Block(arrays, digests, dict(bad), shapes)
 
 
 def _together(blocks: Sequence[Block]) -> Block:
     """Blocks of one example each as one."""
     bad = {row: block.bad[0] for row, block in enumerate(blocks) if block.bad}
     arrays = tuple(np.concatenate(parts) for parts in zip(*(block.arrays for block in blocks), strict=True))
-    return Block(arrays, [block.digests[0] for block in blocks], bad)
+    return Block(arrays, [block.digests[0] for block in blocks], bad, [block.shapes[0] for block in blocks])

@@ -18,7 +18,7 @@ from tlapp.engine.runs.history import Epoch
 
 SETTINGS, PLAN, LABELS, SPLITS = "settings.yaml", "plan.json", "labels.txt", "splits.csv"
 HISTORY, METRICS, MODEL = "history.csv", "metrics.json", "model.keras"
-PREDICTIONS = "predictions.csv"
+PREDICTIONS, DATA, PROBLEMS = "predictions.csv", "data.csv", "problems.csv"
 CHECKPOINTS, EXPORTS = "checkpoints", "export"
 BEST, INTERRUPTED, STATE = f"{CHECKPOINTS}/best.keras", f"{CHECKPOINTS}/interrupted.keras", f"{CHECKPOINTS}/state.npz"
 LOCK = ".lock"
@@ -28,6 +28,8 @@ NEXT_LINE = "\x85"
 """A line end to YAML, which PyYAML does not read back unless it is escaped."""
 _HISTORY_COLUMNS = ("phase", "epoch", "split", "name", "value")
 _SPLITS_COLUMNS = ("label", "split")
+_DATA_COLUMNS = ("split", "label", "bytes", "width", "height", "copies", "copy_group", "problem")
+_PROBLEMS_COLUMNS = ("problem", "other")
 _PREDICTIONS_COLUMNS = ("split", "label", "predicted", "probability", "label_probability")
 """After the column of the examples, which is "path" for files."""
 
@@ -113,6 +115,14 @@ class RunFolder:
         path, text = self.file(HISTORY), _table(_HISTORY_COLUMNS, _rows(epoch))
         with open(path, "a", newline="", encoding="utf-8") as file:
             file.write(text.partition("\n")[2] if path.stat().st_size else text)
+
+    def write_data(self, rows: Iterable[Sequence[Any]], column: str = "path") -> None:
+        """Write a row for each example that was listed, whole or not at all; see `tlapp.engine.data.inventory.Listed`."""
+        self._write(DATA, _table((column, *_DATA_COLUMNS), rows))
+
+    def write_problems(self, rows: Iterable[Sequence[str]], column: str = "path") -> None:
+        """Write rows of an example, what is wrong with it, and the other example where there is one, whole or not at all."""
+        self._write(PROBLEMS, _table((column, *_PROBLEMS_COLUMNS), rows))
 
     def write_predictions(self, rows: Iterable[Sequence[Any]], column: str = "path") -> None:
         """Write rows of example, split, label, answer, and how probable answer and label are, whole or not at all."""

@@ -42,7 +42,7 @@ def overlap(rows: Iterable[Mapping[str, str]], stream: Stream, examples: Input, 
     sizes = {_size(source, examples) for source, name in zip(stream.files, met, strict=True) if not name} - {None}
     of_known = {source: _size(source, examples) for source in known}
     alike = [source for source, size in of_known.items() if size in sizes and size is not None]
-    hashes, _ = decode.digests(alike, examples, report)
+    hashes, *_ = decode.digests(alike, examples, report)
     same = {digest: known[source] for source, digest in zip(alike, hashes, strict=True) if digest in others}
     names = [name or same.get(digest) for digest, name in zip(stream.digests, met, strict=True)]
     gone = sum(size is None and examples.content(source) is None for source, size in of_known.items())

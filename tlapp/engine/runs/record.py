@@ -56,6 +56,7 @@ class Record:
     def begin(
         self, settings: Mapping[str, Any], outline: Mapping[str, Any], labels: Sequence[str],
         splits: Iterable[Sequence[str]], column: str = "path",
+        data: Iterable[Sequence[Any]] = (), problems: Iterable[Sequence[str]] = (),
     ) -> None:  # fmt: skip
         """Make the folder and write what is known before training.
 
@@ -69,6 +70,8 @@ class Record:
         self._write(names.SETTINGS, lambda: self._files.write_settings(settings))
         self._write(names.PLAN, lambda: self._files.write_plan(outline))
         self._write(names.LABELS, lambda: self._files.write_labels(labels))
+        self._write(names.DATA, lambda: self._files.write_data(data, column))
+        self._write(names.PROBLEMS, lambda: self._files.write_problems(problems, column))
         self._write(names.SPLITS, lambda: self._files.write_splits(splits, column))  # the last: with it, the run is begun
 
     def resume(self, splits: Iterable[Sequence[str]], column: str = "path") -> None:
