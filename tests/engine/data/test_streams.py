@@ -93,7 +93,7 @@ def test_memory_stays_flat(tmp_path):
 def test_a_finished_run_is_judged_on_known_classes(tmp_path):
     root = two_classes(tmp_path / "d", 3)
     stream, notes = measuring.load_labelled("data", str(root), ("birds", "cats", "dogs"), Images(SIZE))
-    assert stream.labels.tolist() == [1, 1, 1, 2, 2, 2] and notes == () and stream.name == "test"
+    assert stream.labels.tolist() == [1, 1, 1, 2, 2, 2] and notes == () and stream.name == "data"
     with pytest.raises(UserError, match=r"option data=.*: cats"):
         measuring.load_labelled("data", str(root), ("dogs",), Images(SIZE))
     _, notes = measuring.load_labelled("data", str(spoil(root)), ("cats", "dogs"), Images(SIZE), on_bad="skip")

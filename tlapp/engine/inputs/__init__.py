@@ -95,7 +95,8 @@ def exported_reader(facts: Mapping[str, Any], stated: Callable[[], ImageInput | 
         UserError: nothing knows the input.
     """
     if facts["kind"] in READERS:
-        return READERS[facts["kind"]].of_export(facts)
+        options = RunOptions(**{key: value for key, value in facts.items() if key in RunOptions.model_fields})
+        return READERS[facts["kind"]].of(ImageInput(facts["size"]), options)
     examples = stated()
     if not isinstance(examples, Input) or examples.export.facts() != facts:
         raise UserError(

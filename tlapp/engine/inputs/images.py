@@ -60,11 +60,6 @@ class Images(Input):
         """The reader for a deployed model."""
         return cls(int(model.inputs[0].shape[1]), options.resize)
 
-    @classmethod
-    def of_export(cls, facts: Mapping[str, Any]) -> Images:
-        """The reader for an exported model, by the facts of `ImageExport`."""
-        return cls(int(facts["size"]), facts.get("resize", "squash"))
-
     @property
     def tensors(self) -> tuple[Tensor, ...]:
         return (Tensor("image", (self.size, self.size, 3), "uint8"),)
