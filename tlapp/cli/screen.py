@@ -6,13 +6,13 @@ import contextlib
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from tlapp.cli import signals
-from tlapp.engine.runs.folder import PREDICTIONS
+from tlapp.engine.runs.folder import PREDICTIONS, PROBLEMS
 from tlapp.words import printable, with_flags
 
 if TYPE_CHECKING:
@@ -50,9 +50,16 @@ class Lasting:
 
 
 class Screen:
-    """A reporter for people. Use it as a context manager. `begun` is called with the folder of a run once there is one."""
+    """A reporter for people. Use it as a context manager.
 
-    def __init__(self, begun: Callable[[Path], None] = lambda folder: None) -> None:
+    Args:
+        begun: called with the folder of a run once there is one.
+        shown: says of notes on the data where they were shown before; they are then counted rather than repeated.
+    """
+
+    def __init__(
+        self, begun: Callable[[Path], None] = lambda folder: None, shown: Callable[[Sequence[str]], str] = lambda notes: ""
+    ) -> None:
         from rich.console import Console
 
         # A copy of standard error: TensorFlow's import silences the original for some seconds.
@@ -61,7 +68,9 @@ class Screen:
         self._bars: Any = None
         self._tasks: dict[str, Any] = {}
         self.last_outline: Any = None
-        self.begun = begun
+        self.notes: list[str] = []
+        self.problems: Sequence[tuple[str, str, str]] = ()
+        self.begun, self._shown = begun, shown
 
     def __enter__(self) -> Screen:
         if self._console.is_terminal:
@@ -79,7 +88,16 @@ class Screen:
         self._file.close()
 
     def note(self, sentence: str) -> None:
-        self._line(f"note: {printable(with_flags(sentence))}")
+        if self._is_new(sentence):
+            self._line(f"note: {self.notes[-1]}")
+
+    def data(self, notes: Sequence[str], problems: Sequence[tuple[str, str, str]]) -> None:
+        self.problems = problems
+        if not (notes and (where := self._shown(notes))):
+            for note in notes:
+                self.note(note)
+        elif new := sum(map(self._is_new, notes)):
+            self._line(f"note: {new} note{'s' * (new > 1)} on the data {'were' if new > 1 else 'was'} shown {where}")
 
     def outline(self, outline: Outline) -> None:
         self.last_outline = outline
@@ -104,6 +122,14 @@ class Screen:
             validation = f"{validation}  target score {epoch.target['score']:.4f}"
         star = "  *" if epoch.best and (epoch.validation or epoch.target) else ""
         self._line(f"  {epoch.phase} {epoch.epoch}: {terms}  {validation}{star}")
+
+    def _is_new(self, sentence: str) -> bool:
+        """Keep a note, unless it was told before."""
+        words = printable(with_flags(sentence))
+        if words in self.notes:
+            return False
+        self.notes.append(words)
+        return True
 
     def _line(self, text: str) -> None:
         self._console.print(text, markup=False)
@@ -134,8 +160,8 @@ def _cut(phase: PhaseOutline) -> str:
     return front + (f"; augment {phase.augment}" if phase.augment else "")
 
 
-def result_lines(folder: Path, metrics: Mapping[str, Any]) -> Iterator[str]:
-    """The result for people."""
+def result_lines(folder: Path, metrics: Mapping[str, Any], problems: int = 0) -> Iterator[str]:
+    """The result for people; `problems`: how many were found with the data."""
     for name in ("val", "test", "target", "aux"):
         if split := metrics.get(name):
             yield split_line(name, split)
@@ -148,6 +174,8 @@ def result_lines(folder: Path, metrics: Mapping[str, Any]) -> Iterator[str]:
         f"{seconds['total']:.0f} s (front {seconds['front']:.0f}, train {seconds['train']:.0f}), "
         f"peak memory {metrics['peak_memory_mb']:.0f} MB"
     )
+    if problems:
+        yield f"{problems} problem{'s' * (problems > 1)} with the data: {folder / PROBLEMS}"
     if (predictions := folder / PREDICTIONS).is_file():
         yield f"each answer, the surest mistakes first: {predictions}"
     yield f"run: {folder}"

@@ -12,6 +12,7 @@ import click
 from tlapp.cli.options import click_options, trust_option
 from tlapp.cli.screen import Screen, result_lines
 from tlapp.cli.sentences import resume_command
+from tlapp.cli.told import told_before
 from tlapp.cli.usage import Command
 from tlapp.cli.watchdog import watchdog
 from tlapp.engine.export.formats import NAMES
@@ -97,18 +98,30 @@ def train(
     wanted = exports or ("tflite" if dry_run else "none")
     checked = None if wanted == "none" else wanted
     killed = f"tlapp: was killed or crashed, most often because memory ran out: {with_flags(needs_less(settings.options))}"
-    with watchdog(killed) as add, Screen(lambda folder: add(f"; else go on by: {resume_command(folder)}")) as screen:
+
+    def shown(notes: Sequence[str]) -> str:
+        before = told_before(notes)
+        return "when the run began" if resume else "before; --json has them" if dry_run and before else ""
+
+    with watchdog(killed) as add, Screen(lambda folder: add(f"; else go on by: {resume_command(folder)}"), shown) as screen:
         folder = carry_out(settings, screen, dry_run, resume is not None, checked, trust)
     if folder is None:
         if as_json:
-            click.echo(json.dumps({"plan": screen.last_outline.to_json(), "exports": checked}))
+            click.echo(json.dumps({"plan": screen.last_outline.to_json(), "exports": checked, **_told(screen, settings)}))
         return
     metrics = RunFolder(folder).metrics()
     if as_json:
-        click.echo(json.dumps({"run": str(folder), **metrics}))
+        click.echo(json.dumps({"run": str(folder), **metrics, **_told(screen, settings)}))
     else:
-        for line in result_lines(folder, metrics):
+        for line in result_lines(folder, metrics, len(screen.problems)):
             click.echo(printable(line))
+
+
+def _told(screen: Screen, settings: Settings) -> dict[str, Any]:
+    """What --json holds of the data and the settings."""
+    problems = [dict(zip(("path", "problem", "other"), problem, strict=True)) for problem in screen.problems]
+    labels = screen.last_outline.classes
+    return {"notes": screen.notes, "labels": labels, "settings": settings.flat(), "problems": problems}
 
 
 def resumed(run: str, flags: Mapping[str, Any], config: str | None) -> Settings:

@@ -88,7 +88,9 @@ def _fits(option: str, word: str) -> bool:
     if option == "config":
         return word.endswith((".yaml", ".yml"))
     if option == "resume":
-        return os.path.isfile(os.path.join(word, "settings.yaml"))
+        from tlapp.engine.runs.folder import SETTINGS
+
+        return os.path.isfile(os.path.join(word, SETTINGS))
     if option in registry.OPTIONS.values():
         kind = next(kind for kind, other in registry.OPTIONS.items() if other == option)
         return word.partition(":")[0] in registry.installed(kind)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from tlapp.engine.runs.history import Epoch
@@ -61,7 +62,12 @@ class Outline(NamedTuple):
 
 
 class Reporter(Protocol):
-    """Told what happens, in this order: notes and progress of reading, the outline, the folder, progress and epochs a phase."""
+    """Told what happens, in this order: progress of reading, the data, the outline, the folder, progress and epochs a phase.
+
+    Notes come at any time. A reporter may also have `data(notes, problems)`: it is then told once what should be known of the
+    data, as sentences, and each problem with an example, as (example, problem, other example or ""). Without it, these
+    sentences are notes like others.
+    """
 
     def note(self, sentence: str) -> None:
         """Something the user should know."""
@@ -82,6 +88,15 @@ class Reporter(Protocol):
     def epoch(self, epoch: Epoch) -> None:
         """An epoch has ended."""
         ...
+
+
+def tell_data(reporter: Reporter, notes: Sequence[str], problems: Sequence[tuple[str, str, str]]) -> None:
+    """Tell a reporter of the data, by its method `data` if it has one."""
+    if (data := getattr(reporter, "data", None)) is not None:
+        data(notes, problems)
+        return
+    for note in notes:
+        reporter.note(note)
 
 
 class Silent:

@@ -23,7 +23,7 @@ from tlapp.engine.memory import peak_memory_mb
 from tlapp.engine.network.activations import Remembered
 from tlapp.engine.network.adapt import adapted
 from tlapp.engine.outline import run_outline
-from tlapp.engine.report import Reporter
+from tlapp.engine.report import Reporter, tell_data
 from tlapp.engine.runs.folder import INTERRUPTED
 from tlapp.engine.runs.record import Record
 from tlapp.engine.training.adaptation import adaptation
@@ -47,8 +47,8 @@ def train(job: Job, reporter: Reporter, dry: bool = False, resume: bool = False,
     """Carry a job out.
 
     Args:
-        dry: end when the plan was told.
-        resume: go on with the run in the folder `job.options.run`.
+        dry: stop when the plan is made.
+        resume: resume the run in the folder `job.options.run`.
         exports: "tflite" or "savedmodel", to refuse before training a model that does not convert to it.
 
     Returns:
@@ -128,8 +128,7 @@ class Run:
         except BaseException:
             reading.cancel()
             raise
-        for note in self.dataset.notes:
-            self.reporter.note(note)
+        tell_data(self.reporter, self.dataset.notes, self.dataset.inventory.problems)
         counts = {name: len(stream) for name, stream in self.dataset.streams.items()}
         self.ask(Task(self.dataset.classes, counts, self.dataset.aux_classes), self.backbone.facts, listing.input)
 

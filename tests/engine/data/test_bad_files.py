@@ -45,7 +45,7 @@ def test_a_class_of_bad_pictures_only_is_told(tmp_path):
     root = two_classes(tmp_path / "d")
     (root / "owls").mkdir()
     (root / "owls" / "1.png").write_text("x")
-    with pytest.raises(UserError, match="no picture left to train on of owls"):
+    with pytest.raises(UserError, match="no picture of owls is left to train on"):
         load(root, on_bad="skip")
 
 

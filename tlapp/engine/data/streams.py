@@ -184,7 +184,7 @@ def _check_rest(
     lost = [name for name in classes if name not in present]
     if lost:
         option, value = origin
-        raise UserError(f"no {noun} left to train on of {a_few(lost)}", value, option)
+        raise UserError(f"no {noun} of {a_few(lost)} is left to train on", value, option)
 
 
 def stream(

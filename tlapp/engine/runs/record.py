@@ -81,7 +81,9 @@ class Record:
             UserError: the examples are not those that it was begun with.
         """
         if not self._files.has_splits(splits, column):
-            raise UserError(f"the data are no longer those in its {names.SPLITS}; train anew", self.folder, option="resume")
+            raise UserError(
+                f"its data changed since it began (see {names.SPLITS}); start a new run", self.folder, option="resume"
+            )
 
     def history(self, epochs: Iterable[Epoch]) -> None:
         """Write the history anew."""
