@@ -58,7 +58,7 @@ def test_without_a_boundary_an_error_names_the_option():
         ("lower option batch_size (now 32) or option image_size", "lower --batch-size (now 32) or --image-size"),
         ("option data=a b.csv: its rows", "--data a b.csv: its rows"),
         ("leave the option out", "leave the option out"),
-        ("its option width is one of the engine's own", "its option width is one of the engine's own"),
+        ("its option width is already an option of the engine", "its option width is already an option of the engine"),
         ("an option that is wrong", "an option that is wrong"),
     ],
 )

@@ -12,7 +12,7 @@ from helpers.source import ROOT, cycles, import_graph, imported_names, module_fi
 FILES = module_files()
 GRAPH = import_graph(FILES)
 HEAVY = {"tensorflow", "keras", "keras_cv", "tensorflow_hub", "sklearn"}
-LATE = {"hub_layer.py", "decode_in_graph.py", "serve.py"}
+LATE = {"hub_layer.py", "decode_in_graph.py", "header_in_graph.py", "serve.py"}
 """Subclasses of TensorFlow's, imported inside the functions that use them."""
 LONGEST = 250
 KINDS = {"Fit", "Solve", "Statistics", "Phase", "OneOf"}
@@ -46,7 +46,8 @@ BELOW = {
     "tlapp.engine.preview": (*DATA, "tlapp.engine.training", "tlapp.engine.run"),
     "tlapp.blame": (*CONTRACTS, "tlapp.engine"),
     "tlapp.registry": CONTRACTS,
-    "tlapp.settings": (*CONTRACTS, "tlapp.engine", "tlapp.registry"),
+    "tlapp.config": BASE,
+    "tlapp.settings": (*CONTRACTS, "tlapp.config", "tlapp.engine", "tlapp.registry"),
     "tlapp.plugin_source": BASE,
     "tlapp.testing": (*CONTRACTS, "tlapp.engine", "tlapp.registry", "tlapp.settings", "tlapp.blame", "tlapp.testing"),
     "tlapp.api": (*CONTRACTS, "tlapp.engine", "tlapp.registry", "tlapp.settings", "tlapp.blame"),

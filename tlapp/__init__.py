@@ -1,5 +1,16 @@
 """tlapp: transfer learning made practical."""
 
-from tlapp.api import load, train
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # for type checkers; importing typing takes a while
+    from tlapp.api import load, train
 
 __all__ = ["load", "train"]
+
+
+def __getattr__(name: str) -> object:
+    """The verbs, imported when they are asked for: the command line is ready for Ctrl-C before."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from tlapp import api
+
+    return getattr(api, name)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tlapp import blame, registry
 from tlapp.engine.memory import enough_memory
 from tlapp.engine.report import Reporter, Silent
-from tlapp.errors import UserError
+from tlapp.errors import UserError, each_of
 from tlapp.settings import Settings, files_named, resolve
 
 if TYPE_CHECKING:
@@ -151,11 +151,12 @@ def _job(settings: Settings, trust: bool) -> Job:
     options = settings.options
     provider, name = provider_of(options.backbone, trust)
     plugin_name = registry.plugin_name("strategy", options.plugin)
+    backbone = f"{options.backbone.partition(':')[0]}:{provider.absolute(name)}"
     return Job(
         options,
         blame.strategy(settings.strategy, plugin_name),
         blame.head(settings.head, registry.plugin_name("head", options.head)),
-        provider, name, settings.flat(), settings.origins.keys(), plugin_name,
+        provider, name, {**settings.repeatable(), "backbone": backbone}, settings.origins.keys(), plugin_name,
     )  # fmt: skip
 
 
@@ -165,7 +166,8 @@ def _arguments_named() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        if not error.origin and error.option is not None:
-            value = str(error.received) if isinstance(error.received, Path) else error.received
-            error.origin = error.option if value is None else f"{error.option}={value!r}"
+        for each in each_of(error):
+            if not each.origin and each.option is not None:
+                value = str(each.received) if isinstance(each.received, Path) else each.received
+                each.origin = each.option if value is None else f"{each.option}={value!r}"
         raise

@@ -113,7 +113,7 @@ def head(head: Head, plugin_name: str) -> Head:
 
 def provider(provider: BackboneProvider, plugin_name: str) -> BackboneProvider:
     """As `strategy`, of a provider of backbones."""
-    methods = ("names", "load", "native_size", "facts", "custom_layers")
+    methods = ("names", "load", "native_size", "facts", "card", "absolute", "custom_layers")
     return cast(BackboneProvider, Guard(provider, plugin_name, {name: f"{name}()" for name in methods}))
 
 

@@ -1,7 +1,8 @@
-"""What can go wrong, told apart by who can mend it. Anything else that is raised is a bug in tlapp."""
+"""The errors, by who can fix them. Any other exception is a bug in tlapp."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -15,7 +16,7 @@ class TlappError(Exception):
 
 
 class UserError(TlappError):
-    """The user can mend it: an option, a file, a setting.
+    """The user can fix it: an option, a file, a setting.
 
     Args:
         message: one sentence: what is wrong, what would be right. It spells other options `option last=1` or `option last`.
@@ -36,6 +37,27 @@ class UserError(TlappError):
         value = "" if self.received is None else f"={self.received}"
         prefix = self.origin or (f"option {self.option}{value}" if self.option else "")
         return f"{prefix}: {self.args[0]}" if prefix else str(self.args[0])
+
+
+class UserErrors(UserError):
+    """Several mistakes of the user's at once; str() gives a line each."""
+
+    def __init__(self, errors: Sequence[UserError]):
+        super().__init__("; ".join(error.args[0] for error in errors))
+        self.errors = tuple(errors)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.errors))
+
+
+def each_of(error: UserError) -> tuple[UserError, ...]:
+    """The mistakes that an error tells of."""
+    return error.errors if isinstance(error, UserErrors) else (error,)
+
+
+def all_of(errors: Sequence[UserError]) -> UserError:
+    """One error that tells of all of these."""
+    return errors[0] if len(errors) == 1 else UserErrors(errors)
 
 
 class PluginError(TlappError):

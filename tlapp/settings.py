@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
+from tlapp import config as config_file
 from tlapp import registry
 from tlapp.contracts import Condition, Head, Options, Strategy
-from tlapp.contracts.options import condition_of
+from tlapp.contracts.options import condition_of, is_path
 from tlapp.engine.options import RunOptions
-from tlapp.errors import PluginError, TlappError, UserError
+from tlapp.engine.runs.folder import PLAN, SETTINGS, RunFolder
+from tlapp.errors import PluginError, TlappError, UserError, all_of, each_of
 from tlapp.words import did_you_mean, in_a_line
 
 HEAD = "head_"
@@ -35,9 +37,19 @@ class Settings:
     origins: Mapping[str, str]
 
     def flat(self) -> dict[str, Any]:
-        """Every value by its key, as settings.yaml holds them."""
+        """Every value by its key."""
         own = {HEAD + key: value for key, value in self.head.model_dump(mode="json").items()}
         return {**self.options.model_dump(mode="json"), **self.strategy.model_dump(mode="json"), **own}
+
+    def repeatable(self) -> dict[str, Any]:
+        """As `flat`, to be read again from any working folder: paths are absolute, and the run's own folder is left out."""
+        values = self.flat()
+        for options, prefix in ((self.options, ""), (self.strategy, ""), (self.head, HEAD)):
+            for field, info in type(options).model_fields.items():
+                if is_path(info):
+                    values[prefix + field] = absolute(values[prefix + field])
+        del values["run"]
+        return values
 
 
 @contextmanager
@@ -46,28 +58,18 @@ def files_named(origins: Mapping[str, str]) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        if not error.origin and error.option is not None and (file := origins.get(error.option)):
-            error.origin = f"{file}: {error.option}{'' if error.received is None else f': {error.received}'}"
+        for each in each_of(error):
+            if not each.origin and each.option is not None and (file := origins.get(each.option)):
+                each.origin = f"{file}: {each.option}{'' if each.received is None else f': {each.received}'}"
         raise
 
 
-def read_yaml(path: str | Path) -> dict[str, Any]:
-    """The mapping in a YAML file.
-
-    Raises:
-        UserError: no such file, not YAML, or not a mapping.
-    """
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror or error}", path, "config") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"is not YAML: {' '.join(str(error).split())}", path, "config") from error
-    if content is None:
-        return {}
-    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
-        raise UserError("must hold a mapping of settings, such as `plugin: partial`", path, "config")
-    return content
+def absolute(value: Any) -> Any:
+    """A path that exists, made absolute; every other value, such as builtin:digits or none, as it is."""
+    if not isinstance(value, str) or value == "none" or value.startswith("builtin:"):
+        return value
+    path = next((path for path in (value, os.path.expanduser(value)) if os.path.exists(path)), None)
+    return os.path.abspath(path) if path else value
 
 
 def plugin_options(kind: str, name: str) -> type[Any]:
@@ -109,24 +111,34 @@ def resolve(arguments: Mapping[str, Any], config: str | Path | None = None, *, r
         UserError: a value or name that is wrong, with where it stands and what would be right; or an option that does not count.
         PluginError: the chosen plugin is broken.
     """
-    chosen = read_yaml(config) if config else {}
+    file = config_file.read(config) if config else config_file.Config({})
     values = {key: value for key, value in arguments.items() if value is not None}
-    origins = {**dict.fromkeys(chosen, str(config)), **dict.fromkeys(values, "")}
+    own = {key: value for key, value in file.values.items() if not (key == "run" and config and _is_of_a_run(Path(config)))}
+    origins = {**dict.fromkeys(own, str(config)), **dict.fromkeys(values, "")}
     with files_named(origins):
-        settings = _resolved({**chosen, **values}, origins)
+        settings = _resolved({**own, **values}, origins, file.mistakes)
         if not resume:
-            for options, prefix in ((settings.options, ""), (settings.strategy, ""), (settings.head, HEAD)):
-                _check_counts(options, prefix, {**chosen, **values})
+            _check_counts(settings, {**own, **values})
         return settings
 
 
-def _check_counts(options: Options, prefix: str, chosen: Mapping[str, Any]) -> None:
-    """Refuse an option that was given, with another value than its default, and that does not count."""
-    for field, condition in conditions(type(options)).items():
-        key = prefix + field
-        if key in chosen and not condition.holds(options) and is_changed(options, field):
-            now = condition.now(options, prefix)
-            raise UserError(f"counts only when {condition.words(prefix)} (now {now}); leave it out", chosen[key], key)
+def _is_of_a_run(config: Path) -> bool:
+    """Whether a file is the settings of the run in whose folder it lies; older ones hold that folder, which is taken."""
+    return config.name == SETTINGS and RunFolder(config.parent).has(PLAN)
+
+
+def _check_counts(settings: Settings, chosen: Mapping[str, Any]) -> None:
+    """Refuse options that were given, with another value than their default, and that do not count."""
+    faults = []
+    for options, prefix in ((settings.options, ""), (settings.strategy, ""), (settings.head, HEAD)):
+        for field, condition in conditions(type(options)).items():
+            key = prefix + field
+            if key in chosen and not condition.holds(options) and is_changed(options, field):
+                now = condition.now(options, prefix)
+                words = f"counts only when {condition.words(prefix)} (now {now}); leave it out"
+                faults.append(UserError(words, chosen[key], key))
+    if faults:
+        raise all_of(faults)
 
 
 def is_changed(options: Options, field: str) -> bool:
@@ -134,22 +146,35 @@ def is_changed(options: Options, field: str) -> bool:
     return getattr(options, field) != type(options).model_fields[field].get_default(call_default_factory=True)
 
 
-def _resolved(chosen: Mapping[str, Any], origins: Mapping[str, str]) -> Settings:
-    options = {key: chosen.get(key, RunOptions.model_fields[key].default) for key in ("plugin", "head")}
-    strategy, head = plugin_options("strategy", str(options["plugin"])), plugin_options("head", str(options["head"]))
-    known = {**_keys(RunOptions), **_keys(strategy), **_keys(head, HEAD)}
-    if unknown := next((key for key in chosen if key not in known), None):
-        hint = did_you_mean(unknown, known) or f"; strategy {options['plugin']} and head {options['head']} do not have it"
-        raise UserError(f"there is no such option{hint}", option=unknown)
-    plugin_names = {
-        kind: registry.plugin_name(kind, str(options[key])) for kind, key in (("strategy", "plugin"), ("head", "head"))
-    }
-    return Settings(
-        _build(RunOptions, chosen, origins),
-        _build(strategy, chosen, origins, "", plugin_names["strategy"]),
-        _build(head, chosen, origins, HEAD, plugin_names["head"]),
-        origins,
-    )
+def _resolved(chosen: Mapping[str, Any], origins: Mapping[str, str], mistakes: Sequence[UserError]) -> Settings:
+    """The settings; all mistakes are told at once, after those of the file's keys."""
+    faults, known = list(mistakes), _keys(RunOptions)
+    built: list[Any] = []
+    classes: list[tuple[type[Any], str, str]] = [(RunOptions, "", "")]
+    for kind, key, prefix in (("strategy", "plugin", ""), ("head", "head", HEAD)):
+        name = str(chosen.get(key, RunOptions.model_fields[key].default))
+        try:
+            classes.append((plugin_options(kind, name), prefix, registry.plugin_name(kind, name)))
+        except UserError as error:
+            faults.append(error)
+    for options, prefix, _ in classes:
+        known |= _keys(options, prefix)
+    if len(classes) == 3:  # else they may be those of the one that is not known
+        faults += [_unknown(key, known, chosen) for key in chosen if key not in known]
+    for options, prefix, plugin_name in classes:
+        try:
+            built.append(_build(options, chosen, origins, prefix, plugin_name))
+        except UserError as error:
+            faults += each_of(error)
+    if faults:
+        raise all_of(faults)
+    return Settings(built[0], built[1], built[2], origins)
+
+
+def _unknown(key: str, known: Iterable[str], chosen: Mapping[str, Any]) -> UserError:
+    plugin, head = (chosen.get(each, RunOptions.model_fields[each].default) for each in ("plugin", "head"))
+    hint = did_you_mean(key, known) or f"; strategy {plugin} and head {head} do not have it"
+    return UserError(f"there is no such option{hint}", option=key)
 
 
 def _keys(options: type[Options], prefix: str = "") -> dict[str, str]:
@@ -160,19 +185,26 @@ def _build(
     options: type[Any], chosen: Mapping[str, Any], origins: Mapping[str, str], prefix: str = "", plugin_name: str = ""
 ) -> Any:
     chosen_fields = {field: chosen[key] for key, field in _keys(options, prefix).items() if key in chosen}
-    values = {field: _parsed(value, options.model_fields[field].annotation) for field, value in chosen_fields.items()}
+    values = {field: config_file.parsed(value, options.model_fields[field].annotation) for field, value in chosen_fields.items()}
     try:
         return options(**values)
     except ValidationError as error:
-        raise _refused(error, options, chosen, origins, prefix, plugin_name) from error
+        faults = [_refused(each, options, chosen, origins, prefix, plugin_name) for each in error.errors()]
+        raise _all_of_field(faults) from error
     except TlappError:
         raise
     except Exception as error:  # a stranger's validator may raise anything
         raise PluginError(f"its options cannot be checked: {in_a_line(error)}", plugin_name) from error
 
 
+def _all_of_field(faults: Sequence[TlappError]) -> TlappError:
+    """The user's mistakes, one an option: pydantic tells of each type that a value might have had; else the plugin's."""
+    own = {(fault.option or fault.args[0]): fault for fault in reversed(faults) if isinstance(fault, UserError)}
+    return all_of([*own.values()][::-1]) if own else faults[0]
+
+
 def _refused(
-    error: ValidationError,
+    fault: Mapping[str, Any],
     options: type[Any],
     chosen: Mapping[str, Any],
     origins: Mapping[str, str],
@@ -180,36 +212,18 @@ def _refused(
     plugin_name: str,
 ) -> TlappError:
     """The error to raise where pydantic refuses a value: the user's where it was given, else the plugin's."""
-    first = error.errors()[0]
-    wanted = first["msg"].removeprefix("Input ").removeprefix("Value error, ")
-    field = str(first["loc"][0]) if first["loc"] else ""
+    wanted = fault["msg"].removeprefix("Input ").removeprefix("Value error, ")
+    field = str(fault["loc"][0]) if fault["loc"] else ""
     key = prefix + field
     help = options.model_fields[field].description if field in options.model_fields else ""
-    if first["type"] == "missing":
+    if fault["type"] == "missing":
         return UserError(f"{plugin_name} needs it: {help or field}", option=key)
     if key in origins:
         hint = (
-            did_you_mean(str(chosen[key]), first["ctx"]["expected"].split("'")[1::2]) if first["type"] == "literal_error" else ""
+            did_you_mean(str(chosen[key]), fault["ctx"]["expected"].split("'")[1::2]) if fault["type"] == "literal_error" else ""
         )
         return UserError(f"{help or field}; {wanted}{hint}. Received: {chosen[key]}", chosen[key], option=key)
     if not field and (keys := [key for key in _keys(options, prefix) if key in origins]):
         named = ", ".join(f"{origins[key]}: {key}" if origins[key] else f"option {key}" for key in keys)
         return UserError(f"{named}: {wanted}")
     return PluginError(f"its own default{f' for {field}' if field else 's'} is refused by its own check: {wanted}", plugin_name)
-
-
-def _parsed(value: Any, annotation: Any) -> Any:
-    """Text from the command line, "64,32" or "64", and a number are tuples where one is wanted; pydantic parses the rest."""
-    if isinstance(value, str) and ("," in value or not _is_text(annotation)) and _is_tuple(annotation):
-        return tuple(value.split(","))
-    return (value,) if isinstance(value, (int, float)) and get_origin(annotation) is tuple else value
-
-
-def _is_tuple(annotation: Any) -> bool:
-    """Whether a field's annotation is a tuple or list, or may be one."""
-    return get_origin(annotation) in (tuple, list) or any(_is_tuple(part) for part in get_args(annotation))
-
-
-def _is_text(annotation: Any) -> bool:
-    """Whether a text itself is a value of a field's annotation, such as `str | tuple[int, ...]`."""
-    return annotation is str or (get_origin(annotation) not in (tuple, list) and any(map(_is_text, get_args(annotation))))

@@ -1,11 +1,13 @@
-"""Import TensorFlow without its chatter, or forbid its import for a while."""
+"""Import TensorFlow and call libraries without their chatter, or forbid its import for a while."""
 
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import os
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 HEAVY = ("tensorflow", "keras", "keras_cv", "tf_keras", "tensorflow_hub", "torch", "jax")
 
@@ -31,7 +33,7 @@ def quiet_tensorflow() -> None:
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    with _silenced():
+    with silenced():
         import keras
         import tensorflow as tf
 
@@ -40,15 +42,27 @@ def quiet_tensorflow() -> None:
 
 
 @contextlib.contextmanager
-def _silenced(descriptor: int = 2) -> Iterator[None]:
-    """Send a file descriptor to nowhere: TensorFlow writes to it from C, out of Python's reach."""
-    sys.stderr.flush()
-    copy = os.dup(descriptor)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, descriptor)
+def silenced() -> Iterator[None]:
+    """Keep what libraries print inside off the screen; TensorFlow, LiteRT and ONNX write from C, out of Python's reach.
+
+    A crash of the process still says where it happened. A reporter of ours writes to a copy of standard error made before.
+    """
+    with contextlib.ExitStack() as stack:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        stack.callback(os.close, nowhere)
+        for descriptor, file in ((1, sys.stdout), (2, sys.stderr)):
+            _flush(file)
+            copy = os.dup(descriptor)
+            stack.callback(os.close, copy)
+            stack.callback(os.dup2, copy, descriptor)
+            stack.callback(_flush, file)
+            os.dup2(nowhere, descriptor)
+        if not faulthandler.is_enabled():
+            faulthandler.enable(copy)
+            stack.callback(faulthandler.disable)
         yield
-    finally:
-        os.dup2(copy, descriptor)
-        os.close(copy)
-        os.close(nowhere)
+
+
+def _flush(file: Any) -> None:
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or there is none
+        file.flush()

@@ -13,7 +13,7 @@ from typing import Any
 from tlapp.errors import UserError
 from tlapp.words import in_a_line
 
-RISK = "option trust would open it all the same, and whoever made the file could then run code and change files as you"
+RISK = "With option trust it is opened anyway; whoever made the file could then run code and change files with your rights"
 
 CODE = frozenset({"Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"})
 """Keras's layers whose saved form brings code along."""
@@ -60,14 +60,14 @@ def keras_fault(path: Path, known: Collection[str] = ()) -> str:
         except (RecursionError, MemoryError):
             return "its config.json is nested too deeply, or too large"
         except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as error:
-            return f"one of its members cannot be read, and so not be looked into ({in_a_line(error)})"
+            return f"one of its members cannot be read, so it cannot be checked ({in_a_line(error)})"
 
 
 def saved_model_fault(folder: Path) -> str:
     """What is dangerous in a SavedModel; "" where nothing is, or where there is none, which TensorFlow says itself."""
     other = [name for name in ("saved_model.pbtxt", "saved_model.cpb") if (folder / name).exists()]
     if other:
-        return f"it holds {other[0]}, which cannot be looked into; save it anew as saved_model.pb"
+        return f"it holds {other[0]}, which cannot be checked; save it again as saved_model.pb"
     path = folder / "saved_model.pb"
     return graph_fault(path.read_bytes()) if path.is_file() else ""
 
@@ -101,7 +101,7 @@ def _archive_fault(archive: zipfile.ZipFile, size: int) -> str:
         if member.file_size > max(RATIO_FROM, MOST_RATIO * member.compress_size):
             return f"its member {member.filename} unpacks {member.compress_size} bytes to {member.file_size}: a bomb"
     if len({member.filename for member in members}) < len(members):
-        return "it holds two members of one name"
+        return "it holds two members with the same name"
     if sum(member.compress_size for member in members) > size:
         return "its members overlap"
     if (total := sum(member.file_size for member in members)) > max(RATIO_FROM, MOST_RATIO * size):
@@ -117,7 +117,7 @@ def _content_fault(archive: zipfile.ZipFile, known: Collection[str]) -> str:
             if fault := _config_fault(archive.read(name), known):
                 return fault
         elif name.lower().endswith((".pbtxt", ".cpb")):  # there are disks that take both for the same
-            return f"it holds {name}, which cannot be looked into"
+            return f"it holds {name}, which cannot be checked"
         elif name.lower().endswith("saved_model.pb") and (fault := graph_fault(archive.read(name))):
             return fault
     return ""
@@ -155,7 +155,7 @@ def _object_fault(config: dict[str, Any], known: Collection[str]) -> str:
     if name in known or str(config.get("registered_name")) in known:
         return ""
     if str(module or "").partition(".")[0] not in _PACKAGES:
-        return f"it holds {name} of the module {module}, which is none of Keras's; install and import what brings it"
+        return f"it holds {name} of the module {module}, which is not part of Keras; install and import the package that has it"
     return ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -21,6 +22,12 @@ def flag(option: str) -> str:
 def with_flags(sentence: str) -> str:
     """A sentence for the command line: `option on_bad=skip` becomes --on-bad skip, and `option batch_size` --batch-size."""
     return _OPTION.sub(lambda match: flag(match[1]) + (" " if match[2] else ""), sentence)
+
+
+def without_folders(backbone: str) -> str:
+    """The ID of a backbone for others to read: of one that is a file or folder of the user's, only its own name."""
+    prefix, _, name = backbone.partition(":")
+    return f"{prefix}:{os.path.basename(name)}" if os.path.isabs(name) else backbone
 
 
 def in_a_line(error: BaseException) -> str:

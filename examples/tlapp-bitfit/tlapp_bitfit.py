@@ -21,10 +21,10 @@ class BitFit(Strategy):
 
     contract = "1.0"
 
-    epochs: int = Field(20, ge=1, description="epochs after the warm-up, at most")
+    epochs: int = Field(20, ge=1, description="maximum epochs after the warm-up")
     # Few variables that each act on a whole channel: they bear, and need, a higher rate than kernels do.
     learning_rate: float = Field(3e-3, gt=0, description="learning rate of biases, scales, shifts and the head")
-    warmup: int = Field(20, ge=1, description="epochs that first train the head alone, at most")
+    warmup: int = Field(20, ge=1, description="maximum epochs of training only the head first")
 
     def plan(self, task: Task, backbone: Backbone) -> Plan:
         warm = Fit(name="warm-up", rates=backbone.frozen(), epochs=self.warmup, learning_rate=1e-3)

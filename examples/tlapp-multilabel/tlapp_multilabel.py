@@ -8,7 +8,7 @@ from tlapp.contracts import Field, Head, Task
 
 
 class MultiLabel(Head):
-    """Any number of labels a picture, each with a probability of its own."""
+    """Any number of labels per picture, each with its own probability."""
 
     contract = "1.1"
     labels = "many"

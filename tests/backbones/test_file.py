@@ -63,7 +63,7 @@ def test_a_hidden_dense_layer_is_no_classifier(tmp_path):
 def test_refusals_of_file(tmp_path):
     model = chain(keras.layers.Flatten(), keras.layers.Dense(4, activation="relu"))
     model.save(tmp_path / "m.keras")
-    with pytest.raises(UserError, match="holds its own weights"):
+    with pytest.raises(UserError, match="has its own weights"):
         File().load(str(tmp_path / "m.keras"), weights="none")
     with pytest.raises(UserError, match=r"option image_size=20: "):
         File().load(str(tmp_path / "m.keras"), image_size=20)

@@ -50,7 +50,7 @@ def test_hub_reads_the_cache_and_the_size(tmp_path, monkeypatch):
     write_hub(tmp_path / "cache" / hashlib.sha1(handle.encode("utf8")).hexdigest(), size=12)
     loaded = Hub().load(handle)
     assert loaded.facts.input.size == 12 and loaded.facts.name == f"hub:{handle}"
-    with pytest.raises(UserError, match=r"option image_size=16: .* takes 12 pixels"):
+    with pytest.raises(UserError, match=r"option image_size=16: .* takes only pictures of 12 pixels"):
         Hub().load(handle, image_size=16)
 
 
@@ -64,7 +64,7 @@ def test_hub_takes_what_keras_exports(tmp_path):
 
 def test_refusals_of_hub(tmp_path):
     write_hub(tmp_path / "module")
-    with pytest.raises(UserError, match="brings its own weights"):
+    with pytest.raises(UserError, match="has its own weights"):
         Hub().load(str(tmp_path / "module"), weights="none")
     (tmp_path / "module" / "tfhub_module.pb").write_bytes(b"\x08\x03")
     with pytest.raises(UserError, match="TensorFlow 1"):
@@ -72,5 +72,5 @@ def test_refusals_of_hub(tmp_path):
     with pytest.raises(UserError, match="option backbone=hub:nowhere/at-all: "):
         Hub().load("nowhere/at-all")
     tf.saved_model.save(chain(keras.layers.Conv2D(4, 3)), str(tmp_path / "signatures"))
-    with pytest.raises(UserError, match="signatures alone"):
+    with pytest.raises(UserError, match="only has signatures"):
         Hub().load(str(tmp_path / "signatures"))

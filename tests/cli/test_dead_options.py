@@ -11,7 +11,7 @@ from tlapp.errors import UserError
 from tlapp.settings import resolve
 
 ADAPT = ("self-training", "adversarial", "augment-adapt", "self-supervised")
-NO_GRADIENT = "nothing reads it, as no phase of this strategy's plan trains by gradient"
+NO_GRADIENT = "has no effect, because no phase of this strategy's plan trains by gradient"
 TRAINING = {
     "batch_size": 16, "augment": "basic", "patience": 3, "schedule": "constant", "label_smoothing": 0.2, "clip_norm": 2.0,
     "weight_decay": 0.1, "class_weights": "none",
@@ -58,8 +58,8 @@ ROWS = [
 UNREAD = [
     *((f"--{key.replace('_', '-')} {value}", "--plugin feature-extract", NO_GRADIENT) for key, value in TRAINING.items()),
     *(("--aux {data}", f"--plugin {name}", "reads no second labelled set") for name in ("partial", "freeze", "feature-extract")),
-    ("--head mlp", "--plugin feature-extract", "the strategy solves for a head of its own"),
-    ("--head-dropout 0.5", "--plugin feature-extract", "the strategy solves for a head of its own"),
+    ("--head mlp", "--plugin feature-extract", "the strategy fits its own head"),
+    ("--head-dropout 0.5", "--plugin feature-extract", "the strategy fits its own head"),
 ]  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import threading
 
 import pytest
 import yaml
+from helpers.command import tlapp
 
 from tlapp.cli.main import run
 from tlapp.testing import pictures
@@ -82,7 +83,7 @@ def folders(tmp_path_factory):
             ["--last", "19", "--data", "{root}/good", "--image-size", "32"],
             ["--last 19", "8 stages (stem ... top)", "Received: 19"],
         ),
-        (["--plugin", "feature-extract", "--head", "mlp", "--data", "{root}/good"], ["--head mlp", "head of its own"]),
+        (["--plugin", "feature-extract", "--head", "mlp", "--data", "{root}/good"], ["--head mlp", "its own head"]),
     ],
 )
 def test_bad_input_gets_one_sentence(arguments, fragments, folders, tmp_path, monkeypatch, capfd):
@@ -105,10 +106,8 @@ def test_an_unknown_flag_names_the_near_one(capsys):
 def trained(folders, tmp_path_factory):
     """A run by the command line itself, at a small size: its folder and what it wrote to standard output."""
     folder = tmp_path_factory.mktemp("runs") / "run"
-    arguments = ["train", "--plugin", "freeze", "--epochs", "3", "--data", str(folders / "good"), "--image-size", "32"]
-    done = subprocess.run(
-        [sys.executable, "-m", "tlapp", *arguments, "--run", str(folder), "--json"], capture_output=True, text=True, check=False
-    )
+    arguments = ["train", "--plugin", "freeze", "--epochs", "3", "--data", "good", "--image-size", "32"]
+    done = tlapp(*arguments, "--run", folder, "--json", cwd=folders)
     assert done.returncode == 0, done.stderr
     return folder, done
 
@@ -123,12 +122,17 @@ def test_json_is_one_object_and_tensorflow_is_silent(trained):
         assert chatter not in done.stderr
 
 
-def test_settings_repeat_the_run(trained, tmp_path):
+def test_settings_repeat_the_run_from_any_folder(trained, folders, tmp_path, monkeypatch):
     folder, _ = trained
-    assert run(["train", "--config", str(folder / "settings.yaml"), "--run", str(tmp_path / "again"), "--json"]) == 0
-    first, again = ((place / "history.csv").read_text() for place in (folder, tmp_path / "again"))
-    assert first == again
-    settings = yaml.safe_load((folder / "settings.yaml").read_text())
+    monkeypatch.chdir(tmp_path)
+    assert run(["train", "--config", str(folder / "settings.yaml"), "--json"]) == 0
+    (again,) = (tmp_path / "saved_models").iterdir()
+    for name in ("history.csv", "splits.csv", "settings.yaml"):
+        assert (folder / name).read_text() == (again / name).read_text()
+    text = (folder / "settings.yaml").read_text()
+    settings = yaml.safe_load(text)
+    assert text.startswith("# tlapp train --config settings.yaml repeats this run")
+    assert settings["data"] == str(folders / "good") and "run" not in settings
     assert settings["plugin"] == "freeze" and settings["epochs"] == 3 and "head_dropout" in settings
 
 

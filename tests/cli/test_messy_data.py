@@ -38,15 +38,12 @@ def place(tmp_path_factory):
     return place
 
 
-def tlapp(*words, cwd):
-    done = subprocess.run([sys.executable, "-m", "tlapp", *words], capture_output=True, text=True, check=False, cwd=cwd)
-    assert done.returncode == 0, done.stderr
-    return done
-
-
 @pytest.fixture(scope="module")
 def run(place):
-    return tlapp(*TRAIN, "--run", "run", cwd=place)
+    command = [sys.executable, "-m", "tlapp", *TRAIN, "--run", "run"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=place)
+    assert done.returncode == 0, done.stderr
+    return done
 
 
 def rows(place, name):
@@ -108,10 +105,12 @@ def test_the_table_of_splits_is_evaluated_from_any_folder(run, place, tmp_path, 
     assert (again["n"], again["accuracy"]) == (before["n"], before["accuracy"])
 
 
-def test_a_dry_run_counts_the_notes_that_were_shown_before(place, run):
-    done = tlapp(*TRAIN, "--dry-run", "--exports", "none", cwd=place)
-    answer, count = json.loads(done.stdout), len(json.loads(run.stdout)["notes"])
-    assert [line for line in done.stderr.splitlines() if line.startswith("note: ")] == [
+def test_a_dry_run_counts_the_notes_that_were_shown_before(place, run, monkeypatch, capfd):
+    monkeypatch.chdir(place)
+    assert main.run([*TRAIN, "--dry-run", "--exports", "none"]) == 0
+    said = capfd.readouterr()
+    answer, count = json.loads(said.out), len(json.loads(run.stdout)["notes"])
+    assert [line for line in said.err.splitlines() if line.startswith("note: ")] == [
         f"note: {count} notes on the data were shown before; --json has them"
     ]
     assert answer["plan"]["strategy"] == "freeze" and answer["notes"] == json.loads(run.stdout)["notes"]

@@ -37,12 +37,12 @@ def loss(net, batches):
             Fit(name="a", rates=FROZEN, epochs=3, learning_rate=0.1, streams=("target",), loss=loss, parts={"project": list}),
             "the part project trains, at most 3 epochs at 0.1, its own loss, parts project, on target",
         ),
-        (Statistics(name="a", rates=FROZEN), "nothing trains; batch-norm statistics are taken anew from train"),
+        (Statistics(name="a", rates=FROZEN), "nothing trains; batch-norm statistics are recomputed from train"),
         (
             Statistics(name="a", rates=RATES, streams=("target",)),
-            "nothing trains; batch-norm statistics of stage2 x0.5, stage3 are taken anew from target",
+            "nothing trains; batch-norm statistics of stage2 x0.5, stage3 are recomputed from target",
         ),
-        (Solve(name="a", rates=FROZEN, solver=loss), "the head is solved for"),
+        (Solve(name="a", rates=FROZEN, solver=loss), "the head is fitted in closed form"),
     ],
 )
 def test_a_phase_in_words(phase, words):
@@ -52,7 +52,7 @@ def test_a_phase_in_words(phase, words):
 def test_alternatives_stand_under_a_line_of_their_own():
     fits = [Fit(name=name, rates=FROZEN, epochs=1, learning_rate=0.1) for name in "abc"]
     lines = list(plan_lines(Plan((fits[0], OneOf(phases=(fits[1], fits[2])))), backbone(3)))
-    assert [line.split(":")[0] for line in lines[1:]] == ["  a", "  one of these, the best of which is kept", "    b", "    c"]
+    assert [line.split(":")[0] for line in lines[1:]] == ["  a", "  alternatives; the best one is kept", "    b", "    c"]
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +69,8 @@ def test_the_screen_the_plan_and_the_card_say_the_same(domains, tmp_path, tensor
     run = tiny_run(strategy, domains[0], tmp_path / "run", target=str(domains[1]))
     phases = json.loads((tmp_path / "run" / "plan.json").read_text())["phases"]
     sentences = {phase["name"]: phase["does"] for phase in phases}
-    assert sentences["adabn"] == "nothing trains; batch-norm statistics of stem, middle, top are taken anew from target"
-    assert sentences["target-statistics"] == "nothing trains; batch-norm statistics are taken anew from target"
+    assert sentences["adabn"] == "nothing trains; batch-norm statistics of stem, middle, top are recomputed from target"
+    assert sentences["target-statistics"] == "nothing trains; batch-norm statistics are recomputed from target"
     assert [phase["trains"] for phase in phases if phase["kind"] == "statistics"] == [0, 0, 0]
     shown = "\n".join(outline_lines(run.outline))
     card = "\n".join(_training(SavedRun(tmp_path / "run", run.job.provider.custom_layers)))

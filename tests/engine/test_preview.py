@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -214,7 +215,7 @@ def test_where_it_cannot_be_written_the_sheet_before_stays(domains, tmp_path, te
 
 @pytest.mark.parametrize(
     ("name", "sentence"),
-    [("sheet.jpg", "ends in .png"), ("none/sheet.png", "there is no folder"), ("mine.png", "is no sheet that tlapp made")],
+    [("sheet.jpg", "must end in .png"), ("none/sheet.png", "there is no folder"), ("mine.png", "was not made by tlapp preview")],
 )
 def test_a_bad_place_is_refused_before_anything_is_read(name, sentence, tmp_path, capfd):
     Image.new("RGB", (4, 4)).save(tmp_path / "mine.png")
@@ -238,3 +239,9 @@ def test_on_the_command_line(domains, tmp_path, monkeypatch, capfd):
     assert run(["preview", "--plugin", "partial", *small]) == 2
     assert "changes no pictures" in capfd.readouterr().err
     assert {path.name for path in tmp_path.iterdir()} == {"preview.png", "settings.yaml"}
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs a folder in which not even root may write")
+def test_a_place_that_cannot_be_written_is_told_before_anything_is_read(capfd):
+    assert run(["preview", "--plugin", "augment-adapt", "--data", "nowhere", "--output", "/proc/self/sheet.png"]) == 2
+    assert "--output /proc/self/sheet.png: cannot be written" in capfd.readouterr().err

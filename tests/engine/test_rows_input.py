@@ -119,7 +119,7 @@ def test_what_is_for_pictures_is_refused(option, value, data, tmp_path):
 
     one = job(data, tmp_path / "run")
     options = one.options.model_copy(update={option: value})
-    with pytest.raises(UserError, match="nothing reads it, as its examples are rows; leave it out") as error:
+    with pytest.raises(UserError, match="has no effect, because its examples are rows; leave it out") as error:
         train(replace(one, options=options, given=(option,)), Silent())
     assert error.value.option == option
 

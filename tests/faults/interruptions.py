@@ -20,7 +20,7 @@ from tlapp.errors import UserError
 
 
 def killed(shop: Workshop, seed: int) -> str:
-    """kill -9 at random moments, then --resume: the same to the bit as the run that was left in peace."""
+    """kill -9 at random moments, then --resume: bit-identical to an uninterrupted run."""
     return killed_and_resumed(shop, seed, list(PLANS)[seed % len(PLANS)])
 
 
@@ -80,7 +80,7 @@ def check_unfinished(folder: Path) -> None:
 
 
 def out_of_memory(shop: Workshop, seed: int) -> str:
-    """A limit on memory (RLIMIT_AS) that the run needs more than."""
+    """A limit on memory (RLIMIT_AS) below what the run needs."""
     dice, folder = random.Random(seed), shop.fresh("memory")
     more = int(shop.earlier * dice.uniform(100, 900)) << 20
     words = [*shop.train("full", folder), "--image-size", "512", "--batch-size", "1024"]
@@ -106,7 +106,7 @@ def no_number(shop: Workshop, seed: int) -> str:
     else:
         words = turns_bad(shop, folder, dice.uniform(0.05, 0.95))
         ended = shop.run(*words, constants=OFTEN)
-        check_sentence(ended, "phase bad, epoch ", "step ", "strategy's own loss", "checkpoints/best.keras", code=3)
+        check_sentence(ended, "phase bad, epoch ", "step ", "the loss is the strategy's own", "checkpoints/best.keras", code=3)
     check_nothing_half_written(folder)
     check(all_finite(folder), f"{folder}: a checkpoint that is no number")
     return "told, with phase, epoch and step; the best weights kept"

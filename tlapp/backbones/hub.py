@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,9 @@ class Hub(BackboneProvider):
         """Nothing: any handle or folder will do."""
         return ()
 
+    def absolute(self, name: str) -> str:
+        return os.path.abspath(name) if os.path.isdir(name) else name
+
     def custom_layers(self) -> Mapping[str, type]:
         """The layer that runs a SavedModel inside Keras."""
         from tlapp.backbones.hub_layer import HubModule
@@ -29,7 +34,7 @@ class Hub(BackboneProvider):
     def load(self, name: str, *, image_size: int | None = None, weights: str | None = None) -> LoadedBackbone:
         """Build a backbone; see `BackboneProvider.load`. Pictures are scaled to 0-1, as Hub's image networks expect."""
         if weights is not None:
-            raise UserError(f"hub:{name} brings its own weights; leave the option out", weights, option="backbone_weights")
+            raise UserError(f"hub:{name} has its own weights; leave the option out", weights, option="backbone_weights")
         folder = _folder(name)
         import keras
 
@@ -49,9 +54,11 @@ def _folder(name: str) -> str:
     """Where the SavedModel of a handle lies, fetched if tensorflow_hub has to.
 
     Raises:
-        UserError: it cannot be had, or is in the old format.
+        UserError: it cannot be found or downloaded, or is in the old format.
     """
-    import tensorflow_hub
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that pkg_resources, which it imports, is deprecated
+        import tensorflow_hub
 
     if "://" in name:
         log.info("hub:%s: asking tensorflow_hub for it; TFHUB_CACHE_DIR is the folder where it is kept", name)
@@ -59,14 +66,14 @@ def _folder(name: str) -> str:
         folder = tensorflow_hub.resolve(name)
     except Exception as error:  # the resolvers raise whatever urllib, tarfile and the file system do
         raise UserError(
-            f"cannot be had ({_line(error)}); give the folder of a SavedModel, "
+            f"cannot be read or downloaded ({_line(error)}); give the folder of a SavedModel, "
             "or a URL that this machine reaches or that TFHUB_CACHE_DIR holds",
             f"hub:{name}",
             option="backbone",
         ) from error
     if (Path(folder) / "tfhub_module.pb").exists():
         raise UserError(
-            f"it is in the format of TensorFlow 1, whose variables do not train; {_WANTED}", f"hub:{name}", option="backbone"
+            f"it is in the format of TensorFlow 1, whose variables cannot be trained; {_WANTED}", f"hub:{name}", option="backbone"
         )
     return folder
 
@@ -92,7 +99,7 @@ def _read(name: str, folder: str, trust: bool) -> Any:
             f"there is no SavedModel to read in {folder}: {_line(error)}", f"hub:{name}", option="backbone"
         ) from error
     if not hub_layer.traces(saved.module):
-        raise UserError(f"it cannot be called, it has signatures alone; {_WANTED}", f"hub:{name}", option="backbone")
+        raise UserError(f"it cannot be called: it only has signatures; {_WANTED}", f"hub:{name}", option="backbone")
     return saved
 
 
@@ -106,7 +113,7 @@ def _size(name: str, module: Any, image_size: int | None) -> int:
 
     fixed = _fixed_size(name, [*module.signatures.values(), *hub_layer.traces(module)])
     if image_size and fixed and image_size != fixed:
-        raise UserError(f"hub:{name} takes {fixed} pixels a side and no other", image_size, option="image_size")
+        raise UserError(f"hub:{name} takes only pictures of {fixed} pixels a side", image_size, option="image_size")
     return image_size or fixed or 224
 
 
@@ -139,7 +146,7 @@ def _fixed_size(name: str, functions: Iterable[Any]) -> int | None:
         if isinstance(each, tf.TensorSpec) and each.shape.rank == 4
     ]
     if not shapes:
-        raise UserError("it takes no pictures (a batch of height x width x 3)", f"hub:{name}", option="backbone")
+        raise UserError("its input is not pictures (a batch of height x width x 3)", f"hub:{name}", option="backbone")
     return next((shape[1] for shape in shapes if shape[1]), None)
 
 

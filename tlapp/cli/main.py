@@ -11,8 +11,8 @@ from importlib.metadata import version
 
 import click
 
-from tlapp.cli import signals
-from tlapp.cli.sentences import error_line, interrupted_line
+from tlapp.cli import completion, signals
+from tlapp.cli.sentences import error_lines, interrupted_line
 from tlapp.cli.usage import Group
 from tlapp.errors import TlappError
 
@@ -23,6 +23,7 @@ COMMANDS = {
     "predict": "Name pictures with a run's model.",
     "export": "Write a run's model for a server or a phone.",
     "verify": "Check that an exported artifact is whole and answers as it did.",
+    "runs": "List your runs.",
     "plugins": "List, show, check or begin strategies, heads and backbone providers.",
     "cache": "Show or empty what is kept to start faster.",
     "backbones": "List the pre-trained networks, or show one.",
@@ -68,10 +69,12 @@ def _replace_what_is_closed() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run the command line; return the exit code."""
-    signals.listen()
     shows_traceback = "--traceback" in arguments  # before or after the command
     words = [word for word in arguments if word != "--traceback"]
     try:
+        signals.listen()
+        if completion.VARIABLE in os.environ:
+            completion.prepare()
         return tlapp.main(args=words, prog_name="tlapp", standalone_mode=False) or 0
     except click.exceptions.Exit as ended:
         return ended.exit_code
@@ -81,7 +84,8 @@ def run(arguments: list[str]) -> int:
     except TlappError as error:
         if shows_traceback:
             traceback.print_exc()
-        click.echo(f"tlapp: {error_line(error)}", err=True)
+        for line in error_lines(error):
+            click.echo(f"tlapp: {line}", err=True)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort) as error:
         click.echo(f"tlapp: {interrupted_line(error)}", err=True)

@@ -6,12 +6,10 @@ import types
 from typing import Any, Literal, Union, get_args, get_origin
 
 import click
-from click.shell_completion import CompletionItem
 from pydantic.fields import FieldInfo
 
-from tlapp import registry
-from tlapp.contracts.options import Options, condition_of
-from tlapp.tensorflow_import import forbid_tensorflow
+from tlapp.cli.completion import complete_backbones, complete_files, complete_folders, complete_plugins
+from tlapp.contracts.options import Options, condition_of, is_path
 from tlapp.words import flag, with_flags
 
 trust_option = click.option(
@@ -21,6 +19,11 @@ trust_option = click.option(
 """Of every command that opens model files; no setting, so that no YAML file can give it."""
 
 
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there."
+)
+
+
 def click_options(options: type[Options], prefix: str = "") -> list[click.Option]:
     """An option a field. Values stay text: pydantic parses and checks them, so that YAML and flags fail alike."""
     return [_option(name, field, prefix) for name, field in options.model_fields.items()]
@@ -28,11 +31,12 @@ def click_options(options: type[Options], prefix: str = "") -> list[click.Option
 
 def _option(name: str, field: FieldInfo, prefix: str) -> click.Option:
     key = prefix + name
-    kind = {"plugin": "strategy", "head": "head", "backbone": "backbone"}.get(key)
-    return click.Option(
-        [flag(key), key], help=describe(field, prefix), metavar=metavar(field),
-        shell_complete=_names(kind) if kind else _values(field),
-    )  # fmt: skip
+    own = {
+        "plugin": complete_plugins("strategy"), "head": complete_plugins("head"), "backbone": complete_backbones,
+        "run": complete_folders,
+    }  # fmt: skip
+    complete = own.get(key) or (complete_files if is_path(field) else _values(field))
+    return click.Option([flag(key), key], help=describe(field, prefix), metavar=metavar(field), shell_complete=complete)
 
 
 def describe(field: FieldInfo, prefix: str = "") -> str:
@@ -78,34 +82,11 @@ def _counts(field: FieldInfo, prefix: str) -> str:
 
 
 def _values(field: FieldInfo) -> Any:
-    """Completes a value: by its choices, or as a file where any text will do."""
+    """Completes a value by its choices."""
     kind = plain(field.annotation)
     choices = ("true", "false") if kind is bool else tuple(map(str, get_args(kind))) if get_origin(kind) is Literal else ()
 
     def complete(context: click.Context, option: click.Parameter, typed: str) -> list[Any]:
-        if kind is str:
-            return [CompletionItem(typed, type="file")]
         return [value for value in choices if value.startswith(typed)]
-
-    return complete
-
-
-def _names(kind: str) -> Any:
-    """Completes a plugin's name; after the colon of a backbone's ID, its provider's names where that takes no Keras."""
-
-    def complete(context: click.Context, option: click.Parameter, typed: str) -> list[str]:
-        prefix, colon, _ = typed.partition(":")
-        if kind != "backbone" or not colon:
-            end = ":" if kind == "backbone" else ""
-            return [name + end for name in registry.installed(kind) if name.startswith(typed)]
-        try:
-            with forbid_tensorflow():
-                return [
-                    name
-                    for name in (f"{prefix}:{name}" for name in registry.load(kind, prefix)().names())
-                    if name.startswith(typed)
-                ]
-        except Exception:  # a completion that fails would litter the prompt
-            return []
 
     return complete

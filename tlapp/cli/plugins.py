@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from tlapp import registry
-from tlapp.cli.options import trust_option
+from tlapp.cli.completion import complete_backbones, complete_folders, complete_plugins
+from tlapp.cli.options import json_option, trust_option
+from tlapp.cli.plugin_facts import facts, help_of, option_lines, plan
 from tlapp.cli.usage import Group
-from tlapp.contracts import Task
-from tlapp.errors import PluginError, TlappError, UserError
-from tlapp.words import flag, suggestion
+from tlapp.errors import PluginError, UserError
+from tlapp.words import suggestion
 
-TASK = Task(tuple("abcdefghij"), {"train": 650, "val": 150, "test": 200, "target": 1000, "aux": 1000}, tuple("uvw"))
-"""To show a plan for: ten classes of a hundred examples, and every stream that a strategy may ask for."""
 MARKS = {"kept": "ok", "broken": "BROKEN", "not tried": "not tried"}
 
 
@@ -31,16 +28,8 @@ class Kind(click.Choice):
         return super().convert("backbone" if value == "backbones" else value, param, ctx)
 
 
-def _complete(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
-    kinds = [context.params.get("kind")] if context.params.get("kind") else registry.GROUPS
-    return sorted({name for kind in kinds for name in registry.installed(str(kind)) if name.startswith(typed)})
-
-
-name_argument = click.argument("name", shell_complete=_complete)
+name_argument = click.argument("name", shell_complete=complete_plugins(*registry.GROUPS))
 kind_option = click.option("--kind", type=Kind(), help="Which one, where plugins of two kinds share the name.")
-json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there."
-)
 
 
 @click.group(cls=Group)
@@ -92,79 +81,35 @@ def _fault(kind: str, name: str, check: bool) -> str:
 @name_argument
 @kind_option
 @click.option(
-    "--backbone", metavar="ID", help="Plan for this one, which is loaded.  [default: keras-cv:efficientnet-lite0, from a table]"
+    "--backbone",
+    metavar="ID",
+    shell_complete=complete_backbones,
+    help="Plan for this one, which is loaded.  [default: keras-cv:efficientnet-lite0, from a table]",
 )
 @trust_option
-def show_plugin(name: str, kind: str | None, backbone: str | None, trust: bool) -> None:
+@json_option
+def show_plugin(name: str, kind: str | None, backbone: str | None, trust: bool, as_json: bool) -> None:
     """The options of a plugin, and the plan that a strategy makes for a backbone."""
     if trust and not backbone:
         raise UserError("counts only with option backbone", option="trust")
     kind = _kind(name, kind)
+    if as_json:
+        click.echo(json.dumps(facts(kind, name, backbone, trust)))
+        return
     if kind == "backbone":
         provider = registry.load(kind, name)
-        click.echo(f"{registry.plugin_name(kind, name)}: {_help(provider)}\n\n  IDs: tlapp backbones list")
+        click.echo(f"{registry.plugin_name(kind, name)}: {help_of(provider)}\n\n  IDs: tlapp backbones list")
         return
     from tlapp.settings import plugin_options
 
     options = plugin_options(kind, name)
-    click.echo(f"{registry.plugin_name(kind, name)}, written for contract {options.contract}\n\n{_help(options)}\n")
+    click.echo(f"{registry.plugin_name(kind, name)}, written for contract {options.contract}\n\n{help_of(options)}\n")
     for line in option_lines(options, kind):
         click.echo(line)
     if kind == "strategy":
         click.echo()
-        for line in _plan(name, options, backbone, trust):
+        for line in plan(name, options, backbone, trust):
             click.echo(line)
-
-
-def option_lines(options: Any, kind: str) -> Iterator[str]:
-    """A line an option: flag, what to type, range, help and default."""
-    from tlapp.cli.options import describe, metavar
-    from tlapp.settings import HEAD
-
-    prefix = HEAD if kind == "head" else ""
-    for key, field in options.model_fields.items():
-        yield f"  {flag(prefix + key):18} {metavar(field):12} {describe(field, prefix)}"
-    if not options.model_fields:
-        yield "  no options"
-
-
-def _plan(name: str, options: Any, backbone: str | None, trust: bool) -> Iterator[str]:
-    from tlapp import blame
-    from tlapp.engine.check import make_plan
-    from tlapp.engine.outline import plan_lines
-
-    plugin_name = registry.plugin_name("strategy", name)
-    facts = _load(backbone, trust) if backbone else _default_facts()
-    try:
-        with blame.naming(plugin_name):
-            plan = make_plan(blame.strategy(options(), plugin_name), TASK, facts)
-    except (TlappError, ValueError) as error:  # pydantic's is a ValueError: an option without a default
-        yield f"no plan with the default options: {' '.join(str(error).split())}"
-        return
-    yield from plan_lines(plan, facts)
-
-
-def _default_facts() -> Any:
-    """The facts of the default backbone, which need no Keras."""
-    from tlapp.api import provider_of
-    from tlapp.engine.options import RunOptions
-
-    provider, name = provider_of(RunOptions.model_fields["backbone"].default)
-    return provider.facts(name)
-
-
-def _load(identity: str, trust: bool) -> Any:
-    """The facts of a backbone, which is loaded."""
-    from tlapp.api import provider_of
-    from tlapp.tensorflow_import import quiet_tensorflow
-
-    provider, name = provider_of(identity, trust)
-    quiet_tensorflow()
-    return provider.load(name).facts
-
-
-def _help(plugin: Any) -> str:
-    return inspect.getdoc(plugin) or "(no help)"
 
 
 def _kind(name: str, kind: str | None) -> str:
@@ -184,7 +129,7 @@ def _kind(name: str, kind: str | None) -> str:
 @plugins.command("new")
 @click.argument("name")
 @click.option("--kind", type=Kind(), default="strategy", help="What to write.  [default: strategy]")
-@click.option("--output", metavar="PATH", help="Folder to write.  [default: tlapp-NAME]")
+@click.option("--output", metavar="PATH", shell_complete=complete_folders, help="Folder to write.  [default: tlapp-NAME]")
 def new_plugin(name: str, kind: str, output: str | None) -> None:
     """Write a project of your own around a plugin NAME: ready for `pip install -e .`, and it works as it is."""
     from tlapp.cli.new import write

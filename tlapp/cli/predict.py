@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from tlapp.api import load
+from tlapp.cli.completion import complete_files, complete_runs
 from tlapp.cli.options import trust_option
 from tlapp.cli.screen import Screen
 from tlapp.cli.standard_input import names_from
@@ -26,8 +27,8 @@ from tlapp.words import printable
 
 
 @click.command(cls=Command)
-@click.argument("run", metavar="MODEL")
-@click.argument("files", nargs=-1, required=True)
+@click.argument("run", metavar="MODEL", shell_complete=complete_runs)
+@click.argument("files", nargs=-1, required=True, shell_complete=complete_files)
 @click.option(
     "--top", type=click.IntRange(min=1), metavar="K",
     help="How many labels a picture, the most probable first.  [default: 1; all above 0.5, where a picture can have several]",
@@ -37,7 +38,12 @@ from tlapp.words import printable
     help="Files that cannot be read. report: classify the others, name these, and exit with code 2. skip: the same, but exit "
     "with code 0, and leave them out of --output. fail: stop at the first one, without any answer.  [default: report]",
 )  # fmt: skip
-@click.option("--output", metavar="FILE", help="Write the answers to FILE.csv (which --data takes) or FILE.jsonl.")
+@click.option(
+    "--output",
+    metavar="FILE",
+    shell_complete=complete_files,
+    help="Write the answers to FILE.csv (which --data takes) or FILE.jsonl.",
+)
 @click.option("--unfinished", is_flag=True, help="Use the best model so far of a run that was stopped.")
 @trust_option
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from tlapp.errors import TlappError, UserError
+from tlapp.errors import TlappError, UserError, each_of
 from tlapp.words import flag, printable, with_flags
 
 
@@ -21,6 +21,11 @@ def error_line(error: TlappError) -> str:
     if isinstance(error, UserError) and error.option is not None:
         error.origin = flag(error.option) + ("" if error.received is None else f" {error.received}")
     return printable(with_flags(str(error)) + go_on(error.resumable))
+
+
+def error_lines(error: TlappError) -> list[str]:
+    """As `error_line`, a line for each mistake."""
+    return [error_line(each) for each in (each_of(error) if isinstance(error, UserError) else (error,))]
 
 
 def interrupted_line(error: BaseException) -> str:

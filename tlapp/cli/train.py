@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from tlapp import config as config_file
+from tlapp.cli.completion import complete_files, complete_runs
 from tlapp.cli.options import click_options, trust_option
 from tlapp.cli.screen import Screen, result_lines
 from tlapp.cli.sentences import resume_command
@@ -19,7 +21,7 @@ from tlapp.engine.export.formats import NAMES
 from tlapp.engine.options import RunOptions
 from tlapp.engine.runs.folder import SETTINGS, RunFolder
 from tlapp.errors import TlappError, UserError
-from tlapp.settings import HEAD, Settings, plugin_options, read_yaml, resolve
+from tlapp.settings import HEAD, Settings, plugin_options, resolve
 from tlapp.words import flag, printable, with_flags
 
 
@@ -27,7 +29,8 @@ class TrainCommand(Command):
     """A command whose options grow with --plugin and --head, named on the command line or in --config."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        ctx.meta["chosen"] = _chosen(args, ctx.resilient_parsing)
+        ctx.meta["typed"] = _typed(args)
+        ctx.meta["chosen"] = _chosen(ctx.meta["typed"], ctx.resilient_parsing)
         return super().parse_args(ctx, args)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
@@ -44,6 +47,7 @@ class TrainCommand(Command):
                     ctx.meta["groups"].append((f"{kind} {name}".capitalize(), click_options(plugin_options(kind, name), prefix)))
                 except TlappError:
                     if not ctx.resilient_parsing:
+                        resolve({**ctx.meta["typed"], "config": None}, ctx.meta["typed"].get("config"))  # all that is wrong
                         raise
         return ctx.meta["groups"]
 
@@ -54,17 +58,22 @@ class TrainCommand(Command):
                 formatter.write_dl([record for option in options if (record := option.get_help_record(ctx))])
 
 
-def _chosen(args: Sequence[str], lenient: bool) -> tuple[str, str]:
-    """The plugin and head that the arguments, or their --config, name."""
-    from_flags = {}
+def _typed(args: Sequence[str]) -> dict[str, str]:
+    """What the arguments name as plugin, head and config."""
+    typed = {}
     for key in ("plugin", "head", "config"):
         for place, word in enumerate(args):
             if word.startswith(f"--{key}="):
-                from_flags[key] = word.partition("=")[2]
+                typed[key] = word.partition("=")[2]
             elif word == f"--{key}" and place + 1 < len(args):
-                from_flags[key] = args[place + 1]
+                typed[key] = args[place + 1]
+    return typed
+
+
+def _chosen(from_flags: Mapping[str, str], lenient: bool) -> tuple[str, str]:
+    """The plugin and head that the arguments, or their --config, name."""
     try:
-        from_file = read_yaml(from_flags["config"]) if "config" in from_flags else {}
+        from_file = config_file.read(from_flags["config"]).values if "config" in from_flags else {}
     except TlappError:
         if not lenient:
             raise
@@ -75,9 +84,9 @@ def _chosen(args: Sequence[str], lenient: bool) -> tuple[str, str]:
 
 
 @click.command(cls=TrainCommand)
-@click.option("--config", metavar="YAML", help="File of settings; flags go before it.")
-@click.option("--resume", metavar="RUN", help="Go on with a run that was stopped or killed; takes no other setting.")
-@click.option("--dry-run", is_flag=True, help="Tell the plan and end before any training.")
+@click.option("--config", metavar="YAML", shell_complete=complete_files, help="File of settings; flags go before it.")
+@click.option("--resume", metavar="RUN", shell_complete=complete_runs, help="Resume a stopped run; no other options allowed.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and exit.")
 @click.option(
     "--exports", type=click.Choice([*NAMES, "none"]),
     help="Refuse, before training, a model that does not convert to this.  [default: tflite with --dry-run, else none]",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from shlex import quote
 from typing import Any
 
 import click
 
 from tlapp import registry
+from tlapp.engine.runs.folder import SETTINGS, RunFolder
 from tlapp.errors import UserError
 from tlapp.words import did_you_mean, flag, suggestion
 
@@ -88,9 +90,7 @@ def _fits(option: str, word: str) -> bool:
     if option == "config":
         return word.endswith((".yaml", ".yml"))
     if option == "resume":
-        from tlapp.engine.runs.folder import SETTINGS
-
-        return os.path.isfile(os.path.join(word, SETTINGS))
+        return RunFolder(Path(word)).has(SETTINGS)
     if option in registry.OPTIONS.values():
         kind = next(kind for kind, other in registry.OPTIONS.items() if other == option)
         return word.partition(":")[0] in registry.installed(kind)

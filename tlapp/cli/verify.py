@@ -7,12 +7,13 @@ import json
 import click
 
 from tlapp.api import layers
+from tlapp.cli.completion import complete_files
 from tlapp.cli.options import trust_option
 from tlapp.cli.usage import Command
 
 
 @click.command(cls=Command)
-@click.argument("artifact")
+@click.argument("artifact", shell_complete=complete_files)
 @trust_option
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there.")
 def verify(artifact: str, trust: bool, as_json: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tlapp.contracts.backbone import Backbone, BackboneProvider, LoadedBackbone, Rates, Stage
+from tlapp.contracts.backbone import Backbone, BackboneProvider, Card, LoadedBackbone, Rates, Stage
 from tlapp.contracts.input import BadExample, ImageInput, Input, Tensor
 from tlapp.contracts.input_export import Endpoint, Feature, InputExport, Snippet
 from tlapp.contracts.options import Condition, Field, Options, Values, above, other_than, when
@@ -35,6 +35,7 @@ __all__ = [
     "BackboneProvider",
     "BadExample",
     "Batch",
+    "Card",
     "Condition",
     "Endpoint",
     "Feature",

@@ -25,7 +25,7 @@ class Stage(NamedTuple):
 
 @dataclass(frozen=True)
 class Backbone:
-    """Facts about a backbone: all that `Strategy.plan` gets to see, never a live model."""
+    """Facts about a backbone: all that `Strategy.plan` gets; never a live model."""
 
     name: str
     input: ImageInput | Input
@@ -50,6 +50,24 @@ class Backbone:
     def all(self, decay: float = 1.0) -> Rates:
         """Rates that train every stage, `decay` as in `last`."""
         return self.last(len(self.stages), decay)
+
+
+class Card(NamedTuple):
+    """What a list says of a backbone.
+
+    Attributes:
+        params: how many, without the classification layer; None where unknown.
+        image_size: its own pixels a side; None where unknown.
+        weights: where they come from, in two or three words, such as "download"; "" where unknown.
+        installed: whether its weights are on this machine.
+        licence: of its weights, in words; "" where unknown.
+    """
+
+    params: int | None = None
+    image_size: int | None = None
+    weights: str = ""
+    installed: bool = False
+    licence: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,7 +100,7 @@ class BackboneProvider(ABC):
     """Whether the user set the option trust: only then may `load` open a file that could run code or write files."""
 
     def __init__(self, trust: bool = False):
-        """Make a provider; one that has an `__init__` of its own takes `trust` too and passes it on."""
+        """Make a provider; a subclass with its own `__init__` must accept `trust` and pass it on."""
         self.trust = trust
 
     @abstractmethod
@@ -103,19 +121,28 @@ class BackboneProvider(ABC):
         """
 
     def native_size(self, name: str) -> int | None:
-        """The backbone's own pixels a side, where that can be told without importing Keras; else None.
+        """The backbone's own pixels a side, if known without importing Keras; else None.
 
         With it, pictures are read while Keras is imported.
         """
         return None
 
     def facts(self, name: str, image_size: int | None = None) -> Backbone | None:
-        """The facts of a backbone, where they can be told without importing Keras; else None.
+        """The facts of a backbone, if known without importing Keras; else None.
 
         With them, options that do not fit the backbone are refused before anything is loaded or read. A provider whose
         `input` is one of its own gives them, so that a finished run can be opened without loading the backbone.
         """
         return None
+
+    def card(self, name: str) -> Card:
+        """What a list says of a backbone; nothing is loaded or fetched for it, and Keras is not imported."""
+        facts = self.facts(name)
+        return Card(sum(stage.params for stage in facts.stages) if facts else None, self.native_size(name))
+
+    def absolute(self, name: str) -> str:
+        """The name of the same backbone from any working folder: where it is a path, that path made absolute."""
+        return name
 
     def custom_layers(self) -> Mapping[str, type]:
         """Layer classes of the provider's own that a saved model needs, by name; may import Keras."""

@@ -102,7 +102,7 @@ def check_file(file: str) -> Path:
     """
     path = Path(file).expanduser()
     if not path.is_file():
-        raise UserError('no such file; give a weights file (.h5, .weights.h5), or "none"', file, option="backbone_weights")
+        raise UserError('there is no such file; give a weights file (.h5) or "none"', file, option="backbone_weights")
     return path
 
 
@@ -131,7 +131,7 @@ def unknown(prefix: str, name: str, names: Iterable[str]) -> UserError:
     spelt = {_plain(known): known for known in names}
     near = difflib.get_close_matches(_plain(name), spelt, n=3, cutoff=0.6)
     likely = near[:1] if _plain(name) in spelt else near
-    hint = f"did you mean {' or '.join(spelt[key] for key in likely)}?" if likely else "`tlapp backbones list` names them all"
+    hint = f"did you mean {' or '.join(spelt[key] for key in likely)}?" if likely else "`tlapp backbones list` lists all"
     return UserError(f"there is no such network; {hint}", f"{prefix}:{name}", option="backbone")
 
 
@@ -143,4 +143,4 @@ def _plain(name: str) -> str:
 def bad_size(backbone: str, size: int, error: Exception) -> UserError:
     """The error for an image size that a network cannot be built at."""
     reason = str(error).strip().partition("\n")[0]
-    return UserError(f"{backbone} cannot be built for it: {reason}", size, option="image_size")
+    return UserError(f"{backbone} cannot be built for this size: {reason}", size, option="image_size")

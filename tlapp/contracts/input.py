@@ -46,7 +46,7 @@ class ImageInput(NamedTuple):
 
 @dataclass(frozen=True)
 class Input(ABC):
-    """All that knows what one example is: a picture, a text, a row of numbers.
+    """What one example is, such as a picture, a text or a row of numbers, and how it is read.
 
     The inputs of a backbone's graph are `tensors`, in that order. Equal inputs read equal sources to equal arrays.
     """
@@ -67,7 +67,7 @@ class Input(ABC):
 
     @abstractmethod
     def key(self) -> Mapping[str, Any]:
-        """What the arrays depend on besides the source, as JSON can hold it: part of the cache's key."""
+        """What the arrays depend on besides the source, as JSON values: part of the cache's key."""
 
     @abstractmethod
     def read(self, source: str) -> tuple[Any, ...]:
@@ -82,7 +82,7 @@ class Input(ABC):
         """The arrays of one example for a person to look at: a picture of Pillow's, or a text."""
 
     def content(self, source: str) -> bytes | None:
-        """The bytes of an example that lies in no file; None for one that does."""
+        """The bytes of an example that is not in a file; None for one that is."""
         return None if self.column == "path" else source.encode("utf-8", "surrogateescape")
 
     def builtin(self, name: str) -> Sequence[tuple[str, str, str]] | None:

@@ -12,7 +12,7 @@ Arrays = Mapping[str, Any]
 
 
 class Endpoint(NamedTuple):
-    """A further way to ask a SavedModel.
+    """An additional signature of a SavedModel.
 
     Attributes:
         inputs: name -> (shape with the batch, dtype) of what it takes.
@@ -25,7 +25,7 @@ class Endpoint(NamedTuple):
 
 
 class Feature(NamedTuple):
-    """What a TFLite file says of an input tensor; `low` and `high` bound its values, None where nothing does."""
+    """What a TFLite file says about an input tensor; `low` and `high` are the bounds of its values, or None."""
 
     name: str
     description: str
@@ -47,7 +47,7 @@ class Snippet(NamedTuple):
 
 @dataclass(frozen=True)
 class InputExport:
-    """How an exported model takes plain arrays.
+    """How an exported model takes arrays.
 
     Attributes:
         names: of the input tensors, in the model's order.
@@ -67,11 +67,11 @@ class InputExport:
     """Of files that an endpoint of a SavedModel takes whole."""
 
     def facts(self) -> dict[str, Any]:
-        """What golden.json says of the input."""
+        """What golden.json says about the input."""
         return {"kind": "arrays", "names": list(self.names), "noun": self.noun}
 
     def report(self) -> dict[str, Any]:
-        """What export.json says of the input besides its facts."""
+        """What export.json says about the input besides its facts."""
         return {}
 
     def endpoints(self) -> Mapping[str, Endpoint]:
@@ -87,12 +87,12 @@ class InputExport:
         return path
 
     def features(self) -> Sequence[Feature]:
-        """What a TFLite file says of each input tensor."""
-        return [Feature(name, "Numbers, as the model was trained on them.") for name in self.names]
+        """What a TFLite file says about each input tensor."""
+        return [Feature(name, "Numbers, as in training.") for name in self.names]
 
     def snippet(self) -> Snippet:
         """How a Python program reads a file."""
-        prepare = "arrays = np.load(sys.argv[1])  # one example: an array for each input, by its name\n"
+        prepare = "arrays = np.load(sys.argv[1])  # one example: one array for each input, by name\n"
         prepare += "inputs = {name: arrays[name][None] for name in shapes}"
         return Snippet("EXAMPLE.npz", "", prepare)
 
@@ -106,6 +106,6 @@ class InputExport:
             yield [examples[name][number : number + 1].copy() for name in self.names]
 
     def usage(self, shapes: Mapping[str, Sequence[Any]]) -> str:
-        """What a person has to give the model, in a sentence; `shapes` without the batch."""
+        """What to give the model, in a sentence; `shapes` without the batch."""
         inside = ", ".join(f"{name} of shape {' x '.join(map(str, shape)) or '1'}" for name, shape in shapes.items())
-        return f"Give it {inside}: numbers as it was trained on."
+        return f"Give it {inside}: numbers as in training."

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import pydantic
 from pydantic import BaseModel, ConfigDict
@@ -28,12 +29,12 @@ class Values:
 
 @dataclass(frozen=True)
 class Condition:
-    """When an option counts: where one of the alternatives holds, which all its options have one of their values in."""
+    """When an option counts: one alternative must hold, in which each option has one of the listed values."""
 
     alternatives: tuple[dict[str, Values], ...]
 
     def holds(self, options: Options) -> bool:
-        """Whether it is so for these options."""
+        """Whether it holds for these options."""
         return any(all(values.holds(getattr(options, name)) for name, values in each.items()) for each in self.alternatives)
 
     def names(self) -> tuple[str, ...]:
@@ -77,12 +78,22 @@ def other_than(*values: Any) -> Values:
     return Values(words, lambda value: value not in values)
 
 
-def Field(default: Any = PydanticUndefined, *, when: Condition | tuple[Condition, ...] | None = None, **constraints: Any) -> Any:
+def Field(
+    default: Any = PydanticUndefined,
+    *,
+    when: Condition | tuple[Condition, ...] | None = None,
+    path: bool = False,
+    **constraints: Any,
+) -> Any:
     """An option: pydantic's `Field(default, ge=..., le=..., gt=..., lt=..., description=...)`, and when the option counts.
 
-    `when`: a condition, or a tuple of which one must hold; None: always. The help shows it, and the option is refused where it is
-    set to another value than its default and does not count.
+    `when`: a condition, or a tuple of which one must hold; None: always. The help shows it, and a value other than its default is
+    refused when the option does not count.
+    `path`: its text names a file or folder of the user's: the shell completes it, and settings.yaml holds it absolute. A field of
+    type `pathlib.Path` does so by itself.
     """
+    if path:
+        constraints["json_schema_extra"] = {**(constraints.get("json_schema_extra") or {}), _PATH: True}
     if when is not None:
         conditions = when if isinstance(when, tuple) else (when,)
         condition = Condition(tuple(each for one in conditions for each in one.alternatives))
@@ -90,7 +101,7 @@ def Field(default: Any = PydanticUndefined, *, when: Condition | tuple[Condition
     return pydantic.Field(default, **constraints)
 
 
-_WHEN = "when"
+_WHEN, _PATH = "when", "path"
 
 
 def condition_of(field: FieldInfo) -> Condition | None:
@@ -98,6 +109,12 @@ def condition_of(field: FieldInfo) -> Condition | None:
     extra = field.json_schema_extra
     condition = extra.get(_WHEN) if isinstance(extra, dict) else None
     return condition if isinstance(condition, Condition) else None
+
+
+def is_path(field: FieldInfo) -> bool:
+    """Whether an option names a file or folder of the user's."""
+    extra = field.json_schema_extra
+    return (isinstance(extra, dict) and bool(extra.get(_PATH))) or Path in (field.annotation, *get_args(field.annotation))
 
 
 def _listed(value: Any) -> Values:

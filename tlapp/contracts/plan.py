@@ -131,7 +131,7 @@ class Fit(Phase):
     """A phase that trains by gradient.
 
     Attributes:
-        epochs: at most so many; early stopping may end it before.
+        epochs: the maximum; early stopping may end the phase earlier.
         learning_rate: of stages at rate 1, of the head, of the parts and of what was grafted.
         loss: None for the head's own.
         parts: name -> factory of a layer that lives while the phase does. The part "aux" is the head of the stream aux, features

@@ -37,12 +37,12 @@ def make_plan(strategy: Strategy, task: Task, backbone: Backbone) -> Plan:
     names = [phase.name for phase in phases]
     for phase in phases:
         if names.count(phase.name) > 1:
-            raise PluginError(f"phase {phase.name} occurs {names.count(phase.name)} times; each needs a name of its own")
+            raise PluginError(f"phase {phase.name} occurs {names.count(phase.name)} times; names of phases must be unique")
         _check_phase(phase, task, backbone)
     for phase, group in in_order(plan):
         if group is not None and not kind_of(phase).in_place:
             raise PluginError(
-                f"phase {phase.name}: it solves for a new head, which a OneOf cannot take back; let it stand before or after"
+                f"phase {phase.name}: it fits a new head, which a OneOf cannot undo; put it before or after the OneOf"
             )
     return plan
 
@@ -74,7 +74,7 @@ def _check_phase(phase: Phase, task: Task, backbone: Backbone) -> None:
         raise PluginError(f"phase {phase.name}: {faults[0]}")
     for name in needs(phase):
         if name not in task.streams:
-            raise UserError(f"phase {phase.name} needs examples of the stream {name}; give option {name} a folder or CSV")
+            raise UserError(f"phase {phase.name} needs examples of the stream {name}; set option {name} to a folder or CSV")
 
 
 def _rates_faults(phase: Phase, backbone: Backbone) -> Iterator[str]:
@@ -82,10 +82,10 @@ def _rates_faults(phase: Phase, backbone: Backbone) -> Iterator[str]:
     if missing := [name for name in stages if name not in phase.rates]:
         yield f"gives no rate for stage {', '.join(missing)} of {backbone.name}; use 0.0 to freeze it"
     if extra := [name for name in phase.rates if name not in stages]:
-        yield f"gives a rate for {', '.join(extra)}, but {backbone.name} has the stages {', '.join(stages)}"
+        yield f"gives a rate for {', '.join(extra)}, but the stages of {backbone.name} are {', '.join(stages)}"
     for name, value in phase.rates.items():
         if not (math.isfinite(value) and value >= 0):
-            yield f"the rate of stage {name} must be a finite number from 0 up. Received: {value}"
+            yield f"the rate of stage {name} must be a finite number of at least 0. Received: {value}"
 
 
 def _selection_faults(phase: Phase) -> Iterator[str]:
@@ -104,8 +104,8 @@ def needs(phase: Phase) -> list[str]:
 
 
 UNREAD = {
-    "weight_decay": "every phase that trains by gradient brings a weight decay of its own",
-    "augment": "every phase that trains by gradient brings an augmentation of its own",
+    "weight_decay": "every phase that trains by gradient sets its own weight decay",
+    "augment": "every phase that trains by gradient has its own augmentation",
     "label_smoothing": "no phase that trains by gradient reads labels",
     "class_weights": "no phase that trains by gradient reads labels",
 }
@@ -134,12 +134,13 @@ def refuse_unread(job: Job, plan: Plan, examples: Input) -> None:
     unread = unread_options(plan) | unread_by(examples)
     if solves_only(plan):
         head = {"head", *(f"head_{key}" for key in job.head.model_dump())}
-        unread |= dict.fromkeys(head, "the strategy solves for a head of its own")
+        unread |= dict.fromkeys(head, "the strategy fits its own head")
     changed = {*job.options.model_dump(exclude_defaults=True)}
     changed |= {f"head_{key}" for key in job.head.model_dump(exclude_defaults=True)}
     for key in job.given:
         if key in unread and key in changed:
-            raise UserError(f"nothing reads it, as {unread[key]}; leave it out", job.settings.get(key), key)
+            value = getattr(job.options, key, job.settings.get(key))
+            raise UserError(f"has no effect, because {unread[key]}; leave it out", value, key)
 
 
 def check_labelling(plan: Plan, head: str) -> None:
@@ -159,7 +160,7 @@ def check_labelling(plan: Plan, head: str) -> None:
 
 
 def _judged_by_class(phase: Phase) -> str:
-    return "judges the target by the class that it is said to be" if phase.select != "val" else ""
+    return "judges the target by its predicted classes" if phase.select != "val" else ""
 
 
 def check_graft(graph: Any, backbone: LoadedBackbone) -> None:
@@ -181,7 +182,7 @@ def check_deploys(model: Callable[[], Any]) -> None:
     try:
         model()
     except Exception as error:  # Keras raises what it likes
-        raise PluginError(f"its graft breaks the graph: no model can be built of it: {in_a_line(error)}") from error
+        raise PluginError(f"its graft breaks the graph: no model can be built from it: {in_a_line(error)}") from error
 
 
 def _graft_fault(graph: Any, backbone: LoadedBackbone) -> str:
@@ -199,5 +200,5 @@ def _graft_fault(graph: Any, backbone: LoadedBackbone) -> str:
         if is_nested(step.operation) and any(layer.name in backbone.stage_of for layer in step.operation.layers):
             return f"it nests the backbone's layers in {name}; build on their tensors (contracts.graph.rebuild) to keep them flat"
         if name in backbone.stage_of and id(step.operation) not in own:
-            return f"its layer {name} has the name of a backbone's layer but is another one; give it a name of its own"
+            return f"its layer {name} has the name of a backbone's layer but is another layer; give it a unique name"
     return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,7 +33,7 @@ def enough_memory(options: RunOptions) -> Iterator[None]:
         if not ran_out(error):
             raise
         raise UserError(
-            f"memory ran out: {needs_less(options)}; the last checkpoint, if there was one, stays ({in_a_line(error)[:160]})"
+            f"memory ran out: {needs_less(options)}; the last checkpoint, if there is one, is kept ({in_a_line(error)[:160]})"
         ) from error
 
 
@@ -49,3 +50,17 @@ def peak_memory_mb() -> float:
         return 0.0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def memory_bytes() -> tuple[int | None, int | None]:
+    """All memory and what of it is available; None where the system does not say (Windows)."""
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None, None
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            available = next(int(line.split()[1]) * 2**10 for line in file if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        available = None
+    return total, available

@@ -16,37 +16,48 @@ class RunOptions(Options):
     plugin: str = Field("partial", description="strategy: see `tlapp plugins list`")
     data: str = Field(
         "builtin:digits",
-        description="folder of class folders, or of train/ val/ test/ of them; CSV with path,label[,split,group]; builtin:digits",
+        path=True,
+        description="folder of class folders, or with train/ val/ test/ in it; CSV with path,label[,split,group]; builtin:digits",
     )
-    val: str | None = Field(None, description="class folders or CSV to validate with, instead of a split of option data")
-    test: str | None = Field(None, description="class folders or CSV to test with, instead of a split of option data")
-    target: str | None = Field(None, description="pictures of the domain to adapt to; labels, if any, only give its metrics")
-    aux: str | None = Field(None, description="a second labelled set, with its own classes; a share is held out to measure it")
+    val: str | None = Field(
+        None, path=True, description="class folders or CSV to validate with, instead of a split of option data"
+    )
+    test: str | None = Field(None, path=True, description="class folders or CSV to test with, instead of a split of option data")
+    target: str | None = Field(
+        None, path=True, description="pictures of the domain to adapt to; labels, if any, are only used for metrics"
+    )
+    aux: str | None = Field(
+        None, path=True, description="a second labelled set, with its own classes; a share is held out to measure it"
+    )
     backbone: str = Field("keras-cv:efficientnet-lite0", description="pre-trained network: see `tlapp backbones list`")
-    backbone_weights: str | None = Field(None, description="weights file of the backbone, or none for random ones")
+    backbone_weights: str | None = Field(None, path=True, description="weights file of the backbone, or none for random ones")
     head: str = Field("linear", description="head: see `tlapp plugins list`")
-    image_size: int | None = Field(None, ge=32, le=2048, description="pixels a side; the backbone's own by default")
+    image_size: int | None = Field(None, ge=32, le=2048, description="pixels a side; by default the backbone's own")
     resize: Resize = Field(
         "squash", description="pictures that are not square: stretch them, keep the centre square, or add black bars"
     )
-    batch_size: int = Field(32, ge=1, le=4096, description="pictures a training step")
+    batch_size: int = Field(32, ge=1, le=4096, description="pictures per training step")
     seed: int = Field(0, ge=0, lt=2**31, description="seed of the split, the order and the initial weights")
     # 15 % and 20 %: with 200 pictures that leaves 24 to stop on and 40 to test on.
     val_share: float = Field(
-        0.15, gt=0, lt=0.9, description="share of option data split off for validation, where there is none", when=when(val=None)
+        0.15,
+        gt=0,
+        lt=0.9,
+        description="share of option data split off for validation, if there is no val set",
+        when=when(val=None),
     )
     test_share: float = Field(
-        0.2, gt=0, lt=0.9, description="share of option data, and of option aux, split off to test, where there is none",
+        0.2, gt=0, lt=0.9, description="share of option data, and of option aux, split off for testing, if there is no test set",
         when=(when(test=None), when(aux=other_than(None))),
     )  # fmt: skip
-    on_bad: Literal["fail", "skip"] = Field("fail", description="what a picture that cannot be read does to the run")
-    augment: Literal["none", "basic"] = Field("none", description="basic: random flip, crop and colour, fresh each epoch")
+    on_bad: Literal["fail", "skip"] = Field("fail", description="unreadable pictures: stop, or skip them")
+    augment: Literal["none", "basic"] = Field("none", description="basic: random flip, crop and colour, new each epoch")
     patience: int = Field(10, ge=1, description="epochs without a better validation loss before a phase stops")
-    schedule: Literal["cosine", "constant"] = Field("cosine", description="learning rate through a phase")
+    schedule: Literal["cosine", "constant"] = Field("cosine", description="how the learning rate changes during a phase")
     # 0.05: on small sets as accurate as 0.1 and better calibrated, and half a point above none (docs/results.md).
-    label_smoothing: float = Field(0.05, ge=0, lt=1, description="share of a label spread over all classes")
-    clip_norm: float = Field(1.0, gt=0, description="global norm that a step's gradient is clipped to")
+    label_smoothing: float = Field(0.05, ge=0, lt=1, description="share of each label that is spread over all classes")
+    clip_norm: float = Field(1.0, gt=0, description="maximum global norm of a step's gradient; larger ones are clipped")
     weight_decay: float = Field(1e-4, ge=0, description="decoupled weight decay (AdamW)")
-    class_weights: Literal["auto", "none"] = Field("auto", description="auto: weight classes when they differ more than 3 to 1")
-    cache: Literal["auto", "off"] = Field("auto", description="off: compute the frozen front anew each epoch")
-    run: str | None = Field(None, description="folder of the run; a new one under saved_models/ by default")
+    class_weights: Literal["auto", "none"] = Field("auto", description="auto: weight classes if they differ by more than 3 to 1")
+    cache: Literal["auto", "off"] = Field("auto", description="off: recompute the frozen front each epoch")
+    run: str | None = Field(None, path=True, description="folder of the run; a new one under saved_models/ by default")

@@ -59,7 +59,7 @@ def indents(groups: Sequence[int | None]) -> Iterator[Indent]:
         if group is None:
             yield Indent("  ")
         else:
-            yield Indent("    ", "  one of these, the best of which is kept:" if number == group else "")
+            yield Indent("    ", "  alternatives; the best one is kept:" if number == group else "")
 
 
 def run_outline(work: Session, task: Task, labelling: str) -> Outline:

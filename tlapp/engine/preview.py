@@ -187,10 +187,11 @@ def _check_free(path: Path) -> None:
     from PIL import Image
 
     if path.suffix.lower() != ".png":
-        raise UserError("a sheet is a PNG file; give a name that ends in .png", path, option="output")
+        raise UserError("the sheet is a PNG file: its name must end in .png", path, option="output")
     if not path.parent.is_dir():
         raise UserError(f"there is no folder {path.parent}", path, option="output")
     if not path.exists():
+        _check_writable(path)
         return
     try:
         with Image.open(path) as image:
@@ -198,13 +199,27 @@ def _check_free(path: Path) -> None:
     except Exception:  # whatever Pillow raises, it is none of ours
         ours = False
     if not ours:
-        raise UserError("already exists, and is no sheet that tlapp made; choose another name", path, option="output")
+        raise UserError("already exists, and was not made by tlapp preview; choose another name", path, option="output")
+    _check_writable(path)
+
+
+def _check_writable(path: Path) -> None:
+    try:
+        _aside(path).touch()
+        _aside(path).unlink()
+    except OSError as error:
+        raise UserError(f"cannot be written: {error.strerror or error}", path, option="output") from error
+
+
+def _aside(path: Path) -> Path:
+    """Where a sheet is written before it takes its place."""
+    return path.with_name(f".{path.name}.tmp")
 
 
 def _write(path: Path, sheet: Any) -> None:
     from PIL.PngImagePlugin import PngInfo
 
-    about, aside = PngInfo(), path.with_name(f".{path.name}.tmp")
+    about, aside = PngInfo(), _aside(path)
     about.add_text("Software", MARK)
     try:
         sheet.save(aside, "PNG", pnginfo=about)

@@ -155,7 +155,8 @@ class Run:
         self.graft()
         options, graph = self.job.options, self.graph
         tables = self.dataset.streams["train"].examples.tables
-        remembered = Remembered(graph, tables, tables[0].path.stem, options.seed, options.cache, self.reporter.progress)
+        key, report = tables[0].path.stem, self.reporter.progress
+        remembered = Remembered(graph, tables, key, options.seed, options.cache, report, options.backbone)
         layer = self.job.head.build(graph.outputs[0], self.task)
         layer(graph.outputs[0])
         styles = Styles(graph, self.dataset.streams)
@@ -177,7 +178,7 @@ class Run:
         what = f"{self.backbone.facts.name} by strategy {self.job.options.plugin} with head {self.outline.head}"
         check_converts(self.work.model(), kind, self.task.classes, what, self.dataset.input.export)
         solved = any(not slot.in_place for slot in self.work.slots)
-        self.reporter.note(f"exports to {kind}: yes{', as far as is known before the head is solved for' if solved else ''}")
+        self.reporter.note(f"exports to {kind}: yes{', as far as is known before the head is fitted' if solved else ''}")
 
     def begin(self) -> None:
         """Make the run's folder, or read where it was left."""

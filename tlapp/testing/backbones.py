@@ -12,7 +12,7 @@ UNKNOWN = "no-such-backbone"
 
 
 def names(subject: BackboneSubject) -> None:
-    """names() lists names, without a prefix, and a name that it does not know is a UserError."""
+    """names() lists names without a prefix, and an unknown name raises a UserError."""
     listed = list(subject.plugin.names())
     if bad := [name for name in listed if not isinstance(name, str) or not name]:
         raise Broken(f"names() lists {bad[0]!r}")
@@ -26,22 +26,22 @@ def names(subject: BackboneSubject) -> None:
 
 
 def facts(subject: BackboneSubject) -> None:
-    """The facts are those of the graph: input size, stages of different names from input to output, parameters of each."""
+    """The facts match the graph: the input size, stages from input to output with unique names, and parameters of each."""
     loaded = subject.loaded
     actual, shapes = loaded.facts, [tuple(tensor.shape) for tensor in loaded.graph.inputs]
     wanted = [(None, *shape) for shape in _shapes(actual.input)]
     if shapes != wanted:
-        raise Broken(f"the facts say that its inputs are {wanted}; the graph's are {shapes}")
+        raise Broken(f"its facts say that the inputs are {wanted}; those of the graph are {shapes}")
     stages = [stage.name for stage in actual.stages]
     if not stages or len(set(stages)) != len(stages):
-        raise Broken(f"its stages must be one or more, of different names. Received: {', '.join(stages) or 'none'}")
+        raise Broken(f"it must have at least one stage, with unique names. Received: {', '.join(stages) or 'none'}")
     counts = dict.fromkeys(stages, 0)
     for layer in loaded.graph.layers:
         if layer.weights and loaded.stage_of.get(layer.name) in counts:
             counts[loaded.stage_of[layer.name]] += sum(int(np.prod(v.shape)) for v in layer.weights if "seed" not in v.path)
     for stage in actual.stages:
         if stage.params != counts[stage.name]:
-            raise Broken(f"the facts give stage {stage.name} {stage.params:,} parameters; its layers have {counts[stage.name]:,}")
+            raise Broken(f"its facts say {stage.params:,} parameters for stage {stage.name}; it has {counts[stage.name]:,}")
 
 
 def graph(subject: BackboneSubject) -> None:
@@ -52,10 +52,10 @@ def graph(subject: BackboneSubject) -> None:
     if len(model.outputs[0].shape) != 2:
         raise Broken(f"its output must be (batch, features). Received: {tuple(model.outputs[0].shape)}")
     if nested := [step.operation.name for step in steps(model) if is_nested(step.operation)]:
-        raise Broken(f"{nested[0]} is a model inside the graph; contracts.graph.expand makes it flat")
+        raise Broken(f"{nested[0]} is a model inside the graph; contracts.graph.expand flattens it")
     features = np.asarray(model(_noise(model), training=False))
     if not np.isfinite(features).all() or np.ptp(features) == 0:
-        raise Broken("pictures of values 0 to 255 give features that are not finite, or all the same")
+        raise Broken("pictures with values 0 to 255 give features that are not finite, or are all the same")
 
 
 def layers(subject: BackboneSubject) -> None:
@@ -76,7 +76,7 @@ def layers(subject: BackboneSubject) -> None:
 
 
 def cut(subject: BackboneSubject) -> None:
-    """The frozen front and the living rest, one after the other, compute what the whole does."""
+    """The frozen front followed by the rest computes the same as the whole network."""
     from tlapp.engine.network.cut import cut as split
     from tlapp.engine.network.front import Front
     from tlapp.engine.network.net import infer
@@ -93,7 +93,7 @@ def cut(subject: BackboneSubject) -> None:
 
 
 def size(subject: BackboneSubject) -> None:
-    """native_size() is the size that load() chooses by itself, or None."""
+    """native_size() is the default size of load(), or None."""
     stated = subject.plugin.native_size(subject.backbone_name)
     if stated is None:
         return

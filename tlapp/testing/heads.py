@@ -15,7 +15,7 @@ SETS = np.array([[0, 0, 0, 0], [1, 1, 1, 1], [1, 0, 0, 1], [0, 1, 0, 0]], np.flo
 
 
 def builds(subject: Subject) -> None:
-    """build() gives a Keras layer from (batch, size) to (batch, classes), whatever the size and the number of classes."""
+    """build() gives a Keras layer from (batch, size) to (batch, classes), for any size and number of classes."""
     import keras
 
     from tlapp.engine.data.labelling import unfit
@@ -35,7 +35,7 @@ def builds(subject: Subject) -> None:
 
 
 def loss(subject: Subject) -> None:
-    """loss() gives a finite number for each example, and a smaller one for right outputs than for wrong ones."""
+    """loss() gives a finite number for each example, which is smaller for right outputs than for wrong ones."""
     import keras
 
     labels = np.eye(4, dtype=np.float32) if subject.kind.labels == "one" else SETS
@@ -43,7 +43,7 @@ def loss(subject: Subject) -> None:
     good, bad = (np.asarray(subject.plugin.loss(keras.ops.convert_to_tensor(labels), outputs)) for outputs in (right, -right))
     for losses in (good, bad):
         if losses.shape != (4,):
-            raise Broken(f"for 4 examples loss() gives the shape {losses.shape}, not (4,): one number an example")
+            raise Broken(f"for 4 examples loss() gives the shape {losses.shape}, not (4,): one number per example")
         if not np.isfinite(losses).all():
             raise Broken(f"loss() gives {losses}")
     if not (good < bad).all():

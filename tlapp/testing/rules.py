@@ -30,13 +30,13 @@ print(*sorted(set({heavy!r}) & set(sys.modules)))
 
 
 def contract(subject: Subject) -> None:
-    """Its `contract` names a version of tlapp.contracts that this tlapp can serve."""
+    """Its `contract` names a version of tlapp.contracts that this tlapp supports."""
     if unfit := misfit(subject.kind.contract):
         raise Broken(unfit)
 
 
 def options(subject: Subject) -> None:
-    """The class has a docstring; every option has help, a default that it accepts itself, and a name that is not the engine's."""
+    """The class has a docstring; every option has help, a valid default, and a name that the engine does not use."""
     kind = subject.kind
     if not (kind.__doc__ or "").strip() or kind.__doc__ == kind.__base__.__doc__:
         raise Broken(f"{kind.__name__} has no docstring; its first line is the help that `tlapp plugins list` shows")
@@ -44,9 +44,9 @@ def options(subject: Subject) -> None:
         if not (field.description or "").strip():
             raise Broken(f"option {key} has no help; write Field(..., description=...)")
         if field.is_required():
-            raise Broken(f"option {key} has no default; whoever tries `--plugin` first should not have to choose")
+            raise Broken(f"option {key} has no default; a first try with `--plugin` alone must work")
     if taken := collisions("head" if hasattr(kind, "activation") else "strategy", kind.model_fields):
-        raise Broken(f"option {taken[0]} is one of the engine's own")
+        raise Broken(f"option {taken[0]} is already an option of the engine")
     defaults = {key: field.get_default(call_default_factory=True) for key, field in kind.model_fields.items()}
     try:
         kind(**defaults)
@@ -55,7 +55,7 @@ def options(subject: Subject) -> None:
 
 
 def yaml(subject: Subject) -> None:
-    """Its settings survive YAML there and back: what settings.yaml holds makes an equal object."""
+    """Its settings survive a round trip through YAML: settings.yaml gives an equal object."""
     plugin = subject.plugin
     text = yaml_.safe_dump(plugin.model_dump(mode="json"))
     again = type(plugin)(**yaml_.safe_load(text))
@@ -64,7 +64,7 @@ def yaml(subject: Subject) -> None:
 
 
 def light_import(subject: Subject) -> None:
-    """Importing its module imports no TensorFlow and no Keras: `tlapp --help` answers at once with it installed."""
+    """Importing its module imports no TensorFlow and no Keras: `tlapp --help` stays fast with it installed."""
     module = subject.kind.__module__
     code = LEAVES_LIGHT.format(path=sys.path, module=module, heavy=HEAVY)
     command = [sys.executable, "-c", code]  # `module` is that of a plugin which this process has imported already
@@ -76,7 +76,7 @@ def light_import(subject: Subject) -> None:
 
 
 def learns(subject: Subject) -> None:
-    """Six epochs of two steps on the tiny backbone give finite losses that fall in every phase trained by gradient."""
+    """Six epochs of two steps on the tiny backbone give finite losses, which fall in every phase trained by gradient."""
     if rising := _rising(subject.trial()):
         # Slow learners get a second chance: four times the epochs.
         phase, losses = rising
@@ -92,7 +92,7 @@ def _rising(trial: Any) -> tuple[str, list[float]] | None:
 
 
 def saved(subject: Subject) -> None:
-    """The saved model opens without the plugin, being of Keras's own layers, and predicts what the trained one does."""
+    """The saved model has only Keras layers, opens without the plugin, and predicts the same as the trained one."""
     trial = subject.trial()
     known = set(trial.job.provider.custom_layers().values())
     for layer in trial.work.model().layers:
@@ -105,7 +105,7 @@ def saved(subject: Subject) -> None:
 
 
 def savedmodel(subject: Subject) -> None:
-    """It exports to a SavedModel whose probabilities are the Keras model's to within 0.001."""
+    """It exports to a SavedModel whose probabilities differ by at most 0.001 from the Keras model's."""
     import tensorflow as tf
 
     from tlapp.engine.export.formats.serve import asked
@@ -116,7 +116,7 @@ def savedmodel(subject: Subject) -> None:
 
 
 def tflite(subject: Subject) -> None:
-    """It exports to TFLite of built-in operations, whose probabilities are the Keras model's to within 0.001."""
+    """It exports to TFLite with built-in operations, and its probabilities differ by at most 0.001 from the Keras model's."""
     from tlapp.engine.export.formats.artifact import blocks
     from tlapp.engine.export.interpreter import classifier
 
@@ -126,27 +126,27 @@ def tflite(subject: Subject) -> None:
 
 
 def seed(subject: Subject) -> None:
-    """The same seed gives the same result, to the bit."""
+    """The same seed gives a bit-identical result."""
     first, again = subject.trial(), subject.trial(turn=1)
     if first.losses() != again.losses():
-        raise Broken("two runs with one seed had different losses; draw random numbers from the seed that you are given")
+        raise Broken("two runs with one seed had different losses; draw random numbers from the seed that the function gets")
     before, after = first.state(), again.state()
     if changed := [path for path in before if not np.array_equal(before[path], after.get(path))]:
         raise Broken(f"two runs with one seed ended with different weights: {changed[0]}")
 
 
 def resume(subject: Subject) -> None:
-    """Interrupted in its last phase and resumed, a run ends where it would have ended, to the bit."""
+    """A run that is interrupted in its last phase and resumed gives a bit-identical result."""
     whole = subject.trial()
     if not whole.moved:  # nothing was trained by gradient
         return
     before, after = whole.state(), subject.resumed().state()
     if changed := [path for path in before if not np.array_equal(before[path], after.get(path))]:
-        raise Broken(f"{changed[0]} differs; what a loss or sampler remembers between steps is lost when a run stops")
+        raise Broken(f"{changed[0]} differs; a loss or sampler must not keep state between steps: it is lost when a run stops")
 
 
 def offline(subject: Subject) -> None:
-    """Nothing of all this needs the network."""
+    """Nothing here needs the network."""
     if subject.reached:
         raise Broken(f"it tried to reach {', '.join(dict.fromkeys(subject.reached))}")
 

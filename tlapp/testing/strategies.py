@@ -26,7 +26,7 @@ def pure(subject: Subject) -> None:
 
 
 def light_plan(subject: Subject) -> None:
-    """Neither its module nor plan() imports TensorFlow or Keras: help, dry runs and completion stay quick."""
+    """Neither its module nor plan() imports TensorFlow or Keras: so help, dry runs and completion stay fast."""
     light_import(subject)
     with forbid_tensorflow():
         try:
@@ -38,7 +38,7 @@ def light_plan(subject: Subject) -> None:
 
 
 def stages(subject: Subject) -> None:
-    """The plan covers backbones with 1, 3 and 18 stages; where its options do not fit one of them, a UserError says so."""
+    """The plan covers backbones with 1, 3 and 18 stages; if its options do not fit one of them, a UserError says so."""
     from tlapp.engine.check import make_plan
 
     refused = []
@@ -48,7 +48,7 @@ def stages(subject: Subject) -> None:
         except UserError as error:
             refused.append(str(error))
     if len(refused) == len(STAGES):
-        raise Broken(f"it plans for none of them: {refused[-1]}")
+        raise Broken(f"it makes no plan for any of them: {refused[-1]}")
 
 
 def frozen(subject: Subject) -> None:
@@ -57,7 +57,7 @@ def frozen(subject: Subject) -> None:
 
 
 def norms(subject: Subject) -> None:
-    """Batch norms move only as asked: "frozen" moves nothing of them, "affine" scale and shift, "update" the statistics too."""
+    """Batch norms change only as asked: "frozen" changes nothing, "affine" scale and shift, "update" the statistics too."""
     _forbid(subject, norms_too=True)
 
 

@@ -193,7 +193,7 @@ class BackboneSubject(Subject):
         """
         listed = [self.name] if self.name else [*self.plugin.names()]
         if not listed:
-            raise Broken("it lists no backbone to try; name one: check_backbones(provider, NAME)")
+            raise Broken("it lists no backbone to try; give one: check_backbones(provider, NAME)")
         return listed[0]
 
     @cached_property
@@ -205,7 +205,7 @@ class BackboneSubject(Subject):
                 return arguments
             except TlappError as error:
                 refusal = error
-        raise Broken(f"load({self.backbone_name!r}) fails whatever the size and weights: {refusal}")
+        raise Broken(f"load({self.backbone_name!r}) fails with every size and all weights: {refusal}")
 
     @property
     def loaded(self) -> Any:

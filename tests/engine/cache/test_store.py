@@ -118,7 +118,7 @@ def test_an_entry_over_the_limit_is_refused_before_anything_is_removed(monkeypat
 
 def test_an_entry_over_the_free_space_is_refused(monkeypatch):
     monkeypatch.setenv("TLAPP_CACHE_LIMIT", "1000T")
-    with pytest.raises(UserError, match=r"needed, and the disk has room for .*TLAPP_CACHE.*option image_size"):
+    with pytest.raises(UserError, match=r"needed, and the disk has .* left.*TLAPP_CACHE.*option image_size"):
         store.write("b", 10**12, SHAPE, "uint8")
 
 

@@ -7,7 +7,7 @@ import pytest
 from helpers.image_sets import load, sizes, spoil, two_classes
 
 from tlapp.engine.data import streams
-from tlapp.engine.inputs import decode, images
+from tlapp.engine.inputs import decode, images, square
 from tlapp.engine.inputs.images import Images
 from tlapp.engine.memory import enough_memory
 from tlapp.engine.options import RunOptions
@@ -72,10 +72,10 @@ def test_a_picture_that_vanishes_is_told(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("on_bad", ["fail", "skip"])
 def test_a_picture_that_memory_does_not_suffice_for_is_not_left_out(on_bad, tmp_path, monkeypatch):
-    def rgb(image, frame):
+    def rgb(image, shape, box):
         raise MemoryError
 
-    monkeypatch.setattr(images, "_rgb", rgb)
+    monkeypatch.setattr(square, "rgb", rgb)
     options = RunOptions(data=str(two_classes(tmp_path / "d")), image_size=SIZE, on_bad=on_bad)
     sentence = r"memory ran out: lower option batch_size .* option image_size \(now 32\).*\.png: not enough memory to decode it"
     with pytest.raises(UserError, match=sentence), enough_memory(options):

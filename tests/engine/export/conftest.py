@@ -1,4 +1,4 @@
-"""One finished run on images of three colours, and its exports."""
+"""One finished run on images of three colours, and its exports: made once for all files here. No test changes them."""
 
 import shutil
 from pathlib import Path
@@ -15,9 +15,9 @@ from tlapp.engine.export.options import ExportOptions
 SIZE = 32
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def world(tmp_path_factory):
-    """A folder with pictures of three colours in several formats, and a cache of its own."""
+    """A folder with pictures of three colours in several formats."""
     folder = tmp_path_factory.mktemp("export")
     dice = np.random.default_rng(0)
     for name, colour in CLASSES.items():
@@ -27,12 +27,10 @@ def world(tmp_path_factory):
             picture = Image.fromarray(np.clip(noise, 0, 255).astype(np.uint8)).resize((90, 60), Image.Resampling.BICUBIC)
             suffix = ("jpg", "png", "webp")[i % 3]
             picture.save(folder / "data" / name / f"{i:02}.{suffix}", quality=95)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TLAPP_CACHE", str(folder / "cache"))
-        yield folder
+    return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def run(world):
     return tlapp.train(
         plugin="freeze",
@@ -45,7 +43,7 @@ def run(world):
     )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def test_pictures(run):
     from tlapp.engine.export.reference import load
     from tlapp.engine.report import Silent
@@ -55,24 +53,24 @@ def test_pictures(run):
     return found, test.examples.take(np.arange(len(test)))[0]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def saved_model(run):
     return export.export(run, ExportOptions(format="savedmodel"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def served(saved_model):
     import tensorflow as tf
 
     return tf.saved_model.load(f"{saved_model['folder']}/1")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def tflite(run):
     return export.export(run, ExportOptions(format="tflite", author="Ada"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def int8(run):
     return export.export(run, ExportOptions(format="tflite", quantize="int8", max_drop=0.05))
 

@@ -98,7 +98,7 @@ def test_what_converts_is_told(words, capfd):
 
 def test_a_head_that_is_solved_for_is_not_known_yet(words, capfd):
     assert run([*words, "--plugin", "feature-extract", "--dry-run"]) == 0
-    assert said(capfd) == ["note: exports to tflite: yes, as far as is known before the head is solved for"]
+    assert said(capfd) == ["note: exports to tflite: yes, as far as is known before the head is fitted"]
 
 
 def test_the_check_changes_nothing_in_the_training(words, tmp_path):

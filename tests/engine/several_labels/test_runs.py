@@ -78,7 +78,7 @@ def samples(rates):
 
 @pytest.mark.parametrize(
     ("phase", "words"),
-    [(solves, "solves for a head in phase solve"), (samples, "draws pictures by class in phase few")],
+    [(solves, "fits a head in closed form in phase solve"), (samples, "draws pictures by class in phase few")],
 )
 def test_what_needs_one_label_a_picture_is_refused(phase, words, table, tmp_path):
     class Needs(Strategy):

@@ -54,7 +54,7 @@ def test_statistics_among_alternatives_are_judged_by_val(shapes, target, tmp_pat
 
 
 def test_a_head_that_is_solved_for_is_no_alternative():
-    with pytest.raises(PluginError, match="phase solve: it solves for a new head, which a OneOf cannot take back"):
+    with pytest.raises(PluginError, match="phase solve: it fits a new head, which a OneOf cannot undo"):
         make_plan(Solves(), TASK, backbone(3))
 
 

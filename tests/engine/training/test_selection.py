@@ -74,7 +74,7 @@ def test_adapting_that_the_score_never_likes_ends_with_the_source_only_model(dom
     told = metrics["adaptation"]
     assert not told["helped"] and told["adapted"] == told["source_only"] and told["source_only"]["phase"] == "target-statistics"
     assert metrics["target"]["accuracy"] == told["source_only"]["accuracy"]
-    assert any("best before phase target-statistics; the model as it then was is kept" in sentence for sentence in said)
+    assert any("best before phase target-statistics; that model is kept" in sentence for sentence in said)
 
 
 def test_statistics_that_the_score_does_not_like_are_undone(domains, tmp_path, tensorflow, monkeypatch):
@@ -103,7 +103,7 @@ def test_what_pretraining_spoils_is_kept_from_before_it(at, domains, tmp_path, t
     assert (told["adapted"]["phase"], told["adapted"]["epoch"]) == ("target-statistics", 1) and told["helped"]
     kept = [epoch.answers for epoch in run.work.history.epochs if (epoch.phase, epoch.epoch) == ("target-statistics", 1)]
     assert np.array_equal(answers(run), kept[0]) and whole["target"]["accuracy"] == told["adapted"]["accuracy"]
-    assert sum("best after phase target-statistics; the model as it then was is kept" in sentence for sentence in said) == 1
+    assert sum("best after phase target-statistics; that model is kept" in sentence for sentence in said) == 1
 
     class Stop(Silent):
         def epoch(self, epoch):
@@ -215,7 +215,7 @@ def test_a_plan_that_selects_wrongly_is_refused(change, sentence, domains, tmp_p
 
 
 def test_without_a_target_it_is_asked_for(domains, tmp_path, tensorflow):
-    with pytest.raises(UserError, match="give option target a folder or CSV"):
+    with pytest.raises(UserError, match="set option target to a folder or CSV"):
         tiny_run(AugmentAdapt(**QUICK), domains[0], tmp_path / "run")
 
 

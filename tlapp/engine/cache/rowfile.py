@@ -25,7 +25,7 @@ _TAIL = struct.Struct("<QI8s")  # bytes of JSON, their CRC-32, the magic
 _MAGIC = b"tlapp-1\n"
 _STEP = 4 << 20
 _MOST_BUFFERS = 512  # the kernel's own limit is 1024
-_AGAIN = "start again, or resume the run: the file is checked and written anew"
+_AGAIN = "start again or resume the run: the file is then checked and rewritten"
 _opened: weakref.WeakValueDictionary[int, Rows] = weakref.WeakValueDictionary()
 
 
@@ -84,7 +84,9 @@ class Rows:
                 try:
                     read_into(self._fd, buffers, int(numbers[at]) * self._width)
                 except (EOFError, OSError) as error:
-                    raise UserError(f"cache file {self.path}: changed or lost while it was read ({error}); {_AGAIN}") from error
+                    raise UserError(
+                        f"cache file {self.path}: changed or was removed during reading ({error}); {_AGAIN}"
+                    ) from error
 
 
 class Writer:
@@ -195,7 +197,7 @@ def no_room(error: OSError, folder: Path, needed: int) -> UserError:
     """The sentence for a cache folder that cannot take an entry of `needed` bytes."""
     reason = error.strerror or str(error)
     size = bytes_in_words(needed)
-    return UserError(f"cache folder {folder}: {reason}; {size} are needed. Set TLAPP_CACHE to a folder that has the room")
+    return UserError(f"cache folder {folder}: {reason}; {size} are needed. Set TLAPP_CACHE to a folder with enough space")
 
 
 def _intact(fd: int, header: dict[str, Any]) -> bool:

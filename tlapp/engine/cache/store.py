@@ -10,7 +10,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,12 +31,20 @@ _checked: dict[Path, tuple[int, ...]] = {}
 
 
 class Entry(NamedTuple):
-    """One entry: its size in bytes, when it was last used (seconds since 1970), and what it holds, in a word."""
+    """One entry: its size in bytes, when it was last used (seconds since 1970), and what it holds.
+
+    `what` is a word; `data` the folders and tables that it was made of; `backbone` whose activations they are, "" for none;
+    `rows` and `shape` are of the table. Entries of older versions do not tell `data` and `backbone`.
+    """
 
     key: str
     bytes: int
     used: float
     what: str
+    data: str = ""
+    backbone: str = ""
+    rows: int = 0
+    shape: tuple[int, ...] = ()
 
 
 def key_of(*facts: Any) -> str:
@@ -106,15 +114,28 @@ def entries() -> list[Entry]:
     for path in folder().glob("*.rows"):
         with contextlib.suppress(OSError), open(path, "rb") as file:  # another process may remove it meanwhile
             header = rowfile.read_header(file.fileno())
-            what = str(header["extra"].get("what", "rows")) if header else "damaged"
             status = os.fstat(file.fileno())
-            listed.append(Entry(path.stem, status.st_size, status.st_mtime, what))
+            listed.append(Entry(path.stem, status.st_size, status.st_mtime, *_words(header)))
     return sorted(listed, key=lambda entry: entry.used)
 
 
 def clear() -> int:
     """Remove every entry and what dead processes left; the bytes freed."""
-    return _sweep(_DEAD_AFTER_WHEN_CLEARING) + sum(_remove(_path(entry.key)) for entry in entries())
+    return _sweep(_DEAD_AFTER_WHEN_CLEARING) + remove(entries())
+
+
+def remove(chosen: Iterable[Entry]) -> int:
+    """Remove entries; the bytes freed. A process that has one open reads it to its end, or it stays where the system says so."""
+    return sum(_remove(_path(entry.key)) for entry in chosen)
+
+
+def _words(header: Mapping[str, Any] | None) -> tuple[str, str, str, int, tuple[int, ...]]:
+    """What a header says of an entry: what, data, backbone, rows, shape."""
+    if header is None:
+        return "damaged", "", "", 0, ()
+    extra = header["extra"]
+    data, backbone = (str(extra.get(key, "")) for key in ("data", "backbone"))
+    return str(extra.get("what", "rows")), data, backbone, int(header["rows"]), tuple(header["shape"])
 
 
 def _stamp(path: Path) -> tuple[int, ...]:
@@ -167,6 +188,6 @@ def _check_room(needed: int, available: int, most: int) -> None:
         )
     if needed > available:
         raise UserError(
-            f"cache folder {folder()}: {size} are needed, and the disk has room for {bytes_in_words(available)}. "
+            f"cache folder {folder()}: {size} are needed, and the disk has {bytes_in_words(available)} left. "
             "Set TLAPP_CACHE to a folder on another disk, or lower option image_size"
         )

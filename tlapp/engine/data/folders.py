@@ -122,7 +122,7 @@ def _split_folders(option: str, path: str, root: Content, examples: Input) -> So
         unread += more
     if not any(item.split == "train" for item in items):
         raise UserError(f"holds {', '.join(natural_sort(root.folders))} but no train folder", path, option)
-    note = f"option {option}={path}: not used, being neither train, val nor test: {a_few(spare)}"
+    note = f"option {option}={path}: not used, as they are not train, val or test: {a_few(spare)}"
     return Source(items, ((note,) if spare else ()) + _notes(option, path, unread, examples))
 
 

@@ -42,7 +42,8 @@ def _missing(streams: _Streams, classes: Sequence[str], labelling: Labelling, no
         met = {label for example in streams[name] for label in labelling.names(example.item.label)}
         absent = [label for label in classes if label not in met]
         if absent:
-            yield f"{name} has no {noun} of {a_few(absent)}, so it says nothing of them (splitting a class takes {SMALLEST})"
+            needed = f"a class needs {SMALLEST} {noun}s to be split"
+            yield f"{name} has no {noun} of {a_few(absent)}, so its metrics say nothing about them ({needed})"
 
 
 def _copies(streams: _Streams, noun: str) -> Iterator[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from tlapp.contracts import Input
@@ -42,8 +43,8 @@ class Reading(NamedTuple):
     bad: list[Bad]
 
 
-def read(streams: Mapping[str, list[Item]], examples: Input, on_bad: str, report: Report) -> Reading:
-    """Hash and read every example of every stream, copies once.
+def read(streams: Mapping[str, list[Item]], examples: Input, on_bad: str, report: Report, data: str = "") -> Reading:
+    """Hash and read every example of every stream, copies once; `data` as of `decode.rows`.
 
     Raises:
         UserError: there are bad ones and `on_bad` is "fail", or there is no other; names five of them.
@@ -52,7 +53,7 @@ def read(streams: Mapping[str, list[Item]], examples: Input, on_bad: str, report
     hashes, sizes, unreadable = decode.digests([item.source for item in items], examples, report)
     sources = {digest: item.source for item, digest in zip(reversed(items), reversed(hashes), strict=True) if digest}
     order = [digest for digest in dict.fromkeys(hashes) if digest]
-    tables = decode.rows([sources[digest] for digest in order], order, examples, report)
+    tables = decode.rows([sources[digest] for digest in order], order, examples, report, data)
     row_of, extra = {digest: row for row, digest in enumerate(order)}, tables[0].extra
     good: dict[str, list[Example]] = {name: [] for name in streams}
     bad = []
@@ -69,6 +70,11 @@ def read(streams: Mapping[str, list[Item]], examples: Input, on_bad: str, report
             f"{sentence}. Fix or remove them, or set option on_bad=skip to leave them out; the run folder then lists them all"
         )
     return Reading(good, tables, bad)
+
+
+def words_of(paths: Iterable[str | None]) -> str:
+    """Folders and tables, as the list of the cache names them."""
+    return ", ".join(path if path.startswith("builtin:") else os.path.abspath(path) for path in paths if path)
 
 
 def in_words(bad: list[Bad], noun: str) -> str:

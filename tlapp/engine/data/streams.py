@@ -113,7 +113,8 @@ def split_rows(dataset: Dataset) -> list[Row]:
 
 def _load(listing: Listing, options: RunOptions, report: Report) -> Dataset:
     labelling, noun = listing.labelling, listing.input.noun
-    result = reading.read(listing.streams, listing.input, options.on_bad, report)
+    paths = (options.data, options.val, options.test, options.target, options.aux)
+    result = reading.read(listing.streams, listing.input, options.on_bad, report, reading.words_of(paths))
     parts = _split(result.examples, options, listing)
     _check_rest(parts["train"], listing.classes, ("data", options.data), labelling, noun)
     if options.aux is not None:
@@ -125,7 +126,7 @@ def _load(listing: Listing, options: RunOptions, report: Report) -> Dataset:
     sentences = (*listing.notes, *notes.of(judged, listing.classes, result.bad, labelling, noun))
     if options.aux is not None and "aux_test" not in parts:
         sentences += (
-            f"option aux={options.aux}: not measured, as no class has the {splits.SMALLEST} {noun}s that splitting takes",
+            f"option aux={options.aux}: not measured: no class has the {splits.SMALLEST} {noun}s needed to hold some out",
         )
     streams: Mapping[str, Stream] = {
         name: stream(name, parts[name], result.tables, listing.aux_classes if name in AUX else listing.classes, labelling)
@@ -151,7 +152,7 @@ def _split(examples: dict[str, list[Example]], options: RunOptions, listing: Lis
         if not parts[split]:
             what = f"groups or {noun}s" if any(example.item.group for example in pool) else f"{noun}s"
             raise UserError(
-                f"no class has the {splits.SMALLEST} {what} that splitting off {split} takes; add some, or set option {split}",
+                f"no class has the {splits.SMALLEST} {what} needed to split off {split}; add some, or set option {split}",
                 options.data,
                 "data",
             )

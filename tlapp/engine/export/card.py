@@ -13,7 +13,7 @@ from tlapp.engine.export.formats import named
 from tlapp.engine.export.metadata import Facts
 from tlapp.engine.export.options import ExportOptions
 from tlapp.engine.runs.saved import SavedRun
-from tlapp.words import printable
+from tlapp.words import printable, without_folders
 
 SAYS = {
     "one": "Names a {}: one of {} classes.",
@@ -90,7 +90,7 @@ def _training(run: SavedRun) -> Iterator[str]:
         yield f"- phase {phase['name']}: {phase.get('does') or _trained(phase)}"
     for key in SHOWN:
         if run.settings.get(key) is not None:
-            yield f"- {key}: {run.settings[key]}"
+            yield f"- {key}: {without_folders(run.settings[key]) if key == 'backbone' else run.settings[key]}"
 
 
 def _trained(phase: Mapping[str, Any]) -> str:

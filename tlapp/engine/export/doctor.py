@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from importlib import metadata as packages
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,11 +21,9 @@ from tlapp.engine.network.deploy import deployed
 from tlapp.engine.runs.folder import MODEL
 from tlapp.engine.runs.saved import open_model
 from tlapp.errors import TlappError
-from tlapp.tensorflow_import import quiet_tensorflow
+from tlapp.tensorflow_import import quiet_tensorflow, silenced
 
 SIZE, COUNT = 32, 64
-NEEDED = ("tlapp", "tensorflow", "keras", "keras-cv", "tensorflow-hub", "scikit-learn", "pillow", "ai-edge-litert", "flatbuffers")
-EXTRAS = {"export to onnx": ("tf2onnx", "onnxruntime"), "keras-hub": ("keras_hub",)}
 
 
 class Step(NamedTuple):
@@ -57,18 +51,13 @@ class Candidate(NamedTuple):
         return ""
 
 
-def installed() -> dict[str, str]:
-    """Versions, devices, and which extras are there."""
+def devices() -> list[str]:
+    """The kinds of the devices that TensorFlow can use, such as CPU and GPU."""
     quiet_tensorflow()
     import tensorflow as tf
 
-    facts = {"python": platform.python_version(), **{name: _version(name) for name in NEEDED}}
-    facts["cores"] = str(os.cpu_count())
-    facts["devices"] = ", ".join(device.device_type for device in tf.config.list_physical_devices())
-    for name, modules in EXTRAS.items():
-        missing = [module for module in modules if importlib.util.find_spec(module) is None]
-        facts[name] = f"no: {' and '.join(missing)} not installed" if missing else "yes"
-    return facts
+    with silenced():
+        return [device.device_type for device in tf.config.list_physical_devices()]
 
 
 def examine(candidate: Candidate | None = None) -> Iterator[Step]:
@@ -88,7 +77,8 @@ def examine(candidate: Candidate | None = None) -> Iterator[Step]:
 def _timed(name: str, act: Callable[[], str]) -> Step:
     began = time.perf_counter()
     try:
-        fault = act()
+        with silenced():
+            fault = act()
     except Exception as error:  # whatever is wrong with this machine is the finding
         fault = str(error).splitlines()[0] if isinstance(error, TlappError) else f"{type(error).__name__}: {error}"
     return Step(name, fault, time.perf_counter() - began)
@@ -153,10 +143,3 @@ class Trial:
         """What is wrong with these probabilities."""
         largest = float(np.abs(probabilities - self.expected).max())
         return "" if largest <= allowed else f"its probabilities differ from Keras's by up to {largest:.4f}"
-
-
-def _version(name: str) -> str:
-    try:
-        return packages.version(name)
-    except packages.PackageNotFoundError:
-        return "not installed"

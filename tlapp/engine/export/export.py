@@ -27,7 +27,8 @@ from tlapp.engine.report import Reporter, Silent
 from tlapp.engine.runs.folder import EXPORTS, LABELS, MODEL, label_lines
 from tlapp.engine.runs.saved import SavedRun
 from tlapp.errors import UserError
-from tlapp.words import in_a_line
+from tlapp.tensorflow_import import silenced
+from tlapp.words import in_a_line, without_folders
 
 REPORT, CARD = "export.json", "README.md"
 DISK = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EIO))
@@ -100,18 +101,20 @@ class Export:
             self.run.files.file(MODEL), self.calibration, self._memo,
         )  # fmt: skip
         try:
-            artifact = self.format.write(material, way)
+            with silenced():
+                artifact = self.format.write(material, way)
         except Unfit as error:
             raise UserError(f"{self._asked()}: {error}") from error
         return {
-            "format": self.options.format, "quantize": way.quantize, "backbone": self.run.settings["backbone"],
+            "format": self.options.format, "quantize": way.quantize, "backbone": without_folders(self.run.settings["backbone"]),
             "labelling": self.run.labelling.kind, **artifact,
         }  # fmt: skip
 
     def _judge(self, folder: Path, facts: Mapping[str, Any], way: Way, each: Reference) -> tuple[Answers, Check]:
         """Run an artifact over examples."""
         path = folder / facts["artifact"]
-        answers = self.format.ask(path, Questions(each.examples, each.files, self.run.open))
+        with silenced():
+            answers = self.format.ask(path, Questions(each.examples, each.files, self.run.open))
         result = check(each.truth, answers, size_of(path), way.quantize != "none", self.options.max_drop)
         if each is self.references[-1]:
             return answers, result

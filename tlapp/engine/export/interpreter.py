@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tlapp.contracts.input_export import Arrays
+from tlapp.tensorflow_import import silenced
 
 _NAME = re.compile(r"(?:serving_default_)?(.+?)(?::\d+)?")
 
@@ -23,8 +24,9 @@ def classifier(
     """
     from ai_edge_litert.interpreter import Interpreter
 
-    runtime = Interpreter(model_path=path, model_content=content, num_threads=threads)
-    runtime.allocate_tensors()
+    with silenced():
+        runtime = Interpreter(model_path=path, model_content=content, num_threads=threads)
+        runtime.allocate_tensors()
     sources, target = by_name(runtime.get_input_details()), runtime.get_output_details()[0]["index"]
 
     def classify(example: Arrays) -> np.ndarray:

@@ -13,6 +13,7 @@ from tlapp.engine.export.formats.format import Material, Unfit, Way
 from tlapp.engine.export.metadata import Facts
 from tlapp.engine.runs.folder import LABELS, label_lines
 from tlapp.errors import UserError
+from tlapp.tensorflow_import import silenced
 
 
 def check_converts(model: Any, kind: str, labels: Sequence[str], what: str, takes: InputExport) -> None:
@@ -49,4 +50,5 @@ def write(model: Any, kind: str, labels: Sequence[str], folder: Path, takes: Inp
     (folder / LABELS).write_bytes(label_lines(labels).encode())
     facts = Facts(folder.name, "", "1", "", "", labels)
     way = more.pop("way", Way("none"))
-    return folder / named(kind).write(Material(model, takes, labels, folder, facts, **more), way)["artifact"]
+    with silenced():
+        return folder / named(kind).write(Material(model, takes, labels, folder, facts, **more), way)["artifact"]

@@ -15,6 +15,7 @@ from tlapp.engine.export.formats import named
 from tlapp.engine.export.formats.format import Questions
 from tlapp.engine.runs.saved import open_model
 from tlapp.errors import UserError
+from tlapp.tensorflow_import import silenced
 from tlapp.untrusted_files import refuse
 
 
@@ -46,7 +47,8 @@ def verify(
     def opened(path: Path) -> Any:
         return open_model(path, layers(facts["backbone"]) if layers and "backbone" in facts else None, trust)
 
-    answers = format.ask(path, Questions(golden.examples(folder, facts), files, opened))
+    with silenced():
+        answers = format.ask(path, Questions(golden.examples(folder, facts), files, opened))
     if fault := names_wrongly(answers, LABELLINGS[facts.get("labelling", "one")]):
         raise UserError(f"{artifact}: {fault}")
     largest = 0.0

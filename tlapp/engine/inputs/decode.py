@@ -50,12 +50,13 @@ def digests(sources: Sequence[str], examples: Input, report: Report) -> tuple[li
     return hashes, sizes, bad
 
 
-def rows(sources: Sequence[str], hashes: Sequence[str], examples: Input, report: Report) -> tuple[Rows, ...]:
+def rows(sources: Sequence[str], hashes: Sequence[str], examples: Input, report: Report, data: str = "") -> tuple[Rows, ...]:
     """The rows of each source, a table a tensor, from the store, where reading puts them unless they are there.
 
     `hashes` are the digests of the sources' bytes. The first table's extra holds "digests", those of the rows, "bad",
     row (as text) -> what is wrong with it, and "shapes", width and height where they are known; bad rows are zeros. An entry
-    of an earlier version is read as it is, but for one with bad rows: more formats can be read since.
+    of an earlier version is read as it is, but for one with bad rows: more formats can be read since. `data` says where
+    the sources come from, for the list of the cache.
 
     Raises:
         UserError: there is no room for them, or a file has gone since its digest was taken.
@@ -64,7 +65,7 @@ def rows(sources: Sequence[str], hashes: Sequence[str], examples: Input, report:
     keys = [store.key_of(key, *tensor) for tensor in examples.tensors]
     tables = tuple(table for table in map(store.find, keys) if table is not None)
     known = len(tables) == len(keys) and ("shapes" in tables[0].extra or not tables[0].extra["bad"])
-    return tables if known else _read_all(keys, sources, examples, report)
+    return tables if known else _read_all(keys, sources, examples, report, data)
 
 
 def decode(examples: Input, sources: Sequence[str]) -> Block:
@@ -122,14 +123,15 @@ def _read(examples: Input, source: str) -> tuple[tuple[Any, ...], Shape]:
     return arrays, shape
 
 
-def _read_all(keys: Sequence[str], sources: Sequence[str], examples: Input, report: Report) -> tuple[Rows, ...]:
+def _read_all(keys: Sequence[str], sources: Sequence[str], examples: Input, report: Report, data: str) -> tuple[Rows, ...]:
     with contextlib.ExitStack() as stack:
         writers = [
             stack.enter_context(store.write(key, len(sources), tensor.shape, tensor.dtype))
             for key, tensor in zip(keys, examples.tensors, strict=True)
         ]
-        extra = {"what": f"{examples.noun}s", **_fill(writers, sources, examples, report)}
-        return tuple(writer.commit(extra if writer is writers[0] else {"what": extra["what"]}) for writer in writers)
+        about = {"what": f"{examples.noun}s", "data": data}
+        extra = {**about, **_fill(writers, sources, examples, report)}
+        return tuple(writer.commit(extra if writer is writers[0] else about) for writer in writers)
 
 
 def _fill(writers: Sequence[Writer], sources: Sequence[str], examples: Input, report: Report) -> dict[str, Any]:

@@ -6,8 +6,13 @@ from typing import Any
 
 import tensorflow as tf
 
-HEAD = 65_536
-"""Bytes of a JPEG in which its EXIF block is looked for; the block cannot be longer."""
+from tlapp.engine.inputs.header_in_graph import (
+    begins,
+    is_transparent_png,
+    opaque_gif,
+    orientation,
+    still_webp,
+)
 
 
 def squares(contents: Any, size: int, resize: str = "squash") -> Any:
@@ -21,7 +26,7 @@ def squares(contents: Any, size: int, resize: str = "squash") -> Any:
 
 def square(content: Any, size: int, resize: str = "squash") -> Any:
     """One file to (size, size, 3): decoded, laid over white, made a square with a smoothing filter, turned upright."""
-    picture = tf.cond(tf.io.is_jpeg(content), lambda: _jpeg(content), lambda: _other(content))
+    picture = _decoded(content)
     picture.set_shape((None, None, 4))
     # Colours weigh as much as they are opaque, as in Pillow: what is transparent must not bleed into the edges.
     alpha = picture[..., 3:] / 255.0
@@ -61,15 +66,56 @@ def _fitted(picture: Any, size: int) -> Any:
 RESIZE = {"squash": _squashed, "crop": _cropped, "pad": _fitted}
 
 
+def _decoded(content: Any) -> Any:
+    """A file as RGBA, (height, width, 4) float32."""
+    kinds = tf.cast(tf.stack([*(begins(content, start) for start in DECODERS), True]), tf.int32)
+    decoders = [*DECODERS.values(), _other]
+    first = tf.argmax(kinds, output_type=tf.int32)
+    return tf.switch_case(first, [lambda decode=decode: decode(content) for decode in decoders])
+
+
 def _jpeg(content: Any) -> Any:
     # The decoder that Pillow uses; TensorFlow's default is a faster and coarser one.
-    rgb = tf.cast(tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE"), tf.float32)
-    return tf.concat([rgb, tf.fill((*tf.unstack(tf.shape(rgb)[:2]), 1), 255.0)], -1)
+    return _rgba(tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE"))
+
+
+def _png(content: Any) -> Any:
+    # Never one channel or as many as there are: the one colour or grey level that is transparent would be opaque.
+    channels = tf.cond(is_transparent_png(content), lambda: tf.io.decode_png(content, 4), lambda: tf.io.decode_png(content, 3))
+    return _rgba(channels)
+
+
+def _gif(content: Any) -> Any:
+    return _other(opaque_gif(content))
+
+
+def _webp(content: Any) -> Any:
+    still, free = still_webp(content)
+    return tf.pad(_other(still), free)
+
+
+def _bmp(content: Any) -> Any:
+    """TensorFlow gives the numbers of a palette for its colours, and takes unused bytes for transparency."""
+    picture, header = tf.io.decode_bmp(content), tf.cast(tf.io.decode_raw(content, tf.uint8), tf.int32)
+    table = header[14 + header[14] : tf.minimum(header[10] + 256 * header[11], 14 + header[14] + 1024)]
+
+    def looked_up() -> Any:
+        return tf.gather(tf.reshape(table, (-1, 4))[:, 2::-1], tf.cast(picture[..., 0], tf.int32))
+
+    def as_they_are() -> Any:
+        channels = tf.where((header[28] == 32) & (header[30] != 0), 4, 3)
+        return tf.cast(picture[..., :channels], tf.int32)
+
+    return _rgba(tf.cond(header[28] <= 8, looked_up, as_they_are))
 
 
 def _other(content: Any) -> Any:
-    """Any other format, of one to four channels, as RGBA."""
-    picture = tf.cast(tf.io.decode_image(content, channels=0, expand_animations=False), tf.float32)
+    return _rgba(tf.io.decode_image(content, channels=0, expand_animations=False))
+
+
+def _rgba(picture: Any) -> Any:
+    """Pixels of one to four channels as float32 RGBA."""
+    picture = tf.cast(picture, tf.float32)
     channels = tf.shape(picture)[-1]
     colour = tf.cond(channels < 3, lambda: tf.repeat(picture[..., :1], 3, -1), lambda: picture[..., :3])
     opaque = tf.fill(tf.concat([tf.shape(picture)[:2], [1]], 0), 255.0)
@@ -77,33 +123,8 @@ def _other(content: Any) -> Any:
     return tf.concat([colour, alpha], -1)
 
 
-def orientation(content: Any) -> Any:
-    """The EXIF orientation of a JPEG, 1 to 8; 1 where it has none."""
-    head = tf.cast(tf.io.decode_raw(tf.strings.substr(content, 0, HEAD), tf.uint8), tf.int32)
-    # Zeros behind, so that a damaged block is read as one that says nothing.
-    data = tf.concat([head, tf.zeros(32, tf.int32)], 0)
-    exif = tf.constant(list(b"Exif\0\0"), tf.int32)
-    hits = tf.reduce_all(tf.stack([data[i : tf.size(data) - 6 + i] == exif[i] for i in range(6)]), 0)
-    start = tf.cast(tf.argmax(hits), tf.int32) + 6
-    has_exif = tf.reduce_any(hits) & tf.io.is_jpeg(content)
-    return tf.cond(has_exif, lambda: _first_directory(data, start), lambda: 1)
-
-
-def _first_directory(data: Any, start: Any) -> Any:
-    """The orientation in the TIFF structure that begins at `start`."""
-    little = tf.equal(data[start], ord("I"))
-    end = tf.size(data)
-
-    def number(at: Any, width: int) -> Any:
-        digits = tf.gather(data, tf.clip_by_value(at[..., None] + tf.range(width), 0, end - 1))
-        digits = tf.cond(little, lambda: tf.reverse(digits, [-1]), lambda: digits)
-        return tf.reduce_sum(digits * tf.constant([256**i for i in reversed(range(width))], tf.int32), -1)
-
-    directory = start + tf.clip_by_value(number(start + 4, 4), 0, HEAD)
-    entries = directory + 2 + 12 * tf.range(tf.minimum(number(directory, 2), 200))
-    values = tf.boolean_mask(number(entries + 8, 2), tf.equal(number(entries, 2), 0x0112))
-    value = tf.concat([values, [1]], 0)[0]
-    return tf.where((value >= 1) & (value <= 8), value, 1)
+DECODERS = {b"\xff\xd8\xff": _jpeg, b"\x89PNG": _png, b"GIF8": _gif, b"RIFF": _webp, b"BM": _bmp}
+"""What a file begins with -> what decodes it."""
 
 
 def turned(picture: Any, how: Any) -> Any:

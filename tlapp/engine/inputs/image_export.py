@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from tlapp.contracts.input_export import Arrays, Endpoint, Feature, InputExport, Snippet
+from tlapp.engine.inputs import square
 from tlapp.engine.inputs.phone_programs import program
 
 SQUARE = {
@@ -19,31 +21,15 @@ SQUARE = {
     "pad": "fitted into a square with black bars",
 }
 """How a picture that is not square becomes one, in words."""
-_READ = 'picture = ImageOps.exif_transpose(Image.open(sys.argv[1])).convert("RGB")\n'
-_SIZE = 'size = shapes["image"][1]\n'
-_INPUTS = 'inputs = {"image": np.asarray(picture)[None]}  # the values stay 0 to 255: the model scales them itself'
-_SMOOTH = "Image.Resampling.BILINEAR"
-_PREPARE = {
-    "squash": f"picture = picture.resize((size, size), {_SMOOTH}, reducing_gap=3.0)\n",
-    "crop": f"""\
-width, height = picture.size
-left, top = max(0, width - height) / 2, max(0, height - width) / 2
-centre = (left, top, width - left, height - top)
-picture = picture.resize((size, size), {_SMOOTH}, centre, reducing_gap=3.0)
-""",
-    "pad": f"""\
+_IMPORTS = "from PIL import Image\n"
+_PREPARE = """
+
+{square}
 
 
-def bar(long, short):  # pixels of each of the two black bars beside a side
-    return min((size - 1) // 2, max(0, (size * (long - short) + long) // (2 * long)))
-
-
-left, top = bar(picture.height, picture.width), bar(picture.width, picture.height)
-content = picture.resize((size - 2 * left, size - 2 * top), {_SMOOTH}, reducing_gap=3.0)
-picture = Image.new("RGB", (size, size))
-picture.paste(content, (left, top))
-""",
-}
+with Image.open(sys.argv[1]) as picture:  # HEIC: pip install pillow-heif, then pillow_heif.register_heif_opener()
+    pixels = square(picture, shapes["image"][1], "{resize}")
+inputs = {"image": pixels[None]}  # the values stay 0 to 255: the model scales them itself"""
 
 
 @dataclass(frozen=True)
@@ -58,7 +44,7 @@ class ImageExport(InputExport):
     task = "image-classification"
     dataset = "imagefolder"
     integers = True
-    file_suffixes = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+    file_suffixes = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif")
 
     def facts(self) -> dict[str, Any]:
         return {**super().facts(), "kind": "image", "size": self.size, "resize": self.resize}
@@ -83,7 +69,8 @@ class ImageExport(InputExport):
         return [Feature(name, f"A picture {SQUARE[self.resize]}, RGB, values 0 to 255.", True, 0.0, 255.0)]
 
     def snippet(self) -> Snippet:
-        return Snippet("PICTURE", "from PIL import Image, ImageOps\n", _READ + _SIZE + _PREPARE[self.resize] + _INPUTS)
+        quoted = inspect.getsource(square).partition(_IMPORTS)[2].partition("\n\n")[2].strip().replace("  # fmt: skip", "")
+        return Snippet("PICTURE", _IMPORTS, _PREPARE.replace("{square}", quoted).replace("{resize}", self.resize))
 
     def phone_program(self, language: str, labelling: str) -> str | None:
         return program(language, labelling, self.resize)
@@ -95,8 +82,11 @@ class ImageExport(InputExport):
             yield arrays
 
     def usage(self, shapes: Mapping[str, Sequence[Any]]) -> str:
+        side, square = self.size, SQUARE[self.resize]
         return (
-            f"Give it RGB pictures of {self.size} x {self.size} of values 0 to 255, {SQUARE[self.resize]}: it scales them itself."
+            f"Give it RGB pictures of {side} x {side} of values 0 to 255, {square}: it scales them itself. The program "
+            "below reads a file as training did. The endpoint serve_bytes of a SavedModel reads JPEG, PNG, WebP, GIF and "
+            "BMP files, and no TIFF, AVIF or HEIC."
         )
 
     def _decoded(self, contents: Any) -> Sequence[Any]:

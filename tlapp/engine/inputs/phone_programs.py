@@ -7,7 +7,13 @@ _KOTLIN = """\
 // Put model.tflite into app/src/main/assets. Labels and normalisation are inside it.
 import android.content.Context
 import android.graphics.Bitmap
-{imports}import com.google.mediapipe.framework.image.BitmapImageBuilder
+import android.graphics.BitmapFactory
+import android.graphics.Canvas
+import android.graphics.Color
+import android.graphics.Matrix
+import android.graphics.Paint
+import android.media.ExifInterface
+import com.google.mediapipe.framework.image.BitmapImageBuilder
 import com.google.mediapipe.tasks.core.BaseOptions
 import com.google.mediapipe.tasks.vision.imageclassifier.ImageClassifier
 import com.google.mediapipe.tasks.vision.imageclassifier.ImageClassifier.ImageClassifierOptions
@@ -30,39 +36,52 @@ _KOTLIN_ANSWER = {
     "one": """\
     /** The label of an upright ARGB_8888 bitmap of any size: it is {made}. */
     fun name(bitmap: Bitmap): String {
-        val best = classifier.classify(BitmapImageBuilder({bitmap}).build())
+        val best = classifier.classify(BitmapImageBuilder(square(bitmap)).build())
             .classificationResult().classifications()[0].categories()[0]
         return "${best.categoryName()} ${best.score()}"
     }""",
     "many": """\
     /** The labels above 0.5 of an upright ARGB_8888 bitmap of any size, none included: it is {made}. */
     fun names(bitmap: Bitmap): List<String> =
-        classifier.classify(BitmapImageBuilder({bitmap}).build())
+        classifier.classify(BitmapImageBuilder(square(bitmap)).build())
             .classificationResult().classifications()[0].categories()
             .map { "${it.categoryName()} ${it.score()}" }""",
 }
-_KOTLIN_SQUARE = {
-    "squash": "",
-    "crop": """\
+_KOTLIN_SQUARE = """\
 
-    private fun square(bitmap: Bitmap): Bitmap {
-        val side = minOf(bitmap.width, bitmap.height)
-        return Bitmap.createBitmap(bitmap, (bitmap.width - side) / 2, (bitmap.height - side) / 2, side, side)
+    /** The bitmap of a picture file, turned upright. */
+    fun read(path: String): Bitmap {
+        val stored = BitmapFactory.decodeFile(path)
+        val turn = Matrix()
+        when (ExifInterface(path).getAttributeInt(ExifInterface.TAG_ORIENTATION, 1)) {
+            2 -> turn.postScale(-1f, 1f)
+            3 -> turn.postRotate(180f)
+            4 -> turn.postScale(1f, -1f)
+            5 -> { turn.postRotate(90f); turn.postScale(-1f, 1f) }
+            6 -> turn.postRotate(90f)
+            7 -> { turn.postRotate(-90f); turn.postScale(-1f, 1f) }
+            8 -> turn.postRotate(-90f)
+        }
+        return Bitmap.createBitmap(stored, 0, 0, stored.width, stored.height, turn, true)
     }
-""",
-    "pad": """\
 
     private fun square(bitmap: Bitmap): Bitmap {
-        val side = maxOf(bitmap.width, bitmap.height)
-        val square = Bitmap.createBitmap(side, side, Bitmap.Config.ARGB_8888)
+        val square = Bitmap.createBitmap({width}, {height}, Bitmap.Config.ARGB_8888)
+        val left = (square.width - bitmap.width) / 2f
+        val top = (square.height - bitmap.height) / 2f
+        val white = Paint().apply { color = Color.WHITE }  // transparent pixels are white, as in training
         val canvas = Canvas(square)
         canvas.drawColor(Color.BLACK)
-        canvas.drawBitmap(bitmap, (side - bitmap.width) / 2f, (side - bitmap.height) / 2f, null)
+        canvas.drawRect(left, top, left + bitmap.width, top + bitmap.height, white)
+        canvas.drawBitmap(bitmap, left, top, null)
         return square
     }
-""",
+"""
+_KOTLIN_SIDES = {
+    "squash": ("bitmap.width", "bitmap.height"),
+    "crop": ("minOf(bitmap.width, bitmap.height)",) * 2,
+    "pad": ("maxOf(bitmap.width, bitmap.height)",) * 2,
 }
-_KOTLIN_IMPORTS = {"squash": "", "crop": "", "pad": "import android.graphics.Canvas\nimport android.graphics.Color\n"}
 
 _SWIFT = """\
 // iOS, Podfile: pod 'MediaPipeTasksVision'
@@ -89,7 +108,7 @@ _SWIFT_ANSWER = {
     "one": """\
     /// The label of a picture of any size: it is {made}.
     func name(_ picture: UIImage) throws -> String {
-        let image = try {image}
+        let image = try MPImage(uiImage: square(picture))
         let result = try classifier.classify(image: image)
         guard let best = result.classificationResult.classifications.first?.categories.first else { return "" }
         return "\\(best.categoryName ?? "") \\(best.score)"
@@ -97,31 +116,34 @@ _SWIFT_ANSWER = {
     "many": """\
     /// The labels above 0.5 of a picture of any size, none included: it is {made}.
     func names(_ picture: UIImage) throws -> [String] {
-        let image = try {image}
+        let image = try MPImage(uiImage: square(picture))
         let result = try classifier.classify(image: image)
         let categories = result.classificationResult.classifications.first?.categories ?? []
         return categories.map { "\\($0.categoryName ?? "") \\($0.score)" }
     }""",
 }
-_SWIFT_IMAGE = {
-    "squash": "MPImage(uiImage: picture, orientation: picture.imageOrientation)",
-    "crop": "MPImage(uiImage: square(picture))",
-    "pad": "MPImage(uiImage: square(picture))",
-}
-_SWIFT_DRAW = """\
+_SWIFT_SQUARE = """\
 
     private func square(_ picture: UIImage) -> UIImage {
-        let side = {side}(picture.size.width, picture.size.height)
+        let size = picture.size
+        let canvas = CGSize(width: {width}, height: {height})
+        let corner = CGPoint(x: (canvas.width - size.width) / 2, y: (canvas.height - size.height) / 2)
         let format = UIGraphicsImageRendererFormat()
         format.scale = picture.scale
-        return UIGraphicsImageRenderer(size: CGSize(width: side, height: side), format: format).image { context in
+        return UIGraphicsImageRenderer(size: canvas, format: format).image { context in
             UIColor.black.setFill()
-            context.fill(CGRect(x: 0, y: 0, width: side, height: side))
-            picture.draw(at: CGPoint(x: (side - picture.size.width) / 2, y: (side - picture.size.height) / 2))
+            context.fill(CGRect(origin: .zero, size: canvas))
+            UIColor.white.setFill()  // transparent pixels are white, as in training
+            context.fill(CGRect(origin: corner, size: size))
+            picture.draw(at: corner)  // upright, whatever its orientation is
         }
     }
 """
-_SWIFT_SQUARE = {"squash": "", "crop": _SWIFT_DRAW.replace("{side}", "min"), "pad": _SWIFT_DRAW.replace("{side}", "max")}
+_SWIFT_SIDES = {
+    "squash": ("size.width", "size.height"),
+    "crop": ("min(size.width, size.height)",) * 2,
+    "pad": ("max(size.width, size.height)",) * 2,
+}
 _MADE = {
     "squash": "squashed to the model's square",
     "crop": "cut to its centre square",
@@ -136,17 +158,15 @@ def program(language: str, labelling: str, resize: str) -> str:
         labelling: "one" or "many", the labels of a picture.
         resize: how a picture that is not square becomes one: "squash", "crop" or "pad".
     """
-    bitmap = "bitmap" if resize == "squash" else "square(bitmap)"
-    whole, parts = {
-        "kotlin": (_KOTLIN, {
-            "imports": _KOTLIN_IMPORTS[resize], "limit": _KOTLIN_LIMIT[labelling], "answer": _KOTLIN_ANSWER[labelling],
-            "square": _KOTLIN_SQUARE[resize], "bitmap": bitmap,
-        }),
-        "swift": (_SWIFT, {
-            "limit": _SWIFT_LIMIT[labelling], "answer": _SWIFT_ANSWER[labelling], "square": _SWIFT_SQUARE[resize],
-            "image": _SWIFT_IMAGE[resize],
-        }),
-    }[language]  # fmt: skip
-    for name, text in {**parts, "made": _MADE[resize]}.items():
+    whole, limit, answer, square, sides = {
+        "kotlin": (_KOTLIN, _KOTLIN_LIMIT, _KOTLIN_ANSWER, _KOTLIN_SQUARE, _KOTLIN_SIDES),
+        "swift": (_SWIFT, _SWIFT_LIMIT, _SWIFT_ANSWER, _SWIFT_SQUARE, _SWIFT_SIDES),
+    }[language]
+    width, height = sides[resize]
+    parts = {
+        "limit": limit[labelling], "answer": answer[labelling], "square": square, "made": _MADE[resize], "width": width,
+        "height": height,
+    }  # fmt: skip
+    for name, text in parts.items():
         whole = whole.replace(f"{{{name}}}", text)
     return whole

@@ -137,12 +137,15 @@ class Remembered:
         seed: of random augmentation.
         use: "auto" keeps activations, "off" computes them anew each time.
         report: called with (task, done, of) while the front is computed.
+        backbone: its ID, for `tlapp cache list`.
     """
 
     def __init__(
-        self, graph: Any, tables: tuple[Rows, ...], key: str, seed: int, use: str, report: Callable[[str, int, int], None]
-    ):
+        self, graph: Any, tables: tuple[Rows, ...], key: str, seed: int, use: str, report: Callable[[str, int, int], None],
+        backbone: str = "",
+    ):  # fmt: skip
         self.graph, self.tables, self.key, self.seed, self.use, self.report = graph, tables, key, seed, use, report
+        self.about = {"what": "activations", "data": tables[0].extra.get("data", ""), "backbone": backbone}
         self._inputs = {id(tensor): table for tensor, table in zip(graph.inputs, tables, strict=True)}
         self._open: dict[str, Rows] = {}
         self._coming: Sequence[tuple[Cut, Augment | None]] = ()
@@ -233,4 +236,4 @@ class Remembered:
                     writer.put(start, values)
                 self.report("front", int(rows[-1]) + 1, count)
             for key, writer in zip(keys, writers, strict=True):
-                self._open[key] = writer.commit({"what": "activations"})
+                self._open[key] = writer.commit(self.about)

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from tlapp.engine.runs.history import Epoch
+from tlapp.words import flag
 
 SETTINGS, PLAN, LABELS, SPLITS = "settings.yaml", "plan.json", "labels.txt", "splits.csv"
 HISTORY, METRICS, MODEL = "history.csv", "metrics.json", "model.keras"
@@ -26,6 +27,9 @@ ANY_NAME = "surrogateescape"
 """How names of files that are not UTF-8 are written and read: as their bytes."""
 NEXT_LINE = "\x85"
 """A line end to YAML, which PyYAML does not read back unless it is escaped."""
+HOW_TO_REPEAT = f"""# tlapp train {flag("config")} settings.yaml repeats this run in a new folder, from any working folder:
+# paths are absolute, and the run's own folder, option run, is left out.
+"""
 _HISTORY_COLUMNS = ("phase", "epoch", "split", "name", "value")
 _SPLITS_COLUMNS = ("label", "split")
 _DATA_COLUMNS = ("split", "label", "bytes", "width", "height", "copies", "copy_group", "problem")
@@ -88,11 +92,11 @@ class RunFolder:
         return json.loads(self._text(METRICS))
 
     def write_settings(self, settings: Mapping[str, Any]) -> None:
-        """Write the settings, whole or not at all."""
+        """Write the settings, whole or not at all; a comment says how to use them."""
         text = yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True)
         if NEXT_LINE in text:
             text = yaml.safe_dump(dict(settings), sort_keys=False)
-        self._write(SETTINGS, text)
+        self._write(SETTINGS, HOW_TO_REPEAT + text)
 
     def write_plan(self, plan: Mapping[str, Any]) -> None:
         """Write the plan, whole or not at all."""

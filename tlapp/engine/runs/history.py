@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
+if TYPE_CHECKING:  # so that the command line starts without NumPy
+    import numpy as np
 
-from tlapp.engine.runs.checkpoint import Pack
+    from tlapp.engine.runs.checkpoint import Pack
 
 
 class Epoch(NamedTuple):
@@ -40,6 +41,8 @@ class History:
 
     def pack(self) -> Pack:
         answers = [epoch.answers for epoch in self.epochs if epoch.answers is not None]
+        from tlapp.engine.runs.checkpoint import Pack
+
         return Pack({"epochs": [_row(epoch) for epoch in self.epochs]}, answers)
 
     def unpack(self, pack: Pack) -> None:

@@ -44,3 +44,18 @@ class RunLock:
         if self._lock is not None:
             Path(self._lock.lock_file).unlink(missing_ok=True)
             self.release()
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a process trains the run in a folder now."""
+    path = folder / LOCK
+    if not path.is_file():
+        return False
+    lock = FileLock(path, timeout=0, thread_local=False)
+    try:
+        with lock:
+            return False
+    except Timeout:
+        return True
+    except OSError:  # a disk without locks, or one that is read-only
+        return False

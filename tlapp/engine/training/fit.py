@@ -94,7 +94,7 @@ class Fitting:
             if not reason:
                 epoch = self._end_epoch()
                 tell(epoch)
-                reason = "nearly every target picture is said to be of one class" if self._collapsed(epoch) else ""
+                reason = "nearly all target pictures were assigned to one class" if self._collapsed(epoch) else ""
             if not reason:
                 pause()
         report(self.phase.name, steps.total, steps.total)
@@ -137,8 +137,8 @@ class Fitting:
         steps = f"step {done}" if done == self.step + 1 else f"steps {self.step + 1} to {done}"
         what = f"phase {phase.name}, epoch {self.epoch + 1}, {steps}: the loss {', '.join(bad)} is no longer a finite number"
         if phase.loss is None:
-            raise Diverged(UserError(f"{what}; a lower option learning_rate (now {phase.learning_rate}) is the usual cure"))
-        raise Diverged(PluginError(f"{what}; it comes from the strategy's own loss"))
+            raise Diverged(UserError(f"{what}; a lower option learning_rate (now {phase.learning_rate}) usually helps"))
+        raise Diverged(PluginError(f"{what}; the loss is the strategy's own"))
 
     def _waited_enough(self) -> bool:
         """Early stopping: whether `patience` epochs have passed since the best one."""

@@ -103,7 +103,7 @@ class _Fit(Kind):
         if phase.parts:
             yield f"parts {', '.join(phase.parts)}"
         if phase.labeller is not None:
-            yield "the target labelled by the model itself"
+            yield "the target labelled by the model"
         if stages and phase.batch_norm != "frozen":
             yield f"batch norm {phase.batch_norm}"
 
@@ -118,7 +118,7 @@ class _Fit(Kind):
 
     def one_label(self, phase: Fit) -> str:
         if phase.labeller is not None:
-            return "labels the target with one class a picture"
+            return "labels the target with one class per picture"
         return "draws pictures by class" if phase.sampler is not None else ""
 
     def reads(self, phase: Fit) -> frozenset[str]:
@@ -161,7 +161,7 @@ class _Fit(Kind):
         session.end(phase, best.loss, learns)
         session.checkpoint.leave("fit", "labels")
         if reason:
-            session.reporter.note(f"phase {phase.name}: stopped, {reason}; the best weights before that are kept")
+            session.reporter.note(f"phase {phase.name}: stopped: {reason}; the best weights before that are kept")
 
 
 class _Statistics(Kind):
@@ -172,7 +172,7 @@ class _Statistics(Kind):
 
     def does(self, phase: Statistics, stages: str) -> Iterator[str]:
         of = f" of {stages}" if stages else ""
-        yield f"nothing trains; batch-norm statistics{of} are taken anew from {' and '.join(phase.streams)}"
+        yield f"nothing trains; batch-norm statistics{of} are recomputed from {' and '.join(phase.streams)}"
 
     def living(self, phase: Statistics) -> Living:
         return Living(phase.rates, "statistics")
@@ -206,20 +206,20 @@ class _Solve(Kind):
 
     def faults(self, phase: Solve) -> Iterator[str]:
         if any(phase.rates.values()):
-            yield "it solves in closed form, so that every rate must be 0"
+            yield "it solves in closed form, so every rate must be 0"
 
     def does(self, phase: Solve, stages: str) -> Iterator[str]:
-        yield "the head is solved for"
+        yield "the head is fitted in closed form"
 
     def living(self, phase: Solve) -> Living:
         return Living(phase.rates)
 
     def one_label(self, phase: Solve) -> str:
-        return "solves for a head"
+        return "fits a head in closed form"
 
     def carry_out(self, session: Session, slot: Slot) -> None:
         stream = session.streams.dataset.streams["train"]
-        assert stream.labels is not None, "the examples that train have labels"
+        assert stream.labels is not None, "the training examples have labels"
         source = session.streams.source(slot.phase, slot.cut, "train")
         classes = len(session.streams.dataset.classes)
         session.replace_head(solve(slot.phase, source, stream.labels, classes))  # type: ignore[arg-type]

@@ -41,9 +41,9 @@ def fault_of(labels: Any, shape: tuple[int, ...]) -> str:
     wanted = [shape, shape[:1]]
     if [each.shape for each in arrays] != wanted:
         received = [each.shape for each in arrays] or type(labels).__name__
-        return f"must give labels and weights as a tuple of arrays {wanted[0]} and {wanted[1]}. Received: {received}"
+        return f"must return labels and weights, a tuple of arrays {wanted[0]} and {wanted[1]}. Received: {received}"
     if not all(np.isfinite(each).all() for each in arrays) or arrays[1].min() < 0 or not arrays[1].any():
-        return "must give finite labels, and weights from 0 up that are not all 0"
+        return "must return finite labels, and weights of at least 0 that are not all 0"
     return ""
 
 

@@ -147,7 +147,7 @@ class Session:
     def fall_back(self) -> None:
         """Put back the weights that the target's score rated best, where the last phase did not end with them."""
         if origin := self.overall.restore(self.loss):
-            self.reporter.note(f"the target's score was best {origin}; the model as it then was is kept")
+            self.reporter.note(f"the target's score was best {origin}; that model is kept")
 
     def replace_head(self, layer: Any) -> None:
         """Take another layer for the head, one that a solver made."""
@@ -179,10 +179,10 @@ def as_layer(part: Any, name: str) -> Any:
     """A part that a strategy made, checked.
 
     Raises:
-        PluginError: it is no Keras layer.
+        PluginError: it is not a Keras layer.
     """
     import keras
 
     if not isinstance(part, keras.Layer):
-        raise PluginError(f"part {name} is no Keras layer")
+        raise PluginError(f"part {name} is not a Keras layer")
     return part
