@@ -37,20 +37,53 @@ def train(config: str | Path | None = None, *, reporter: Reporter | None = None,
     with _arguments_named():
         folder = carry_out(resolve(settings, config), reporter or Silent(), trust=trust)
     assert folder is not None, "only a dry run has no folder"
-    return load(folder)
+    return load_run(folder)
 
 
-def load(run: str | Path, *, trust: bool = False) -> Any:
-    """A finished run, by its folder: `tlapp.load("saved_models/pets").predict(["cat.jpg"])`.
+def load(path: str | Path, *, trust: bool = False, unfinished: bool = False) -> Any:
+    """A trained model, by a run's folder or an export: `tlapp.load("saved_models/pets").predict(["cat.jpg"])`.
 
-    `trust` opens its model even if it holds code, which could then do anything that you can do.
+    Args:
+        path: the folder of a run; the folder of an export, or the artifact in it; or a .tflite file.
+        trust: open its model even if it holds code, which could then do anything that you can do.
+        unfinished: take the best model so far of a run that was stopped.
+
+    Returns:
+        A `tlapp.engine.runs.saved.SavedRun`, or a `tlapp.engine.export.exported.Exported`; both predict and evaluate.
+
+    Raises:
+        UserError: there is no such run or export, or the run did not finish.
+    """
+    from tlapp.engine.export.exported import exported
+    from tlapp.engine.export.golden import FILE
+    from tlapp.engine.runs.folder import LABELS, MODEL, SETTINGS, RunFolder
+
+    place = Path(path)
+    if not place.exists():
+        raise UserError(f"{path}: there is no such file or folder")
+    if place.name == MODEL and RunFolder(place.parent).has(SETTINGS):
+        place = place.parent
+    is_run = RunFolder(place).has(SETTINGS)
+    export = None if is_run else exported(place, lambda backbone: input_facts({"backbone": backbone}), layers, trust)
+    if not (is_run or export):
+        inside = f"{SETTINGS}, {LABELS} and {MODEL}"
+        raise UserError(f"{path}: is neither a run nor an export; a run's folder holds {inside}, an export's {FILE}")
+    if export and unfinished:
+        raise UserError(f"{path}: is an export, and option unfinished is for runs; leave it out")
+    return export or load_run(place, trust=trust, unfinished=unfinished)
+
+
+def load_run(run: str | Path, *, trust: bool = False, unfinished: bool = False) -> Any:
+    """As `load`, of a run's folder only.
 
     Raises:
         UserError: there is no finished run.
     """
     from tlapp.engine.runs.saved import SavedRun
 
-    saved = SavedRun(run, lambda: layers(saved.settings["backbone"]), trust, lambda: input_facts(saved.settings))
+    saved = SavedRun(
+        run, lambda: layers(saved.settings["backbone"]), trust, lambda: input_facts(saved.settings), unfinished
+    )  # fmt: skip
     return saved
 
 

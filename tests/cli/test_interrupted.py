@@ -114,7 +114,7 @@ def test_interrupted_while_its_result_is_written(whole, shapes, tmp_path, monkey
     with monkeypatch.context() as patch:
         patch.setattr(Record, "finish", interrupt)
         assert run(command(shapes, folder, "mlp")) == 130
-    words = shlex.split(capfd.readouterr().err.partition("go on with: tlapp ")[2])
+    words = shlex.split(capfd.readouterr().err.partition("to resume it: tlapp ")[2])
     assert words == ["train", "--resume", str(folder)]
     assert run(words) == 0
     assert outcome(folder) == outcome(whole("mlp"))

@@ -159,7 +159,7 @@ def test_predict_and_evaluate(trained, folders, capfd):
 @pytest.mark.parametrize(
     ("arguments", "fragment"),
     [
-        (["predict", "{root}/good", "x.png"], "is no run"),
+        (["predict", "{root}/good", "x.png"], "is neither a run nor an export"),
         (["predict", "{run}", "{root}/nowhere.png"], "no such file"),
         (["predict", "{run}", "{root}/broken/circle/bad.png"], "bad.png"),
         (["evaluate", "{run}", "--data", "{root}/nowhere"], "nowhere"),

@@ -16,7 +16,7 @@ PROCESSES = {
     "evaluate run pictures/": "tlapp evaluate: unexpected argument pictures/; say --data pictures/",
     "export run --format tflit": "(did you mean tflite?)",
     "plugins lst": "tlapp plugins lst: there is no such command; did you mean list?",
-    "predict run": "tlapp predict: FILES is missing; usage: tlapp predict [OPTIONS] RUN FILES...",
+    "predict run": "tlapp predict: FILES is missing; usage: tlapp predict [OPTIONS] MODEL FILES...",
 }
 """What is typed -> what is said, each in a process."""
 

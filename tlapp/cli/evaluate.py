@@ -11,23 +11,40 @@ from tlapp.cli.completion import complete_files, complete_runs
 from tlapp.cli.options import trust_option
 from tlapp.cli.screen import Screen, class_lines, split_line
 from tlapp.cli.usage import Command
+from tlapp.engine.data.measuring import SPLITS
 from tlapp.words import printable
 
 
 @click.command(cls=Command)
-@click.argument("run", shell_complete=complete_runs)
-@click.option("--data", required=True, shell_complete=complete_files, help="Class folders, or a CSV with path,label.")
-@click.option("--on-bad", type=click.Choice(["fail", "skip"]), default="fail", help="What a picture that cannot be read does.")
+@click.argument("run", metavar="MODEL", shell_complete=complete_runs)
+@click.option(
+    "--data", required=True, shell_complete=complete_files,
+    help="Class folders, or a CSV with path,label. RUN/splits.csv holds the run's own pictures.",
+)  # fmt: skip
+@click.option(
+    "--split", type=click.Choice(SPLITS),
+    help="The part to measure on, where --data is divided into train, val and test.  [default: test]",
+)  # fmt: skip
+@click.option(
+    "--on-bad", type=click.Choice(["fail", "skip"]), default="fail",
+    help="Pictures that cannot be read: stop, or skip them.  [default: fail]",
+)  # fmt: skip
+@click.option("--unfinished", is_flag=True, help="Use the best model so far of a run that was stopped.")
 @trust_option
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there.")
-def evaluate(run: str, data: str, on_bad: str, trust: bool, as_json: bool) -> None:
-    """Measure the model of the folder RUN on other labelled pictures."""
-    saved = load(run, trust=trust)
+def evaluate(run: str, data: str, split: str | None, on_bad: str, unfinished: bool, trust: bool, as_json: bool) -> None:
+    """Measure a trained model on labelled pictures.
+
+    MODEL is the folder of a run, or an export: its folder, or the model file in it. A note says how many of the pictures the run
+    was trained on.
+    """
+    model = load(run, trust=trust, unfinished=unfinished)
     with Screen() as screen:
-        metrics = saved.evaluate(data, on_bad, screen)
+        metrics = model.evaluate(data, on_bad, screen, split)
     if as_json:
         click.echo(json.dumps(metrics))
         return
-    click.echo(split_line("data", metrics))
-    for line in class_lines("data", metrics, most=len(metrics["classes"])):
+    name, noun = metrics["split"], model.input.noun
+    click.echo(split_line(name, metrics, noun))
+    for line in class_lines(name, metrics, most=len(metrics["classes"]), noun=noun):
         click.echo(printable(line))

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from tlapp.api import load
+from tlapp.api import load_run as load
 from tlapp.cli.completion import complete_files, complete_folders, complete_runs
 from tlapp.cli.options import trust_option
 from tlapp.cli.screen import Screen

@@ -181,8 +181,8 @@ def result_lines(folder: Path, metrics: Mapping[str, Any], problems: int = 0) ->
     yield f"run: {folder}"
 
 
-def class_lines(name: str, split: Mapping[str, Any], most: int = MOST_CLASSES) -> Iterator[str]:
-    """The classes of a split for people, those of the lowest recall first, up to `most`; a class without pictures is not one."""
+def class_lines(name: str, split: Mapping[str, Any], most: int = MOST_CLASSES, noun: str = "picture") -> Iterator[str]:
+    """The classes of a split for people, those of the lowest recall first, up to `most`; a class without any is not one."""
     classes = {label: each for label, each in split["classes"].items() if each["n"]}
     worst = sorted(classes, key=lambda label: (classes[label]["recall"], classes[label]["precision"]))[:most]
     shown = f"{len(worst)} of {len(classes)} classes" if len(worst) < len(classes) else "classes"
@@ -190,7 +190,7 @@ def class_lines(name: str, split: Mapping[str, Any], most: int = MOST_CLASSES) -
     width = max(map(len, worst), default=0)
     for label in worst:
         each = classes[label]
-        yield f"  {label:{width}}  recall {each['recall']:.4f}  precision {each['precision']:.4f}  ({each['n']} pictures)"
+        yield f"  {label:{width}}  recall {each['recall']:.4f}  precision {each['precision']:.4f}  ({each['n']} {noun}s)"
 
 
 def adaptation_line(adaptation: Mapping[str, Any]) -> str:
@@ -208,10 +208,10 @@ def adaptation_line(adaptation: Mapping[str, Any]) -> str:
     return f"adapted: {best['phase']}, epoch {best['epoch']}; score {after}; source-only {before}{oracle}"
 
 
-def split_line(name: str, split: Mapping[str, Any]) -> str:
+def split_line(name: str, split: Mapping[str, Any], noun: str = "picture") -> str:
     """A split's metrics for people."""
     sets = f"micro F1 {split['micro_f1']:.4f}  mAP {split['map']:.4f}  " if "map" in split else ""
     return (
         f"{name:6} accuracy {split['accuracy']:.4f}  balanced {split['balanced_accuracy']:.4f}  "
-        f"macro F1 {split['macro_f1']:.4f}  {sets}loss {split['loss']:.4f}  ({split['n']} pictures)"
+        f"macro F1 {split['macro_f1']:.4f}  {sets}loss {split['loss']:.4f}  ({split['n']} {noun}s)"
     )

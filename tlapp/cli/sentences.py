@@ -31,10 +31,12 @@ def error_lines(error: TlappError) -> list[str]:
 def interrupted_line(error: BaseException) -> str:
     """As `error_line`, of what stopped a command by Ctrl-C or SIGTERM."""
     cause = error.__cause__ or error  # click wraps what it catches
-    reason = str(cause) + go_on(getattr(cause, "resumable", None))
+    folder = getattr(cause, "resumable", None)
+    use = f" (to use it: tlapp predict {shlex.quote(str(folder))} FILES --unfinished)" if folder and str(cause) else ""
+    reason = f"{cause}{use}{go_on(folder)}"
     return printable(f"interrupted{f'; {reason}' if reason else ''}")
 
 
 def go_on(folder: Path | None) -> str:
     """The end of a sentence: how to go on with a run."""
-    return f"; go on with: {resume_command(folder)}" if folder else ""
+    return f"; to resume it: {resume_command(folder)}" if folder else ""

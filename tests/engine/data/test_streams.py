@@ -8,7 +8,7 @@ import pytest
 from helpers.image_sets import load, sizes, spoil, two_classes
 
 from tlapp.engine.cache import store
-from tlapp.engine.data import streams
+from tlapp.engine.data import measuring, streams
 from tlapp.engine.inputs.images import Images
 from tlapp.engine.options import RunOptions
 from tlapp.errors import UserError
@@ -49,7 +49,7 @@ def test_start_tells_layout_errors_at_once_and_others_with_the_result(tmp_path):
 LEAVE = """
 import sys, time
 import numpy as np
-from tlapp.engine.data import streams
+from tlapp.engine.data import measuring, streams
 from tlapp.engine.inputs import images
 from tlapp.engine.options import RunOptions
 images.read_sized = lambda path, size, resize: time.sleep(0.05) or (np.zeros((size, size, 3), np.uint8), (size, size))
@@ -92,9 +92,9 @@ def test_memory_stays_flat(tmp_path):
 
 def test_a_finished_run_is_judged_on_known_classes(tmp_path):
     root = two_classes(tmp_path / "d", 3)
-    stream, notes = streams.load_labelled("data", str(root), ("birds", "cats", "dogs"), Images(SIZE))
-    assert stream.labels.tolist() == [1, 1, 1, 2, 2, 2] and notes == () and stream.name == "test"
+    stream, notes = measuring.load_labelled("data", str(root), ("birds", "cats", "dogs"), Images(SIZE))
+    assert stream.labels.tolist() == [1, 1, 1, 2, 2, 2] and notes == () and stream.name == "data"
     with pytest.raises(UserError, match=r"option data=.*: cats"):
-        streams.load_labelled("data", str(root), ("dogs",), Images(SIZE))
-    _, notes = streams.load_labelled("data", str(spoil(root)), ("cats", "dogs"), Images(SIZE), on_bad="skip")
+        measuring.load_labelled("data", str(root), ("dogs",), Images(SIZE))
+    _, notes = measuring.load_labelled("data", str(spoil(root)), ("cats", "dogs"), Images(SIZE), on_bad="skip")
     assert "left out: 7" in notes[0]

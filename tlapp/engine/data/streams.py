@@ -10,11 +10,11 @@ import numpy as np
 
 from tlapp.contracts import Input
 from tlapp.engine.cache.rowfile import Rows
-from tlapp.engine.data import folders, notes, reading, splits
+from tlapp.engine.data import notes, reading, splits
 from tlapp.engine.data.files import absolute
 from tlapp.engine.data.inventory import EMPTY, Inventory, inventory
 from tlapp.engine.data.labelling import ONE, Labelling
-from tlapp.engine.data.listing import Listing, check_known, list_sources
+from tlapp.engine.data.listing import Listing, list_sources
 from tlapp.engine.data.loading import Loading
 from tlapp.engine.data.reading import Example
 from tlapp.engine.inputs.decode import Report
@@ -99,27 +99,6 @@ def expected_counts(listing: Listing, options: RunOptions) -> dict[str, int]:
     if options.aux is not None:
         parts |= _split_aux(parts, options, listing.labelling)
     return {name: len(part) for name, part in parts.items()}
-
-
-def load_labelled(
-    option: str,
-    path: str,
-    classes: Sequence[str],
-    examples: Input,
-    on_bad: str = "fail",
-    report: Report | None = None,
-    labelling: Labelling = ONE,
-) -> tuple[Stream, tuple[str, ...]]:
-    """One labelled stream, "test", of classes known before, and notes: for judging a finished run.
-
-    Raises:
-        UserError: as `load`; or a class is not among `classes`.
-    """
-    source = folders.one_stream(option, path, "test", examples, labelling.cells)
-    check_known(option, path, source.items, classes, labelling)
-    result = reading.read({"test": source.items}, examples, on_bad, report or _silent, reading.words_of([path]))
-    left_out = (f"left out: {reading.in_words(result.bad, examples.noun)}",) if result.bad else ()
-    return stream("test", result.examples["test"], result.tables, classes, labelling), (*source.notes, *left_out)
 
 
 def split_rows(dataset: Dataset) -> list[Row]:

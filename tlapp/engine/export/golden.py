@@ -52,6 +52,11 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def folder_of(path: Path) -> Path | None:
+    """The exported folder that a path means: it, or what it lies in; None where it is no export."""
+    return next((folder for folder in (path, path.parent) if (folder / FILE).is_file()), None) if path.exists() else None
+
+
 def read(folder: Path) -> dict[str, Any]:
     """golden.json."""
     return json.loads((folder / FILE).read_text(encoding="utf-8"))

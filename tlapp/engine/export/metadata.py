@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -16,6 +17,8 @@ from tlapp.engine.export.interpreter import plain
 from tlapp.engine.runs.folder import LABELS, label_lines
 
 BUFFER = "TFLITE_METADATA"
+INPUT = "tlapp.json"
+"""The file, zipped behind a TFLite file beside the labels, that says how an example is read and labelled, as golden.json does."""
 # Enumerators and union members, by their numbers in the schema.
 FEATURE, IMAGE, NORMALIZATION, RGB, AXIS_LABELS = 1, 2, 1, 1, 2
 
@@ -39,8 +42,13 @@ class Table(dict[int, Any]):
     """A FlatBuffers table: field number -> value."""
 
 
-def add(content: bytes, facts: Facts, features: Sequence[Feature]) -> bytes:
-    """A TFLite file with metadata, and the labels as a file that is zipped behind it; `features` describe its inputs."""
+def add(content: bytes, facts: Facts, features: Sequence[Feature], reading: Mapping[str, Any] | None = None) -> bytes:
+    """A TFLite file with metadata, and files zipped behind it.
+
+    Args:
+        features: describe its inputs.
+        reading: how an example is read and labelled, in the words of golden.json.
+    """
     from tensorflow.lite.python import schema_py_generated as schema
 
     model = flatbuffer.read(content)
@@ -49,7 +57,10 @@ def add(content: bytes, facts: Facts, features: Sequence[Feature]) -> bytes:
     entry.name, entry.buffer = BUFFER, len(model.buffers)
     model.buffers.append(buffer)
     model.metadata = [*(model.metadata or []), entry]
-    return with_files(flatbuffer.write(model), {LABELS: label_lines(facts.labels).encode()})
+    files = {LABELS: label_lines(facts.labels).encode()}
+    if reading:
+        files[INPUT] = json.dumps(reading).encode()
+    return with_files(flatbuffer.write(model), files)
 
 
 def in_order(model: Any, features: Sequence[Feature]) -> list[Feature]:
@@ -73,6 +84,12 @@ def read_labels(path: Any) -> tuple[str, ...]:
     """The labels inside a TFLite file."""
     with zipfile.ZipFile(path) as archive:
         return tuple(archive.read(LABELS).decode().splitlines())
+
+
+def read_reading(path: Any) -> dict[str, Any]:
+    """How an example for a TFLite file is read and labelled, as golden.json says it; empty in files that do not say."""
+    with zipfile.ZipFile(path) as archive:
+        return json.loads(archive.read(INPUT)) if INPUT in archive.namelist() else {}
 
 
 def packed(facts: Facts, features: Sequence[Feature]) -> bytes:

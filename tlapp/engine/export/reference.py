@@ -17,7 +17,8 @@ from tlapp.engine.export.check import Truth
 from tlapp.engine.options import RunOptions
 from tlapp.engine.report import Reporter
 from tlapp.engine.runs.folder import SPLITS
-from tlapp.engine.runs.saved import BATCH, SavedRun
+from tlapp.engine.runs.predictor import BATCH
+from tlapp.engine.runs.saved import SavedRun
 from tlapp.errors import UserError
 
 FILES = 100

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -63,21 +63,46 @@ def stated_input(provider: BackboneProvider, name: str, image_size: int | None) 
     return None if size is None else ImageInput(size)
 
 
-def reader_of(kind: str, model: Any, facts: Callable[[], ImageInput | Input | None], options: RunOptions) -> Input:
+def reader_of(
+    kind: str, model: Callable[[], Any], facts: Callable[[], ImageInput | Input | None], options: RunOptions,
+    size: int | None = None,
+) -> Input:  # fmt: skip
     """What reads examples for a deployed model, by the kind of its input.
 
     Args:
+        model: opens it; asked where the size is not known.
         facts: gives what the backbone's provider says of its input; asked where the kind is none of the engine's own.
+        size: what the engine's own reader states as its size.
 
     Raises:
         UserError: nothing knows the kind.
     """
     if kind in READERS:
-        return READERS[kind].of_model(model, options)
+        return READERS[kind].of(ImageInput(size), options) if size else READERS[kind].of_model(model(), options)
     stated = facts()
     if stated is None or stated.kind != kind:
         raise UserError(f"the model reads {kind}, and its backbone's provider does not say how; install the plugin that it needs")
     return reader(stated, options)
+
+
+def exported_reader(facts: Mapping[str, Any], stated: Callable[[], ImageInput | Input | None]) -> Input:
+    """What reads examples for an exported model, by what its export says of its input.
+
+    Args:
+        stated: gives what the backbone's provider says of its input; asked where the kind is none of the engine's own.
+
+    Raises:
+        UserError: nothing knows the input.
+    """
+    if facts["kind"] in READERS:
+        options = RunOptions(**{key: value for key, value in facts.items() if key in RunOptions.model_fields})
+        return READERS[facts["kind"]].of(ImageInput(facts["size"]), options)
+    examples = stated()
+    if not isinstance(examples, Input) or examples.export.facts() != facts:
+        raise UserError(
+            f"the export takes {facts['noun']}s, and its backbone's provider does not say how to read one; install its plugin"
+        )
+    return examples
 
 
 def is_own(examples: Input) -> bool:

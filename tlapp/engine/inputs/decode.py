@@ -25,6 +25,7 @@ from tlapp.words import in_a_line
 
 Report = Callable[[str, int, int], None]
 """(what is being done, how many are done, of how many); called from several threads, one at a time."""
+Decoder = ProcessDecoder | LocalDecoder
 
 _STEP = 16  # examples at a time: few enough to stop soon when told to
 _BLOCK_BYTES = 8 << 20
@@ -137,8 +138,8 @@ def _fill(writers: Sequence[Writer], sources: Sequence[str], examples: Input, re
     step = max(1, min(_STEP, _BLOCK_BYTES // max(1, sum(row_bytes(writer.shape, writer.dtype) for writer in writers))))
     hashes, bad = [""] * len(sources), {}
     shapes: list[Shape] = [None] * len(sources)
-    workers = _workers(sources, examples)
-    idle: queue.SimpleQueue[ProcessDecoder | LocalDecoder] = queue.SimpleQueue()
+    workers = readers(sources, examples)
+    idle: queue.SimpleQueue[Decoder] = queue.SimpleQueue()
     for worker in workers:
         idle.put(worker)
 
@@ -170,8 +171,8 @@ def _progress(report: Report, task: str, total: int, done: int) -> None:
     report(task, done, total)
 
 
-def _workers(sources: Sequence[str], examples: Input) -> list[ProcessDecoder | LocalDecoder]:
-    """As many as there are cores: processes where there is work for them, and the input can be sent to one."""
+def readers(sources: Sequence[str], examples: Input) -> list[Decoder]:
+    """What reads these examples, one a core: processes where there is work for them, and the input can be sent to one."""
     files = [source for source in sources if examples.content(source) is None] if is_own(examples) else []
     many = len(files) + sum(map(_bytes_of, files)) / 100_000 >= 2 * _WORTH_PROCESSES
     here = partial(decode, examples)

@@ -58,6 +58,11 @@ class RunFolder:
         leftovers = {aside(self.file(SETTINGS)).name, LOCK}
         return self.path.is_dir() and all(path.name in leftovers for path in self.path.iterdir())
 
+    def unfinished_model(self) -> Path | None:
+        """The best model so far of a run that was stopped, the last one written; None where there is none."""
+        written = [self.file(name) for name in (INTERRUPTED, BEST) if self.has(name)]
+        return max(written, key=lambda path: path.stat().st_mtime) if written else None
+
     def settings(self) -> dict[str, Any]:
         """Every setting of the run, flat."""
         return yaml.safe_load(self._text(SETTINGS))

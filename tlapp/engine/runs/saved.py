@@ -5,39 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from tlapp.contracts import ImageInput, Input
-from tlapp.engine.data import streams
 from tlapp.engine.data.labelling import LABELLINGS, Labelling
+from tlapp.engine.data.streams import Stream
 from tlapp.engine.inputs import reader_of
 from tlapp.engine.options import RunOptions
-from tlapp.engine.report import Reporter, Silent
+from tlapp.engine.report import Reporter
 from tlapp.engine.runs import folder as names
 from tlapp.engine.runs.folder import RunFolder
+from tlapp.engine.runs.overlap import overlap
+from tlapp.engine.runs.predictor import BATCH, Predictor
 from tlapp.errors import UserError
 from tlapp.tensorflow_import import quiet_tensorflow
 from tlapp.untrusted_files import keras_fault, refuse
 from tlapp.words import in_a_line
 
-BATCH = 32
 
-
-class Prediction(NamedTuple):
-    """An example's most probable labels, best first: ((label, probability), ...); none where none is probable enough."""
-
-    file: str
-    labels: tuple[tuple[str, float], ...]
-
-    @property
-    def label(self) -> str:
-        """The most probable label; "" where there is none."""
-        return self.labels[0][0] if self.labels else ""
-
-
-class SavedRun:
+class SavedRun(Predictor):
     """A finished run, by its folder.
 
     Args:
@@ -45,6 +33,7 @@ class SavedRun:
         layers: gives the layer classes that the model needs beyond Keras's own, by name; asked when it is opened.
         trust: open its model even if it holds code.
         facts: gives what the backbone's provider says of its input; asked where that is none of the engine's own.
+        unfinished: take the best model so far of a run that did not finish.
 
     Raises:
         UserError: the folder is no run, or the run did not finish.
@@ -56,23 +45,34 @@ class SavedRun:
         layers: Callable[[], Mapping[str, type]] = dict,
         trust: bool = False,
         facts: Callable[[], ImageInput | Input | None] = lambda: None,
+        unfinished: bool = False,
     ):
         self.files, self._layers, self._trust, self._facts = RunFolder(Path(folder)), layers, trust, facts
         if not self.files.has(names.SETTINGS):
             inside = f"{names.SETTINGS}, {names.LABELS} and {names.MODEL}"
             raise UserError(f"{folder}: is no run; a run's folder holds {inside}")
-        if not self.files.has(names.METRICS):
-            raise UserError(f"{folder}: this run did not finish (it has no {names.METRICS}); train it again")
+        if not (self.is_finished or (unfinished and self.files.unfinished_model())):
+            raise did_not_finish(self.files)
 
     @property
     def folder(self) -> Path:
         """Where the run lies."""
         return self.files.path
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run came to its end."""
+        return self.files.has(names.METRICS)
+
+    @property
+    def model_file(self) -> Path:
+        """The file of the model: of a run that did not finish, that of its best model so far."""
+        return (None if self.is_finished else self.files.unfinished_model()) or self.files.file(names.MODEL)
+
     @cached_property
     def metrics(self) -> dict[str, Any]:
-        """metrics.json."""
-        return self.files.metrics()
+        """metrics.json; empty where the run did not finish."""
+        return self.files.metrics() if self.is_finished else {}
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -81,18 +81,16 @@ class SavedRun:
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
-        """The classes, in the order of the model's outputs."""
         return self.files.labels()
 
     @cached_property
     def labelling(self) -> Labelling:
-        """Whether an example has one label or several."""
         return labelling_of(self.files)
 
     @cached_property
     def model(self) -> Any:
         """The deployed Keras model: arrays of the input, such as (n, size, size, 3) RGB 0-255, to probabilities (n, classes)."""
-        return self.open(self.files.file(names.MODEL))
+        return self.open(self.model_file)
 
     def open(self, path: Path) -> Any:
         """Another file of the same kind of model, such as a copy of it."""
@@ -100,10 +98,10 @@ class SavedRun:
 
     @cached_property
     def input(self) -> Input:
-        """What reads an example as the run did."""
         plan = self.files.plan()
         known = {key: value for key, value in self.settings.items() if key in RunOptions.model_fields}
-        return reader_of(plan.get("input", "image"), self.model, self._facts, RunOptions(**known))
+        kind, size = plan.get("input", "image"), plan.get("image_size")
+        return reader_of(kind, lambda: self.model, self._facts, RunOptions(**known), size)
 
     @property
     def image_size(self) -> int:
@@ -111,42 +109,27 @@ class SavedRun:
         return int(self.model.inputs[0].shape[1])
 
     def probabilities(self, arrays: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
-        """Examples as stored, an array (n, ...) a tensor of the input, or the array itself where it is one -> (n, classes)."""
         parts = [arrays] if isinstance(arrays, np.ndarray) else arrays
         tensors = [part.astype(tensor.dtype) for part, tensor in zip(parts, self.model.inputs, strict=True)]
         return self.model.predict(tensors if len(tensors) > 1 else tensors[0], batch_size=BATCH, verbose=0)
 
-    def predict(self, files: Sequence[str | Path], top: int | None = None) -> list[Prediction]:
-        """The `top` most probable labels of each file, or of each example itself; None for the answer: one, or all above 0.5.
+    def trained_on(self, stream: Stream, reporter: Reporter) -> int:
+        known = overlap(self.files.splits(), stream, self.input, reporter.progress)
+        if sentence := known.sentence(len(stream), self.input.noun, self.files.file(names.SPLITS)):
+            reporter.note(sentence)
+        return known.train + known.val
 
-        Raises:
-            UserError: an example cannot be read.
-        """
-        predictions = []
-        for start in range(0, len(files), BATCH):
-            block = [str(file) for file in files[start : start + BATCH]]
-            examples = [self.input.read(file) for file in block]
-            rows = self.probabilities([np.stack(parts) for parts in zip(*examples, strict=True)])
-            answers = self.labelling.hot(self.labelling.decide(rows), len(self.labels)).sum(1)
-            for file, row, count in zip(block, rows, answers, strict=True):
-                best = np.argsort(-row, kind="stable")[: top or count]
-                predictions.append(Prediction(file, tuple((self.labels[i], float(row[i])) for i in best)))
-        return predictions
 
-    def evaluate(self, data: str, on_bad: str = "fail", reporter: Reporter | None = None) -> dict[str, Any]:
-        """Metrics on other labelled examples: class folders or a CSV, as metrics.json's splits.
-
-        Raises:
-            UserError: as the option data of train; or a class is not one of the run's.
-        """
-        listener = reporter or Silent()
-        stream, notes = streams.load_labelled("data", data, self.labels, self.input, on_bad, listener.progress, self.labelling)
-        for note in notes:
-            listener.note(note)
-        blocks = [np.arange(i, min(i + BATCH, len(stream))) for i in range(0, len(stream), BATCH)]
-        rows = np.concatenate([self.probabilities(stream.examples.take(block)) for block in blocks])
-        assert stream.labels is not None, "load_labelled gives labels"
-        return self.labelling.metrics(rows, stream.labels, self.labels)
+def did_not_finish(files: RunFolder) -> UserError:
+    """The error about a run that did not finish: what can be done with it."""
+    lacks, use = f"it has no {names.METRICS}", ""
+    if files.unfinished_model():
+        use = "; predict and evaluate use its best model so far with option unfinished"
+    else:
+        lacks += " and no model so far"
+    error = UserError(f"{files.path}: this run did not finish ({lacks}){use}")
+    error.resumable = files.path
+    return error
 
 
 def labelling_of(files: RunFolder) -> Labelling:

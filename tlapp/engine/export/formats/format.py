@@ -62,6 +62,10 @@ class Material:
     memo: dict[str, Any] = field(default_factory=dict)
 
 
+Classifier = Callable[[Arrays], np.ndarray]
+"""The arrays of n examples, by the names of the input tensors -> their probabilities, (n, classes)."""
+
+
 class Questions(NamedTuple):
     """What an artifact is asked.
 
@@ -113,6 +117,14 @@ class Format(ABC):
         Raises:
             UserError: it does not run.
         """
+
+    def open(self, artifact: Path, open_model: Callable[[Path], Any] = open_model) -> Classifier:
+        """Load an artifact once, to classify with it block by block; without a way of its own, a format asks it each time.
+
+        Raises:
+            UserError: it does not load, or a package is missing.
+        """
+        return lambda examples: self.ask(artifact, Questions(examples, (), open_model)).probabilities
 
     def fault(self, artifact: Path) -> str:
         """What in an artifact from elsewhere could run code or write files when it is opened; "" where nothing could."""

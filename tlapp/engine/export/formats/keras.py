@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tlapp.engine.export.formats.artifact import Answers, blocks, timed
-from tlapp.engine.export.formats.format import Format, Material, Questions, Way, labels_beside, sole
+from tlapp.engine.export.formats.format import Classifier, Format, Material, Questions, Way, labels_beside, sole
 from tlapp.engine.runs.folder import MODEL
+from tlapp.engine.runs.saved import open_model
 from tlapp.errors import UserError
 
 
@@ -39,14 +40,22 @@ def classify(inputs):
         return {"artifact": MODEL}
 
     def ask(self, artifact: Path, questions: Questions) -> Answers:
-        try:
-            model = questions.open_model(artifact)
-        except (ValueError, TypeError) as error:
-            raise UserError(f"{artifact}: does not load: {str(error).splitlines()[0]}") from error
+        model = _opened(artifact, questions.open_model)
         probabilities = [model.predict_on_batch(arrays(model, block)) for block in blocks(questions.examples)]
         one = arrays(model, next(blocks(questions.examples, 1)))
         latency = timed(lambda: model(one, training=False))
         return Answers(np.concatenate([np.asarray(each) for each in probabilities]), labels_beside(artifact), latency)
+
+    def open(self, artifact: Path, open_model: Callable[[Path], Any] = open_model) -> Classifier:
+        model = _opened(artifact, open_model)
+        return lambda examples: np.asarray(model.predict_on_batch(arrays(model, examples)))
+
+
+def _opened(artifact: Path, open_model: Callable[[Path], Any]) -> Any:
+    try:
+        return open_model(artifact)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{artifact}: does not load: {str(error).splitlines()[0]}") from error
 
 
 def arrays(model: Any, examples: Mapping[str, np.ndarray]) -> Any:

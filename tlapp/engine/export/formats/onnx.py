@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from tlapp.contracts.input_export import Arrays
 from tlapp.engine.export.formats.artifact import Answers, blocks, threads, timed
-from tlapp.engine.export.formats.format import Format, Material, Questions, Way, labels_beside, sole
+from tlapp.engine.export.formats.format import Classifier, Format, Material, Questions, Way, labels_beside, sole
 from tlapp.errors import UserError
 
 FILE = "model.onnx"
@@ -40,6 +41,12 @@ def classify(inputs):
         return {"artifact": FILE}
 
     def ask(self, artifact: Path, questions: Questions) -> Answers:
+        classify = self.open(artifact)
+        probabilities = np.concatenate([classify(block) for block in blocks(questions.examples)])
+        one = next(blocks(questions.examples, 1))
+        return Answers(probabilities, labels_beside(artifact), timed(lambda: classify(one)))
+
+    def open(self, artifact: Path, open_model: Any = None) -> Classifier:
         try:
             import onnxruntime
         except ImportError as error:
@@ -49,13 +56,11 @@ def classify(inputs):
         session = onnxruntime.InferenceSession(str(artifact), options, providers=["CPUExecutionProvider"])
         inputs = session.get_inputs()
 
-        def classify(block: dict[str, np.ndarray]) -> np.ndarray:
+        def classify(block: Arrays) -> np.ndarray:
             named = {each.name: sole(block, each.name, len(inputs)).astype(KINDS[each.type]) for each in inputs}
             return session.run(None, named)[0]
 
-        probabilities = np.concatenate([classify(block) for block in blocks(questions.examples)])
-        one = next(blocks(questions.examples, 1))
-        return Answers(probabilities, labels_beside(artifact), timed(lambda: classify(one)))
+        return classify
 
 
 FORMAT = Onnx()

@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from tlapp.contracts.input_export import InputExport
+from tlapp.contracts.input_export import Arrays, InputExport
 from tlapp.engine.data.labelling import SEPARATOR, SURE
+from tlapp.engine.export.formats import serve
 from tlapp.engine.export.formats.artifact import TIMED, WARM, Answers, Latency, threads
-from tlapp.engine.export.formats.format import Format, Material, Questions, Way
+from tlapp.engine.export.formats.format import Classifier, Format, Material, Questions, Way
 from tlapp.engine.runs.folder import LABELS
 from tlapp.errors import UserError
+from tlapp.tensorflow_import import quiet_tensorflow
 from tlapp.untrusted_files import saved_model_fault
 
 VERSION = "1"
@@ -65,6 +67,17 @@ def classify(inputs):
                 raise UserError(f"{artifact}: does not load and run in a fresh process: {lines[-1][:300]}")
             with np.load(answers) as arrays:
                 return _answers(arrays)
+
+    def open(self, artifact: Path, open_model: Any = None) -> Classifier:
+        quiet_tensorflow()
+        import tensorflow as tf
+
+        loaded = tf.saved_model.load(str(artifact))
+
+        def classify(examples: Arrays) -> np.ndarray:
+            return serve.asked(loaded.signatures["serving_default"], examples)["probabilities"]  # type: ignore[no-untyped-call]
+
+        return classify
 
     def fault(self, artifact: Path) -> str:
         return saved_model_fault(artifact)

@@ -11,7 +11,7 @@ import numpy as np
 from tlapp.engine.export import interpreter, metadata
 from tlapp.engine.export.converter import convert
 from tlapp.engine.export.formats.artifact import Answers, blocks, threads, timed
-from tlapp.engine.export.formats.format import Format, Material, Questions, Way
+from tlapp.engine.export.formats.format import Classifier, Format, Material, Questions, Way
 from tlapp.engine.export.quantize.dynamic import Dynamic
 from tlapp.engine.export.quantize.int8 import Int8
 from tlapp.errors import UserError
@@ -47,18 +47,26 @@ def classify(inputs):
 
     def write(self, material: Material, way: Way) -> dict[str, Any]:
         content, layers = _content(material, way)
-        (material.folder / FILE).write_bytes(metadata.add(content, material.facts, material.input.features()))
+        reading = {"labelling": material.labelling, "input": material.input.facts()}
+        (material.folder / FILE).write_bytes(metadata.add(content, material.facts, material.input.features(), reading))
         return {"artifact": FILE, "kept_float": layers}
 
     def ask(self, artifact: Path, questions: Questions) -> Answers:
+        classify = self.open(artifact)
         try:
-            classify = interpreter.classifier(str(artifact), threads())
             labels = metadata.read_labels(artifact)
-        except (ValueError, RuntimeError, KeyError, OSError, zipfile.BadZipFile) as error:
+        except (KeyError, OSError, zipfile.BadZipFile) as error:
             raise UserError(f"{artifact}: does not load: {str(error).splitlines()[0]}") from error
-        probabilities = np.stack([classify(one) for one in blocks(questions.examples, 1)])
+        probabilities = classify(questions.examples)
         first = next(blocks(questions.examples, 1))
         return Answers(probabilities, labels, timed(lambda: classify(first)))
+
+    def open(self, artifact: Path, open_model: Any = None) -> Classifier:
+        try:
+            classify = interpreter.classifier(str(artifact), threads())
+        except (ValueError, RuntimeError, OSError) as error:
+            raise UserError(f"{artifact}: does not load: {str(error).splitlines()[0]}") from error
+        return lambda examples: np.stack([classify(one) for one in blocks(examples, 1)])
 
     def ways(self, quantize: str, exactly: bool) -> tuple[Way, ...]:
         if quantize in LADDERS and not (exactly and quantize != "auto"):

@@ -1,0 +1,131 @@
+"""An exported model, opened to predict with it: a folder that was exported, or a TFLite file that says all that is needed."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tlapp.contracts import ImageInput, Input
+from tlapp.engine.data.labelling import LABELLINGS, Labelling
+from tlapp.engine.export import golden, metadata
+from tlapp.engine.export.formats import named, table
+from tlapp.engine.export.formats.format import Classifier, Format
+from tlapp.engine.inputs import exported_reader
+from tlapp.engine.runs.folder import LABELS, read_labels
+from tlapp.engine.runs.predictor import Predictor
+from tlapp.engine.runs.saved import open_model
+from tlapp.errors import TlappError, UserError
+from tlapp.untrusted_files import refuse
+from tlapp.words import a_few, in_a_line
+
+Stated = Callable[[str], ImageInput | Input | None]
+"""A backbone's ID -> what its provider says of its input."""
+Layers = Callable[[str], Mapping[str, type]]
+"""A backbone's ID -> the layer classes that a Keras file of it needs beyond Keras's own, by name."""
+ALONE = "and so the file alone does not say how an example is read; keep it in the folder of its export, or name the run"
+
+
+class Exported(Predictor):
+    """An artifact of a format, with what its export says of it.
+
+    Args:
+        artifact: the file or folder that the format opens.
+        labels: the classes.
+        facts: as golden.json holds them: "labelling", "input", and "backbone" where it is known.
+        stated: asked where examples are read by a plugin's own input.
+        layers: asked when a Keras file is opened.
+        trust: open it even if it holds what could run code or write files.
+    """
+
+    def __init__(
+        self, artifact: Path, format: Format, labels: tuple[str, ...], facts: Mapping[str, Any],
+        stated: Stated = lambda backbone: None, layers: Layers = lambda backbone: {}, trust: bool = False,
+    ):  # fmt: skip
+        self.artifact, self.format, self._labels, self._facts = artifact, format, labels, facts
+        self._stated, self._layers, self._trust = stated, layers, trust
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self._labels
+
+    @property
+    def labelling(self) -> Labelling:
+        return LABELLINGS[self._facts.get("labelling", "one")]
+
+    @cached_property
+    def input(self) -> Input:
+        return exported_reader(self._facts["input"], lambda: self._stated(self._facts["backbone"]) if self._knows else None)
+
+    @cached_property
+    def classify(self) -> Classifier:
+        """The artifact, loaded: the arrays of n examples by the names of its inputs -> (n, classes).
+
+        Raises:
+            UserError: it is dangerous, or does not load.
+        """
+        if not self._trust:
+            refuse(self.format.fault(self.artifact), self.artifact)
+        try:
+            return self.format.open(self.artifact, self._open_model)
+        except TlappError:
+            raise
+        except Exception as error:  # runtimes raise whatever they like for a file that they do not know
+            raise UserError(f"{self.artifact}: does not load: {in_a_line(error)}") from error
+
+    def probabilities(self, arrays: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
+        parts = [arrays] if isinstance(arrays, np.ndarray) else arrays
+        return self.classify(dict(zip(self.input.export.names, parts, strict=True)))
+
+    @property
+    def _knows(self) -> bool:
+        return "backbone" in self._facts
+
+    def _open_model(self, path: Path) -> Any:
+        return open_model(path, self._layers(self._facts["backbone"]) if self._knows else None, self._trust)
+
+
+def exported(path: Path, stated: Stated, layers: Layers, trust: bool = False) -> Exported | None:
+    """What a path names of an export: its folder, a file in it, or a TFLite file alone; None where it is none of these.
+
+    Raises:
+        UserError: it is part of an export that does not say enough, or holds several.
+    """
+    if folder := golden.folder_of(path):
+        facts = golden.read(folder)
+        facts = {**facts, "input": facts.get("input") or _of_0_1_0(folder, facts)}
+        artifact = folder / facts["artifact"]
+        if not artifact.resolve().is_relative_to(folder.resolve()):
+            raise UserError(f"{folder / golden.FILE}: names {facts['artifact']}, which lies outside the folder")
+        return Exported(artifact, named(facts["format"]), read_labels(folder / LABELS), facts, stated, layers, trust)
+    if path.suffix.lower() == ".tflite" and path.is_file():
+        return _alone(path, trust)
+    if path.suffix.lower() in {Path(each.file).suffix for each in table().values()} - {""} or (path / "saved_model.pb").is_file():
+        raise UserError(f"{path}: there is no {golden.FILE} beside it, {ALONE}")
+    inside = sorted(each.parent.name for each in path.glob(f"*/{golden.FILE}"))
+    if inside:
+        raise UserError(f"{path}: holds several exports; name one of them: {a_few(inside)}")
+    return None
+
+
+def _alone(path: Path, trust: bool) -> Exported:
+    """A TFLite file outside the folder of its export."""
+    try:
+        labels, facts = metadata.read_labels(path), metadata.read_reading(path)
+    except (KeyError, OSError, ValueError, zipfile.BadZipFile):
+        labels, facts = (), {}
+    if not labels:
+        raise UserError(f"{path}: holds no {LABELS}, {ALONE}")
+    if not facts or facts["input"]["kind"] == "arrays":
+        raise UserError(f"{path}: holds no {metadata.INPUT} of an input that is known, {ALONE}")
+    return Exported(path, named("tflite"), labels, facts, trust=trust)
+
+
+def _of_0_1_0(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What an export says of its input that was written before there were others than squashed pictures."""
+    (pictures,) = golden.examples(folder, facts).values()
+    return {"kind": "image", "size": pictures.shape[1], "resize": "squash"}

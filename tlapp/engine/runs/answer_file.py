@@ -1,0 +1,100 @@
+"""Answers as a file: a CSV, which the option data reads again, or JSON lines; written as they come, and whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from tlapp.engine.data.labelling import SEPARATOR
+from tlapp.engine.data.reading import Bad
+from tlapp.engine.runs.folder import ANY_NAME, replacing
+from tlapp.engine.runs.predictor import Prediction, Predictor
+from tlapp.errors import UserError
+
+SUFFIXES = (".csv", ".jsonl")
+
+
+class Writer(Protocol):
+    """Writes one answer after the other."""
+
+    def write(self, answer: Prediction | Bad) -> None:
+        """Add an answer, or an example that could not be read."""
+        ...
+
+
+class JsonLines:
+    """An object a line, as the JSON of predict has it; of an example that could not be read, "reason" in place of "labels"."""
+
+    def __init__(self, file: IO[str]):
+        self._file = file
+
+    def write(self, answer: Prediction | Bad) -> None:
+        self._file.write(json.dumps(to_json(answer)) + "\n")
+
+
+class Table:
+    """A CSV of path,label,probability, of `top` labels and probabilities where that is more than one, and error.
+
+    Paths are relative to the CSV's folder, as in any CSV for the option data, or absolute. Several labels of an example are one
+    cell, "cat;dog".
+    """
+
+    def __init__(self, file: IO[str], predictor: Predictor, top: int | None):
+        self._rows, self._top = csv.writer(file, lineterminator="\n"), top
+        self._folder, self._joins = os.path.dirname(os.path.abspath(file.name)), predictor.labelling.kind == "many" and not top
+        self._count, self._input = min(top or 1, len(predictor.labels)), predictor.input
+        more = [f"{name}_{number}" for number in range(2, self._count + 1) for name in ("label", "probability")]
+        self._rows.writerow([self._input.column, "label", "probability", *more, "error"])
+
+    def write(self, answer: Prediction | Bad) -> None:
+        if isinstance(answer, Bad):
+            self._rows.writerow([self._place(answer.source), *[""] * (2 * self._count), answer.reason])
+            return
+        labels, probabilities = [name for name, _ in answer.labels], [f"{value:.6f}" for _, value in answer.labels]
+        if self._joins:
+            labels, probabilities = [SEPARATOR.join(labels)], [SEPARATOR.join(probabilities)]
+        cells = [cell for pair in zip(labels, probabilities, strict=True) for cell in pair]
+        self._rows.writerow([self._place(answer.file), *cells, ""])
+
+    def _place(self, source: str) -> str:
+        """A path as it is read again: relative ones are relative to the CSV."""
+        if self._input.content(source) is not None or os.getcwd() == self._folder:
+            return source
+        return os.path.abspath(source)
+
+
+@contextmanager
+def answer_file(path: Path, predictor: Predictor, top: int | None) -> Iterator[Writer]:
+    """What writes answers to a file of this name, which has them when the block has ended without an error.
+
+    Raises:
+        UserError: the name has another suffix, or the file cannot be written.
+    """
+    check_name(path)
+    try:
+        with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="", errors=ANY_NAME) as file:
+            yield JsonLines(file) if path.suffix == ".jsonl" else Table(file, predictor, top)
+    except OSError as error:
+        raise UserError(f"cannot be written: {error.strerror or error}", path, "output") from error
+
+
+def check_name(path: Path) -> None:
+    """Raise a UserError unless a file of this name can be written."""
+    if path.suffix not in SUFFIXES:
+        raise UserError(f"expected a file name that ends in {' or '.join(SUFFIXES)}", path, "output")
+    if path.is_dir():
+        raise UserError("is a folder; name a file", path, "output")
+    if not path.parent.is_dir():
+        raise UserError(f"there is no folder {path.parent}", path, "output")
+
+
+def to_json(answer: Prediction | Bad) -> dict[str, Any]:
+    """An answer as JSON has it."""
+    if isinstance(answer, Bad):
+        return {"file": answer.source, "reason": answer.reason}
+    return {"file": answer.file, "labels": dict(answer.labels)}

@@ -1,0 +1,126 @@
+"""What answers for examples, and is measured on them: a run's model, or an exported one."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tlapp.contracts import Input
+from tlapp.engine.data.labelling import Labelling
+from tlapp.engine.data.measuring import load_labelled
+from tlapp.engine.data.reading import Bad
+from tlapp.engine.data.streams import Stream
+from tlapp.engine.inputs import ahead
+from tlapp.engine.report import Reporter, Silent
+from tlapp.errors import UserError
+
+BATCH = 32
+
+
+class Prediction(NamedTuple):
+    """An example's most probable labels, best first: ((label, probability), ...); none where none is probable enough."""
+
+    file: str
+    labels: tuple[tuple[str, float], ...]
+
+    @property
+    def label(self) -> str:
+        """The most probable label; "" where there is none."""
+        return self.labels[0][0] if self.labels else ""
+
+
+class Predictor(ABC):
+    """A trained model, opened: a run or an export."""
+
+    @property
+    @abstractmethod
+    def labels(self) -> tuple[str, ...]:
+        """The classes, in the order of the model's outputs."""
+
+    @property
+    @abstractmethod
+    def labelling(self) -> Labelling:
+        """Whether an example has one label or several."""
+
+    @property
+    @abstractmethod
+    def input(self) -> Input:
+        """What reads an example as in training."""
+
+    @abstractmethod
+    def probabilities(self, arrays: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
+        """Examples as stored, an array (n, ...) a tensor of the input, or the array itself where it is one -> (n, classes)."""
+
+    def predict(self, files: Sequence[str | Path], top: int | None = None, on_bad: str = "fail") -> list[Prediction]:
+        """The `top` most probable labels of each file, or of each example itself; None for the answer: one, or all above 0.5.
+
+        Args:
+            on_bad: skip leaves out examples that cannot be read.
+
+        Raises:
+            UserError: an example cannot be read, and `on_bad` is "fail".
+        """
+        predictions = []
+        for answer in self.answers(files, top):
+            if isinstance(answer, Prediction):
+                predictions.append(answer)
+            elif on_bad == "fail":
+                raise UserError(f"{answer.source}: {answer.reason}", received=answer.source)
+        return predictions
+
+    def answers(
+        self, files: Iterable[str | Path], top: int | None = None, bad: Mapping[str, str] | None = None
+    ) -> Iterator[Prediction | Bad]:
+        """As `predict`, one answer after the other, as they are made; an example that cannot be read is told as `Bad`.
+
+        Args:
+            bad: examples that are known not to be readable, with the reason.
+        """
+        for part in ahead.parts(self.input, [str(file) for file in files], bad):
+            good = iter(self._answers(part.good, part.arrays, top))
+            for source in part.sources:
+                yield Bad(source, part.bad[source]) if source in part.bad else next(good)
+
+    def evaluate(
+        self, data: str, on_bad: str = "fail", reporter: Reporter | None = None, split: str | None = None
+    ) -> dict[str, Any]:
+        """Metrics on other labelled examples: class folders or a CSV, as metrics.json's splits.
+
+        Args:
+            split: of data that are divided, the part to measure on: train, val, test or all; None for test.
+
+        Returns:
+            The metrics; "split", or "data" where the data are not divided; "trained_on": how many of the examples the run was
+            trained on or chosen by, None where that is not known.
+
+        Raises:
+            UserError: as the option data of train; or a class is not one of the model's.
+        """
+        listener = reporter or Silent()
+        stream, notes = load_labelled(
+            "data", data, self.labels, self.input, on_bad, listener.progress, self.labelling, split
+        )  # fmt: skip
+        for note in notes:
+            listener.note(note)
+        trained_on = self.trained_on(stream, listener)
+        blocks = [np.arange(i, min(i + BATCH, len(stream))) for i in range(0, len(stream), BATCH)]
+        rows = np.concatenate([self.probabilities(stream.examples.take(block)) for block in blocks])
+        assert stream.labels is not None, "load_labelled gives labels"
+        return {**self.labelling.metrics(rows, stream.labels, self.labels), "split": stream.name, "trained_on": trained_on}
+
+    def trained_on(self, stream: Stream, reporter: Reporter) -> int | None:
+        """How many of these examples the model was trained on or chosen by, with a note on them; None where that is not known."""
+        return None
+
+    def _answers(self, sources: Sequence[str], arrays: Sequence[np.ndarray], top: int | None) -> Iterator[Prediction]:
+        if not sources:
+            return
+        rows = self.probabilities(arrays)
+        counts = self.labelling.hot(self.labelling.decide(rows), len(self.labels)).sum(1)
+        for source, row, count in zip(sources, rows, counts, strict=True):
+            best = np.argsort(-row, kind="stable")[: top or count]
+            yield Prediction(source, tuple((self.labels[i], float(row[i])) for i in best))
