@@ -54,7 +54,7 @@ SENTENCES = {
     "average-one": "phase head: average must be from 0 to below 1. Received: 1.0",
     "decay-text": "phase head: weight_decay must be a number, or None. Received: 'small'",
     "parts-list": "phase head: parts must be a dict of name to function. Received: [",
-    "part-nothing": "part mine is no Keras layer",
+    "part-nothing": "part mine is not a Keras layer",
     "augment-function": "phase head: augment must be an Augment, or None. Received: <function",
     "augment-shape": "augmentation shake must keep the shape (1, 32, 32, 3). Received: (1, 16, 32, 3)",
     "augment-range": "augmentation shake must keep values from 0 to 255. Received: -1.5 to",

@@ -40,9 +40,7 @@ def test_settings_are_the_same_after_yaml_and_after_the_command_line(plugin, dat
         path.unlink()
     Record(str(folder), plugin).begin(found.repeatable(), {}, (), ())
     again = resolve({}, folder / "settings.yaml")
-    same = found.options.model_copy(update={"run": None})
-    assert (again.options, again.strategy, again.head) == (same, found.strategy, found.head)
-    assert again.flat() == {**found.flat(), "run": None}
+    assert again.repeatable() == found.repeatable()  # paths are absolute there
     typed = {key: words(value) for key, value in chosen.items() if value is not None}
     by_flags = resolve(typed)
     assert by_flags.flat() == found.flat(), {flag(key): value for key, value in typed.items()}

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from tlapp import registry
 from tlapp.contracts import UserError
 from tlapp.contracts.options import condition_of
+from tlapp.errors import each_of
 from tlapp.settings import is_changed, resolve
 from tlapp.testing.anatomy import STAGES, TASK, backbone
 from tlapp.testing.same import difference
@@ -139,4 +140,4 @@ def refused_as(dead, settings):
         return
     with pytest.raises(UserError, match="counts only when option") as error:
         resolve(settings)
-    assert error.value.option in dead
+    assert {each.option for each in each_of(error.value)} == set(dead)

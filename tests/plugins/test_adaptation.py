@@ -76,7 +76,7 @@ def test_styles_at_the_cut_train(style, domains, tmp_path, tensorflow, unstyled)
 
 
 def test_styles_at_the_cut_need_a_stage(domains, tmp_path, tensorflow):
-    with pytest.raises(UserError, match="option last=0: trains no stage, and option style=mixup"):
+    with pytest.raises(UserError, match="option last=0: no stage trains, and option style=mixup"):
         adapted(AugmentAdapt(style="mixup", **{**QUICK, "last": 0}), domains, tmp_path / "run")
 
 
