@@ -22,7 +22,7 @@ SENTENCES = {
     "loss-tensor": f"phase head: {SCALARS}. Received: a tensor of shape ()",
     "loss-none": f"phase head: {SCALARS}. Received: None",
     "loss-empty": f"phase head: {SCALARS}. Received: {{}}",
-    "loss-text": f"phase head: {SCALARS}; its term mine is no number. Received: 'high'",
+    "loss-text": f"phase head: {SCALARS}; its term mine is not a number. Received: 'high'",
     "loss-exits": "phase head: its loss failed: SystemExit: go away",
     "loss-part": "there is no part projector; the phase's parts: none",
     "loss-average": "net.average() needs a phase that keeps a moving average: Fit(average=0.99)",

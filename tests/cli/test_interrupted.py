@@ -163,7 +163,7 @@ def test_runs_that_begin_at_once_have_folders_of_their_own(tmp_path, monkeypatch
 def test_what_cannot_be_resumed(whole, tmp_path, capfd):
     for arguments, fragment in (
         ([str(whole("mlp"))], "is finished"),
-        ([str(tmp_path)], "is no run"),
+        ([str(tmp_path)], "is not a run"),
         ([str(whole("mlp")), "--epochs", "3"], "leave --epochs out"),
     ):
         assert run(["train", "--resume", *arguments]) == 2

@@ -75,7 +75,7 @@ def check_unfinished(folder: Path) -> None:
     """A run that was killed has nothing half-written, and is not taken for a finished one."""
     check_nothing_half_written(folder, killed=True)
     if not (folder / "metrics.json").exists():
-        with pytest.raises(UserError, match=r"did not finish|is no run"):
+        with pytest.raises(UserError, match=r"did not finish|is not a run"):
             SavedRun(folder)
 
 

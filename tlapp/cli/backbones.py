@@ -27,7 +27,7 @@ def backbones() -> None:
 @click.option("--installed", is_flag=True, help="Only those whose weights are on this machine.")
 @json_option
 def list_backbones(installed: bool, as_json: bool) -> None:
-    """Every backbone: its ID, parameters, pixels a side, where its weights come from, and their licence.
+    """List every backbone: its ID, parameters, pixels a side, where its weights come from, and their licence.
 
     IDs that begin with hub: or file: take a path of yours. Nothing is loaded or downloaded.
     """
@@ -82,7 +82,7 @@ def _rows(prefix: str) -> list[dict[str, Any]]:
 @trust_option
 @json_option
 def show_backbone(identity: str, image_size: int | None, backbone_weights: str | None, trust: bool, as_json: bool) -> None:
-    """The stages of a backbone, from input to output, with their parameters and output shapes."""
+    """Show the stages of a backbone, from input to output, with their parameters and output shapes."""
     quiet_tensorflow()
     provider, name = provider_of(identity, trust)
     loaded = provider.load(name, image_size=image_size, weights=backbone_weights)

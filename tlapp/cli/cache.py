@@ -39,13 +39,13 @@ class Age(click.ParamType):
 
 @click.group(cls=Group)
 def cache() -> None:
-    """Show or empty what is kept to start faster: decoded pictures and activations of frozen fronts."""
+    """Show or clear the cache: decoded pictures, and activations of frozen fronts."""
 
 
 @cache.command("list")
 @json_option
 def list_entries(as_json: bool) -> None:
-    """Each entry, the least recently used first: what it holds, of which data, and the total."""
+    """List the entries, the least recently used first: what they hold, for which data, and the total size."""
     entries = store.entries()
     total = sum(entry.bytes for entry in entries)
     if as_json:
@@ -74,7 +74,7 @@ def lines(entries: Sequence[Entry]) -> Iterator[str]:
 @click.option("--older", type=Age(), metavar="AGE", help="Only entries that were not used for so long, such as 12h, 30d or 2w.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def clear_entries(names: tuple[str, ...], older: float | None, yes: bool) -> None:
-    """Remove all entries, or those NAMES: keys, or folders and tables of data. Only time is lost: they are computed again."""
+    """Remove all entries, or only NAMES: keys, or data folders and tables. Nothing is lost but time."""
     everything = not names and older is None
     entries = chosen(store.entries(), names, older)
     if everything and entries and not yes and not _agreed(entries):

@@ -32,8 +32,7 @@ if TYPE_CHECKING:
 @trust_option
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there.")
 def doctor(backbone: str | None, backbone_weights: str | None, trust: bool, as_json: bool) -> None:
-    """Say what this machine has and what is missing, and try on tiny data: train, save, reload, SavedModel, TFLite, int8. It
-    takes about a minute."""
+    """Report what this machine has and what is missing; then train and export a tiny model. Takes about a minute."""
     from tlapp.api import provider_of
     from tlapp.cli import machine
     from tlapp.engine.export.doctor import Candidate, devices, examine

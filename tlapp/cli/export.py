@@ -31,25 +31,28 @@ from tlapp.words import printable
     "--quantize", type=click.Choice(quantizations()), default="none",
     help="TFLite only. auto: the smallest that keeps the accuracy.  [default: none]",
 )  # fmt: skip
-@click.option("--max-drop", type=click.FloatRange(0, 1), default=0.01, metavar="X", help="Accuracy on the test set that "
-              "quantising may cost.  [default: 0.01]")  # fmt: skip
+@click.option("--max-drop", type=click.FloatRange(0, 1), default=0.01, metavar="X", help="Accuracy that quantization "
+              "may cost on the test set.  [default: 0.01]")  # fmt: skip
 @click.option("--allow-drop", is_flag=True, help="Keep an artifact that fails its check.")
 @click.option(
     "--output", metavar="PATH", shell_complete=complete_folders, help="Folder to write.  [default: RUN/export/FORMAT[-QUANTIZE]]"
 )
-@click.option("--data", shell_complete=complete_files, help="Where the run's data are now, if they have moved.")
+@click.option("--data", shell_complete=complete_files, help="The run's data, if they have moved.")
 @click.option("--name", help="The model's name in its metadata and card.  [default: the run's]")
 @click.option("--author", default="", help="The author's name in its metadata and card.")
 @click.option("--licence", default="", help="The model's licence in its metadata and card, such as apache-2.0.")
 @click.option(
     "--snippet",
     type=click.Choice(LANGUAGES),
-    help="Write a program that uses the artifact, and nothing else.",
+    help="Print a program that loads the export, and exit.",
 )
 @trust_option
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there.")
 def export(run: str, kind: str | None, snippet: str | None, trust: bool, as_json: bool, **settings: Any) -> None:
-    """Write the model of the folder RUN for a server or a phone, and check that it does what the model does."""
+    """Export the model of the folder RUN for a server or a phone.
+
+    Every export is checked against the trained model on the test pictures before it is saved.
+    """
     from tlapp.engine.export.export import export as write
     from tlapp.engine.export.options import ExportOptions
 

@@ -18,16 +18,16 @@ from tlapp.errors import TlappError
 
 COMMANDS = {
     "train": "Train a model on your pictures.",
-    "preview": "Show what a strategy's augmentation makes of your pictures.",
-    "evaluate": "Measure a run's model on other pictures.",
-    "predict": "Name pictures with a run's model.",
-    "export": "Write a run's model for a server or a phone.",
-    "verify": "Check that an exported artifact is whole and answers as it did.",
+    "preview": "Show what a strategy's augmentation does to your pictures.",
+    "evaluate": "Measure a trained model on labelled pictures.",
+    "predict": "Classify pictures with a trained model.",
+    "export": "Export a trained model for a server or a phone.",
+    "verify": "Check that an export is unchanged and gives the same answers.",
     "runs": "List your runs.",
-    "plugins": "List, show, check or begin strategies, heads and backbone providers.",
-    "cache": "Show or empty what is kept to start faster.",
+    "plugins": "List, show, check or create strategies, heads and backbone providers.",
+    "cache": "Show or clear the cache.",
     "backbones": "List the pre-trained networks, or show one.",
-    "doctor": "Say what works on this machine.",
+    "doctor": "Check what works on this machine.",
 }
 
 
@@ -49,13 +49,13 @@ class Commands(Group):
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("tlapp"), prog_name="tlapp")
-@click.option("--traceback", "shown", is_flag=True, help="Show where in the code an error was raised; also after a command.")
+@click.option("--traceback", "shown", is_flag=True, help="Show the Python traceback of an error; may also follow a command.")
 def tlapp(shown: bool) -> None:
     """Transfer learning: from a folder of pictures to a model on a server or a phone."""
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 a bug, 2 the user's to mend, 3 a plugin's, 130 by Ctrl-C, 143 by SIGTERM."""
+    """Run the command line and exit: 0 done, 1 a bug, 2 the user's to fix, 3 a plugin's, 130 by Ctrl-C, 143 by SIGTERM."""
     _replace_what_is_closed()
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 

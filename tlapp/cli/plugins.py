@@ -34,14 +34,14 @@ kind_option = click.option("--kind", type=Kind(), help="Which one, where plugins
 
 @click.group(cls=Group)
 def plugins() -> None:
-    """List, show, check or begin strategies, heads and backbone providers."""
+    """List, show, check or create strategies, heads and backbone providers."""
 
 
 @plugins.command("list")
 @click.option("--check", is_flag=True, help="Import each one to see whether it works; without it, none of their code runs.")
 @json_option
 def list_plugins(check: bool, as_json: bool) -> None:
-    """Every strategy, head and backbone provider, with its distribution; broken ones with the reason."""
+    """List every strategy, head and backbone provider with its distribution, and say which are broken and why."""
     rows = [_row(kind, name, check) for kind in registry.GROUPS for name in registry.installed(kind)]
     if as_json:
         click.echo(json.dumps({"plugins": rows}))
@@ -89,7 +89,7 @@ def _fault(kind: str, name: str, check: bool) -> str:
 @trust_option
 @json_option
 def show_plugin(name: str, kind: str | None, backbone: str | None, trust: bool, as_json: bool) -> None:
-    """The options of a plugin, and the plan that a strategy makes for a backbone."""
+    """Show the options of a plugin, and the plan that a strategy makes for a backbone."""
     if trust and not backbone:
         raise UserError("counts only with option backbone", option="trust")
     kind = _kind(name, kind)
@@ -131,7 +131,7 @@ def _kind(name: str, kind: str | None) -> str:
 @click.option("--kind", type=Kind(), default="strategy", help="What to write.  [default: strategy]")
 @click.option("--output", metavar="PATH", shell_complete=complete_folders, help="Folder to write.  [default: tlapp-NAME]")
 def new_plugin(name: str, kind: str, output: str | None) -> None:
-    """Write a project of your own around a plugin NAME: ready for `pip install -e .`, and it works as it is."""
+    """Create a project for a new plugin NAME, which works as it is and is installed with `pip install -e .`."""
     from tlapp.cli.new import write
 
     project = write(name, kind, output)
@@ -148,7 +148,7 @@ def new_plugin(name: str, kind: str, output: str | None) -> None:
 )
 @json_option
 def check_plugin(name: str, kind: str | None, load: str | None, as_json: bool) -> None:
-    """Try every rule of the contract on a plugin: a line a rule."""
+    """Check a plugin against every rule of the contract, a line for each rule."""
     from tlapp.testing import examine
 
     kind = _kind(name, kind)

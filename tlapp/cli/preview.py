@@ -26,7 +26,7 @@ from tlapp.settings import resolve
 @trust_option
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there.")
 def preview(config: str | None, output: str, count: int, trust: bool, as_json: bool, **flags: Any) -> None:
-    """Write a sheet of your pictures as the strategy --plugin changes them, beside the target's; nothing is trained.
+    """Save a sheet of your pictures as the augmentation of --plugin changes them, beside the target's. Nothing is trained.
 
     Takes the settings of tlapp train: try tlapp preview --plugin augment-adapt --data photos --target sketches
     """

@@ -89,7 +89,7 @@ def _chosen(from_flags: Mapping[str, str], lenient: bool) -> tuple[str, str]:
 @click.option("--dry-run", is_flag=True, help="Print the plan and exit.")
 @click.option(
     "--exports", type=click.Choice([*NAMES, "none"]),
-    help="Refuse, before training, a model that does not convert to this.  [default: tflite with --dry-run, else none]",
+    help="Check before training that the model converts to this format.  [default: tflite with --dry-run, else none]",
 )  # fmt: skip
 @trust_option
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there.")
@@ -112,7 +112,7 @@ def train(
         before = told_before(notes)
         return "when the run began" if resume else "before; --json has them" if dry_run and before else ""
 
-    with watchdog(killed) as add, Screen(lambda folder: add(f"; else go on by: {resume_command(folder)}"), shown) as screen:
+    with watchdog(killed) as add, Screen(lambda folder: add(f"; or resume the run: {resume_command(folder)}"), shown) as screen:
         folder = carry_out(settings, screen, dry_run, resume is not None, checked, trust)
     if folder is None:
         if as_json:
@@ -143,5 +143,5 @@ def resumed(run: str, flags: Mapping[str, Any], config: str | None) -> Settings:
         raise UserError(f"goes on with the run's own settings; leave {', '.join(others)} out", run, "resume")
     path = RunFolder(Path(run)).file(SETTINGS)
     if not path.is_file():
-        raise UserError(f"is no run; a run's folder holds {SETTINGS}", run, "resume")
+        raise UserError(f"is not a run: a run's folder holds {SETTINGS}", run, "resume")
     return resolve({"run": run}, path, resume=True)

@@ -17,7 +17,7 @@ from tlapp.cli.usage import Command
 @trust_option
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there.")
 def verify(artifact: str, trust: bool, as_json: bool) -> None:
-    """Check that ARTIFACT, an exported folder or a file in it, is unchanged and answers as when it was exported."""
+    """Check that ARTIFACT, an exported folder or a file in it, is unchanged and gives the same answers as at its export."""
     from tlapp.engine.export.verify import verify as replay
 
     report = replay(artifact, layers, trust)

@@ -39,5 +39,5 @@ def test_what_is_missing_or_no_export_fails(copied):
     (copied / "labels.txt").unlink()
     with pytest.raises(UserError, match=r"labels.txt is missing"):
         verify(copied)
-    with pytest.raises(UserError, match="is no export"):
+    with pytest.raises(UserError, match="is not an export"):
         verify(copied.parent)

@@ -73,7 +73,7 @@ def _folder(path: Path) -> Path:
     for folder in (path, path.parent):
         if (folder / golden.FILE).is_file():
             return folder
-    raise UserError(f"{path}: is no export; a folder that `tlapp export` wrote holds {golden.FILE}")
+    raise UserError(f"{path}: is not an export: a folder that `tlapp export` wrote holds {golden.FILE}")
 
 
 def _check_names(folder: Path, facts: dict[str, Any]) -> None:

@@ -144,7 +144,7 @@ def read(path: Path) -> dict[str, Pack]:
         raise
     except Exception as error:  # zipfile, NumPy and json raise nearly anything for a damaged file
         advice = "remove it, and resuming begins the training anew"
-        raise UserError(f"{path}: is no checkpoint, or a damaged one: {in_a_line(error)}; {advice}") from error
+        raise UserError(f"{path}: is not a checkpoint, or is damaged: {in_a_line(error)}; {advice}") from error
 
 
 def values(variables: Sequence[Any]) -> list[np.ndarray]:

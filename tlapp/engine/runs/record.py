@@ -113,7 +113,7 @@ class Record:
 
     def _must_be_unfinished(self) -> None:
         if not self._files.has(names.SETTINGS):
-            raise UserError(f"is no run; a run's folder holds {names.SETTINGS}", self.folder, option="resume")
+            raise UserError(f"is not a run: a run's folder holds {names.SETTINGS}", self.folder, option="resume")
         if self._files.has(names.METRICS):
             raise UserError(f"this run is finished; its result is in {names.METRICS}", self.folder, option="resume")
 

@@ -50,7 +50,7 @@ class SavedRun(Predictor):
         self.files, self._layers, self._trust, self._facts = RunFolder(Path(folder)), layers, trust, facts
         if not self.files.has(names.SETTINGS):
             inside = f"{names.SETTINGS}, {names.LABELS} and {names.MODEL}"
-            raise UserError(f"{folder}: is no run; a run's folder holds {inside}")
+            raise UserError(f"{folder}: is not a run: a run's folder holds {inside}")
         if not (self.is_finished or (unfinished and self.files.unfinished_model())):
             raise did_not_finish(self.files)
 

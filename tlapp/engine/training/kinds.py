@@ -103,7 +103,7 @@ class _Blend(Kind):
         first = judge(0)
         best.begin(first)
         if best.measure(first) is None:
-            session.reporter.note(f"phase {phase.name}: there is no val to choose by, so that the weights stay as they are")
+            session.reporter.note(f"phase {phase.name}: there is no val to choose by; the weights stay as they are")
             return
         blend = start.line()
         try:

@@ -27,9 +27,9 @@ def terms(result: Any, phase: str) -> dict[str, Any]:
         try:
             tensor = tf.convert_to_tensor(value)
         except (TypeError, ValueError) as error:
-            raise PluginError(f"{wanted}; its term {name} is no number. Received: {_in_words(value)}") from error
+            raise PluginError(f"{wanted}; its term {name} is not a number. Received: {_in_words(value)}") from error
         if not (tensor.dtype.is_floating or tensor.dtype.is_integer):
-            raise PluginError(f"{wanted}; its term {name} is no number. Received: {_in_words(value)}")
+            raise PluginError(f"{wanted}; its term {name} is not a number. Received: {_in_words(value)}")
         if tensor.shape.rank != 0:
             raise PluginError(f"{wanted}; its term {name} has the shape {tuple(tensor.shape)}: average it over the batch")
         scalars[str(name)] = tf.cast(tensor, tf.float32)

@@ -91,7 +91,7 @@ def unimproved(phase: Phase, first: Epoch, epochs: Sequence[Epoch]) -> str:
     measure, more = ("accuracy", "a higher") if phase.select == "accuracy" else ("loss", "a lower")
     return (
         f"no epoch has {more} {measure} on val ({abs(min(own)):.4f} at best) than the weights that it began with "
-        f"({abs(start):.4f}), so that it changes nothing: these weights are kept"
+        f"({abs(start):.4f}), so these are kept and the phase changes nothing"
     )
 
 
