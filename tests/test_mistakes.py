@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -95,7 +96,8 @@ def strangers(tmp_path_factory):
     folder.mkdir()
     (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 0.3\n")
     points = [f"{name} = stranger_mistakes:{class_name(name)}" for name in (*FITS, *PLANS)]
-    groups = ["[tlapp.strategies]", *points, "[tlapp.backbones]", "tiny = tlapp.testing:TinyBackbones"]
+    groups = ["[tlapp.strategies]", *points, "partial = stranger_mistakes:Nothing"]
+    groups += ["[tlapp.backbones]", "tiny = tlapp.testing:TinyBackbones", "[tlapp.strategy]", "mine = stranger_mistakes:Nothing"]
     (folder / "entry_points.txt").write_text("\n".join(groups) + "\n")
     sys.path.insert(0, str(root))
     registry.installed.cache_clear()
@@ -133,3 +135,15 @@ def trained(mistake, data, folder, capfd):
     batch = [] if mistake.startswith("solve") else ["--batch-size", "4"]
     code = run(["train", "--config", str(config), *batch])
     return code, [line for line in capfd.readouterr().err.splitlines() if line.startswith("tlapp: ")]
+
+
+def test_a_name_of_tlapp_s_own_stays_its_own(strangers, capfd):
+    assert [registry.origin(point).split()[0] for point in registry.installed("strategy")["partial"]] == ["tlapp"]
+    assert registry.load("strategy", "partial").__module__ == "tlapp_plugins.partial"
+    assert run(["plugins", "list"]) == 0
+    told = capfd.readouterr().out
+    assert "note: strategy partial of stranger 0.3 is not used: tlapp's own has this name" in told
+    group = "the entry points of group tlapp.strategy of stranger 0.3 are not used (did you mean tlapp.strategies?)"
+    assert f"note: {group}" in told
+    assert run(["plugins", "list", "--json"]) == 0
+    assert group in json.loads(capfd.readouterr().out)["unused"]

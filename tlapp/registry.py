@@ -8,8 +8,10 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from tlapp.errors import PluginError, UserError
-from tlapp.words import in_a_line, shortened, suggestion
+from tlapp.words import did_you_mean, in_a_line, shortened, suggestion
 
+OWN = "tlapp"
+"""The distribution whose names win."""
 GROUPS = {"strategy": "tlapp.strategies", "head": "tlapp.heads", "backbone": "tlapp.backbones"}
 OPTIONS = {"strategy": "plugin", "head": "head", "backbone": "backbone"}
 """Kind -> the option that names a plugin of it."""
@@ -19,12 +21,39 @@ WORDS = {"strategy": "strategy", "head": "head", "backbone": "backbone provider"
 
 @cache
 def installed(kind: str) -> dict[str, tuple[EntryPoint, ...]]:
-    """Every entry point of a kind by its name, sorted; more than one where distributions clash. Imports no plugin."""
+    """Every entry point of a kind by its name, sorted; more than one where distributions clash. Imports no plugin.
+
+    A name of tlapp's own is its own, whoever else claims it; `unused` says so.
+    """
+    return {name: tuple(filter(_is_own, points)) or points for name, points in _claimed(kind).items()}
+
+
+def _claimed(kind: str) -> dict[str, tuple[EntryPoint, ...]]:
     names: dict[str, tuple[EntryPoint, ...]] = {}
     for point in entry_points(group=GROUPS[kind]):
         if point not in names.get(point.name, ()):
             names[point.name] = (*names.get(point.name, ()), point)
     return {name: tuple(sorted(names[name], key=origin)) for name in sorted(names)}
+
+
+def _is_own(point: EntryPoint) -> bool:
+    return point.dist is not None and point.dist.name == OWN
+
+
+def unused() -> list[str]:
+    """Which entry points are not used, and why: a sentence each."""
+    sentences = []
+    for kind in GROUPS:
+        for name, points in _claimed(kind).items():
+            if any(map(_is_own, points)):
+                others = " and ".join(origin(point) for point in points if not _is_own(point))
+                sentences += [f"{WORDS[kind]} {name} of {others} is not used: tlapp's own has this name"] if others else []
+    for group in sorted(entry_points().groups):
+        if group.partition(".")[0] == OWN and group not in GROUPS.values():
+            others = " and ".join(sorted({origin(point) for point in entry_points(group=group)}))
+            hint = did_you_mean(group, GROUPS.values()) or f"; groups are {', '.join(GROUPS.values())}"
+            sentences.append(f"the entry points of group {group} of {others} are not used{hint}")
+    return sentences
 
 
 def origin(point: EntryPoint) -> str:

@@ -38,6 +38,12 @@ class NoDefault(Good):
     width: int = Field(description="of something")
 
 
+class Untypable(Good):
+    """Want a table."""
+
+    table: dict[str, int] = Field({}, description="of something")
+
+
 class Refuses(Good):
     """Have a default of the wrong kind."""
 

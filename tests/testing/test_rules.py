@@ -29,6 +29,7 @@ from broken.strategies import (
     Still,
     Takes,
     Unseeded,
+    Untypable,
 )
 
 from tlapp import registry
@@ -47,6 +48,7 @@ BREAKERS = [
     (NoHelp, "options", "NoHelp has no docstring"),
     (NoDescription, "options", "option width has no help"),
     (NoDefault, "options", "option width has no default"),
+    (Untypable, "options", "option table cannot be typed on a command line"),
     (Refuses, "options", "its defaults are refused by its own checks"),
     (Takes, "options", "option batch_size is already an option of the engine"),
     (Later, "contract", "it was written for contract 1.77"),

@@ -36,7 +36,10 @@ def _option(name: str, field: FieldInfo, prefix: str) -> click.Option:
         "run": complete_folders,
     }  # fmt: skip
     complete = own.get(key) or (complete_files if is_path(field) else _values(field))
-    return click.Option([flag(key), key], help=describe(field, prefix), metavar=metavar(field), shell_complete=complete)
+    alone: dict[str, Any] = (
+        {"is_flag": False, "flag_value": "true"} if plain(field.annotation) is bool else {}
+    )  # its value may be left out
+    return click.Option([flag(key), key], help=describe(field, prefix), metavar=metavar(field), shell_complete=complete, **alone)
 
 
 def describe(field: FieldInfo, prefix: str = "") -> str:
@@ -67,7 +70,7 @@ def metavar(field: FieldInfo) -> str:
         return "|".join(map(str, get_args(kind)))
     if get_origin(kind) is tuple:
         return "N,..."
-    return {int: "N", float: "X", bool: "true|false"}.get(kind, "TEXT")
+    return {int: "N", float: "X", bool: "[true|false]"}.get(kind, "TEXT")
 
 
 def _range(field: FieldInfo) -> str:

@@ -43,13 +43,16 @@ def plugins() -> None:
 def list_plugins(check: bool, as_json: bool) -> None:
     """List every strategy, head and backbone provider with its distribution, and say which are broken and why."""
     rows = [_row(kind, name, check) for kind in registry.GROUPS for name in registry.installed(kind)]
+    unused = registry.unused()
     if as_json:
-        click.echo(json.dumps({"plugins": rows}))
+        click.echo(json.dumps({"plugins": rows, "unused": unused}))
         return
     widths = {key: max(len(row[key]) for row in rows) for key in ("kind", "name", "from")} if rows else {}
     for row in rows:
         columns = "  ".join(f"{row[key]:{width}}" for key, width in widths.items())
         click.echo(f"{columns}  {'BROKEN: ' + row['broken'] if row['broken'] else row['help']}")
+    for sentence in unused:
+        click.echo(f"note: {sentence}")
 
 
 def _row(kind: str, name: str, check: bool) -> dict[str, str]:

@@ -6,9 +6,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import types
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Union, get_args, get_origin
 
 import numpy as np
 import yaml as yaml_
@@ -43,6 +44,8 @@ def options(subject: Subject) -> None:
     for key, field in kind.model_fields.items():
         if not (field.description or "").strip():
             raise Broken(f"option {key} has no help; write Field(..., description=...)")
+        if not _can_be_typed(field.annotation):
+            raise Broken(f"option {key} cannot be typed on a command line; use numbers, words, choices, or tuples of them")
         if field.is_required():
             raise Broken(f"option {key} has no default; a first try with `--plugin` alone must work")
     if taken := collisions("head" if hasattr(kind, "activation") else "strategy", kind.model_fields):
@@ -52,6 +55,13 @@ def options(subject: Subject) -> None:
         kind(**defaults)
     except ValueError as error:
         raise Broken(f"its defaults are refused by its own checks: {' '.join(str(error).split())}") from error
+
+
+def _can_be_typed(annotation: Any) -> bool:
+    """Whether a value of this type can be given as text."""
+    if get_origin(annotation) in (Union, types.UnionType, tuple):
+        return all(each in (None, type(None), ...) or _can_be_typed(each) for each in get_args(annotation))
+    return get_origin(annotation) is Literal or annotation in (str, int, float, bool, Path, Any)
 
 
 def yaml(subject: Subject) -> None:
