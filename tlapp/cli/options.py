@@ -36,9 +36,7 @@ def _option(name: str, field: FieldInfo, prefix: str) -> click.Option:
         "run": complete_folders,
     }  # fmt: skip
     complete = own.get(key) or (complete_files if is_path(field) else _values(field))
-    alone: dict[str, Any] = (
-        {"is_flag": False, "flag_value": "true"} if plain(field.annotation) is bool else {}
-    )  # its value may be left out
+    alone: dict[str, Any] = {"is_flag": False, "flag_value": "true"} if plain(field.annotation) is bool else {}
     return click.Option([flag(key), key], help=describe(field, prefix), metavar=metavar(field), shell_complete=complete, **alone)
 
 
