@@ -104,9 +104,10 @@ def _rising(trial: Any) -> tuple[str, list[float]] | None:
 def saved(subject: Subject) -> None:
     """The saved model has only Keras layers, opens without the plugin, and predicts the same as the trained one."""
     trial = subject.trial()
-    known = set(trial.job.provider.custom_layers().values())
+    known = {(each.__module__, each.__qualname__) for each in trial.job.provider.custom_layers().values()}
     for layer in trial.work.model().layers:
-        if type(layer) not in known and not type(layer).__module__.startswith("keras."):
+        kind = type(layer)
+        if (kind.__module__, kind.__qualname__) not in known and not kind.__module__.startswith("keras."):
             raise Broken(f"layer {layer.name} is a {type(layer).__module__}.{type(layer).__name__}; use layers of Keras's own")
     examples = _examples(trial)
     difference = np.abs(_reopened(subject).probabilities(examples) - _probabilities(trial, examples)).max()
