@@ -23,6 +23,13 @@ WORDS = {
     "error to exit code": "exit code",
     "what a phase does, in words": "what a phase does",
     "names in a run folder": "run folder",
+    "data.csv and problems.csv": "problems.csv",
+    "how a picture becomes a square": "square",
+    "an export that answers as a run does": "exported",
+    "evaluate's warning about trained pictures": "trained on",
+    "what a phase's fields must be": "field of a phase",
+    "what a teacher says, kept": "guide",
+    "shell completion": "shell completes",
 }
 """What to look for -> the word that a newcomer would search for."""
 
