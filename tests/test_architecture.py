@@ -22,7 +22,6 @@ WORDS = {
     "early stopping": "early stopping",
     "error to exit code": "exit code",
     "what a phase does, in words": "what a phase does",
-    "names in a run folder": "run folder",
     "data.csv and problems.csv": "problems.csv",
     "how a picture becomes a square": "square",
     "an export that answers as a run does": "exported",
@@ -30,6 +29,7 @@ WORDS = {
     "what a phase's fields must be": "field of a phase",
     "what a teacher says, kept": "guide",
     "shell completion": "shell completes",
+    "names in a run folder": "run folder",
 }
 """What to look for -> the word that a newcomer would search for."""
 
