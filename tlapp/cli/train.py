@@ -11,10 +11,10 @@ import click
 
 from tlapp import config as config_file
 from tlapp.cli.completion import complete_files, complete_runs
+from tlapp.cli.notes_shown import shown_before
 from tlapp.cli.options import click_options, json_option, trust_option
 from tlapp.cli.screen import Screen, result_lines
 from tlapp.cli.sentences import resume_command
-from tlapp.cli.told import told_before
 from tlapp.cli.usage import Command
 from tlapp.cli.watchdog import watchdog
 from tlapp.engine.export.formats import NAMES
@@ -109,7 +109,7 @@ def train(
     killed = f"tlapp: was killed or crashed, most often because memory ran out: {with_flags(needs_less(settings.options))}"
 
     def shown(notes: Sequence[str]) -> str:
-        before = told_before(notes)
+        before = shown_before(notes)
         return "when the run began" if resume else "before; --json has them" if dry_run and before else ""
 
     with watchdog(killed) as add, Screen(lambda folder: add(f"; or resume the run: {resume_command(folder)}"), shown) as screen:
