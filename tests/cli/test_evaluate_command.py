@@ -61,6 +61,34 @@ def test_copies_are_known_by_their_content(tiny, shapes, tmp_path):
     assert metrics["trained_on"] == 5 and notes.notes[0].startswith("5 of 8 pictures are in the run's training set (")
 
 
+def test_copies_in_another_format_are_known_by_their_pixels(tiny, tmp_path):
+    from PIL import Image
+
+    run = tlapp.load(tiny / "run")
+    for row in [row for row in run.files.splits() if row["split"] == "train"]:
+        (tmp_path / row["label"]).mkdir(exist_ok=True)
+        Image.open(row["path"]).save(tmp_path / row["label"] / f"{len(list(tmp_path.rglob('*')))}.bmp")
+    assert run.evaluate(str(tmp_path))["trained_on"] == 33
+
+
+SPLITS_FILES = {
+    None: "splits.csv: cannot be read: No such file or directory; so it is not known whether",
+    "": "splits.csv: expected the columns path,label,split. Received: nothing; so it is not known whether",
+    "file,class\na,b\n": "splits.csv: expected the columns path,label,split. Received: file,class; so it is not known whether",
+}
+
+
+@pytest.mark.parametrize("content", SPLITS_FILES)
+def test_a_run_without_its_splits_is_measured_all_the_same(content, tiny, tmp_path):
+    folder, notes = shutil.copytree(tiny / "run", tmp_path / "run"), Notes()
+    (folder / "splits.csv").unlink()
+    if content is not None:
+        (folder / "splits.csv").write_text(content)
+    assert tlapp.load(folder).evaluate(str(tiny / "new"), reporter=notes)["trained_on"] is None
+    (note,) = notes.notes
+    assert SPLITS_FILES[content] in note
+
+
 def test_training_pictures_that_have_gone_are_told(tiny, tmp_path):
     folder, notes = shutil.copytree(tiny / "run", tmp_path / "run"), Notes()
     splits = (folder / "splits.csv").read_text().splitlines()

@@ -65,6 +65,10 @@ def test_every_file_is_listed(messy, tmp_path):
     with open(tmp_path / "data.csv", newline="") as file:
         rows = {row.pop("path"): row for row in csv.DictReader(file)}
     assert set(rows) == {str(path) for path in messy.rglob("*.*")}
+    contents = {path: row.pop("content") for path, row in rows.items()}
+    one = contents[str(messy / "train/cats/1.png")]
+    assert one == contents[str(messy / "test/cats/leak.png")] and list(contents.values()).count(one) == 3
+    assert contents[str(messy / "train/dogs/bad.png")] == ""
     first, copy = rows[str(messy / "train/cats/1.png")], rows[str(messy / "train/cats/copy.png")]
     size = str((messy / "train/cats/1.png").stat().st_size)
     assert first == {

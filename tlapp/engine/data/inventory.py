@@ -24,6 +24,7 @@ class Listed(NamedTuple):
         copies: how many other files hold the same example.
         copy_group: a number that those share; None where there are none.
         problem: what is wrong, "" for nothing.
+        content: a digest of its arrays; "" where it could not be read.
     """
 
     source: str
@@ -35,6 +36,7 @@ class Listed(NamedTuple):
     copies: int
     copy_group: int | None
     problem: str
+    content: str = ""
 
 
 class Problem(NamedTuple):
@@ -112,7 +114,7 @@ def _listed(
     problem = "; ".join(words.get(item.source, ()))
     return Listed(
         absolute(item.source, examples), place.split, place.label, place.example.bytes, width, height, copies,
-        numbers.get(place.example.content), problem,
+        numbers.get(place.example.content), problem, place.example.content,
     )  # fmt: skip
 
 

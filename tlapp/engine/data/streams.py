@@ -35,6 +35,7 @@ class Stream:
         files: where each example came from; the example itself where it lies in no file.
         labels: as `Labelling.numbers` gives them: (n,) int32, or (n, classes) bool; None where unlabelled.
         digests: of each source's bytes, for the keys of caches.
+        contents: digests of each example's arrays, which copies share, however they are stored.
         examples: `take(indices)` gives an array a tensor of the input, such as (n, size, size, 3) uint8, read from disk.
     """
 
@@ -42,6 +43,7 @@ class Stream:
     files: tuple[str, ...]
     labels: np.ndarray | None
     digests: tuple[str, ...]
+    contents: tuple[str, ...]
     examples: Examples
 
     def __len__(self) -> int:
@@ -198,6 +200,7 @@ def stream(
         tuple(example.item.source for example in examples),
         None if None in labels else labelling.numbers(labels, classes),
         tuple(example.file for example in examples),
+        tuple(example.content for example in examples),
         Examples(tables, np.array([example.row for example in examples], np.int64)),
     )
 

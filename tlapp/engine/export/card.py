@@ -73,7 +73,9 @@ def _front(known: Facts, run: SavedRun, report: Mapping[str, Any]) -> dict[str, 
 
 
 def _data(run: SavedRun) -> Iterator[str]:
-    counts = Counter((name, row["split"]) for row in run.files.splits() for name in run.labelling.names(row["label"]))
+    counts = Counter(
+        (name, row["split"]) for row in run.files.splits(run.input.column) for name in run.labelling.names(row["label"])
+    )
     yield f"Where the {run.input.noun}s come from and under what terms: to be filled in by the author."
     yield ""
     yield "| class | train | val | test |"

@@ -16,7 +16,6 @@ from tlapp.engine.data.tables import Item
 from tlapp.engine.export.check import Truth
 from tlapp.engine.options import RunOptions
 from tlapp.engine.report import Reporter
-from tlapp.engine.runs.folder import SPLITS
 from tlapp.engine.runs.predictor import BATCH
 from tlapp.engine.runs.saved import SavedRun
 from tlapp.errors import UserError
@@ -138,10 +137,9 @@ def _recorded(run: SavedRun, names: Sequence[str], calibration: int, reporter: R
 
 def _listed(run: SavedRun, names: Sequence[str]) -> dict[str, list[Item]]:
     try:
-        rows = [row for row in run.files.splits() if row["split"] in ("train", *names)]
-    except OSError as error:
-        path = run.files.file(SPLITS)
-        raise UserError(f"{path}: cannot be read: {error.strerror}; it says what the artifact is checked on") from error
+        rows = [row for row in run.files.splits(run.input.column) if row["split"] in ("train", *names)]
+    except UserError as error:
+        raise UserError(f"{error}; it says what the artifact is checked on") from error
     listed: dict[str, list[Item]] = {"train": [], **{name: [] for name in names}}
     for row in rows:
         source = row[run.input.column]

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from tlapp.engine.runs.history import Epoch
+from tlapp.errors import UserError
 from tlapp.words import flag
 
 SETTINGS, PLAN, LABELS, SPLITS = "settings.yaml", "plan.json", "labels.txt", "splits.csv"
@@ -32,7 +33,7 @@ HOW_TO_REPEAT = f"""# tlapp train {flag("config")} settings.yaml repeats this ru
 """
 _HISTORY_COLUMNS = ("phase", "epoch", "split", "name", "value")
 _SPLITS_COLUMNS = ("label", "split")
-_DATA_COLUMNS = ("split", "label", "bytes", "width", "height", "copies", "copy_group", "problem")
+_DATA_COLUMNS = ("split", "label", "bytes", "width", "height", "copies", "copy_group", "problem", "content")
 _PROBLEMS_COLUMNS = ("problem", "other")
 _PREDICTIONS_COLUMNS = ("split", "label", "predicted", "probability", "label_probability")
 """After the column of the examples, which is "path" for files."""
@@ -75,13 +76,21 @@ class RunFolder:
         """The classes, in the order of the model's outputs."""
         return read_labels(self.file(LABELS))
 
-    def splits(self) -> list[dict[str, str]]:
+    def splits(self, column: str = "path") -> list[dict[str, str]]:
         """Which example is in which stream: a dict of path (or the cell), label and split a row.
 
         Raises:
-            OSError: the file cannot be read.
+            UserError: the file cannot be read, or is another table.
         """
-        return list(csv.DictReader(io.StringIO(self._text(SPLITS), newline="")))
+        return self._rows(SPLITS, (column, *_SPLITS_COLUMNS))
+
+    def contents(self, column: str = "path") -> dict[str, str]:
+        """Example -> the digest of its arrays, as far as the run says it: runs of earlier versions do not."""
+        try:
+            rows = self._rows(DATA, (column, "content"))
+        except UserError:
+            return {}
+        return {row[column]: row["content"] for row in rows if row["content"]}
 
     def has_splits(self, rows: Iterable[Sequence[str]], column: str = "path") -> bool:
         """Whether the file of splits holds exactly these rows."""
@@ -144,6 +153,19 @@ class RunFolder:
         with replacing(path, ".tmp.keras") as temporary:
             model.save(temporary)
         return path
+
+    def _rows(self, name: str, columns: Sequence[str]) -> list[dict[str, str]]:
+        path = self.file(name)
+        try:
+            table = csv.DictReader(io.StringIO(self._text(name), newline=""), restval="")
+            header, rows = table.fieldnames or (), list(table)
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+        except csv.Error as error:
+            raise UserError(f"{path}: is not a CSV: {error}") from error
+        if not set(columns) <= set(header):
+            raise UserError(f"{path}: expected the columns {','.join(columns)}. Received: {','.join(header) or 'nothing'}")
+        return rows
 
     def _text(self, name: str) -> str:
         with open(self.file(name), encoding="utf-8", errors=ANY_NAME, newline="") as file:

@@ -32,12 +32,20 @@ class Overlap(NamedTuple):
         return f"{gone} cannot be found, so copies of them are not noticed here" if self.gone else ""
 
 
-def overlap(rows: Iterable[Mapping[str, str]], stream: Stream, examples: Input, report: Report) -> Overlap:
-    """Compare a stream with the rows of a run's splits.csv: by where files lie, then by the content of those of equal size."""
+def overlap(
+    rows: Iterable[Mapping[str, str]], contents: Mapping[str, str], stream: Stream, examples: Input, report: Report
+) -> Overlap:
+    """Compare a stream with the rows of a run's splits.csv: where files lie, their arrays, and the bytes of those of equal size.
+
+    Args:
+        contents: example -> the digest of its arrays; those that are not there are compared by their bytes only.
+    """
     streams = {"train": "train", "aux": "train", "val": "val"}
     known = {row[examples.column]: streams[row["split"]] for row in rows if row["split"] in streams}
     places = {_place(source, examples): name for source, name in known.items()}
-    met = [places.get(_place(source, examples)) for source in stream.files]
+    shown = {contents[source]: name for source, name in known.items() if source in contents}
+    found = zip(stream.files, stream.contents, strict=True)
+    met = [places.get(_place(source, examples)) or shown.get(content) for source, content in found]
     others = {digest: None for digest, name in zip(stream.digests, met, strict=True) if not name}
     sizes = {_size(source, examples) for source, name in zip(stream.files, met, strict=True) if not name} - {None}
     of_known = {source: _size(source, examples) for source in known}
@@ -45,8 +53,8 @@ def overlap(rows: Iterable[Mapping[str, str]], stream: Stream, examples: Input, 
     hashes, *_ = decode.digests(alike, examples, report)
     same = {digest: known[source] for source, digest in zip(alike, hashes, strict=True) if digest in others}
     names = [name or same.get(digest) for digest, name in zip(stream.digests, met, strict=True)]
-    gone = sum(size is None and examples.content(source) is None for source, size in of_known.items())
-    return Overlap(names.count("train"), names.count("val"), gone)
+    away = [source for source, size in of_known.items() if size is None and examples.content(source) is None]
+    return Overlap(names.count("train"), names.count("val"), sum(source not in contents for source in away))
 
 
 def _place(source: str, examples: Input) -> str:

@@ -113,9 +113,15 @@ class SavedRun(Predictor):
         tensors = [part.astype(tensor.dtype) for part, tensor in zip(parts, self.model.inputs, strict=True)]
         return self.model.predict(tensors if len(tensors) > 1 else tensors[0], batch_size=BATCH, verbose=0)
 
-    def trained_on(self, stream: Stream, reporter: Reporter) -> int:
-        known = overlap(self.files.splits(), stream, self.input, reporter.progress)
-        if sentence := known.sentence(len(stream), self.input.noun, self.files.file(names.SPLITS)):
+    def trained_on(self, stream: Stream, reporter: Reporter) -> int | None:
+        noun, column = self.input.noun, self.input.column
+        try:
+            rows = self.files.splits(column)
+        except UserError as error:
+            reporter.note(f"{error}; so it is not known whether the run was trained on these {noun}s")
+            return None
+        known = overlap(rows, self.files.contents(column), stream, self.input, reporter.progress)
+        if sentence := known.sentence(len(stream), noun, self.files.file(names.SPLITS)):
             reporter.note(sentence)
         return known.train + known.val
 
