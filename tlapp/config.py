@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ def read(path: str | Path) -> Config:
     Raises:
         UserError: no such file, not YAML, or not a mapping.
     """
+    path = os.path.expanduser(path)
     try:
         loader = _Loader(Path(path).read_text(encoding="utf-8"))
         root = loader.get_single_node()

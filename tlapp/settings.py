@@ -118,6 +118,7 @@ def resolve(arguments: Mapping[str, Any], config: str | Path | None = None, *, r
         UserError: a value or name that is wrong, with where it stands and what would be right; or an option that does not count.
         PluginError: the chosen plugin is broken.
     """
+    config = os.path.expanduser(config) if config else None
     file = config_file.read(config) if config else config_file.Config({})
     values = {key: value for key, value in arguments.items() if value is not None}
     own = {key: value for key, value in file.values.items() if not (key == "run" and config and _is_of_a_run(Path(config)))}
