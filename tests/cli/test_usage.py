@@ -86,6 +86,7 @@ HOME = (
     "preview --config=~/x",
     "verify ~/x",
     "predict ~/x a.png",
+    "export ~/x --format tflite",
     "evaluate ~/x --data=y",
 )
 """Commands with a path that does not exist in the home folder, as a shell leaves it in quotes and after an equals sign."""

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from tlapp.api import load_run as load
-from tlapp.cli.completion import complete_files, complete_folders, complete_runs
+from tlapp.cli.completion import PATH, complete_files, complete_folders, complete_runs
 from tlapp.cli.options import json_option, trust_option
 from tlapp.cli.screen import Screen
 from tlapp.cli.usage import Command
@@ -23,7 +23,7 @@ from tlapp.words import printable
 
 
 @click.command(cls=Command)
-@click.argument("run", shell_complete=complete_runs)
+@click.argument("run", type=PATH, shell_complete=complete_runs)
 @click.option(
     "--format", "kind", type=click.Choice(NAMES),
     help=f"What to write. {'; '.join(f'{name}: {each.words}' for name, each in table().items())}.",
@@ -36,9 +36,13 @@ from tlapp.words import printable
               "may cost on the test set.  [default: 0.01]")  # fmt: skip
 @click.option("--allow-drop", is_flag=True, help="Keep an artifact that fails its check.")
 @click.option(
-    "--output", metavar="PATH", shell_complete=complete_folders, help="Folder to write.  [default: RUN/export/FORMAT[-QUANTIZE]]"
+    "--output",
+    metavar="PATH",
+    type=PATH,
+    shell_complete=complete_folders,
+    help="Folder to write.  [default: RUN/export/FORMAT[-QUANTIZE]]",
 )
-@click.option("--data", shell_complete=complete_files, help="The run's data, if they have moved.")
+@click.option("--data", type=PATH, shell_complete=complete_files, help="The run's data, if they have moved.")
 @click.option("--name", help="The model's name in its metadata and card.  [default: the run's]")
 @click.option("--author", default="", help="The author's name in its metadata and card.")
 @click.option("--licence", default="", help="The model's licence in its metadata and card, such as apache-2.0.")
