@@ -22,6 +22,13 @@ WORDS = {
     "early stopping": "early stopping",
     "error to exit code": "exit code",
     "what a phase does, in words": "what a phase does",
+    "data.csv and problems.csv": "problems.csv",
+    "how a picture becomes a square": "square",
+    "an export that answers as a run does": "exported",
+    "evaluate's warning about trained pictures": "trained on",
+    "what a phase's fields must be": "field of a phase",
+    "what a teacher says, kept": "guide",
+    "shell completion": "shell completes",
     "names in a run folder": "run folder",
 }
 """What to look for -> the word that a newcomer would search for."""

@@ -36,8 +36,10 @@ CASES = {
     ("train", "--plugin", "par"): ["partial"],
     ("train", "--plugin", "adversarial", "--method", "mc"): ["mcc"],
     ("train", "--data", ""): ["(default)"],
-    ("train", "--resume", ""): ["(dirnames)", "saved_models/half"],
-    ("predict", "saved_models/"): ["(default)", "saved_models/half", "saved_models/whole"],
+    ("train", "--resume", ""): ["(filenames)", "saved_models/half"],
+    ("predict", "saved_models/"): ["(filenames)", "(filenames)", "saved_models/half", "saved_models/whole"],
+    ("predict", "saved_models/whole/"): ["(default)"],
+    ("train", "--resume", "elsewhere"): ["(dirnames)"],
     ("predict", "saved_models/whole", "pic"): ["(default)"],
     ("plugins", "show", "gra"): ["gradual"],
     ("cache", "clear", "ab"): ["ab" * 16],
@@ -86,7 +88,8 @@ def test_bash(words, place):
     ("words", "expected"),
     [
         (("train", "--backbone", "keras-cv:efficientnet-l"), [f"keras-cv:{name}" for name in LITE]),
-        (("train", "--resume", ""), ["(-/)", "saved_models/half"]),
+        (("train", "--resume", ""), ["saved_models/half"]),
+        (("train", "--resume", "elsewhere"), ["(-/)"]),
         (("train", "--data", ""), ["(-f)"]),
     ],
 )

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from tlapp.cli import main
+from tlapp.cli.notes_shown import FILE, shown_before
 from tlapp.cli.screen import result_lines
-from tlapp.cli.told import FILE, told_before
 from tlapp.engine.inputs import formats
 from tlapp.testing import pictures
 
@@ -135,8 +135,8 @@ def test_the_result_names_the_weakest_classes_and_the_files_to_work_through(run,
 
 def test_notes_count_as_shown_once_they_were(tmp_path, monkeypatch):
     monkeypatch.setenv("TLAPP_CACHE", str(tmp_path / "cache"))
-    assert [told_before(notes) for notes in (["a", "b"], ["a"], ["a", "b"], ["a"])] == [False, False, True, True]
+    assert [shown_before(notes) for notes in (["a", "b"], ["a"], ["a", "b"], ["a"])] == [False, False, True, True]
     (tmp_path / "cache" / FILE).write_bytes(b"\xff")
-    assert not told_before(["a"])
+    assert not shown_before(["a"])
     monkeypatch.setenv("TLAPP_CACHE", "/proc/nowhere")
-    assert not told_before(["a"])
+    assert not shown_before(["a"])

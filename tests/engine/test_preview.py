@@ -242,6 +242,6 @@ def test_on_the_command_line(domains, tmp_path, monkeypatch, capfd):
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs a folder in which not even root may write")
-def test_a_place_that_cannot_be_written_is_told_before_anything_is_read(capfd):
+def test_a_place_that_cannot_be_written_is_shown_before_anything_is_read(capfd):
     assert run(["preview", "--plugin", "augment-adapt", "--data", "nowhere", "--output", "/proc/self/sheet.png"]) == 2
     assert "--output /proc/self/sheet.png: cannot be written" in capfd.readouterr().err

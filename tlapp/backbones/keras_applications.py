@@ -16,6 +16,7 @@ from typing import Any
 
 from tlapp.backbones.networks import counted
 from tlapp.contracts import BackboneProvider, Card, LoadedBackbone, UserError, build
+from tlapp.home import expanded
 
 log = logging.getLogger("tlapp")
 
@@ -43,7 +44,7 @@ class KerasApplications(BackboneProvider):
 
     def card(self, name: str) -> Card:
         about = counted(f"keras:{name}")
-        here = bool(about.file) and (_folder() / about.file).is_file()
+        here = bool(about.file) and (keras_folder() / about.file).is_file()
         return Card(about.params, self.native_size(name), "downloaded" if here else "download", here, build.IMAGENET)
 
     def load(self, name: str, *, image_size: int | None = None, weights: str | None = None) -> LoadedBackbone:
@@ -71,9 +72,9 @@ def _listed() -> tuple[str, ...]:
     return tuple(alias.asname or alias.name for each in imports for alias in each.names)
 
 
-def _folder() -> Path:
+def keras_folder() -> Path:
     """Where Keras keeps what it downloads."""
-    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
+    return expanded(os.environ.get("KERAS_HOME", "~/.keras")) / "models"
 
 
 def _networks() -> dict[str, Callable[..., Any]]:
@@ -131,7 +132,7 @@ def _download(name: str, file: str, url: str, options: dict[str, Any]) -> str:
     """
     import keras
 
-    folder = _folder()
+    folder = keras_folder()
     if not (folder / file).is_file():
         log.info("keras:%s: downloading its ImageNet weights from %s", name, url)
     try:

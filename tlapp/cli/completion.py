@@ -19,8 +19,35 @@ VARIABLE = "_TLAPP_COMPLETE"
 Complete = Callable[[click.Context, click.Parameter, str], list[Any]]
 
 
+_SOURCE_BASH = """\
+%(complete_func)s() {
+    local IFS=$'\\n' response type value
+
+    response=$(env COMP_WORDS="${COMP_WORDS[*]}" COMP_CWORD=$COMP_CWORD %(complete_var)s=bash_complete $1)
+
+    while IFS=',' read -r type value; do
+        case $type in
+            dir) COMPREPLY=(); compopt -o dirnames ;;
+            file) COMPREPLY=(); compopt -o default ;;
+            path) compopt -o filenames; COMPREPLY+=("$value") ;;
+            plain) COMPREPLY+=("$value") ;;
+        esac
+    done <<< "$response"
+
+    return 0
+}
+
+complete -o nosort -F %(complete_func)s %(prog_name)s
+"""
+
+
 class Bash(BashComplete):
-    """Bash, which splits words at colons and equals signs: keras-cv:efficientnet-lite0 are three."""
+    """Bash, which splits words at colons and equals signs: keras-cv:efficientnet-lite0 are three.
+
+    Its script is click's, but for the type "path": bash puts a backslash before a blank in it, and a slash after a folder.
+    """
+
+    source_template = _SOURCE_BASH
 
     def get_completion_args(self) -> tuple[list[str], str]:
         words, number = split_arg_string(os.environ["COMP_WORDS"]), int(os.environ["COMP_CWORD"])
@@ -31,7 +58,8 @@ class Bash(BashComplete):
 
     def format_completion(self, item: CompletionItem) -> str:
         begun = self.typed[: self.typed.rfind(":") + 1] if self.split else ""
-        return f"{item.type},{item.value.removeprefix(begun) if item.type == 'plain' else item.value}"
+        plain = item.type == "plain"
+        return f"{'path' if item.path else item.type},{item.value.removeprefix(begun) if plain else item.value}"
 
 
 class Zsh(ZshComplete):
@@ -89,14 +117,18 @@ def complete_folders(context: click.Context, parameter: click.Parameter, typed: 
 
 @silent
 def complete_runs(context: click.Context, parameter: click.Parameter, typed: str) -> list[Any]:
-    """Runs under saved_models, the newest first, for --resume only unfinished ones; and folders, for predict files as well."""
+    """Runs under saved_models, the newest first, for --resume only unfinished ones; else folders, for predict files as well.
+
+    Never both: zsh would lose what was typed.
+    """
     from tlapp.engine.runs.catalog import folders
     from tlapp.engine.runs.folder import METRICS
 
     runs = [run for run in folders() if parameter.name != "resume" or not run.has(METRICS)]
-    names = [name for name in (str(run.path) for run in runs) if name.startswith(typed)]
-    places = CompletionItem(typed, type="file" if context.info_name == "predict" else "dir")
-    return [places, *map(CompletionItem, names)]
+    names = [name for name in (str(run.path) for run in runs) if name.startswith(typed) and name.isprintable()]
+    if names:
+        return [CompletionItem(name, path=True) for name in names]
+    return [CompletionItem(typed, type="file" if context.info_name == "predict" else "dir")]
 
 
 @silent

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tlapp.cli.completion import complete_backbones, complete_files
-from tlapp.cli.options import trust_option
+from tlapp.cli.options import json_option, trust_option
 from tlapp.cli.usage import Command
 from tlapp.errors import UserError
 from tlapp.words import printable
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     "--backbone-weights", metavar="FILE", shell_complete=complete_files, help="Its weights file, or none for random ones."
 )
 @trust_option
-@click.option("--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there.")
+@json_option
 def doctor(backbone: str | None, backbone_weights: str | None, trust: bool, as_json: bool) -> None:
     """Report what this machine has and what is missing; then train and export a tiny model. Takes about a minute."""
     from tlapp.api import provider_of

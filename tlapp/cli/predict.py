@@ -14,7 +14,7 @@ import click
 
 from tlapp.api import load
 from tlapp.cli.completion import complete_files, complete_runs
-from tlapp.cli.options import trust_option
+from tlapp.cli.options import json_option, trust_option
 from tlapp.cli.screen import Screen
 from tlapp.cli.standard_input import names_from
 from tlapp.cli.usage import Command
@@ -46,7 +46,7 @@ from tlapp.words import printable
 )
 @click.option("--unfinished", is_flag=True, help="Use the best model so far of a run that was stopped.")
 @trust_option
-@click.option("--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there.")
+@json_option
 def predict(
     run: str,
     files: tuple[str, ...],

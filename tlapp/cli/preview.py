@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from tlapp.cli.completion import complete_files
-from tlapp.cli.options import trust_option
+from tlapp.cli.options import json_option, trust_option
 from tlapp.cli.screen import Screen
 from tlapp.cli.train import TrainCommand
 from tlapp.settings import resolve
@@ -17,14 +17,14 @@ from tlapp.settings import resolve
 
 @click.command(cls=TrainCommand)
 @click.option(
-    "--config", metavar="YAML", shell_complete=complete_files, help="File of settings, as of tlapp train; flags go before it."
+    "--config", metavar="YAML", shell_complete=complete_files, help="File of settings, as of tlapp train; flags override it."
 )
 @click.option(
     "--output", metavar="PNG", shell_complete=complete_files, default="preview.png", show_default=True, help="File to write."
 )
 @click.option("--count", type=click.IntRange(1, 50), default=8, show_default=True, help="Pictures in a row.")
 @trust_option
-@click.option("--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there.")
+@json_option
 def preview(config: str | None, output: str, count: int, trust: bool, as_json: bool, **flags: Any) -> None:
     """Save a sheet of your pictures as the augmentation of --plugin changes them, beside the target's. Nothing is trained.
 

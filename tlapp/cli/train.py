@@ -11,10 +11,10 @@ import click
 
 from tlapp import config as config_file
 from tlapp.cli.completion import complete_files, complete_runs
-from tlapp.cli.options import click_options, trust_option
+from tlapp.cli.notes_shown import shown_before
+from tlapp.cli.options import click_options, json_option, trust_option
 from tlapp.cli.screen import Screen, result_lines
 from tlapp.cli.sentences import resume_command
-from tlapp.cli.told import told_before
 from tlapp.cli.usage import Command
 from tlapp.cli.watchdog import watchdog
 from tlapp.engine.export.formats import NAMES
@@ -84,7 +84,7 @@ def _chosen(from_flags: Mapping[str, str], lenient: bool) -> tuple[str, str]:
 
 
 @click.command(cls=TrainCommand)
-@click.option("--config", metavar="YAML", shell_complete=complete_files, help="File of settings; flags go before it.")
+@click.option("--config", metavar="YAML", shell_complete=complete_files, help="File of settings; flags override it.")
 @click.option("--resume", metavar="RUN", shell_complete=complete_runs, help="Resume a stopped run; no other options allowed.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and exit.")
 @click.option(
@@ -92,7 +92,7 @@ def _chosen(from_flags: Mapping[str, str], lenient: bool) -> tuple[str, str]:
     help="Check before training that the model converts to this format.  [default: tflite with --dry-run, else none]",
 )  # fmt: skip
 @trust_option
-@click.option("--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there.")
+@json_option
 def train(
     config: str | None, resume: str | None, dry_run: bool, exports: str | None, trust: bool, as_json: bool, **flags: Any
 ) -> None:
@@ -109,7 +109,7 @@ def train(
     killed = f"tlapp: was killed or crashed, most often because memory ran out: {with_flags(needs_less(settings.options))}"
 
     def shown(notes: Sequence[str]) -> str:
-        before = told_before(notes)
+        before = shown_before(notes)
         return "when the run began" if resume else "before; --json has them" if dry_run and before else ""
 
     with watchdog(killed) as add, Screen(lambda folder: add(f"; or resume the run: {resume_command(folder)}"), shown) as screen:

@@ -8,14 +8,14 @@ import click
 
 from tlapp.api import layers
 from tlapp.cli.completion import complete_files
-from tlapp.cli.options import trust_option
+from tlapp.cli.options import json_option, trust_option
 from tlapp.cli.usage import Command
 
 
 @click.command(cls=Command)
 @click.argument("artifact", shell_complete=complete_files)
 @trust_option
-@click.option("--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there.")
+@json_option
 def verify(artifact: str, trust: bool, as_json: bool) -> None:
     """Check that ARTIFACT, an exported folder or a file in it, is unchanged and gives the same answers as at its export."""
     from tlapp.engine.export.verify import verify as replay

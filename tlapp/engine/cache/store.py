@@ -19,6 +19,7 @@ import numpy as np
 from tlapp.engine.cache import rowfile
 from tlapp.engine.cache.rowfile import Rows, Writer
 from tlapp.errors import UserError
+from tlapp.home import expanded, home
 from tlapp.words import bytes_in_words
 
 DEFAULT_LIMIT = "20G"
@@ -55,12 +56,12 @@ def key_of(*facts: Any) -> str:
 def folder() -> Path:
     """Where entries lie: $TLAPP_CACHE, or tlapp's in the platform's folder for caches."""
     if chosen := os.environ.get("TLAPP_CACHE"):
-        return Path(chosen).expanduser()
+        return expanded(chosen)
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "tlapp" / "Cache"
+        return Path(os.environ.get("LOCALAPPDATA") or home() / "AppData" / "Local") / "tlapp" / "Cache"
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "tlapp"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tlapp"
+        return home() / "Library" / "Caches" / "tlapp"
+    return Path(os.environ.get("XDG_CACHE_HOME") or home() / ".cache") / "tlapp"
 
 
 def limit() -> int:

@@ -11,7 +11,7 @@ FILE = "notes-shown.txt"
 """In the cache folder; a line for each set of notes. Without it notes are shown again."""
 
 
-def told_before(notes: Sequence[str]) -> bool:
+def shown_before(notes: Sequence[str]) -> bool:
     """Whether exactly these notes were shown by an earlier command; from now on they were."""
     path, key = store.folder() / FILE, store.key_of(list(notes))
     with contextlib.suppress(OSError, UnicodeDecodeError):
