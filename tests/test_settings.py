@@ -65,6 +65,26 @@ def test_paths_are_absolute_where_they_repeat_a_run(place):
     assert found.flat()["data"] == "pictures"
 
 
+def test_a_home_folder_is_meant_by_its_sign(place, monkeypatch):
+    monkeypatch.setenv("HOME", str(place))
+    (place / "a.yaml").write_text("val: ~/val.csv\nhead: linear\n")
+    (place / "~").write_text("")
+    found = resolve({"data": "~/pictures", "run": "~/mine", "backbone_weights": "~/net.keras"}, place / "a.yaml").flat()
+    assert {key: found[key] for key in ("data", "val", "run", "backbone_weights")} == {
+        "data": f"{place}/pictures", "val": f"{place}/val.csv", "run": f"{place}/mine", "backbone_weights": f"{place}/net.keras",
+    }  # fmt: skip
+    assert resolve({"backbone": "~/x"}).flat()["backbone"] == "~/x"
+
+
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_where_nothing_was_received_none_is_named(nothing, tmp_path):
+    file = tmp_path / "a.yaml"
+    file.write_text("seed:\n" if nothing is None else "seed: ''\n")
+    with pytest.raises(UserError, match="seed of the split") as error:
+        resolve({}, file)
+    assert "Received" not in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("backbone", "absolute"),
     [
@@ -122,17 +142,25 @@ WRONG = {
     "label_smoothing: no": "label_smoothing: no: share",
     "epochs: 1.5": "epochs: 1.5: ",
     "head: mlp\nhead-hidden: [true]": "head_hidden: [True]: ",
-    "seed: 1\nlast: 2\nseed: 2": "seed: stands more than once, in line 1 and in line 3; keep one of them",
-    "batch-size: 1\nbatch_size: 2": "batch_size: stands more than once, in line 1 as batch-size and in line 2; keep one of them",
+    "seed: 1\nlast: 2\nseed: 2": "seed: appears more than once, in line 1 and in line 3; keep one of them",
+    "batch-size: 1\nbatch_size: 2": "batch_size: appears more than once, in line 1 as batch-size and in line 2; keep one of them",
     "plugin: partil": "plugin: partil: no strategy of that name is installed; did you mean partial?",
     "schedule: cosin": "(did you mean cosine?)",
     "lst: 3": "lst: there is no such option (did you mean last?)",
     "? [a]\n: 1": "is not YAML",
+    "seed: " + "9" * 6000: "is not YAML: '999",
+    "seed: 0x" + "f" * 6000: "is not YAML: '0xfff",
+    "seed: " + "[" * 3000 + "]" * 3000: "is nested too deeply",
+    "seed: !!bool maybe": "is not YAML",
+    "seed: 1:30": "seed: 1:30: seed of the split",
+    "val_share: 1:30.5": "val_share: 1:30.5: ",
+    "seed: {a: 1,\n b: 2, a: 3}": "seed: a: appears more than once, in line 1 and in line 2; keep one of them",
+    "x:\n- [&x {a: 1, a: 2}, *x]": "x: a: appears more than once, in line 2 and in line 2; keep one of them",
     "1: 2": "must hold a mapping",
 }
 
 
-@pytest.mark.parametrize("text", WRONG)
+@pytest.mark.parametrize("text", WRONG, ids=range(len(WRONG)))
 def test_what_is_wrong_in_a_file_is_told(text, tmp_path):
     file = tmp_path / "a.yaml"
     file.write_text(text)

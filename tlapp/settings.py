@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
 from tlapp import config as config_file
 from tlapp import registry
@@ -68,8 +69,14 @@ def absolute(value: Any) -> Any:
     """A path that exists, made absolute; every other value, such as builtin:digits or none, as it is."""
     if not isinstance(value, str) or value == "none" or value.startswith("builtin:"):
         return value
-    path = next((path for path in (value, os.path.expanduser(value)) if os.path.exists(path)), None)
-    return os.path.abspath(path) if path else value
+    return os.path.abspath(value) if os.path.exists(value) else value
+
+
+def _with_home(value: Any, field: FieldInfo) -> Any:
+    """A path with the user's home folder in place of its `~`, which shells leave in quotes, and YAML and Python everywhere."""
+    if not is_path(field) or not isinstance(value, (str, Path)):
+        return value
+    return type(value)(os.path.expanduser(value))
 
 
 def plugin_options(kind: str, name: str) -> type[Any]:
@@ -111,6 +118,7 @@ def resolve(arguments: Mapping[str, Any], config: str | Path | None = None, *, r
         UserError: a value or name that is wrong, with where it stands and what would be right; or an option that does not count.
         PluginError: the chosen plugin is broken.
     """
+    config = os.path.expanduser(config) if config else None
     file = config_file.read(config) if config else config_file.Config({})
     values = {key: value for key, value in arguments.items() if value is not None}
     own = {key: value for key, value in file.values.items() if not (key == "run" and config and _is_of_a_run(Path(config)))}
@@ -185,7 +193,9 @@ def _build(
     options: type[Any], chosen: Mapping[str, Any], origins: Mapping[str, str], prefix: str = "", plugin_name: str = ""
 ) -> Any:
     chosen_fields = {field: chosen[key] for key, field in _keys(options, prefix).items() if key in chosen}
-    values = {field: config_file.parsed(value, options.model_fields[field].annotation) for field, value in chosen_fields.items()}
+    fields = options.model_fields
+    parsed = {field: config_file.parsed(value, fields[field].annotation) for field, value in chosen_fields.items()}
+    values = {field: _with_home(value, fields[field]) for field, value in parsed.items()}
     try:
         return options(**values)
     except ValidationError as error:
@@ -222,7 +232,8 @@ def _refused(
         hint = (
             did_you_mean(str(chosen[key]), fault["ctx"]["expected"].split("'")[1::2]) if fault["type"] == "literal_error" else ""
         )
-        return UserError(f"{help or field}; {wanted}{hint}. Received: {chosen[key]}", chosen[key], option=key)
+        received = "" if chosen[key] in (None, "") else f". Received: {chosen[key]}"
+        return UserError(f"{help or field}; {wanted}{hint}{received}", chosen[key], option=key)
     if not field and (keys := [key for key in _keys(options, prefix) if key in origins]):
         named = ", ".join(f"{origins[key]}: {key}" if origins[key] else f"option {key}" for key in keys)
         return UserError(f"{named}: {wanted}")

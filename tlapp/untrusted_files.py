@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tlapp.errors import UserError
+from tlapp.tensorflow_import import quiet_tensorflow
 from tlapp.words import in_a_line
 
 RISK = "With option trust it is opened anyway; whoever made the file could then run code and change files with your rights"
@@ -74,6 +75,7 @@ def saved_model_fault(folder: Path) -> str:
 
 def graph_fault(content: bytes) -> str:
     """What is dangerous in the bytes of a saved_model.pb: operations on files, Python code, files outside its folder."""
+    quiet_tensorflow()
     from google.protobuf.message import DecodeError
     from tensorflow.core.protobuf import saved_model_pb2
 

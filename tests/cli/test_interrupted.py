@@ -168,3 +168,20 @@ def test_what_cannot_be_resumed(whole, tmp_path, capfd):
     ):
         assert run(["train", "--resume", *arguments]) == 2
         assert fragment in capfd.readouterr().err
+
+
+def test_before_an_epoch_there_is_no_best_model_to_tell_of(shapes, tmp_path, monkeypatch, capfd):
+    from tlapp.engine.training.phases import Phases
+
+    def interrupt(self):
+        raise KeyboardInterrupt
+
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(Phases, "carry_out", interrupt)
+        assert run(command(shapes, folder, "mlp")) == 130
+    told = capfd.readouterr().err
+    assert f"tlapp: interrupted; to resume it: tlapp train --resume {folder}" in told and "best model" not in told
+    assert not list(folder.rglob("interrupted.keras"))
+    assert run(["predict", str(folder), str(shapes), "--unfinished"]) == 2
+    assert f"tlapp train --resume {folder}" in capfd.readouterr().err

@@ -66,6 +66,31 @@ def test_the_list_for_people(place, monkeypatch, capfd):
     assert len(capfd.readouterr().out.splitlines()) == 2
 
 
+GARBAGE = {
+    "text": ("metrics.json", '{"test": {"accuracy": "high"}}', "finished"),
+    "nan": ("metrics.json", '{"test": {"accuracy": NaN}}', "finished"),
+    "huge": ("metrics.json", '{"test": {"accuracy": 1' + "0" * 400 + "}}", "finished"),
+    "counts": ("metrics.json", '{"images": {"train": NaN}}', "unreadable"),
+    "deep": ("metrics.json", "[" * 100_000, "unreadable"),
+    "deep settings": ("settings.yaml", "a: " + "[" * 3000 + "]" * 3000, "unreadable"),
+    "digits": ("settings.yaml", "plugin: 0x" + "f" * 6000, "unreadable"),
+}
+"""Names of runs -> a file of each, what is in it, and the state of the run."""
+
+
+def test_garbage_hides_no_other_run(tmp_path, monkeypatch, capfd):
+    for name, (file, text, _) in {**GARBAGE, "good": ("metrics.json", '{"test": {"accuracy": 0.5}}', "")}.items():
+        shutil.copytree(OLD, tmp_path / name)
+        (tmp_path / name / file).write_text(text)
+    assert run(["runs", str(tmp_path), "--json"]) == 0
+    said = capfd.readouterr().out
+    assert "NaN" not in said
+    found = {each["name"]: (each["state"], each["accuracy"]) for each in json.loads(said)["runs"]}
+    assert found == {**{name: (state, None) for name, (_, _, state) in GARBAGE.items()}, "good": ("finished", 0.5)}
+    assert run(["runs", str(tmp_path)]) == 0
+    assert "test 0.5000" in capfd.readouterr().out
+
+
 def test_nothing_there(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     assert run(["runs"]) == 0

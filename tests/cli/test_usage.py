@@ -77,3 +77,24 @@ def test_a_mistake_ends_in_a_sentence_here(typed, place, monkeypatch, capfd):
 def test_help_is_given_whatever_else_is_typed(typed, capfd):
     assert run(typed.split()) == 0
     assert "Usage: tlapp" in capfd.readouterr().out
+
+
+HOME = (
+    "runs ~/x",
+    "train --config=~/x",
+    "train --resume=~/x",
+    "preview --config=~/x",
+    "verify ~/x",
+    "predict ~/x a.png",
+    "evaluate ~/x --data=y",
+)
+"""Commands with a path that does not exist in the home folder, as a shell leaves it in quotes and after an equals sign."""
+
+
+@pytest.mark.parametrize("words", HOME)
+def test_a_home_folder_is_meant_by_its_sign(words, tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    assert run(words.split()) == 2
+    said = capfd.readouterr().err
+    assert f"{tmp_path}/home/x" in said and "~" not in said

@@ -105,6 +105,18 @@ def silent(complete: Complete) -> Complete:
     return inside
 
 
+class AnyPath(click.ParamType):
+    """The name of a file or folder, in which `~` is the home folder: a shell leaves it in quotes and in --option=~/x."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return os.path.expanduser(value)
+
+
+PATH = AnyPath()
+
+
 def complete_files(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
     """Names of files and folders."""
     return [CompletionItem(typed, type="file")]

@@ -7,7 +7,7 @@ import json
 import click
 
 from tlapp.api import load
-from tlapp.cli.completion import complete_files, complete_runs
+from tlapp.cli.completion import PATH, complete_files, complete_runs
 from tlapp.cli.options import json_option, trust_option
 from tlapp.cli.screen import Screen, class_lines, split_line
 from tlapp.cli.usage import Command
@@ -16,9 +16,9 @@ from tlapp.words import printable
 
 
 @click.command(cls=Command)
-@click.argument("run", metavar="MODEL", shell_complete=complete_runs)
+@click.argument("run", metavar="MODEL", type=PATH, shell_complete=complete_runs)
 @click.option(
-    "--data", required=True, shell_complete=complete_files,
+    "--data", type=PATH, required=True, shell_complete=complete_files,
     help="Class folders, or a CSV with path,label. RUN/splits.csv holds the run's own pictures.",
 )  # fmt: skip
 @click.option(

@@ -18,6 +18,7 @@ from tlapp.engine.export.formats import NAMES, named, quantizations, table
 from tlapp.engine.export.snippets import LANGUAGES
 from tlapp.engine.export.snippets import snippet as snippet_of
 from tlapp.engine.runs.folder import SETTINGS, RunFolder
+from tlapp.errors import UserError
 from tlapp.words import printable
 
 
@@ -60,7 +61,7 @@ def export(run: str, kind: str | None, snippet: str | None, trust: bool, as_json
         click.echo(program(run, snippet, kind or "tflite", trust), nl=False)
         return
     if kind is None:
-        raise click.UsageError(f"give --format {' or '.join(NAMES)}")
+        raise UserError(f"choose one of {', '.join(NAMES)}", option="format")
     saved = load(run, trust=trust)
     with Screen() as screen:
         report = write(saved, ExportOptions.model_validate({"format": kind, **settings}), screen)

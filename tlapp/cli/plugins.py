@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from tlapp import registry
-from tlapp.cli.completion import complete_backbones, complete_folders, complete_plugins
+from tlapp.cli.completion import PATH, complete_backbones, complete_folders, complete_plugins
 from tlapp.cli.options import json_option, trust_option
 from tlapp.cli.plugin_facts import facts, help_of, option_lines, plan
 from tlapp.cli.usage import Group
@@ -132,7 +132,9 @@ def _kind(name: str, kind: str | None) -> str:
 @plugins.command("new")
 @click.argument("name")
 @click.option("--kind", type=Kind(), default="strategy", help="What to write.  [default: strategy]")
-@click.option("--output", metavar="PATH", shell_complete=complete_folders, help="Folder to write.  [default: tlapp-NAME]")
+@click.option(
+    "--output", metavar="PATH", type=PATH, shell_complete=complete_folders, help="Folder to write.  [default: tlapp-NAME]"
+)
 def new_plugin(name: str, kind: str, output: str | None) -> None:
     """Create a project for a new plugin NAME, which works as it is and is installed with `pip install -e .`."""
     from tlapp.cli.new import write

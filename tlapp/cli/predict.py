@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from tlapp.api import load
-from tlapp.cli.completion import complete_files, complete_runs
+from tlapp.cli.completion import PATH, complete_files, complete_runs
 from tlapp.cli.options import json_option, trust_option
 from tlapp.cli.screen import Screen
 from tlapp.cli.standard_input import names_from
@@ -27,8 +27,8 @@ from tlapp.words import printable
 
 
 @click.command(cls=Command)
-@click.argument("run", metavar="MODEL", shell_complete=complete_runs)
-@click.argument("files", nargs=-1, required=True, shell_complete=complete_files)
+@click.argument("run", metavar="MODEL", type=PATH, shell_complete=complete_runs)
+@click.argument("files", type=PATH, nargs=-1, required=True, shell_complete=complete_files)
 @click.option(
     "--top", type=click.IntRange(min=1), metavar="K",
     help="How many labels a picture, the most probable first.  [default: 1; all above 0.5, where a picture can have several]",
@@ -41,6 +41,7 @@ from tlapp.words import printable
 @click.option(
     "--output",
     metavar="FILE",
+    type=PATH,
     shell_complete=complete_files,
     help="Write the answers to FILE.csv (which --data takes) or FILE.jsonl.",
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tlapp.cli.completion import complete_files
+from tlapp.cli.completion import PATH, complete_files
 from tlapp.cli.options import json_option, trust_option
 from tlapp.cli.screen import Screen
 from tlapp.cli.train import TrainCommand
@@ -17,10 +17,20 @@ from tlapp.settings import resolve
 
 @click.command(cls=TrainCommand)
 @click.option(
-    "--config", metavar="YAML", shell_complete=complete_files, help="File of settings, as of tlapp train; flags override it."
+    "--config",
+    metavar="YAML",
+    type=PATH,
+    shell_complete=complete_files,
+    help="File of settings, as of tlapp train; flags override it.",
 )
 @click.option(
-    "--output", metavar="PNG", shell_complete=complete_files, default="preview.png", show_default=True, help="File to write."
+    "--output",
+    metavar="PNG",
+    type=PATH,
+    shell_complete=complete_files,
+    default="preview.png",
+    show_default=True,
+    help="File to write.",
 )
 @click.option("--count", type=click.IntRange(1, 50), default=8, show_default=True, help="Pictures in a row.")
 @trust_option

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from tlapp.cli.completion import complete_folders
+from tlapp.cli.completion import PATH, complete_folders
 from tlapp.cli.options import json_option
 from tlapp.cli.usage import Command
 from tlapp.engine.runs.catalog import ROOT, Entry, entries
@@ -21,7 +21,7 @@ WORDS = {"training": "training now"}
 
 
 @click.command(cls=Command)
-@click.argument("folder", required=False, shell_complete=complete_folders)
+@click.argument("folder", type=PATH, required=False, shell_complete=complete_folders)
 @json_option
 def runs(folder: str | None, as_json: bool) -> None:
     """List the runs in FOLDER, the newest first.  [default: saved_models]"""

@@ -33,7 +33,7 @@ def interrupted_line(error: BaseException) -> str:
     cause = error.__cause__ or error  # click wraps what it catches
     folder = getattr(cause, "resumable", None)
     use = f" (to use it: tlapp predict {shlex.quote(str(folder))} FILES --unfinished)" if folder and str(cause) else ""
-    reason = f"{cause}{use}{go_on(folder)}"
+    reason = f"{cause}{use}{go_on(folder)}".removeprefix("; ")
     return printable(f"interrupted{f'; {reason}' if reason else ''}")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from tlapp import config as config_file
-from tlapp.cli.completion import complete_files, complete_runs
+from tlapp.cli.completion import PATH, complete_files, complete_runs
 from tlapp.cli.notes_shown import shown_before
 from tlapp.cli.options import click_options, json_option, trust_option
 from tlapp.cli.screen import Screen, result_lines
@@ -84,8 +84,10 @@ def _chosen(from_flags: Mapping[str, str], lenient: bool) -> tuple[str, str]:
 
 
 @click.command(cls=TrainCommand)
-@click.option("--config", metavar="YAML", shell_complete=complete_files, help="File of settings; flags override it.")
-@click.option("--resume", metavar="RUN", shell_complete=complete_runs, help="Resume a stopped run; no other options allowed.")
+@click.option("--config", metavar="YAML", type=PATH, shell_complete=complete_files, help="File of settings; flags override it.")
+@click.option(
+    "--resume", metavar="RUN", type=PATH, shell_complete=complete_runs, help="Resume a stopped run; no other options allowed."
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan and exit.")
 @click.option(
     "--exports", type=click.Choice([*NAMES, "none"]),

@@ -110,7 +110,8 @@ def _near(name: str, ctx: click.Context) -> str:
     known = [name for option in ctx.command.get_params(ctx) for name in option.opts if name.startswith("--")]
     chosen: Sequence[str] = ctx.meta.get("chosen", ())
     others = f"; strategy {chosen[0]} and head {chosen[1]} do not have it" if chosen else f"; see {ctx.command_path} --help"
-    return did_you_mean(name, [*known, "--help"]) or others
+    near = did_you_mean(name, [*known, "--help"])
+    return near + others if chosen else near or others
 
 
 def _name(parameter: click.Parameter) -> str:

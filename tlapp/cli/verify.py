@@ -7,13 +7,13 @@ import json
 import click
 
 from tlapp.api import layers
-from tlapp.cli.completion import complete_files
+from tlapp.cli.completion import PATH, complete_files
 from tlapp.cli.options import json_option, trust_option
 from tlapp.cli.usage import Command
 
 
 @click.command(cls=Command)
-@click.argument("artifact", shell_complete=complete_files)
+@click.argument("artifact", type=PATH, shell_complete=complete_files)
 @trust_option
 @json_option
 def verify(artifact: str, trust: bool, as_json: bool) -> None:

@@ -37,10 +37,10 @@ from tlapp.tensorflow_import import quiet_tensorflow
 
 
 class Interrupted(KeyboardInterrupt):
-    """The user stopped the run in `resumable`, which can be resumed; the best model so far is in `path`."""
+    """The user stopped the run in `resumable`, which can be resumed; the best model so far is in `path`, None before an epoch."""
 
-    def __init__(self, path: Path, folder: Path):
-        super().__init__(f"the best model so far is {path}")
+    def __init__(self, path: Path | None, folder: Path):
+        super().__init__(f"the best model so far is {path}" if path else "")
         self.path, self.resumable = path, folder
 
 
@@ -79,7 +79,9 @@ def _trained(run: Run) -> Path:
         run.finish()
     except KeyboardInterrupt as stop:
         run.work.save_state()
-        raise Interrupted(run.record.model(run.work.model(), INTERRUPTED), run.record.folder) from stop
+        learnt = run.work.number or run.work.history.epochs
+        path = run.record.model(run.work.model(), INTERRUPTED) if learnt else None
+        raise Interrupted(path, run.record.folder) from stop
     return run.record.folder
 
 

@@ -66,9 +66,7 @@ def read(streams: Mapping[str, list[Item]], examples: Input, on_bad: str, report
             good[name].append(Example(item, row_of[digest], digest, extra["digests"][row_of[digest]], sizes[i]))
     if bad and (on_bad == "fail" or len(bad) == len(items)):
         sentence = in_words(bad, examples.noun)
-        raise UserError(
-            f"{sentence}. Fix or remove them, or set option on_bad=skip to leave them out; the run folder then lists them all"
-        )
+        raise UserError(f"{sentence}. Fix or remove them, or set option on_bad=skip to leave them out")
     return Reading(good, tables, bad)
 
 

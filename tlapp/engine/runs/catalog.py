@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tlapp.engine.runs import lock
 from tlapp.engine.runs.folder import METRICS, SETTINGS, RunFolder
 
@@ -83,14 +81,19 @@ def _entry(path: Path) -> Entry:
     try:
         settings, metrics = _mapping(files.settings()), _mapping(files.metrics() if files.has(METRICS) else {})
         counts = metrics.get("images") or files.plan().get("images") or {}
-        pictures = sum(counts.get(name, 0) for name in ("train", "val", "test")) if counts else None
-        accuracy = (metrics.get("test") or {}).get("accuracy")
+        pictures = sum(int(counts.get(name, 0)) for name in ("train", "val", "test")) if counts else None
+        accuracy = _share((metrics.get("test") or {}).get("accuracy"))
+        words = [str(settings.get(key, "")) for key in ("plugin", "backbone", "data")]
         state = "finished" if metrics else "training" if lock.is_held(path) else "unfinished"
-    except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError):
-        settings, pictures, accuracy, state = {}, None, None, "unreadable"
-    words = (str(settings.get(key, "")) for key in ("plugin", "backbone", "data"))
+    except Exception:  # whatever the files hold, the other runs are listed
+        words, pictures, accuracy, state = ["", "", ""], None, None, "unreadable"
     strategy, backbone, data = words
     return Entry(path, state, strategy, backbone, data, pictures, accuracy, _begun(path), _bytes(path))
+
+
+def _share(value: Any) -> float | None:
+    """A number from 0 to 1; None where a file holds something else, such as NaN, which JSON cannot hold."""
+    return float(value) if isinstance(value, (int, float)) and 0 <= value <= 1 else None
 
 
 def _mapping(content: Any) -> Mapping[str, Any]:

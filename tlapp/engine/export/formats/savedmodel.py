@@ -20,7 +20,7 @@ from tlapp.engine.export.formats.artifact import TIMED, WARM, Answers, Latency, 
 from tlapp.engine.export.formats.format import Classifier, Format, Material, Questions, Way
 from tlapp.engine.runs.folder import LABELS
 from tlapp.errors import UserError
-from tlapp.tensorflow_import import quiet_tensorflow
+from tlapp.tensorflow_import import quiet_tensorflow, silenced
 from tlapp.untrusted_files import saved_model_fault
 
 VERSION = "1"
@@ -70,9 +70,10 @@ def classify(inputs):
 
     def open(self, artifact: Path, open_model: Any = None) -> Classifier:
         quiet_tensorflow()
-        import tensorflow as tf
+        with silenced():  # the first load looks for devices, and tells of those that are missing
+            import tensorflow as tf
 
-        loaded = tf.saved_model.load(str(artifact))
+            loaded = tf.saved_model.load(str(artifact))
 
         def classify(examples: Arrays) -> np.ndarray:
             return serve.asked(loaded.signatures["serving_default"], examples)["probabilities"]  # type: ignore[no-untyped-call]
