@@ -1,12 +1,14 @@
 """CSV files, the target, the auxiliary set and the built-in digits."""
 
 import os
+import sys
 
 import numpy as np
 import pytest
 from helpers.image_sets import load, names, pictures, sizes, table, two_classes
 
-from tlapp.engine.data import streams
+from tlapp.engine.data import folders, streams
+from tlapp.engine.data.measuring import load_labelled
 from tlapp.engine.inputs import images
 from tlapp.engine.inputs.digits import digits
 from tlapp.engine.inputs.images import Images
@@ -95,7 +97,7 @@ def test_the_table_of_a_runs_splits_repeats_it_from_any_folder_whatever_else_is_
     judged = [row for row in rows if row.split in ("train", "val", "test", "target")]
     assert streams.split_rows(again) == judged
     assert again.notes[0] == f"option data={path}: not used, 15 rows of split aux, aux_test, target"
-    test, _ = streams.load_labelled("data", str(path), ("cats", "dogs"), Images(SIZE))
+    test, _ = load_labelled("data", str(path), ("cats", "dogs"), Images(SIZE))
     assert [*test.files] == [row.source for row in rows if row.split == "test"]
 
 
@@ -109,3 +111,46 @@ def test_the_table_of_a_run_on_the_built_in_set_repeats_it(tmp_path):
 def test_what_only_looks_like_the_built_in_set_is_no_file(cell, tmp_path):
     with pytest.raises(UserError, match=f"line 2: there is no file .*{cell}"):
         load(table(tmp_path / "d.csv", "path,label", f"{cell},a"))
+
+
+REPORTS = {
+    "answers": ("path,label,probability,error", "{},cats,0.9,", "bad.jpg,,,not a picture"),
+    "data.csv": ("path,split,label,problem", "{},test,cats,a copy in test", "bad.jpg,,dogs,cannot be read: not a picture"),
+}
+
+
+@pytest.mark.parametrize("kind", REPORTS)
+@pytest.mark.parametrize("option", ["data", "target"])
+def test_rows_that_say_what_is_wrong_are_left_out(option, kind, tmp_path):
+    header, good, bad = REPORTS[kind]
+    pictures(tmp_path, 2)
+    path = table(tmp_path / "a.csv", header, good.format("1.png"), bad, bad, good.format("2.png"))
+    listed = {"data": folders.labelled, "target": folders.any_examples}[option](option, str(path), Images(SIZE))
+    assert [item.name for item in listed.items] == ["1.png", "2.png"]
+    assert listed.notes == (f"option {option}={path}: not used, 2 rows whose column error or problem says what is wrong",)
+
+
+@pytest.mark.parametrize("line", ["bad.jpg,,", "gone.png,,why not"])
+def test_other_rows_without_a_label_are_refused(line, tmp_path):
+    path = table(tmp_path / "a.csv", "path,label,error", "gone.png,,not a picture", line.replace("why not", ""))
+    with pytest.raises(UserError, match="line 3: "):
+        folders.labelled("data", str(path), Images(SIZE))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_names_that_are_not_utf_8_are_read_and_all_else_is_refused(tmp_path):
+    name = "caf\udce9.png"
+    pictures(tmp_path, 1)
+    (tmp_path / "1.png").rename(tmp_path / name)
+    path = tmp_path / "a.csv"
+    path.write_bytes(f"path,label,error\n{name},cats,\n{name.replace('c', 'x')},,gone\n".encode(errors="surrogateescape"))
+    (item,) = folders.labelled("data", str(path), Images(SIZE)).items
+    assert item.source == str(tmp_path / name)
+    for content in (
+        f"path,label\n{name},h\udce4hne\n",
+        f"path,label\nx{name},cats\n",
+        f"path,label,st\udce4tte\n{name},cats,a\n",
+    ):
+        path.write_bytes(content.encode(errors="surrogateescape"))
+        with pytest.raises(UserError, match="is not UTF-8 text; save it as CSV UTF-8"):
+            folders.labelled("data", str(path), Images(SIZE))

@@ -66,8 +66,9 @@ def any_examples(option: str, path: str, examples: Input) -> Source:
     if (rows := examples.builtin(path)) is not None:
         return Source([Item(*row) for row in rows])
     if _is_csv(option, path, examples):
-        items = tables.read(option, path, "optional", examples)
-        return Source([item for item in items if item.split == "target"] or items)
+        table = tables.read(option, path, "optional", examples)
+        items = [item for item in table.items if item.split == "target"] or table.items
+        return Source(items, table.notes(option, path))
     root = look(path, examples)
     if root.folders and not root.files:
         return _class_folders(option, path, root, examples)
@@ -80,11 +81,12 @@ def any_examples(option: str, path: str, examples: Input) -> Source:
 
 def _table(option: str, path: str, labels: tables.Labels, examples: Input) -> Source:
     """The rows of a CSV that are of train, val or test, or of no split."""
-    items = tables.read(option, path, labels, examples)
+    table = tables.read(option, path, labels, examples)
+    items, notes = table.items, table.notes(option, path)
     used = [item for item in items if item.split not in OTHER_STREAMS]
     names = {item.split or "" for item in items} & OTHER_STREAMS
     note = f"option {option}={path}: not used, {len(items) - len(used)} rows of split {', '.join(sorted(names))}"
-    return Source(used, (note,) if names else ())
+    return Source(used, (*notes, *((note,) if names else ())))
 
 
 def _is_csv(option: str, path: str, examples: Input) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Literal, NamedTuple
 
 from tlapp.contracts import Input
@@ -14,6 +14,8 @@ from tlapp.errors import UserError
 SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 OTHER_STREAMS = frozenset({"target", "aux", "aux_test"})
 """What else the column split holds in the table that a run writes of its splits."""
+ABOUT = ("label", "split", "group", "error", "problem")
+"""Columns that are read besides the examples' own."""
 Labels = Literal["needed", "optional", "sets"]
 """Of a CSV's labels: each must be there; the column may be missing, and cells empty; a cell may be empty, standing for none."""
 
@@ -28,40 +30,75 @@ class Item(NamedTuple):
     group: str | None = None
 
 
-def read(option: str, file_path: str, labels: Labels, examples: Input) -> list[Item]:
-    """List the examples of a CSV; paths in it are relative to it.
+class Table(NamedTuple):
+    """The examples of a CSV, and how many rows of it say themselves what is wrong with theirs."""
+
+    items: list[Item]
+    faulty: int = 0
+
+    def notes(self, option: str, path: str) -> tuple[str, ...]:
+        """A sentence about what was left out."""
+        rows = f"{self.faulty} row{'s' * (self.faulty > 1)}"
+        left_out = f"option {option}={path}: not used, {rows} whose column error or problem says what is wrong"
+        return (left_out,) if self.faulty else ()
+
+
+def read(option: str, file_path: str, labels: Labels, examples: Input) -> Table:
+    """List the examples of a CSV; paths in it are relative to it, and may hold bytes that are not UTF-8, as a run writes them.
+
+    Rows are left out that the answers of predict or a run's data.csv give to what could not be read.
 
     Raises:
         UserError: it is no such CSV; names the line.
     """
     try:
-        with open(file_path, encoding="utf-8-sig", newline="") as file:
-            items = list(_items(csv.DictReader(file), option, file_path, labels, examples))
+        with open(file_path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            found = list(_items(csv.DictReader(file), option, file_path, labels, examples))
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}", file_path, option) from error
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
         raise UserError("is not UTF-8 text; save it as CSV UTF-8", file_path, option) from error
     except csv.Error as error:
         raise UserError(f"is not a CSV: {error}", file_path, option) from error
+    items = [item for item in found if item is not None]
     if not items:
         raise UserError("has no rows under its header", file_path, option)
     _check_groups(option, file_path, items)
-    return items
+    return Table(items, len(found) - len(items))
 
 
-def _items(rows: csv.DictReader[str], option: str, file_path: str, labels: Labels, examples: Input) -> Iterator[Item]:
+def _items(rows: csv.DictReader[str], option: str, file_path: str, labels: Labels, examples: Input) -> Iterator[Item | None]:
+    """The example of each row; None for a row that says what is wrong with its own."""
     columns = _columns(rows, option, file_path, labels, examples.column)
     for row in rows:
         cells = {name: (row.get(title) or "").strip() for name, title in columns.items()}
+        if _says_what_is_wrong(cells):
+            yield None
+            continue
+        _must_be_text(cells, {"path"} if examples.column == "path" else ())
         try:
             yield _item(cells, os.path.dirname(file_path), labels, examples)
         except _Fault as fault:
+            _must_be_text(cells)  # a path in another encoding
             raise UserError(f"line {rows.line_num}: {fault}", file_path, option) from fault
+
+
+def _says_what_is_wrong(cells: dict[str, str]) -> bool:
+    """Whether a row has an error and no label, as in answers, or a problem and no split, as in data.csv: it cannot be read."""
+    return any(cells.get(why) and not cells.get(lacks, "-") for why, lacks in (("error", "label"), ("problem", "split")))
+
+
+def _must_be_text(cells: dict[str, str], but: Collection[str] = ()) -> None:
+    """Raise a UnicodeError where a cell holds bytes that are not UTF-8, but for some columns."""
+    for name, cell in cells.items():
+        if name not in but:
+            cell.encode()
 
 
 def _columns(rows: csv.DictReader[str], option: str, file_path: str, labels: Labels, column: str) -> dict[str, str]:
     """Our names for the columns -> the header's."""
     header = list(rows.fieldnames or ())
+    "".join(header).encode()  # in an error like that of reading where it is no UTF-8
     columns = {name.strip().lower(): name for name in header}
     needed = {column} if labels == "optional" else {column, "label"}
     if not needed <= columns.keys():
@@ -71,7 +108,7 @@ def _columns(rows: csv.DictReader[str], option: str, file_path: str, labels: Lab
             file_path,
             option,
         )
-    return {name: title for name, title in columns.items() if name in (column, "label", "split", "group")}
+    return {name: title for name, title in columns.items() if name in (column, *ABOUT)}
 
 
 class _Fault(ValueError):

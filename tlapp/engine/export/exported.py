@@ -13,10 +13,11 @@ import numpy as np
 from tlapp.contracts import ImageInput, Input
 from tlapp.engine.data.labelling import LABELLINGS, Labelling
 from tlapp.engine.export import golden, metadata
+from tlapp.engine.export.facts import AGAIN
 from tlapp.engine.export.formats import named, table
 from tlapp.engine.export.formats.format import Classifier, Format
-from tlapp.engine.inputs import exported_reader
-from tlapp.engine.runs.folder import LABELS, read_labels
+from tlapp.engine.inputs import READERS, exported_reader
+from tlapp.engine.runs.folder import LABELS
 from tlapp.engine.runs.predictor import Predictor
 from tlapp.engine.runs.saved import open_model
 from tlapp.errors import TlappError, UserError
@@ -78,8 +79,19 @@ class Exported(Predictor):
             raise UserError(f"{self.artifact}: does not load: {in_a_line(error)}") from error
 
     def probabilities(self, arrays: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
-        parts = [arrays] if isinstance(arrays, np.ndarray) else arrays
-        return self.classify(dict(zip(self.input.export.names, parts, strict=True)))
+        parts, classify = [arrays] if isinstance(arrays, np.ndarray) else arrays, self.classify
+        try:
+            rows = classify(dict(zip(self.input.export.names, parts, strict=True)))
+        except TlappError:
+            raise
+        except Exception as error:  # as above: some files load, and fail when they run
+            raise UserError(f"{self.artifact}: does not run, so that it is damaged or altered: {in_a_line(error)}") from error
+        if rows.shape != (len(parts[0]), len(self.labels)):
+            count = len(self.labels)
+            raise UserError(
+                f"{self.artifact}: gives {rows.shape[-1]} probabilities, and its {LABELS} names {count} labels; {AGAIN}"
+            )
+        return rows
 
     @property
     def _knows(self) -> bool:
@@ -98,10 +110,7 @@ def exported(path: Path, stated: Stated, layers: Layers, trust: bool = False) ->
     if folder := golden.folder_of(path):
         facts = golden.read(folder)
         facts = {**facts, "input": facts.get("input") or _of_0_1_0(folder, facts)}
-        artifact = folder / facts["artifact"]
-        if not artifact.resolve().is_relative_to(folder.resolve()):
-            raise UserError(f"{folder / golden.FILE}: names {facts['artifact']}, which lies outside the folder")
-        return Exported(artifact, named(facts["format"]), read_labels(folder / LABELS), facts, stated, layers, trust)
+        return Exported(folder / facts["artifact"], named(facts["format"]), golden.labels(folder), facts, stated, layers, trust)
     if path.suffix.lower() == ".tflite" and path.is_file():
         return _alone(path, trust)
     if path.suffix.lower() in {Path(each.file).suffix for each in table().values()} - {""} or (path / "saved_model.pb").is_file():
@@ -116,16 +125,19 @@ def _alone(path: Path, trust: bool) -> Exported:
     """A TFLite file outside the folder of its export."""
     try:
         labels, facts = metadata.read_labels(path), metadata.read_reading(path)
-    except (KeyError, OSError, ValueError, zipfile.BadZipFile):
+    except (KeyError, OSError, RuntimeError, ValueError, zipfile.BadZipFile):
         labels, facts = (), {}
     if not labels:
         raise UserError(f"{path}: holds no {LABELS}, {ALONE}")
-    if not facts or facts["input"]["kind"] == "arrays":
+    if not facts or facts["input"]["kind"] not in READERS:
         raise UserError(f"{path}: holds no {metadata.INPUT} of an input that is known, {ALONE}")
     return Exported(path, named("tflite"), labels, facts, trust=trust)
 
 
 def _of_0_1_0(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
     """What an export says of its input that was written before there were others than squashed pictures."""
-    (pictures,) = golden.examples(folder, facts).values()
+    try:
+        (pictures,) = golden.examples(folder, facts).values()
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder}: its examples cannot be read: {in_a_line(error)}; {AGAIN}") from error
     return {"kind": "image", "size": pictures.shape[1], "resize": "squash"}

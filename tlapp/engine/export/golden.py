@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 
 from tlapp.contracts.input_export import Arrays, InputExport
+from tlapp.engine.export.facts import AGAIN, Golden, checked
+from tlapp.engine.runs.folder import LABELS, read_labels
+from tlapp.errors import UserError
 
 COUNT = 8
 FOLDER, FILE = "golden", "golden.json"
@@ -58,8 +61,34 @@ def folder_of(path: Path) -> Path | None:
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """golden.json."""
-    return json.loads((folder / FILE).read_text(encoding="utf-8"))
+    """golden.json.
+
+    Raises:
+        UserError: it was altered, so that it no longer says what is needed; or it names a file outside the folder.
+    """
+    try:
+        text = (folder / FILE).read_bytes()
+    except OSError as error:
+        raise UserError(f"{folder / FILE}: cannot be read: {error.strerror}") from error
+    facts = checked(text, Golden, folder / FILE)
+    for name in (*facts["sha256"], facts["artifact"], *(each["file"] for each in facts["vectors"])):
+        if not (folder / name).resolve().is_relative_to(folder.resolve()):
+            raise UserError(f"{folder / FILE}: names {name}, which lies outside the folder")
+    return facts
+
+
+def labels(folder: Path) -> tuple[str, ...]:
+    """The class names beside golden.json.
+
+    Raises:
+        UserError: they cannot be read.
+    """
+    try:
+        return read_labels(folder / LABELS)
+    except OSError as error:
+        raise UserError(f"{folder / LABELS}: cannot be read: {error.strerror}; {AGAIN}") from error
+    except ValueError as error:
+        raise UserError(f"{folder / LABELS}: is not UTF-8 text; {AGAIN}") from error
 
 
 def examples(folder: Path, facts: Mapping[str, Any]) -> Arrays:

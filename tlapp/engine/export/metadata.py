@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import flatbuffers
@@ -13,6 +14,7 @@ import numpy as np
 
 from tlapp.contracts.input_export import Feature
 from tlapp.engine.export import flatbuffer
+from tlapp.engine.export.facts import Reading, checked
 from tlapp.engine.export.interpreter import plain
 from tlapp.engine.runs.folder import LABELS, label_lines
 
@@ -86,10 +88,14 @@ def read_labels(path: Any) -> tuple[str, ...]:
         return tuple(archive.read(LABELS).decode().splitlines())
 
 
-def read_reading(path: Any) -> dict[str, Any]:
-    """How an example for a TFLite file is read and labelled, as golden.json says it; empty in files that do not say."""
+def read_reading(path: Path) -> dict[str, Any]:
+    """How an example for a TFLite file is read and labelled, as golden.json says it; empty in files that do not say.
+
+    Raises:
+        UserError: it was altered, so that it no longer says what is needed.
+    """
     with zipfile.ZipFile(path) as archive:
-        return json.loads(archive.read(INPUT)) if INPUT in archive.namelist() else {}
+        return checked(archive.read(INPUT), Reading, path / INPUT) if INPUT in archive.namelist() else {}
 
 
 def packed(facts: Facts, features: Sequence[Feature]) -> bytes:

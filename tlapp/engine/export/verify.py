@@ -11,12 +11,15 @@ import numpy as np
 from tlapp.engine.data.labelling import LABELLINGS
 from tlapp.engine.export import golden
 from tlapp.engine.export.check import names_wrongly
+from tlapp.engine.export.facts import AGAIN
 from tlapp.engine.export.formats import named
 from tlapp.engine.export.formats.format import Questions
+from tlapp.engine.runs.folder import LABELS, METRICS, SETTINGS, RunFolder
 from tlapp.engine.runs.saved import open_model
-from tlapp.errors import UserError
+from tlapp.errors import TlappError, UserError
 from tlapp.tensorflow_import import silenced
 from tlapp.untrusted_files import refuse
+from tlapp.words import in_a_line
 
 
 def verify(
@@ -36,7 +39,6 @@ def verify(
     """
     folder = _folder(Path(artifact))
     facts = golden.read(folder)
-    _check_names(folder, facts)
     _check_files(folder, facts["sha256"])
     expected = np.array([each["probabilities"] for each in facts["vectors"]])
     files = [str(folder / each["file"]) for each in facts["vectors"]]
@@ -47,8 +49,19 @@ def verify(
     def opened(path: Path) -> Any:
         return open_model(path, layers(facts["backbone"]) if layers and "backbone" in facts else None, trust)
 
-    with silenced():
-        answers = format.ask(path, Questions(golden.examples(folder, facts), files, opened))
+    try:
+        with silenced():
+            answers = format.ask(path, Questions(golden.examples(folder, facts), files, opened))
+    except TlappError:
+        raise
+    except Exception as error:  # runtimes raise whatever they like for a file that they do not know
+        raise UserError(f"{path}: does not run, so that it is damaged or altered: {in_a_line(error)}") from error
+    labels = golden.labels(folder)
+    if answers.labels != labels:
+        raise UserError(f"{path}: its labels are others than those in {folder / LABELS}; {AGAIN}")
+    if answers.probabilities.shape != expected.shape or len(labels) != expected.shape[1]:
+        numbers = f"gives {answers.probabilities.shape[-1]} probabilities, and {golden.FILE} and {LABELS} tell of others"
+        raise UserError(f"{path}: {numbers}; {AGAIN}")
     if fault := names_wrongly(answers, LABELLINGS[facts.get("labelling", "one")]):
         raise UserError(f"{artifact}: {fault}")
     largest = 0.0
@@ -73,13 +86,14 @@ def _folder(path: Path) -> Path:
     for folder in (path, path.parent):
         if (folder / golden.FILE).is_file():
             return folder
+    files = RunFolder(path)
+    if files.has(METRICS):
+        raise UserError(f"{path}: is a run, not an export; `tlapp export {path}` makes one")
+    if files.has(SETTINGS):
+        error = UserError(f"{path}: is a run that did not finish, not an export; `tlapp export {path}` makes one once it has")
+        error.resumable = path
+        raise error
     raise UserError(f"{path}: is not an export: a folder that `tlapp export` wrote holds {golden.FILE}")
-
-
-def _check_names(folder: Path, facts: dict[str, Any]) -> None:
-    for name in (*facts["sha256"], facts["artifact"], *(each["file"] for each in facts["vectors"])):
-        if not (folder / name).resolve().is_relative_to(folder.resolve()):
-            raise UserError(f"{folder / golden.FILE}: names {name}, which lies outside the folder")
 
 
 def _check_files(folder: Path, expected: dict[str, str]) -> None:

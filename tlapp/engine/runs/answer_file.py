@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,9 @@ from tlapp.engine.runs.predictor import Prediction, Predictor
 from tlapp.errors import UserError
 
 SUFFIXES = (".csv", ".jsonl")
+_HEADER = re.compile(r"[^,]+,label,probability(,label_\d+,probability_\d+)*,error\n?")
+_LONGEST = 1 << 24
+"""Characters of a first line: an answer of many labels is long, and a file that has no lines may be longer."""
 
 
 class Writer(Protocol):
@@ -84,13 +88,35 @@ def answer_file(path: Path, predictor: Predictor, top: int | None) -> Iterator[W
 
 
 def check_name(path: Path) -> None:
-    """Raise a UserError unless a file of this name can be written."""
+    """Raise a UserError unless a file of this name can be written: over earlier answers, but over nothing else."""
     if path.suffix not in SUFFIXES:
         raise UserError(f"expected a file name that ends in {' or '.join(SUFFIXES)}", path, "output")
     if path.is_dir():
         raise UserError("is a folder; name a file", path, "output")
     if not path.parent.is_dir():
         raise UserError(f"there is no folder {path.parent}", path, "output")
+    if os.path.lexists(path) and not _is_ours(path):
+        raise UserError("already exists, and was not made by tlapp predict; choose another name, or remove it", path, "output")
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file holds earlier answers, or nothing, by its first line."""
+    try:
+        if not path.is_file():
+            return False
+        with open(path, encoding="utf-8", errors=ANY_NAME) as file:
+            line = file.readline(_LONGEST)
+        return not line or (_is_answer(line) if path.suffix == ".jsonl" else bool(_HEADER.fullmatch(line)))
+    except OSError:
+        return False
+
+
+def _is_answer(line: str) -> bool:
+    try:
+        content = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and set(content) in ({"file", "labels"}, {"file", "reason"})
 
 
 def to_json(answer: Prediction | Bad) -> dict[str, Any]:
