@@ -88,7 +88,7 @@ def plugin_options(kind: str, name: str) -> type[Any]:
     found = registry.load(kind, name)
     if taken := collisions(kind, found.model_fields):
         raise PluginError(
-            f"its option {taken[0]} is one of the engine's own; give it another name", registry.plugin_name(kind, name)
+            f"its option {taken[0]} is already an option of the engine; give it another name", registry.plugin_name(kind, name)
         )
     for key, condition in conditions(found).items():
         if unknown := next((other for other in condition.names() if other not in found.model_fields), None):

@@ -190,7 +190,7 @@ class Unseeded(Good):
 def noise(pictures, seed):
     import numpy as np
 
-    return pictures + np.random.default_rng().uniform(0, 30, pictures.shape).astype("float32")
+    return np.clip(pictures + np.random.default_rng().uniform(0, 30, pictures.shape), 0, 255).astype("float32")
 
 
 class MovesStatistics(Good):

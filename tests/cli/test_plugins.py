@@ -34,7 +34,7 @@ def test_the_list_speaks_the_plugins_own_words(capfd):
     for row in rows:
         assert row["help"] and not row["broken"]
     partial = next(line for line in answer(capfd, "plugins", "list").splitlines() if " partial " in line)
-    assert partial.split()[:2] == ["strategy", "partial"] and "Train the last stages" in partial
+    assert partial.split()[:2] == ["strategy", "partial"] and "Train the head and the last stages" in partial
 
 
 @pytest.mark.parametrize("name", [*registry.installed("strategy")])

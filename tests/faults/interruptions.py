@@ -97,10 +97,10 @@ def out_of_memory(shop: Workshop, seed: int) -> str:
 
 
 def no_number(shop: Workshop, seed: int) -> str:
-    """A loss that is no number: the strategy's own from some step on, or by a learning rate far too high."""
+    """A loss that is no number: the strategy's own from some step on, or by a weight decay far too high."""
     dice, folder = random.Random(seed), shop.fresh("nan")
     if seed % 2:
-        words = [*shop.train("partial", folder), "--learning-rate", "1e38", "--clip-norm", "1e30"]
+        words = [*shop.train("partial", folder), "--weight-decay", "1e38", "--warmup", "0"]
         ended = shop.run(*words, constants=OFTEN)
         check_sentence(ended, "phase tune, epoch ", "step ", "learning", "checkpoints/best.keras")
     else:

@@ -193,14 +193,14 @@ def test_an_adaptation_that_breaks_falls_back_to_the_source(how, domains, tmp_pa
     told = metrics["adaptation"]
     assert told["adapted"]["epoch"] == 0 and not told["helped"]
     assert metrics["target"]["accuracy"] == told["source_only"]["accuracy"]
-    cause = {"nan": "no longer a finite number", "one class": "of one class"}[how]
+    cause = {"nan": "no longer a finite number", "one class": "to one class"}[how]
     assert any("phase adapt: stopped" in sentence and cause in sentence for sentence in said)
 
 
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"select": "best"}, "select must be one of val, target"),
+        ({"select": "best"}, "select must be one of val, accuracy, last, target"),
     ],
 )
 def test_a_plan_that_selects_wrongly_is_refused(change, sentence, domains, tmp_path, tensorflow):
