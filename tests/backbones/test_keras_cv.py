@@ -21,7 +21,10 @@ def test_every_classification_network_of_keras_cv_is_known():
         assert {preset.removesuffix("_imagenet") for preset in getattr(keras_cv.models, name).presets} <= known, name
 
 
-@pytest.mark.parametrize("name", ONE_OF_EACH_CV)
+SLOW = ("efficientnetv2-b0", "densenet121", "vgg16")
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in ONE_OF_EACH_CV])
 def test_keras_cv_families(name, tmp_path):
     loaded = KerasCV().load(name, image_size=64, weights="none")
     check_facts(loaded)

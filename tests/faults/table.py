@@ -38,12 +38,12 @@ class Fault(NamedTuple):
 
 
 FAULTS = (
-    Fault(interruptions.killed, 50, (1, 7)),
-    Fault(interruptions.killed_adapting, 15, (3,)),
+    Fault(interruptions.killed, 50, (7,)),
+    Fault(interruptions.killed_adapting, 15, ()),
     Fault(disks.full_cache, 12, (0,)),
     Fault(disks.full_run, 12, (1,)),
     Fault(disks.full_export, 12, (0,)),
-    Fault(disks.read_only, 12, (0, 1, 2, 4)),
+    Fault(disks.read_only, 12, (0, 4)),
     Fault(disks.vanishing, 12, (1,)),
     Fault(disks.damaged_cache, 12, (1,)),
     Fault(disks.cut_in_use, 12, (1,)),
