@@ -14,6 +14,6 @@ class Surgical(FineTune):
         return backbone.all()
 
     def plan(self, task: Task, backbone: Backbone) -> Plan:
-        names = [stage.name for stage in backbone.stages if stage.params]
+        names = [stage.name for stage in backbone.stages if stage.params] or [backbone.stages[-1].name]
         tunes = tuple(self.tune(name, {**backbone.frozen(), name: 1.0}) for name in names)
         return Plan((*self.warm_up(backbone), OneOf(phases=tunes, select="val"), *self.blended(names[0], self.rates(backbone))))

@@ -13,6 +13,10 @@ NAMES = st.text(st.characters(exclude_categories=["Cs"]) | st.integers(0xDC80, 0
 """Whatever a file may be called, bytes that are not UTF-8 included."""
 
 
+WORDS = st.text("abc_019", min_size=1, max_size=6)
+"""What a stage may be called."""
+
+
 STREAMS = {"train": 24, "val": 6, "test": 12, "target": 24, "aux": 24}
 
 
@@ -45,7 +49,7 @@ def options(kind) -> st.SearchStrategy[dict[str, Any]]:
 
 @st.composite
 def backbones(draw) -> Backbone:
-    names = draw(st.lists(NAMES, min_size=1, max_size=20, unique=True))
+    names = draw(st.lists(WORDS, min_size=1, max_size=20, unique=True))
     return Backbone("made-up", ImageInput(64), tuple(Stage(name, draw(st.integers(0, 9999))) for name in names))
 
 

@@ -14,27 +14,27 @@ from tlapp.testing import TinyBackbones, tiny_run
 
 
 class Viewed(Strategy):
-    """Train the top on brightened copies of the pictures."""
+    """Train the top on darkened copies of the pictures."""
 
     views: int | None = 3
 
     def plan(self, task, backbone):
-        augment = Augment(brighten, self.views, "brighten")
+        augment = Augment(darken, self.views, "darken")
         return Plan((Fit(name="seen", rates=backbone.last(1), epochs=2, learning_rate=1e-3, augment=augment),))
 
 
 DRAWS = []
 
 
-def brighten(pictures, seed):
+def darken(pictures, seed):
     DRAWS.append(seed)
-    return pictures * (0.5 + (seed % 97) / 97)
+    return pictures * (0.5 + (seed % 97) / 200)
 
 
 def test_views_are_computed_once_and_told_apart(shapes, tmp_path, tensorflow):
     DRAWS.clear()
     run = tiny_run(Viewed(), shapes, tmp_path / "a")
-    assert run.outline.phases[0].front == "cached" and run.outline.phases[0].augment == "brighten"
+    assert run.outline.phases[0].front == "cached" and run.outline.phases[0].augment == "darken"
     assert len(DRAWS) == len(set(DRAWS)) == 3  # 31 training pictures are one block a view
     source = run.work.streams.source(run.work.slots[0].phase, run.work.slots[0].cut, "train")
     first, second = source.take(np.arange(6), 1)[0], source.take(np.arange(6), 2)[0]
@@ -64,7 +64,7 @@ def test_basic_augmentation_changes_pictures_alike_for_a_seed_and_stays_out_of_t
     assert one.min() >= 0 and one.max() <= 255 and one.shape == pictures.shape
     run = tiny_run(Viewed(views=None), shapes, tmp_path / "run", augment="basic")
     assert not any("random" in layer.name for layer in SavedRun(tmp_path / "run").model.layers)
-    assert run.work.slots[0].phase.augment.name == "brighten"  # the strategy's own goes before --augment
+    assert run.work.slots[0].phase.augment.name == "darken"  # the strategy's own goes before --augment
 
 
 def test_what_does_not_fit_is_computed_anew(shapes, tmp_path, tensorflow, monkeypatch):
@@ -148,10 +148,10 @@ def test_cache_commands(shapes, tmp_path, tensorflow, monkeypatch, capsys):
     tiny_run(Viewed(views=1), shapes, tmp_path / "run")
     assert run(["cache", "list"]) == 0
     listed = capsys.readouterr().out
-    assert "pictures" in listed and "activations" in listed and "of at most 20000 MB" in listed
-    assert run(["cache", "clear"]) == 0
+    assert "pictures" in listed and "activations" in listed and "of at most 20.0 GB" in listed
+    assert run(["cache", "clear", "--yes"]) == 0
     run(["cache", "list"])
-    assert "0 entries, 0.0 MB" in capsys.readouterr().out
+    assert "0 entries, 0 bytes of" in capsys.readouterr().out
 
 
 def test_the_unknown_limit_is_said(monkeypatch, capsys):

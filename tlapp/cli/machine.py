@@ -19,7 +19,7 @@ from tlapp.words import bytes_in_words
 
 NEEDED = ("tlapp", "tensorflow", "keras", "keras-cv", "tensorflow-hub", "scikit-learn", "pillow", "ai-edge-litert", "flatbuffers")
 EXTRAS = {
-    "export to onnx": (("tf2onnx", "onnx", "onnxruntime"), "pip install 'tlapp[onnx]'"),
+    "export to onnx": (("tf2onnx", "onnxruntime"), "pip install 'tlapp[onnx]'"),
     "HEIC pictures": (("pillow_heif",), "pip install 'tlapp[heif]'"),
     "keras-hub": (("keras_hub",), "pip install keras-hub"),
 }

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from tlapp.contracts.backbone import LoadedBackbone, Rates
 from tlapp.contracts.losses import Labeller, Loss, PartFactory, Sampler, Select, Solver
-
-if TYPE_CHECKING:
-    pass
-
 
 Graft = Callable[[LoadedBackbone], Any]
 """A loaded backbone -> a functional Keras model on the same input; layers without a stage are what was grafted."""

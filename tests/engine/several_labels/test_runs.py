@@ -69,11 +69,16 @@ def test_evaluate_prints_the_metrics_of_sets(run, table, capfd):
 
 
 def solves(rates):
-    return Solve(name="solve", rates=rates, solver=None)
+    return Solve(name="solve", rates=rates, solver=print)
+
+
+class Drawing:
+    def batches(self, task, stream, size, seed):
+        raise AssertionError("no batch is drawn before the refusal")
 
 
 def samples(rates):
-    return Fit(name="few", rates=rates, epochs=1, learning_rate=1, sampler=object())
+    return Fit(name="few", rates=rates, epochs=1, learning_rate=1, sampler=Drawing())
 
 
 @pytest.mark.parametrize(

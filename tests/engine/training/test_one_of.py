@@ -113,10 +113,13 @@ def test_what_is_no_alternative_is_told(entries, sentence):
 
 
 class Reckless(Strategy):
-    """A learning rate that diverges, then one that does not."""
+    """A weight decay that makes the weights infinite, then none."""
 
     def plan(self, task, backbone):
-        rivals = (fit("wild", backbone.last(1), learning_rate=1e30), fit("tame", backbone.last(1), learning_rate=3e-3))
+        rivals = (
+            fit("wild", backbone.last(1), weight_decay=1e38, learning_rate=10),
+            fit("tame", backbone.last(1), learning_rate=3e-3),
+        )
         return Plan((fit("warm-up", backbone.frozen(), epochs=3), OneOf(phases=rivals, select="val")))
 
 
@@ -124,6 +127,6 @@ def test_an_alternative_that_diverges_leaves_the_others_their_turn(shapes, tmp_p
     notes = []
     monkeypatch.setattr("tlapp.engine.report.Silent.note", lambda self, sentence: notes.append(sentence))
     run = tiny_run(Reckless(), shapes, tmp_path / "run", patience=10)
-    assert any("phase wild: stopped, the loss is no longer a finite number" in note for note in notes)
+    assert any("phase wild: stopped: the loss is no longer a finite number" in note for note in notes)
     kept = run.work.streams.metrics(*run.work.last(), "val")["loss"]
     assert kept == pytest.approx(min(e.validation["loss"] for e in run.work.history.epochs), abs=1e-5)

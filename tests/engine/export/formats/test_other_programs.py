@@ -74,7 +74,7 @@ def test_verify_opens_a_keras_file_with_layers_of_its_backbone(tmp_path, data, t
         return layers(backbone)
 
     assert verify(folder, spy)["largest_difference"] < 1e-4
-    assert asked == [f"hub:{tmp_path}/module"]
+    assert asked == ["hub:module"]  # an export does not tell the folders of the machine that made it
 
 
 @pytest.mark.slow
