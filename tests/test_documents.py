@@ -38,12 +38,12 @@ def test_the_pages_hold_commands():
 
 @pytest.mark.parametrize("command", [each for each in rows() if not any(name in each.split() for name in STRANGERS)])
 def test_every_command_parses(command):
-    parser, words = tlapp, shlex.split(command)
+    parser, words, above = tlapp, shlex.split(command), None
     while isinstance(parser, click.Group) and words[0] not in ("--version", "--help"):
-        with click.Context(parser) as context:
-            parser, words = parser.get_command(context, words[0]), words[1:]
+        above = click.Context(parser, parent=above, **parser.context_settings)
+        parser, words = parser.get_command(above, words[0]), words[1:]
     try:
-        parser.make_context("tlapp", list(words))
+        parser.make_context("tlapp", list(words), parent=above)
     except click.exceptions.Exit as ended:
         assert ended.exit_code == 0  # --version and --help end here
 
