@@ -1,4 +1,7 @@
-"""Fashion-MNIST and photographs of stamps as class folders, out of Debian's packages (needs apt-get and dpkg-deb)."""
+"""Fashion-MNIST and photographs of stamps as class folders, out of Debian's packages (needs apt-get and dpkg-deb).
+
+python benchmarks/pictures.py OUT       # OUT/fashion-2000, OUT/fashion-2000-unlabelled (6,000 others), OUT/stamps
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,21 @@ def fashion(folder: Path, train: int, test: int = 1000) -> Path:
     _write(aside / "val", images, labels, order[train : train + train // 10])
     images, labels = _split(folder, "t10k")
     _write(aside / "test", images, labels, np.random.default_rng(0).permutation(len(images))[:test])
+    aside.rename(out)
+    return out
+
+
+def unlabelled(folder: Path, train: int, count: int) -> Path:
+    """Write FOLDER/fashion-TRAIN-unlabelled/*.png: `count` pictures that `fashion` with as many to train leaves alone."""
+    out = folder / f"fashion-{train}-unlabelled"
+    if out.exists():
+        return out
+    aside = folder / f".fashion-{train}-unlabelled.tmp"
+    aside.mkdir(parents=True)
+    images, _ = _split(folder, "train")
+    used = train + train // 10
+    for number in np.random.default_rng(0).permutation(len(images))[used : used + count]:
+        Image.fromarray(images[number]).save(aside / f"{number:05d}.png")
     aside.rename(out)
     return out
 
@@ -87,3 +105,10 @@ def _idx(path: Path) -> np.ndarray:
     raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     shape = np.frombuffer(raw, ">u4", raw[3], offset=4)
     return np.frombuffer(raw, np.uint8, offset=4 + 4 * raw[3]).reshape(shape)
+
+
+if __name__ == "__main__":
+    place = Path(sys.argv[1])
+    fashion(place, 2000)
+    unlabelled(place, 2000, 6000)
+    stamps(place)
