@@ -46,5 +46,5 @@ def evaluate(run: str, data: str, split: str | None, on_bad: str, unfinished: bo
         return
     name, noun = metrics["split"], model.input.noun
     click.echo(split_line(name, metrics, noun))
-    for line in class_lines(name, metrics, most=len(metrics["classes"]), noun=noun):
+    for line in class_lines(name, metrics, most=len(model.labels), noun=noun):
         click.echo(printable(line))

@@ -91,8 +91,9 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
     check, noun = report["check"], report["input"]["noun"]
     yield f"{report['format']}, quantize {report['quantize']}: {check['bytes'] / 1e6:.2f} MB"
     yield f"agreement with the Keras model: {check['agreement']:.2%} of {check['n']} test {noun}s"
-    yield f"accuracy: {check['accuracy_before']:.4f} before, {check['accuracy_after']:.4f} after"
-    yield f"largest difference of a probability: {check['largest_difference']:.6f}"
+    metric, what = check["metric"], "probability" if check["classes"] else "number"
+    yield f"{metric}: {check[f'{metric}_before']:.4f} before, {check[f'{metric}_after']:.4f} after"
+    yield f"largest difference of a {what}: {check['largest_difference']:.6f}"
     if check["files"]:
         yield f"encoded files: agreement {check['files']['agreement']:.2%} of {check['files']['n']}"
     time = check["latency"]

@@ -102,11 +102,15 @@ class Answers:
         try:
             for answer in self._given():
                 if isinstance(answer, Prediction):
-                    labels = ", ".join(f"{label} {probability:.4f}" for label, probability in answer.labels)
-                    click.echo(f"{printable(answer.file)}: {labels or 'no label above 0.5'}")
+                    click.echo(f"{printable(answer.file)}: {self._words(answer)}")
         except BrokenPipeError:  # such as `| head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more at its end
             raise click.exceptions.Exit(128 + signal.SIGPIPE) from None
+
+    def _words(self, answer: Prediction) -> str:
+        if self._model.labelling.scale:
+            return f"{answer.value:.6g}"
+        return ", ".join(f"{label} {probability:.4f}" for label, probability in answer.labels) or "no label above 0.5"
 
     def collect(self) -> None:
         """Keep all for one JSON object."""

@@ -43,8 +43,9 @@ def lines(found: list[Entry]) -> Iterator[str]:
     width = max((len(entry.folder.resolve().name) for entry in found), default=0)
     for entry in found:
         begun = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.begun))
-        accuracy = "" if entry.accuracy is None else f"test {entry.accuracy:.4f}  "
-        yield f"{entry.folder.resolve().name:{width}}  {begun}  {accuracy}{WORDS.get(entry.state, entry.state)}"
+        measured = {"test": entry.accuracy, "test R2": entry.r2}
+        result = "".join(f"{name} {value:.4f}  " for name, value in measured.items() if value is not None)
+        yield f"{entry.folder.resolve().name:{width}}  {begun}  {result}{WORDS.get(entry.state, entry.state)}"
         pictures = "" if entry.pictures is None else f" ({entry.pictures:,} pictures)"
         what = f"{entry.strategy} of {entry.backbone} on {entry.data}{pictures}, " if entry.strategy else ""
         yield f"  {what}{bytes_in_words(entry.bytes)}"

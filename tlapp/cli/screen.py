@@ -144,7 +144,8 @@ def outline_lines(outline: Outline) -> Iterator[str]:
     size = f", {outline.image_size} px" if outline.image_size else ""
     yield f"plan: {outline.strategy} on {outline.backbone} ({outline.weights or 'weights unknown'}){size}"
     several = ", any number of them a picture" if outline.labelling == "many" else ""
-    yield f"  {len(outline.classes)} classes{several}; pictures: {images}"
+    labels = "labels are numbers" if outline.labelling == "number" else f"{len(outline.classes)} classes{several}"
+    yield f"  {labels}; pictures: {images}"
     for phase, indent in zip(outline.phases, indents([phase.one_of for phase in outline.phases]), strict=True):
         if indent.heading:
             yield indent.heading
@@ -177,12 +178,18 @@ def result_lines(folder: Path, metrics: Mapping[str, Any], problems: int = 0) ->
     if problems:
         yield f"{problems} problem{'s' * (problems > 1)} with the data: {folder / PROBLEMS}"
     if (predictions := folder / PREDICTIONS).is_file():
-        yield f"each answer, the surest mistakes first: {predictions}"
+        first = "the largest errors" if judged and "r2" in metrics[judged] else "the surest mistakes"
+        yield f"each answer, {first} first: {predictions}"
     yield f"run: {folder}"
 
 
 def class_lines(name: str, split: Mapping[str, Any], most: int = MOST_CLASSES, noun: str = "picture") -> Iterator[str]:
-    """The classes of a split for people, those of the lowest recall first, up to `most`; a class without any is not one."""
+    """The classes of a split for people, those of the lowest recall first, up to `most`; a class without any is not one.
+
+    Nothing where labels are numbers.
+    """
+    if "classes" not in split:
+        return
     classes = {label: each for label, each in split["classes"].items() if each["n"]}
     worst = sorted(classes, key=lambda label: (classes[label]["recall"], classes[label]["precision"]))[:most]
     shown = f"{len(worst)} of {len(classes)} classes" if len(worst) < len(classes) else "classes"
@@ -210,6 +217,8 @@ def adaptation_line(adaptation: Mapping[str, Any]) -> str:
 
 def split_line(name: str, split: Mapping[str, Any], noun: str = "picture") -> str:
     """A split's metrics for people."""
+    if "r2" in split:
+        return f"{name:6} R2 {split['r2']:.4f}  MAE {split['mae']:.4g}  RMSE {split['rmse']:.4g}  ({split['n']} {noun}s)"
     sets = f"micro F1 {split['micro_f1']:.4f}  mAP {split['map']:.4f}  " if "map" in split else ""
     return (
         f"{name:6} accuracy {split['accuracy']:.4f}  balanced {split['balanced_accuracy']:.4f}  "

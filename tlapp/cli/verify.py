@@ -25,6 +25,6 @@ def verify(artifact: str, trust: bool, as_json: bool) -> None:
         click.echo(json.dumps(report))
         return
     click.echo(
-        f"{artifact}: unchanged; {report['images']} pictures, largest difference of a probability "
+        f"{artifact}: unchanged; {report['images']} pictures, largest difference of an answer "
         f"{report['largest_difference']:.6f} (at most {report['tolerance']:g})"
     )

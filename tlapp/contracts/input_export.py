@@ -97,7 +97,7 @@ class InputExport:
         return Snippet("EXAMPLE.npz", "", prepare)
 
     def phone_program(self, language: str, labelling: str) -> str | None:
-        """A program for a phone, in "kotlin" or "swift", for examples with "one" label or "many"; None where there is none."""
+        """A program for a phone, in "kotlin" or "swift", for labels "one", "many" or "number"; None where there is none."""
         return None
 
     def samples(self, examples: Arrays) -> Iterator[list[Any]]:

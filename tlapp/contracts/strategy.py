@@ -11,20 +11,25 @@ from tlapp.contracts.backbone import Backbone
 from tlapp.contracts.options import Options
 from tlapp.contracts.plan import Plan
 
+Labels = Literal["one", "many", "number"]
+"""What an example has as its label."""
+
 
 @dataclass(frozen=True)
 class Task:
     """What is to be learnt.
 
     Attributes:
-        classes: names in label order, each a single label.
+        classes: names in label order, each a single label; of labels that are numbers the one name "value".
         streams: how many examples each stream holds.
         aux_classes: as `classes`, of the stream aux; empty where there is none.
+        labels: what an example has: "one" class, "many", or a "number". As the head says it.
     """
 
     classes: tuple[str, ...]
     streams: Mapping[str, int]
     aux_classes: tuple[str, ...] = ()
+    labels: Labels = "one"
 
 
 class Strategy(Options):
@@ -48,11 +53,14 @@ class Head(Options):
     contract: ClassVar[str] = "1.0"
     """The `tlapp.contracts.VERSION` that it was written for."""
 
-    activation: ClassVar[Literal["softmax", "sigmoid"]] = "softmax"
-    """Turns outputs into probabilities in the deployed model."""
+    activation: ClassVar[Literal["softmax", "sigmoid", "linear"]] = "softmax"
+    """Turns outputs into probabilities in the deployed model; "linear" where labels are numbers."""
 
-    labels: ClassVar[Literal["one", "many"]] = "one"
-    """Labels a picture. "many": the label "cat;dog" names two classes, rows of labels are multi-hot, activation is "sigmoid"."""
+    labels: ClassVar[Labels] = "one"
+    """Labels a picture. "many": the label "cat;dog" names two classes, rows of labels are multi-hot, activation is "sigmoid".
+    "number": a label is a number, `task.classes` is ("value",), activation is "linear"; labels to train on have mean 0 and
+    deviation 1, and the engine puts the deployed model's answers back into the labels' unit.
+    """
 
     @abstractmethod
     def build(self, features: Any, task: Task) -> Any:
@@ -62,10 +70,13 @@ class Head(Options):
         """Loss of each example, (batch,). `labels` float (batch, classes), rows summing to 1. Default: cross-entropy.
 
         Where the head takes many labels a picture, rows hold the probability of each label, and the default is the binary
-        cross-entropy, averaged over the labels.
+        cross-entropy, averaged over the labels. Where labels are numbers, rows hold them, (batch, 1), and the default is the squared
+        error.
         """
         import keras
 
+        if self.labels == "number":
+            return keras.losses.mean_squared_error(labels, outputs)
         if self.labels == "many":
             return keras.losses.binary_crossentropy(labels, outputs, from_logits=True)
         return keras.losses.categorical_crossentropy(labels, outputs, from_logits=True)

@@ -160,6 +160,8 @@ def refuse_unread(job: Job, plan: Plan, examples: Input) -> None:
         UserError: there is one.
     """
     unread = unread_options(plan) | unread_by(examples)
+    if job.head.labels == "number":
+        unread |= dict.fromkeys(("label_smoothing", "class_weights"), "labels are numbers")
     if solves_only(plan):
         head = {"head", *(f"head_{key}" for key in job.head.model_dump())}
         unread |= dict.fromkeys(head, "the strategy fits its own head")
@@ -185,8 +187,8 @@ def check_only(phase: Phase, trained: int) -> None:
         raise PluginError(f"phase {phase.name}: `only` lets no variable of its live stages ({a_few(live)}) train")
 
 
-def check_labelling(plan: Plan, head: str) -> None:
-    """Check that a plan has no phase that needs one label an example, for a head that takes several.
+def check_labelling(plan: Plan, head: str, takes: str) -> None:
+    """Check that a plan has no phase that needs one label an example, for a head that takes something else.
 
     Raises:
         UserError: it has; names the phase.
@@ -194,8 +196,8 @@ def check_labelling(plan: Plan, head: str) -> None:
     for phase in (place.phase for place in in_order(plan)):
         if what := kind_of(phase).one_label(phase) or _judged_by_class(phase):
             raise UserError(
-                f"takes several labels a picture, but the strategy {what} in phase {phase.name}, "
-                "which takes one label a picture; choose another head or strategy",
+                f"takes {takes}, but the strategy {what} in phase {phase.name}, "
+                "which needs one label a picture; choose another head or strategy",
                 received=head,
                 option="head",
             )

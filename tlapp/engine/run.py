@@ -115,7 +115,7 @@ class Run:
             facts, stated = self.backbone.facts, self.backbone.facts.input
         listing = streams.list_sources(options, reader(stated, options), self.labelling)
         self._say_where_data_is_built_in(listing.input)
-        listed = Task(listing.classes, streams.expected_counts(listing, options), listing.aux_classes)
+        listed = Task(listing.classes, streams.expected_counts(listing, options), listing.aux_classes, self.job.head.labels)
         if facts:
             self.ask(listed, facts, listing.input)
         reading = streams.start(listing, options, self.reporter.progress)
@@ -134,7 +134,8 @@ class Run:
             raise
         tell_data(self.reporter, self.dataset.notes, self.dataset.inventory.problems)
         counts = {name: len(stream) for name, stream in self.dataset.streams.items()}
-        self.ask(Task(self.dataset.classes, counts, self.dataset.aux_classes), self.backbone.facts, listing.input)
+        task = Task(self.dataset.classes, counts, self.dataset.aux_classes, self.job.head.labels)
+        self.ask(task, self.backbone.facts, listing.input)
 
     def ask(self, task: Task, facts: Backbone, examples: Input) -> None:
         """Ask the strategy for its plan and check it, unless it was asked of the same task and backbone."""
@@ -142,8 +143,8 @@ class Run:
         if getattr(self, "_asked", None) == (task, facts):
             return
         plan = make_plan(self.job.strategy, task, facts)
-        if self.labelling.kind == "many":
-            check_labelling(plan, options.head)
+        if self.labelling.kind != "one":
+            check_labelling(plan, options.head, self.labelling.takes)
         if not self.resume:
             refuse_unread(self.job, plan, examples)
         self.task, self.plan, self._asked = task, plan, (task, facts)
@@ -192,7 +193,7 @@ class Run:
             UserError: it does not convert; names the operation.
         """
         what = f"{self.backbone.facts.name} by strategy {self.job.options.plugin} with head {self.outline.head}"
-        check_converts(self.work.model(), kind, self.task.classes, what, self.dataset.input.export)
+        check_converts(self.work.model(), kind, self.task.classes, what, self.dataset.input.export, self.labelling.kind)
         solved = any(not slot.in_place for slot in self.work.slots)
         self.reporter.note(f"exports to {kind}: yes{', as far as is known before the head is fitted' if solved else ''}")
 

@@ -15,7 +15,7 @@ from tlapp.engine.training.kinds import is_phase, kind_of
 from tlapp.engine.training.order import in_order
 from tlapp.errors import TlappError
 from tlapp.tensorflow_import import quiet_tensorflow
-from tlapp.testing.tiny import Dense, TinyBackbones, pictures
+from tlapp.testing.tiny import CLASSES, Dense, TinyBackbones, pictures
 
 EPOCHS = 6
 # Without weight decay, what no gradient reaches does not move.
@@ -173,6 +173,14 @@ class HeadSubject(Subject):
 
     def parts(self) -> tuple[Strategy, Head, BackboneProvider, str]:
         return LastStage(), self.plugin, TinyBackbones(), "tiny"
+
+    def _pictures(self, name: str) -> Path:
+        """Where labels are numbers, the classes are called by numbers."""
+        folder = super()._pictures(name)
+        if self.kind.labels == "number":
+            for number, shape in enumerate(CLASSES):
+                (folder / shape).rename(folder / str(number))
+        return folder
 
 
 class BackboneSubject(Subject):

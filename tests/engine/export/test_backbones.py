@@ -22,10 +22,10 @@ def test_a_family_exports(name, tmp_path):
     from tlapp.backbones.keras_applications import KerasApplications
     from tlapp.engine.export.formats import named
     from tlapp.engine.export.formats.format import Questions
-    from tlapp.engine.network.deploy import deployed
+    from tlapp.engine.network.deploy import answering, deployed
 
     graph = KerasApplications().load(name, image_size=SIZE, weights="none").graph
-    model = deployed(graph, keras.layers.Dense(3), "softmax")
+    model = deployed(graph, keras.layers.Dense(3), answering("softmax"))
     pictures = np.random.default_rng(0).integers(0, 256, (8, SIZE, SIZE, 3), dtype=np.uint8)
     expected = np.asarray(model.predict_on_batch(pictures.astype(np.float32)))
     (tmp_path / "labels.txt").write_text("a\nb\nc\n")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from tlapp.contracts import Input
 from tlapp.engine.data.files import absolute
-from tlapp.engine.data.labelling import SEPARATOR, Labelling
+from tlapp.engine.data.labelling import Labelling
 from tlapp.engine.data.reading import Bad, Example
 
 LEAKS = (("train", "test"), ("train", "val"), ("val", "test"))
@@ -74,11 +74,7 @@ def inventory(
     Args:
         shapes: width and height by row of the store; empty where they are not known.
     """
-    places = [
-        _Place(split, SEPARATOR.join(labelling.names(example.item.label)), example)
-        for split, part in streams.items()
-        for example in part
-    ]
+    places = [_Place(split, labelling.text(example.item.label), example) for split, part in streams.items() for example in part]
     copies = _by_content(places)
     problems = {kind: list(found(copies)) for kind, found in (("labels", _conflicts), ("leaks", _leaks), ("copies", _copies))}
     problems = {"unreadable": [Problem(each.source, f"cannot be read: {each.reason}") for each in bad], **problems}

@@ -1,4 +1,4 @@
-"""What the label of a picture stands for: one class, or a set of them. All that depends on it stands here."""
+"""What the label of an example stands for: one class, a set of them, or a number. All that depends on it stands here."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from tlapp.engine.data.metrics import metrics, set_metrics
+from tlapp.engine.data.numbers import Number
 from tlapp.engine.data.tables import Labels
 
 SEPARATOR = ";"
@@ -21,23 +22,51 @@ SURE = 0.5
 
 
 class Labelling(Protocol):
-    """A way to read labels. "Numbers" are the labels of n pictures as a stream holds them."""
+    """A way to read labels. "Numbers" are the labels of n examples as a stream holds them; "answers" are a model's outputs."""
 
     kind: str
-    """ "one" or "many", as a head's `labels` and plan.json say it."""
+    """ "one", "many" or "number", as a head's `labels` and plan.json say it."""
+    takes: str
+    """What an example has, in words."""
     cells: Labels
     """What a CSV's column label must hold."""
     differ: str
     """What a data set needs two of."""
     answer: str
     """What the answer to a picture is called."""
+    output: str
+    """What the output of an exported model is called."""
+    headline: str
+    """The metric that stands for all others: higher is better, and 1 is the best."""
+    scale: tuple[float, float] | None
+    """By what outputs are multiplied, and what is added then, to be answers; None where an activation makes answers of them."""
+
+    def fault(self, label: str) -> str:
+        """What is wrong with a label, in words; "" where nothing is."""
+        ...
+
+    def text(self, label: str | None) -> str:
+        """A label, written in the one way that equal labels share."""
+        ...
+
+    def fitted(self, numbers: np.ndarray) -> Labelling:
+        """The same, with the scale of the labels to train on."""
+        ...
+
+    def same(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """Which answers, (n, classes) each, say the same: (n,) bool."""
+        ...
+
+    def unit(self, answers: np.ndarray) -> float:
+        """How large a difference between answers, (n, classes), counts as 1."""
+        ...
 
     def names(self, label: str | None) -> tuple[str, ...]:
         """The classes that a label names."""
         ...
 
     def numbers(self, labels: Sequence[str | None], classes: Sequence[str]) -> np.ndarray:
-        """Labels as numbers: of classes, (n,) int32, or multi-hot, (n, classes) bool."""
+        """Labels as numbers: of classes, (n,) int32; multi-hot, (n, classes) bool; or what they say, (n,) float64."""
         ...
 
     def words(self, numbers: np.ndarray, classes: Sequence[str]) -> list[str]:
@@ -45,7 +74,7 @@ class Labelling(Protocol):
         ...
 
     def hot(self, numbers: np.ndarray, classes: int) -> np.ndarray:
-        """Whether a picture is of a class, (n, classes) bool."""
+        """Whether a picture is of a class, (n, classes) bool; not for numbers, which name no class."""
         ...
 
     def groups(self, numbers: np.ndarray) -> np.ndarray:
@@ -81,11 +110,33 @@ class Labelling(Protocol):
         ...
 
 
-class One:
+class ByClass:
+    """What labels that name classes have in common."""
+
+    output, headline = "probabilities", "accuracy"
+    scale: tuple[float, float] | None = None
+
+    def fault(self, label: str) -> str:
+        return ""
+
+    def unit(self, answers: np.ndarray) -> float:
+        return 1.0
+
+
+class One(ByClass):
     """A picture is of one class; its label is the class's name."""
 
-    kind, differ, answer = "one", "classes", "top label"
+    kind, takes, differ, answer = "one", "one label a picture", "classes", "top label"
     cells: Labels = "needed"
+
+    def fitted(self, numbers: np.ndarray) -> One:
+        return self
+
+    def text(self, label: str | None) -> str:
+        return label or ""
+
+    def same(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        return self.decide(one) == self.decide(other)
 
     def names(self, label: str | None) -> tuple[str, ...]:
         return (label or "",)
@@ -126,11 +177,20 @@ class One:
         return metrics(probabilities, numbers, classes)
 
 
-class Many:
+class Many(ByClass):
     """A picture is of any number of classes; its label is their names with ";" between, or nothing for none."""
 
-    kind, differ, answer = "many", "sets of labels", "set of labels"
+    kind, takes, differ, answer = "many", "several labels a picture", "sets of labels", "set of labels"
     cells: Labels = "sets"
+
+    def fitted(self, numbers: np.ndarray) -> Many:
+        return self
+
+    def text(self, label: str | None) -> str:
+        return SEPARATOR.join(self.names(label))
+
+    def same(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        return (self.decide(one) == self.decide(other)).all(1)
 
     def names(self, label: str | None) -> tuple[str, ...]:
         return tuple(sorted({part.strip() for part in (label or "").split(SEPARATOR)} - {""}))
@@ -199,13 +259,16 @@ def class_weights(labels: np.ndarray, classes: int) -> np.ndarray:
 
 
 ONE = One()
-LABELLINGS: dict[str, Labelling] = {"one": ONE, "many": Many()}
+LABELLINGS: dict[str, Labelling] = {"one": ONE, "many": Many(), "number": Number()}
+ACTIVATIONS = {"one": ("softmax", "sigmoid"), "many": ("sigmoid",), "number": ("linear",)}
+"""Labelling -> the activations that a head may have."""
 
 
 def unfit(head: Any) -> str:
     """What is wrong with a head's `labels`; "" where nothing is."""
     if head.labels not in LABELLINGS:
         return f"its labels must be one of {', '.join(LABELLINGS)}. Received: {head.labels!r}"
-    if head.labels == "many" and head.activation != "sigmoid":
-        return f'with labels = "many" its activation must be "sigmoid". Received: {head.activation!r}'
+    if head.activation not in (able := ACTIVATIONS[head.labels]):
+        wanted = " or ".join(f'"{name}"' for name in able)
+        return f'with labels = "{head.labels}" its activation must be {wanted}. Received: {head.activation!r}'
     return ""

@@ -74,16 +74,24 @@ def list_sources(options: RunOptions, examples: Input, labelling: Labelling = ON
 
 
 def _classes(option: str, path: str, items: Sequence[Item], labelling: Labelling) -> tuple[str, ...]:
-    sets = {labelling.names(item.label) for item in items}
-    classes = tuple(natural_sort({name for names in sets for name in names}))
+    _check_labels(option, path, items, labelling)
+    labels = {labelling.text(item.label): labelling.names(item.label) for item in items}
+    classes = tuple(natural_sort({name for names in labels.values() for name in names}))
     if bad := next((name for name in classes if name.splitlines() != [name] or not _is_text(name)), None):
         raise UserError(f"class {bad!a}: a class's name must be one line of Unicode text; rename it", path, option)
-    if len(sets) < 2:
-        received = f"one, {classes[0]}" if classes else "none: no row is of split train"
-        inside = os.path.join(path, classes[0]) if classes else ""
+    if len(labels) < 2:
+        received = f"one, {next(iter(labels))}" if labels else "none: no row is of split train"
+        inside = os.path.join(path, next(iter(labels))) if labels else ""
         hint = f" (did you mean option {option}={inside}?)" if os.path.isdir(inside) and has_folders(inside) else ""
         raise UserError(f"expected at least two {labelling.differ}. Received: {received}{hint}", path, option)
     return classes
+
+
+def _check_labels(option: str, path: str, items: Sequence[Item], labelling: Labelling) -> None:
+    """Raise a UserError that names the first example whose label cannot be read."""
+    for item in items:
+        if fault := labelling.fault(item.label or ""):
+            raise UserError(f"{item.name}: {fault}", path, option)
 
 
 def _is_text(name: str) -> bool:
@@ -108,7 +116,8 @@ def _target(path: str, items: list[Item], classes: Sequence[str], examples: Inpu
 def check_known(
     option: str, path: str, items: Sequence[Item], classes: Sequence[str], labelling: Labelling, part: str = "", advice: str = ""
 ) -> None:
-    """Raise a UserError if a class that an item's label names is not among `classes`."""
+    """Raise a UserError if a label cannot be read, or a class that it names is not among `classes`."""
+    _check_labels(option, path, items, labelling)
     unknown = natural_sort({name for item in items for name in labelling.names(item.label)} - set(classes))
     if unknown:
         hint = did_you_mean(unknown[0], classes)

@@ -70,6 +70,24 @@ def set_metrics(probabilities: np.ndarray, hot: np.ndarray, answers: np.ndarray,
     }
 
 
+def number_metrics(answers: np.ndarray, numbers: np.ndarray) -> dict[str, Any]:
+    """The metrics of a split whose labels are numbers.
+
+    Args:
+        answers, numbers: what is answered and what is true, (n,), in the labels' unit.
+
+    Returns:
+        mae (mean absolute error) and rmse (root mean squared error), in the labels' unit; r2 (coefficient of determination: 1 for
+        no error, 0 for an answer that is always the mean of these labels, and below that for worse; of labels that are all equal,
+        0 where there is an error); loss (mean squared error by the variance of these labels); n.
+    """
+    errors, variance = answers.astype(np.float64) - numbers, float(np.var(numbers))
+    square = float(np.square(errors).mean())
+    loss = square / variance if variance > 0 else square
+    r2 = 1 - loss if variance > 0 else float(square == 0)
+    return {"mae": float(np.abs(errors).mean()), "rmse": square**0.5, "r2": r2, "loss": loss, "n": len(numbers)}
+
+
 def average_precision(scores: np.ndarray, true: np.ndarray) -> float:
     """The precision at each threshold, (n,) scores, averaged by the recall that it adds; at least one is `true`, (n,) bool."""
     order = np.argsort(-scores, kind="stable")

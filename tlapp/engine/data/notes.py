@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from tlapp.engine.data.inventory import LEAKS
-from tlapp.engine.data.labelling import SEPARATOR, Labelling
+from tlapp.engine.data.labelling import Labelling
 from tlapp.engine.data.reading import Bad, Example, in_words
 from tlapp.engine.data.splits import SMALLEST
 from tlapp.words import a_few
@@ -69,11 +69,11 @@ def _conflicts(streams: _Streams, labelling: Labelling, noun: str) -> Iterator[s
     labels: dict[str, dict[str, str]] = defaultdict(dict)
     for examples in streams.values():
         for example in examples:
-            labels[example.content].setdefault(SEPARATOR.join(labelling.names(example.item.label)), example.item.source)
+            labels[example.content].setdefault(labelling.text(example.item.label), example.item.source)
     torn = [paths for paths in labels.values() if len(paths) > 1]
     if torn:
         (one, path), (other, copy) = list(torn[0].items())[:2]
-        yield f"the same {noun} under two classes, {len(torn)} in all: {path} ({one}) and {copy} ({other})"
+        yield f"the same {noun} under two labels, {len(torn)} in all: {path} ({one}) and {copy} ({other})"
 
 
 def _by_content(examples: Sequence[Example]) -> dict[str, list[str]]:

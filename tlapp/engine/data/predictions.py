@@ -1,4 +1,4 @@
-"""What a model answers to the examples that it is judged by, and which of its mistakes are the surest."""
+"""What a model answers to the examples that it is judged by, and which of its mistakes are the surest, or largest."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from tlapp.engine.data.streams import Dataset
 
 
 class Answer(NamedTuple):
-    """A line of predictions.csv: what is true, what was answered, and how probable the model holds both."""
+    """A line of predictions.csv: what is true, what was answered, and how probable the model holds both.
+
+    Attributes:
+        probability, label_probability: None where the answer is a number.
+        gap: how much more probable the answer is than the truth, or how far it is from it; 0 where it is right.
+    """
 
     source: str
     split: str
     label: str
     predicted: str
-    probability: float
-    label_probability: float
-
-    @property
-    def gap(self) -> float:
-        """How much more probable the answer is than the truth; 0 where it is right."""
-        return 0.0 if self.predicted == self.label else self.probability - self.label_probability
+    probability: float | None
+    label_probability: float | None
+    gap: float
 
 
 def answers(dataset: Dataset, name: str, probabilities: np.ndarray) -> list[Answer]:
@@ -32,13 +33,14 @@ def answers(dataset: Dataset, name: str, probabilities: np.ndarray) -> list[Answ
     stream, labelling, classes = dataset.streams[name], dataset.labelling, dataset.classes_of(name)
     assert stream.labels is not None, "a labelled stream"
     decided = labelling.decide(probabilities)
-    columns = (
-        labelling.words(stream.labels, classes), labelling.words(decided, classes),
-        labelling.likelihood(probabilities, decided).tolist(), labelling.likelihood(probabilities, stream.labels).tolist(),
-    )  # fmt: skip
-    return [Answer(absolute(file, dataset.input), name, *cells) for file, *cells in zip(stream.files, *columns, strict=True)]
+    sure, true = labelling.likelihood(probabilities, decided), labelling.likelihood(probabilities, stream.labels)
+    gaps = np.where(sure > true, sure - true, 0.0)
+    likely = [[None] * len(stream)] * 2 if labelling.scale else [sure.tolist(), true.tolist()]
+    words = labelling.words(stream.labels, classes), labelling.words(decided, classes)
+    files = [absolute(file, dataset.input) for file in stream.files]
+    return [Answer(file, name, *cells) for file, *cells in zip(files, *words, *likely, gaps.tolist(), strict=True)]
 
 
 def surest_mistakes_first(answers: Sequence[Answer]) -> list[Answer]:
-    """The mistakes, the surest first, then what is right, the least sure first."""
-    return sorted(answers, key=lambda answer: (answer.predicted == answer.label, -answer.gap, answer.probability))
+    """The mistakes, the surest first, then what is right, the least sure first; of numbers the largest error first."""
+    return sorted(answers, key=lambda answer: (answer.predicted == answer.label, -answer.gap, answer.probability or 0.0))

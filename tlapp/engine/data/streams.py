@@ -33,7 +33,7 @@ class Stream:
 
     Attributes:
         files: where each example came from; the example itself where it lies in no file.
-        labels: as `Labelling.numbers` gives them: (n,) int32, or (n, classes) bool; None where unlabelled.
+        labels: as `Labelling.numbers` gives them: (n,) int32 or float64, or (n, classes) bool; None where unlabelled.
         digests: of each source's bytes, for the keys of caches.
         contents: digests of each example's arrays, which copies share, however they are stored.
         examples: `take(indices)` gives an array a tensor of the input, such as (n, size, size, 3) uint8, read from disk.
@@ -135,9 +135,10 @@ def _load(listing: Listing, options: RunOptions, report: Report) -> Dataset:
         for name in ("train", "val", "test", "target", *AUX)
         if name in parts
     }
+    fitted = labelling.fitted(_numbers(streams["train"]))
     shapes = result.tables[0].extra.get("shapes", ())
     listed = inventory({name: parts[name] for name in streams}, result.bad, shapes, labelling, listing.input)
-    return Dataset(listing.input, listing.classes, streams, sentences, listing.aux_classes, labelling, listed)
+    return Dataset(listing.input, listing.classes, streams, sentences, listing.aux_classes, fitted, listed)
 
 
 def _split(examples: dict[str, list[Example]], options: RunOptions, listing: Listing) -> dict[str, list[Example]]:
@@ -203,6 +204,11 @@ def stream(
         tuple(example.content for example in examples),
         Examples(tables, np.array([example.row for example in examples], np.int64)),
     )
+
+
+def _numbers(stream: Stream) -> np.ndarray:
+    assert stream.labels is not None, "train always has labels"
+    return stream.labels
 
 
 def _silent(what: str, done: int, total: int) -> None:

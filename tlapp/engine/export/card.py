@@ -18,8 +18,12 @@ from tlapp.words import printable, without_folders
 SAYS = {
     "one": "Names a {}: one of {} classes.",
     "many": "Names what is in a {}: any number of {} labels, each by itself.",
+    "number": "Says a number of a {}.",
 }
-COUNTS = {"one": "accuracy", "many": "accuracy, where one counts if its whole set of labels is right,"}
+COUNTS = {
+    "one": "accuracy", "many": "accuracy, where one counts if its whole set of labels is right,",
+    "number": "R2 (1 for no error, 0 for always the mean)",
+}  # fmt: skip
 SHOWN = (
     "plugin",
     "backbone",
@@ -59,10 +63,11 @@ def write(run: SavedRun, options: ExportOptions, report: Mapping[str, Any]) -> s
 
 
 def _front(known: Facts, run: SavedRun, report: Mapping[str, Any]) -> dict[str, Any]:
-    accuracy = {"type": "accuracy", "value": round(report["check"]["accuracy_after"], 4)}
+    metric = report["check"]["metric"]
+    measured = {"type": metric, "value": round(report["check"][f"{metric}_after"], 4)}
     takes = run.input.export
     dataset = {"type": takes.dataset, "name": "test split of the run"}
-    result = {"task": {"type": takes.task}, "dataset": dataset, "metrics": [accuracy]}
+    result = {"task": {"type": takes.task}, "dataset": dataset, "metrics": [measured]}
     return {
         "library_name": named(report["format"]).library,
         "pipeline_tag": takes.task,
@@ -78,7 +83,7 @@ def _data(run: SavedRun) -> Iterator[str]:
     )
     yield f"Where the {run.input.noun}s come from and under what terms: to be filled in by the author."
     yield ""
-    yield "| class | train | val | test |"
+    yield f"| {'label' if run.labelling.scale else 'class'} | train | val | test |"
     yield "|---|---|---|---|"
     for label in run.labels:
         yield f"| {_cell(label)} | " + " | ".join(str(counts[label, split]) for split in ("train", "val", "test")) + " |"
@@ -104,10 +109,13 @@ def _metrics(run: SavedRun, report: Mapping[str, Any]) -> Iterator[str]:
     check, noun = report["check"], run.input.noun
     yield f"On {check['n']} test {noun}s, this file beside the Keras model that it was made from:"
     yield ""
-    accuracy = f"{check['accuracy_after']:.4f} (Keras {check['accuracy_before']:.4f})"
-    yield f"{COUNTS[run.labelling.kind]} {accuracy}; the same {run.labelling.answer} on "
-    yield f"{check['agreement']:.2%}; no probability differs by more than {check['largest_difference']:.4f}. "
+    metric, what = check["metric"], "number" if run.labelling.scale else "probability"
+    measured = f"{check[f'{metric}_after']:.4f} (Keras {check[f'{metric}_before']:.4f})"
+    yield f"{COUNTS[run.labelling.kind]} {measured}; the same {run.labelling.answer} on "
+    yield f"{check['agreement']:.2%}; no {what} differs by more than {check['largest_difference']:.4f}. "
     yield f"{check['bytes'] / 1e6:.2f} MB, {check['latency']['median_ms']:.1f} ms a {noun} where it was exported."
+    if not check["classes"]:
+        return
     yield ""
     yield f"| class | {noun}s | accuracy | Keras |"
     yield "|---|---|---|---|"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from tlapp.engine.export.formats.artifact import Answers, Latency
 # Numerical noise: what two float32 kernels differ by. Keras's two best classes closer than this are a tie.
 TIE = 1e-4
 FLOAT_DIFFERENCE = 1e-3
+"""In probabilities, or in standard deviations of the answers where these are numbers."""
 # The endpoint for files decodes and resizes by TensorFlow, not Pillow: pixels differ by a level or so, which can turn a near tie.
 FILES_AGREE = 0.95
 
@@ -22,8 +24,10 @@ class Check:
     """What was measured. `fault` says why the artifact is not to be trusted; "" where it is.
 
     Attributes:
-        agreement: share of examples with the Keras model's top label, or set of labels; exact ties count as the same.
-        largest_difference: of any probability.
+        metric: what "before" (Keras) and "after" (the artifact) are: the accuracy, or the R2 where labels are numbers.
+        agreement: share of examples with the Keras model's top label, or set of labels, or about its number; exact ties count as
+            the same.
+        largest_difference: of any probability, or number.
         files: of an endpoint that takes files, such as serve_bytes, against Keras on the same files: n, agreement,
             largest_difference; None elsewhere.
     """
@@ -31,8 +35,9 @@ class Check:
     n: int
     agreement: float
     ties: int
-    accuracy_before: float
-    accuracy_after: float
+    metric: str
+    before: float
+    after: float
     classes: dict[str, dict[str, float]]
     largest_difference: float
     bytes: int
@@ -42,20 +47,26 @@ class Check:
 
     @property
     def drop(self) -> float:
-        """Accuracy lost."""
-        return self.accuracy_before - self.accuracy_after
+        """What is lost of the metric."""
+        return self.before - self.after
 
     def agreeing(self, least: float, stream: str, noun: str) -> Check:
         """This check, failed if less than a share of the top labels stayed the same."""
         if self.fault or self.agreement >= least:
             return self
         return replace(
-            self, fault=f"its top label is the Keras model's on only {self.agreement:.2%} of {self.n} {stream} {noun}s"
+            self, fault=f"it answers as the Keras model does on only {self.agreement:.2%} of {self.n} {stream} {noun}s"
         )
 
     def to_json(self) -> dict[str, Any]:
         """As export.json holds it."""
-        return {**asdict(self), "accuracy_drop": self.drop, "latency": self.latency._asdict()}
+        facts = asdict(self)
+        judged = {
+            f"{self.metric}_{name}": value
+            for name, value in (("before", self.before), ("after", self.after), ("drop", self.drop))
+        }
+        others = {name: value for name, value in facts.items() if name not in ("before", "after")}
+        return {**others, **judged, "latency": self.latency._asdict()}
 
 
 @dataclass(frozen=True)
@@ -74,45 +85,38 @@ class Truth:
     labelling: Labelling = ONE
     noun: str = "example"
 
-    def answers(self, probabilities: np.ndarray) -> np.ndarray:
-        """What probabilities say, (n, classes) bool."""
-        return self.labelling.hot(self.labelling.decide(probabilities), len(self.classes))
-
-    @property
-    def hot(self) -> np.ndarray:
-        """What is true, (n, classes) bool."""
-        return self.labelling.hot(self.labels, len(self.classes))
+    def metrics(self, probabilities: np.ndarray) -> dict[str, Any]:
+        """How good probabilities, (n, classes), are."""
+        return self.labelling.metrics(probabilities, self.labels, self.classes)
 
 
 def check(truth: Truth, answers: Answers, size: int, quantised: bool, max_drop: float) -> Check:
     """Measure an artifact of `size` bytes and judge it."""
-    before, after, hot = truth.answers(truth.probabilities), truth.answers(answers.probabilities), truth.hot
-    same = (before == after).all(1)
-    doubt = truth.labelling.doubt(truth.probabilities, truth.labelling.decide(answers.probabilities))
-    ties = ~same & (doubt <= TIE)
+    labelling, metric = truth.labelling, truth.labelling.headline
+    same = labelling.same(truth.probabilities, answers.probabilities)
+    ties = ~same & (labelling.doubt(truth.probabilities, labelling.decide(answers.probabilities)) <= TIE)
+    before, after = truth.metrics(truth.probabilities), truth.metrics(answers.probabilities)
     measured = Check(
-        len(before), float((same | ties).mean()), int(ties.sum()), float((before == hot).all(1).mean()),
-        float((after == hot).all(1).mean()), _by_class(truth.classes, hot, before, after),
+        len(same), float((same | ties).mean()), int(ties.sum()), metric, before[metric], after[metric], _by_class(before, after),
         float(np.abs(truth.probabilities - answers.probabilities).max()), size, answers.latency, _files(truth, answers),
     )  # fmt: skip
-    return Check(**{**vars(measured), "fault": _fault(measured, truth, answers, quantised, max_drop)})
+    return replace(measured, fault=_fault(measured, truth, answers, quantised, max_drop))
 
 
-def _by_class(classes: tuple[str, ...], hot: np.ndarray, before: np.ndarray, after: np.ndarray) -> dict[str, dict[str, float]]:
-    classes_of = {}
-    for number, name in enumerate(classes):
-        rows = hot[:, number]
-        if rows.any():
-            share = {"accuracy_before": before[rows, number], "accuracy_after": after[rows, number]}
-            classes_of[name] = {"n": int(rows.sum()), **{key: float(right.mean()) for key, right in share.items()}}
-    return classes_of
+def _by_class(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """The accuracy on the examples of each class, which is its recall."""
+    pairs = [(name, each, after["classes"][name]) for name, each in before.get("classes", {}).items() if each["n"]]
+    return {
+        name: {"n": each["n"], "accuracy_before": each["recall"], "accuracy_after": other["recall"]}
+        for name, each, other in pairs
+    }
 
 
 def _files(truth: Truth, answers: Answers) -> dict[str, float] | None:
     probabilities = next(iter(answers.files.values()), None)
     if truth.files is None or probabilities is None or not len(probabilities):
         return None
-    agreement = float((truth.answers(truth.files) == truth.answers(probabilities)).all(1).mean())
+    agreement = float(truth.labelling.same(truth.files, probabilities).mean())
     largest = float(np.abs(truth.files - probabilities).max())
     return {"n": len(probabilities), "agreement": agreement, "largest_difference": largest}
 
@@ -122,33 +126,34 @@ def _fault(check: Check, truth: Truth, answers: Answers, quantised: bool, max_dr
     if answers.labels != truth.classes:
         return f"it names the classes {', '.join(answers.labels)}; the run's are {', '.join(truth.classes)}"
     if not np.isfinite(answers.probabilities).all():
-        return "its probabilities are not all numbers"
+        return "its outputs are not all finite numbers"
     wrong = _lost(check, truth, max_drop) if quantised else _differs(check, truth)
     return wrong or names_wrongly(answers, truth.labelling) or _endpoints(check, truth, answers)
 
 
 def _lost(check: Check, truth: Truth, max_drop: float) -> str:
-    # Counts, not shares: a drop of exactly max_drop passes whatever the last bit says.
-    if round(check.drop * check.n) <= max_drop * check.n + 1e-9:
+    if check.drop <= max_drop + 1e-9:  # a drop of exactly max_drop passes whatever the last bit says
         return ""
     return (
-        f"its accuracy on {check.n} {truth.stream} {truth.noun}s is {check.accuracy_after:.4f}, the Keras model's "
-        f"{check.accuracy_before:.4f}: a drop of {check.drop:.4f}, over option max_drop={max_drop:g}"
+        f"its {check.metric} on {check.n} {truth.stream} {truth.noun}s is {check.after:.4f}, the Keras model's "
+        f"{check.before:.4f}: a drop of {check.drop:.4f}, over option max_drop={max_drop:g}"
     )
 
 
 def names_wrongly(answers: Answers, labelling: Labelling) -> str:
     """What is wrong with the labels that an artifact names, by its own probabilities; "" where nothing is."""
+    if not answers.named:
+        return ""
     right = labelling.words(labelling.decide(answers.probabilities), answers.labels)
-    return "" if answers.named in ((), tuple(right)) else "its output `label` differs from its probabilities and labels"
+    return "" if answers.named == tuple(right) else "its output `label` differs from its probabilities and labels"
 
 
 def _differs(check: Check, truth: Truth) -> str:
     if check.agreement < 1:
         count = round((1 - check.agreement) * check.n)
         return f"its {truth.labelling.answer} differs from the Keras model's on {count} of {check.n} {truth.stream} {truth.noun}s"
-    if check.largest_difference > FLOAT_DIFFERENCE:
-        return f"its probabilities differ from the Keras model's by up to {check.largest_difference:.4f}"
+    if check.largest_difference > FLOAT_DIFFERENCE * truth.labelling.unit(truth.probabilities):
+        return f"its outputs differ from the Keras model's by up to {check.largest_difference:.4f}"
     return ""
 
 

@@ -17,7 +17,7 @@ from tlapp.engine.export.formats import named
 from tlapp.engine.export.formats.format import Questions, Way
 from tlapp.engine.inputs import images
 from tlapp.engine.inputs.digits import digits
-from tlapp.engine.network.deploy import deployed
+from tlapp.engine.network.deploy import answering, deployed
 from tlapp.engine.runs.folder import MODEL
 from tlapp.engine.runs.saved import open_model
 from tlapp.errors import TlappError
@@ -46,7 +46,7 @@ class Candidate(NamedTuple):
         import keras
 
         backbone = self.provider.load(self.name, weights=self.weights)
-        model = deployed(backbone.graph, keras.layers.Dense(2), "softmax")
+        model = deployed(backbone.graph, keras.layers.Dense(2), answering("softmax"))
         converter.convert(model, "none")
         return ""
 
@@ -119,7 +119,7 @@ class Trial:
         model = keras.Model(image, head(graph.outputs[0]))
         model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
         losses = [float(model.train_on_batch(self.pictures.astype(np.float32), self.labels)) for _ in range(2)]
-        self.model = deployed(graph, head, "softmax")
+        self.model = deployed(graph, head, answering("softmax"))
         self.expected = self.predict()
         return "" if np.isfinite(losses).all() else f"the losses are {losses}"
 

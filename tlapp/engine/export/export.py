@@ -133,17 +133,17 @@ class Export:
         rows = np.sort(spread(self.run.labelling.groups(test.truth.labels), golden.COUNT))
         contract = {key: facts[key] for key in ("format", "quantize", "artifact", "backbone", "labelling")}
         examples = {name: array[rows] for name, array in test.examples.items()}
-        golden.write(folder, contract, self.run.input.export, examples, answers.probabilities[rows])
+        unit = self.run.labelling.unit(test.truth.probabilities)
+        golden.write(folder, contract, self.run.input.export, examples, answers.probabilities[rows], unit)
         (folder / REPORT).write_text(json.dumps(report, indent=1), encoding="utf-8")
         (folder / CARD).write_text(card.write(self.run, self.options, report), encoding="utf-8")
 
     def _compare_with_record(self) -> None:
         """Say so where the model does not do on its test set what the run's metrics say."""
-        recorded = (self.run.metrics.get("test") or {}).get("accuracy")
-        truth = self.references[-1].truth
-        now = float((truth.answers(truth.probabilities) == truth.hot).all(1).mean())
+        truth, metric = self.references[-1].truth, self.run.labelling.headline
+        recorded, now = (self.run.metrics.get("test") or {}).get(metric), truth.metrics(truth.probabilities)[metric]
         if recorded is not None and abs(recorded - now) > 0.005:
-            what = f"accuracy on the test {truth.noun}s is {now:.4f}; the run recorded {recorded:.4f}"
+            what = f"{metric} on the test {truth.noun}s is {now:.4f}; the run recorded {recorded:.4f}"
             self.reporter.note(f"{what}. Did they change?")
 
     def _asked(self) -> str:

@@ -23,19 +23,22 @@ IMAGE = ("image",)
 """The input names of exports that do not say them: those from before inputs other than pictures."""
 
 
-def write(folder: Path, facts: Mapping[str, Any], input: InputExport, examples: Arrays, probabilities: np.ndarray) -> None:
+def write(
+    folder: Path, facts: Mapping[str, Any], input: InputExport, examples: Arrays, probabilities: np.ndarray, unit: float = 1.0
+) -> None:
     """Write golden.json: examples, what the artifact says of them, and the digests of every file in the folder.
 
     Args:
         facts: format, quantize, artifact, backbone and labelling.
         probabilities: (n, classes).
+        unit: how large a difference between them counts as 1.
     """
     (folder / FOLDER).mkdir()
     vectors = []
     for number, row in enumerate(probabilities):
         path = input.save([examples[name][number] for name in input.names], folder / FOLDER / str(number))
         vectors.append({"file": path.relative_to(folder).as_posix(), "probabilities": [float(value) for value in row]})
-    tolerance = TOLERANCE[facts["quantize"] != "none"]
+    tolerance = unit * TOLERANCE[facts["quantize"] != "none"]
     whole = {**facts, "input": input.facts(), "tolerance": tolerance, "sha256": digests(folder), "vectors": vectors}
     (folder / FILE).write_text(json.dumps(whole, indent=1), encoding="utf-8")
 

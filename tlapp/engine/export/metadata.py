@@ -55,7 +55,8 @@ def add(content: bytes, facts: Facts, features: Sequence[Feature], reading: Mapp
 
     model = flatbuffer.read(content)
     buffer, entry = schema.BufferT(), schema.MetadataT()
-    buffer.data = np.frombuffer(packed(facts, in_order(model, features)), np.uint8)
+    output = _number() if (reading or {}).get("labelling") == "number" else _probabilities()
+    buffer.data = np.frombuffer(packed(facts, in_order(model, features), output), np.uint8)
     entry.name, entry.buffer = BUFFER, len(model.buffers)
     model.buffers.append(buffer)
     model.metadata = [*(model.metadata or []), entry]
@@ -98,15 +99,15 @@ def read_reading(path: Path) -> dict[str, Any]:
         return checked(archive.read(INPUT), Reading, path / INPUT) if INPUT in archive.namelist() else {}
 
 
-def packed(facts: Facts, features: Sequence[Feature]) -> bytes:
-    """The metadata as a FlatBuffer of the type ModelMetadata."""
+def packed(facts: Facts, features: Sequence[Feature], output: Table) -> bytes:
+    """The metadata as a FlatBuffer of the type ModelMetadata; `output` describes the model's output."""
     builder = flatbuffers.Builder(1024)
-    builder.Finish(_put(builder, _model(facts, features)), b"M001")
+    builder.Finish(_put(builder, _model(facts, features, output)), b"M001")
     return bytes(builder.Output())
 
 
-def _model(facts: Facts, features: Sequence[Feature]) -> Table:
-    subgraph = Table({0: facts.name, 2: [_input(feature) for feature in features], 3: [_probabilities()]})
+def _model(facts: Facts, features: Sequence[Feature], output: Table) -> Table:
+    subgraph = Table({0: facts.name, 2: [_input(feature) for feature in features], 3: [output]})
     known = {0: facts.name, 1: facts.description, 2: facts.version, 3: [subgraph], 4: facts.author, 5: facts.licence, 7: "1.0.0"}
     return Table({field: value for field, value in known.items() if value})
 
@@ -125,6 +126,10 @@ def _probabilities() -> Table:
     labels = Table({0: LABELS, 1: "A class a line, in the order of the probabilities.", 2: Byte(AXIS_LABELS)})
     content = Table({0: Byte(FEATURE), 1: Table()})
     return Table({0: "probabilities", 1: "A probability a class.", 3: content, 5: Table({0: [1.0], 1: [0.0]}), 6: [labels]})
+
+
+def _number() -> Table:
+    return Table({0: "value", 1: "The number, in the unit of the labels.", 3: Table({0: Byte(FEATURE), 1: Table()})})
 
 
 def _put(builder: Any, value: Any) -> int:

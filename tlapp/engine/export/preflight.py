@@ -16,13 +16,14 @@ from tlapp.errors import UserError
 from tlapp.tensorflow_import import silenced
 
 
-def check_converts(model: Any, kind: str, labels: Sequence[str], what: str, takes: InputExport) -> None:
+def check_converts(model: Any, kind: str, labels: Sequence[str], what: str, takes: InputExport, labelling: str = "one") -> None:
     """Convert a model and throw the artifact away; takes some seconds.
 
     Args:
         kind: the format.
         what: the model in words, for the error.
         takes: the model's input.
+        labelling: "one", "many" or "number", the labels of an example.
 
     Raises:
         UserError: it does not convert; names the operation.
@@ -30,7 +31,7 @@ def check_converts(model: Any, kind: str, labels: Sequence[str], what: str, take
     format = named(kind)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            write(model, kind, labels, Path(folder), takes)
+            write(model, kind, labels, Path(folder), takes, labelling=labelling)
     except Unfit as error:
         instead = f"it does to {format.instead}, and trains all the same (option exports={format.instead}, or none)"
         raise UserError(f"{what} does not convert: {error.reason}; {instead}", kind, option="exports") from error

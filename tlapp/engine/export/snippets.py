@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tlapp.contracts.input_export import InputExport
+from tlapp.engine.data.labelling import LABELLINGS
 from tlapp.engine.export.formats import table
 from tlapp.engine.export.formats.format import Format
 from tlapp.engine.runs.folder import LABELS
@@ -21,17 +22,22 @@ import numpy as np
 
 labels = open("{LABELS}", encoding="utf-8").read().splitlines()
 {{prepare}}
-probabilities = classify(inputs)
 {{answer}}'''
 
 _ANSWER = {
     "one": """\
+probabilities = classify(inputs)
 best = int(probabilities.argmax())
 print(labels[best], f"{probabilities[best]:.4f}")
 """,
     "many": """\
+probabilities = classify(inputs)
 for number in np.flatnonzero(probabilities > 0.5):  # any number of labels, none included
     print(labels[number], f"{probabilities[number]:.4f}")
+""",
+    "number": """\
+(value,) = classify(inputs)
+print(f"{value:.6g}")
 """,
 }
 
@@ -41,7 +47,7 @@ def snippet(language: str, format: Format, takes: InputExport, labelling: str = 
 
     Args:
         takes: the model's input.
-        labelling: "one" or "many", the labels of an example.
+        labelling: "one", "many" or "number", the labels of an example.
 
     Raises:
         UserError: a phone's language with a format that phones do not run, or for an input that has no such program.
@@ -53,7 +59,8 @@ def snippet(language: str, format: Format, takes: InputExport, labelling: str = 
         raise UserError(f"is for option format={able}. Received: option format={format.name}", language, option="snippet")
     program = takes.phone_program(language, labelling)
     if program is None:
-        raise UserError(f"there is none for a model that takes a {takes.noun}", language, option="snippet")
+        what = "answers with a number" if labelling == "number" else f"takes a {takes.noun}"
+        raise UserError(f"there is none for a model that {what}", language, option="snippet")
     return program
 
 
@@ -62,7 +69,7 @@ def python(format: Format, takes: InputExport, labelling: str = "one") -> str:
     prepare = takes.snippet()
     parts = {
         "noun": takes.noun, "argument": prepare.argument, "imports": prepare.imports, "loading": format.loading.rstrip(),
-        "prepare": prepare.prepare, "answer": _ANSWER[labelling],
+        "output": LABELLINGS[labelling].output, "prepare": prepare.prepare, "answer": _ANSWER[labelling],
     }  # fmt: skip
     program = _PYTHON
     for name, text in parts.items():

@@ -72,7 +72,7 @@ def verify(
             wrong = facts["vectors"][int(difference.argmax())]["file"]
             what = f"endpoint {endpoint}: " if endpoint else ""
             raise UserError(
-                f"{artifact}: {what}{wrong}: a probability differs by {difference.max():.4f} from what the artifact gave "
+                f"{artifact}: {what}{wrong}: an answer differs by {difference.max():.4f} from what the artifact gave "
                 f"when it was exported; at most {facts['tolerance']:g} is due to another machine"
             )
     return {

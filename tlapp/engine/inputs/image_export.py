@@ -73,7 +73,7 @@ class ImageExport(InputExport):
         return Snippet("PICTURE", _IMPORTS, _PREPARE.replace("{square}", quoted).replace("{resize}", self.resize))
 
     def phone_program(self, language: str, labelling: str) -> str | None:
-        return program(language, labelling, self.resize)
+        return None if labelling == "number" else program(language, labelling, self.resize)
 
     def samples(self, examples: Arrays) -> Iterator[list[np.ndarray]]:
         for number, arrays in enumerate(super().samples(examples)):

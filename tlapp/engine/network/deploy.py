@@ -1,4 +1,4 @@
-"""The deployed model: raw examples in, probabilities out; no part, no random layer, nothing of training."""
+"""The deployed model: raw examples in, answers out; no part, no random layer, nothing of training."""
 
 from __future__ import annotations
 
@@ -12,11 +12,20 @@ RANDOM = ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D",
 """Layers that do nothing when they do not train, by name: keras-cv's are among them, and it is not to be imported for that."""
 
 
-def deployed(graph: Any, layer: Any, activation: str, names: Sequence[str] = ("image",)) -> Any:
-    """One flat functional model from inputs of these names, such as "image", to "probabilities" (batch, classes)."""
+def answering(activation: str, name: str = "probabilities", scale: tuple[float, float] | None = None) -> Any:
+    """The last layer: from a head's outputs to answers, by its activation, or by a scale: a factor and what is added then."""
     import keras
 
-    outputs = keras.layers.Activation(activation, name="probabilities")(layer(graph.outputs[0]))
+    if scale:
+        return keras.layers.Rescaling(*scale, name=name)
+    return keras.layers.Activation(activation, name=name)
+
+
+def deployed(graph: Any, layer: Any, last: Any, names: Sequence[str] = ("image",)) -> Any:
+    """One flat functional model from inputs of these names, such as "image", to the answers (batch, classes) of its last layer."""
+    import keras
+
+    outputs = last(layer(graph.outputs[0]))
     inputs = [keras.Input(t.shape[1:], name=name, dtype=t.dtype) for name, t in zip(names, graph.inputs, strict=True)]
     return rebuild(keras.Model(graph.inputs if len(inputs) > 1 else graph.inputs[0], outputs), without_random, inputs)
 

@@ -11,27 +11,22 @@ from tlapp.engine.network.activations import Source
 from tlapp.engine.network.net import PhaseNet
 
 
-def describer(net: PhaseNet, activation: str) -> Callable[[Source, int], tuple[np.ndarray, ...]]:
-    """(source, rows) -> features (rows, size) and probabilities (rows, classes) of the net as it then stands."""
-    import keras
+def describer(net: PhaseNet, last: Any) -> Callable[[Source, int], tuple[np.ndarray, ...]]:
+    """(source, rows) -> features (rows, size) and answers (rows, classes) of the net as it then stands, by its last layer."""
     import tensorflow as tf
-
-    final = getattr(keras.activations, activation)
 
     def forward(x: Any) -> Any:
         features = net.describe(x)
-        return features, final(net.layer(features, training=False))
+        return features, last(net.layer(features, training=False))
 
     return _over_blocks(tf.function(forward, reduce_retracing=True, jit_compile=False))
 
 
-def predictor(net: PhaseNet, activation: str) -> Callable[[Source, int], np.ndarray]:
-    """(source, rows) -> probabilities (rows, classes) of the net as it then stands."""
-    import keras
+def predictor(net: PhaseNet, last: Any) -> Callable[[Source, int], np.ndarray]:
+    """(source, rows) -> answers (rows, classes) of the net as it then stands, by its last layer."""
     import tensorflow as tf
 
-    final = getattr(keras.activations, activation)
-    forward = _over_blocks(tf.function(lambda x: (final(net.predict(x)),), reduce_retracing=True, jit_compile=False))
+    forward = _over_blocks(tf.function(lambda x: (last(net.predict(x)),), reduce_retracing=True, jit_compile=False))
     return lambda source, count: forward(source, count)[0]
 
 

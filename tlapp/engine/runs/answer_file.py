@@ -18,7 +18,7 @@ from tlapp.engine.runs.predictor import Prediction, Predictor
 from tlapp.errors import UserError
 
 SUFFIXES = (".csv", ".jsonl")
-_HEADER = re.compile(r"[^,]+,label,probability(,label_\d+,probability_\d+)*,error\n?")
+_HEADER = re.compile(r"[^,]+,label(,probability(,label_\d+,probability_\d+)*)?,error\n?")
 _LONGEST = 1 << 24
 """Characters of a first line: an answer of many labels is long, and a file that has no lines may be longer."""
 
@@ -42,7 +42,8 @@ class JsonLines:
 
 
 class Table:
-    """A CSV of path,label,probability, of `top` labels and probabilities where that is more than one, and error.
+    """A CSV of path,label,probability, of `top` labels and probabilities where that is more than one, and error; of numbers
+    path,label,error.
 
     Paths are relative to the CSV's folder, as in any CSV for the option data, or absolute. Several labels of an example are one
     cell, "cat;dog".
@@ -52,12 +53,17 @@ class Table:
         self._rows, self._top = csv.writer(file, lineterminator="\n"), top
         self._folder, self._joins = os.path.dirname(os.path.abspath(file.name)), predictor.labelling.kind == "many" and not top
         self._count, self._input = min(top or 1, len(predictor.labels)), predictor.input
+        self._is_number = predictor.labelling.scale is not None
         more = [f"{name}_{number}" for number in range(2, self._count + 1) for name in ("label", "probability")]
-        self._rows.writerow([self._input.column, "label", "probability", *more, "error"])
+        self._cells = ["label"] if self._is_number else ["label", "probability", *more]
+        self._rows.writerow([self._input.column, *self._cells, "error"])
 
     def write(self, answer: Prediction | Bad) -> None:
         if isinstance(answer, Bad):
-            self._rows.writerow([self._place(answer.source), *[""] * (2 * self._count), answer.reason])
+            self._rows.writerow([self._place(answer.source), *[""] * len(self._cells), answer.reason])
+            return
+        if self._is_number:
+            self._rows.writerow([self._place(answer.file), f"{answer.value:.6g}", ""])
             return
         labels, probabilities = [name for name, _ in answer.labels], [f"{value:.6f}" for _, value in answer.labels]
         if self._joins:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ class Entry:
     Attributes:
         state: "finished", "training" (by another process, now), "unfinished", or "unreadable" where a file is damaged.
         pictures: how many examples it trains, validates and tests with; None where unknown, as the words before it are "".
-        accuracy: of the test pictures; None where there is none yet.
+        accuracy, r2: of the test pictures; None where there is none yet, or labels are of the other kind.
         begun: seconds since 1970.
     """
 
@@ -36,6 +37,7 @@ class Entry:
     accuracy: float | None
     begun: float
     bytes: int
+    r2: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As JSON can hold it."""
@@ -82,18 +84,19 @@ def _entry(path: Path) -> Entry:
         settings, metrics = _mapping(files.settings()), _mapping(files.metrics() if files.has(METRICS) else {})
         counts = metrics.get("images") or files.plan().get("images") or {}
         pictures = sum(int(counts.get(name, 0)) for name in ("train", "val", "test")) if counts else None
-        accuracy = _share((metrics.get("test") or {}).get("accuracy"))
+        test = metrics.get("test") or {}
+        accuracy, r2 = _at_most_one(test.get("accuracy"), 0), _at_most_one(test.get("r2"))
         words = [str(settings.get(key, "")) for key in ("plugin", "backbone", "data")]
         state = "finished" if metrics else "training" if lock.is_held(path) else "unfinished"
     except Exception:  # whatever the files hold, the other runs are listed
-        words, pictures, accuracy, state = ["", "", ""], None, None, "unreadable"
+        words, pictures, accuracy, r2, state = ["", "", ""], None, None, None, "unreadable"
     strategy, backbone, data = words
-    return Entry(path, state, strategy, backbone, data, pictures, accuracy, _begun(path), _bytes(path))
+    return Entry(path, state, strategy, backbone, data, pictures, accuracy, _begun(path), _bytes(path), r2)
 
 
-def _share(value: Any) -> float | None:
-    """A number from 0 to 1; None where a file holds something else, such as NaN, which JSON cannot hold."""
-    return float(value) if isinstance(value, (int, float)) and 0 <= value <= 1 else None
+def _at_most_one(value: Any, least: float = -math.inf) -> float | None:
+    """A number from `least` to 1; None where a file holds something else, such as NaN, which JSON cannot hold."""
+    return float(value) if isinstance(value, (int, float)) and least <= value <= 1 and math.isfinite(value) else None
 
 
 def _mapping(content: Any) -> Mapping[str, Any]:

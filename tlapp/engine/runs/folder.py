@@ -138,8 +138,8 @@ class RunFolder:
         self._write(PROBLEMS, _table((column, *_PROBLEMS_COLUMNS), rows))
 
     def write_predictions(self, rows: Iterable[Sequence[Any]], column: str = "path") -> None:
-        """Write rows of example, split, label, answer, and how probable answer and label are, whole or not at all."""
-        lines = [(*names, f"{answered:.6f}", f"{true:.6f}") for *names, answered, true in rows]
+        """Write rows of example, split, label, answer, and how probable answer and label are (or None), whole or not at all."""
+        lines = [(*row[:4], *("" if each is None else f"{each:.6f}" for each in row[4:6])) for row in rows]
         self._write(PREDICTIONS, _table((column, *_PREDICTIONS_COLUMNS), lines))
 
     def write_metrics(self, metrics: Mapping[str, Any]) -> None:

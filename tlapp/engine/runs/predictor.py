@@ -22,7 +22,10 @@ BATCH = 32
 
 
 class Prediction(NamedTuple):
-    """An example's most probable labels, best first: ((label, probability), ...); none where none is probable enough."""
+    """An example's most probable labels, best first: ((label, probability), ...); none where none is probable enough.
+
+    Where the model answers with a number, it is the only pair: (("value", number),).
+    """
 
     file: str
     labels: tuple[tuple[str, float], ...]
@@ -31,6 +34,11 @@ class Prediction(NamedTuple):
     def label(self) -> str:
         """The most probable label; "" where there is none."""
         return self.labels[0][0] if self.labels else ""
+
+    @property
+    def value(self) -> float:
+        """The probability of the most probable label, or the number that is the answer; 0 where there is none."""
+        return self.labels[0][1] if self.labels else 0.0
 
 
 class Predictor(ABC):
@@ -120,6 +128,9 @@ class Predictor(ABC):
         if not sources:
             return
         rows = self.probabilities(arrays)
+        if self.labelling.scale:
+            yield from (Prediction(source, ((self.labels[0], float(row[0])),)) for source, row in zip(sources, rows, strict=True))
+            return
         counts = self.labelling.hot(self.labelling.decide(rows), len(self.labels)).sum(1)
         for source, row, count in zip(sources, rows, counts, strict=True):
             best = np.argsort(-row, kind="stable")[: top or count]

@@ -14,6 +14,7 @@ from tlapp.engine.data.labelling import Labelling
 from tlapp.engine.data.streams import Dataset
 from tlapp.engine.network.activations import Remembered, Source, Views
 from tlapp.engine.network.cut import Cut
+from tlapp.engine.network.deploy import answering
 from tlapp.engine.network.guides import Asked, answers, asking
 from tlapp.engine.network.net import PhaseNet
 from tlapp.engine.network.predict import describer, predictor
@@ -55,11 +56,15 @@ class Streams:
     Args:
         dataset: examples and labels.
         remembered: their activations.
-        head: whose activation makes probabilities.
+        head: whose activation makes answers of outputs.
     """
 
     def __init__(self, dataset: Dataset, remembered: Remembered, options: RunOptions, head: Head):
         self.dataset, self.remembered, self.options, self.head = dataset, remembered, options, head
+
+    def last_layer(self) -> Any:
+        """The layer that makes answers of the head's outputs."""
+        return answering(self.head.activation, self.dataset.labelling.output, self.dataset.labelling.scale)
 
     def source(self, phase: Phase, cut: Cut, name: str) -> Source:
         """The activations of a stream at a phase's cut, augmented where the phase says so."""
@@ -101,7 +106,7 @@ class Streams:
     def describe(self, net: PhaseNet, cut: Cut) -> tuple[np.ndarray, np.ndarray]:
         """Features (n, size) and probabilities (n, classes) of the target as a net then sees it."""
         source = self.remembered.source(cut, self._rows("target"))
-        features, probabilities = describer(net, self.head.activation)(source, len(self.dataset.streams["target"]))
+        features, probabilities = describer(net, self.last_layer())(source, len(self.dataset.streams["target"]))
         return features, probabilities
 
     def judge(self, net: PhaseNet, cut: Cut, phase: Phase, validates: bool) -> Judge:
@@ -118,11 +123,11 @@ class Streams:
         return line
 
     def probabilities(self, net: PhaseNet, cut: Cut, name: str) -> np.ndarray | None:
-        """What a net answers to a stream, (n, classes); None where there is none, or no labels."""
+        """What a net answers to a stream, (n, classes), probabilities or numbers; None where there is none, or no labels."""
         stream = self.dataset.streams.get(name)
         if stream is None or stream.labels is None:
             return None
-        return predictor(net, self.head.activation)(self.remembered.source(cut, self._rows(name)), len(stream))
+        return predictor(net, self.last_layer())(self.remembered.source(cut, self._rows(name)), len(stream))
 
     def metrics(self, net: PhaseNet, cut: Cut, name: str) -> dict[str, Any] | None:
         """The metrics of a stream; None where there is none, or no labels."""
@@ -140,7 +145,7 @@ class Streams:
 
     def _looker(self, net: PhaseNet, cut: Cut, select: Select) -> Callable[[float], Look]:
         source, count = self.remembered.source(cut, self._rows("target")), len(self.dataset.streams["target"])
-        predict = predictor(net, self.head.activation)
+        predict = predictor(net, self.last_layer())
         score = select if callable(select) else None
         return lambda accuracy: look(predict(source, count), accuracy, score)
 
@@ -149,10 +154,10 @@ class Streams:
         if stream is None or stream.labels is None:
             return dict
         source, labels = self.remembered.source(cut, self._rows("val")), stream.labels
-        predict = predictor(net, self.head.activation)
+        predict = predictor(net, self.last_layer())
 
         def validate() -> Mapping[str, float]:
             metrics = self.dataset.labelling.metrics(predict(source, len(labels)), labels, self.dataset.classes)
-            return {"loss": metrics["loss"], "accuracy": metrics["accuracy"]}
+            return {name: metrics[name] for name in ("loss", self.dataset.labelling.headline)}
 
         return validate

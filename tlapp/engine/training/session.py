@@ -119,7 +119,7 @@ class Session:
     def model(self) -> Any:
         """The deployed model as it stands."""
         names = [tensor.name for tensor in self.streams.dataset.input.tensors]
-        return deployed(self.graph, self.layer, self.job.head.activation, names)
+        return deployed(self.graph, self.layer, self.streams.last_layer(), names)
 
     def net(self, slot: Slot, parts: Mapping[str, Any]) -> PhaseNet:
         """The net of a phase."""

@@ -1,4 +1,4 @@
-"""The SavedModel: arrays or whole files in, probabilities and labels out; needs nothing but TensorFlow."""
+"""The SavedModel: arrays or whole files in, probabilities and labels or numbers out; needs nothing but TensorFlow."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tlapp.contracts.input_export import Arrays, InputExport
-from tlapp.engine.data.labelling import SEPARATOR, SURE
+from tlapp.engine.data.labelling import LABELLINGS, SEPARATOR, SURE
 from tlapp.engine.export.formats import serve
 from tlapp.engine.export.formats.artifact import TIMED, WARM, Answers, Latency, threads
 from tlapp.engine.export.formats.format import Classifier, Format, Material, Questions, Way
@@ -42,7 +42,7 @@ shapes = {{name: spec.shape for name, spec in specs.items()}}
 
 def classify(inputs):
     answer = model(**{{name: tf.constant(inputs[name], spec.dtype) for name, spec in specs.items()}})
-    return answer["probabilities"].numpy()[0]
+    return answer["{{output}}"].numpy()[0]
 """
 
     def write(self, material: Material, way: Way) -> dict[str, Any]:
@@ -76,7 +76,8 @@ def classify(inputs):
             loaded = tf.saved_model.load(str(artifact))
 
         def classify(examples: Arrays) -> np.ndarray:
-            return serve.asked(loaded.signatures["serving_default"], examples)["probabilities"]  # type: ignore[no-untyped-call]
+            answers: dict[str, np.ndarray] = serve.asked(loaded.signatures["serving_default"], examples)  # type: ignore[no-untyped-call]
+            return serve.numbers(answers)  # type: ignore[no-untyped-call]
 
         return classify
 
@@ -98,7 +99,7 @@ def write(model: Any, labels: Sequence[str], folder: Path, labelling: str = "one
     """Write `folder`/1 with the endpoint serving_default and those of the input; return its name.
 
     Args:
-        labelling: "one" or "many", the labels of an example.
+        labelling: "one", "many" or "number", the labels of an example.
         input: None for plain arrays of the names of the model's own inputs.
 
     Raises:
@@ -115,8 +116,9 @@ def write(model: Any, labels: Sequence[str], folder: Path, labelling: str = "one
     call = _caller(model)
 
     def answer(*arrays: Any) -> dict[str, Any]:
-        probabilities = call(*arrays)
-        return {"probabilities": probabilities, "label": NAMED[labelling](service.labels, probabilities)}
+        answers = {LABELLINGS[labelling].output: call(*arrays)}
+        named = NAMED.get(labelling)
+        return answers if named is None else {**answers, "label": named(service.labels, answers["probabilities"])}
 
     service.__call__ = tf.function(answer)
     signatures = {"serving_default": service.__call__.get_concrete_function(*specs(model, takes.names))}
@@ -173,11 +175,12 @@ def _likely(labels: Any, probabilities: Any) -> Any:
 
 
 NAMED: dict[str, Callable[[Any, Any], Any]] = {"one": _top, "many": _likely}
-"""Labelling -> labels (classes,) and probabilities (n, classes) to the answers (n,), as strings."""
+"""Labelling -> labels (classes,) and probabilities (n, classes) to the answers (n,), as strings. Numbers need none."""
 
 
 def write_fixed(model: Any, folder: Path, kinds: Sequence[str] | None = None, names: Sequence[str] | None = None) -> str:
-    """Write a SavedModel for the TFLite converter: one example in, its probabilities out; return its path.
+    """Write a SavedModel for the TFLite converter: one example in, its answers out, named as the model names them; return
+    its path.
 
     Args:
         kinds: the dtypes that it takes, cast inside; None for the model's own.
@@ -193,7 +196,7 @@ def write_fixed(model: Any, folder: Path, kinds: Sequence[str] | None = None, na
 
     @tf.function(input_signature=specs(model, names or names_of(model), 1, kinds))
     def classify(*arrays: Any) -> dict[str, Any]:
-        return {"probabilities": call(*arrays)}
+        return {model.output_names[0]: call(*arrays)}
 
     refuse_random(classify.get_concrete_function())
     tf.saved_model.save(service, str(folder), signatures={"serving_default": classify})

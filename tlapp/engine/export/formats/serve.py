@@ -22,14 +22,14 @@ def main() -> None:
     loaded = tf.saved_model.load(job["model"])
     default = loaded.signatures["serving_default"]
     answers = asked(default, examples)
-    results = {"probabilities": answers["probabilities"], "named": np.array([name.decode() for name in answers["label"]])}
+    results = {"probabilities": numbers(answers), "named": np.array([name.decode() for name in answers.get("label", ())])}
     with open(tf.compat.as_str(loaded.labels_file.asset_path.numpy()), encoding="utf-8") as file:
         results["labels"] = np.array(file.read().splitlines())
     for name, endpoint in loaded.signatures.items():
         if takes_files(endpoint):
             results[f"files:{name}"] = read(endpoint, job["files"], results["probabilities"].shape[1])
         elif name != "serving_default":
-            results[f"examples:{name}"] = asked(endpoint, examples)["probabilities"]
+            results[f"examples:{name}"] = numbers(asked(endpoint, examples))
     one = tensors(default, {name: array[:1] for name, array in examples.items()})
     results["median_ms"] = median_ms(default, one, job["warm"], job["timed"])
     np.savez(os.path.join(folder, "answers.npz"), **results)
@@ -63,6 +63,11 @@ def asked(endpoint, examples):
     return {name: np.concatenate([answer[name].numpy() for answer in answers]) for name in answers[0]}
 
 
+def numbers(answers):
+    """Of an endpoint's outputs the one beside the label: probabilities, or the value."""
+    return next(answers[name] for name in answers if name != "label")
+
+
 def read(endpoint, files, classes):
     """Probabilities of files by an endpoint that takes their contents."""
     import numpy as np
@@ -72,7 +77,7 @@ def read(endpoint, files, classes):
     probabilities = [np.zeros((0, classes), np.float32)]
     for start in range(0, len(files), 8):
         contents = [tf.io.read_file(file) for file in files[start : start + 8]]
-        probabilities.append(endpoint(**{name: tf.stack(contents)})["probabilities"].numpy())
+        probabilities.append(numbers(endpoint(**{name: tf.stack(contents)})).numpy())
     return np.concatenate(probabilities)
 
 
@@ -83,7 +88,7 @@ def median_ms(endpoint, one, warm, timed):
     times = []
     for _ in range(warm + timed):
         began = time.perf_counter()
-        endpoint(**one)["probabilities"].numpy()
+        numbers(endpoint(**one)).numpy()
         times.append(time.perf_counter() - began)
     return np.median(times[warm:]) * 1000
 

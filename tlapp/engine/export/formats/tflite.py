@@ -42,7 +42,7 @@ shapes = {{name: detail["shape"] for name, detail in details.items()}}
 
 
 def classify(inputs):
-    return model(**{{name: inputs[name].astype(details[name]["dtype"]) for name in shapes}})["probabilities"][0]
+    return model(**{{name: inputs[name].astype(details[name]["dtype"]) for name in shapes}})["{{output}}"][0]
 """
 
     def write(self, material: Material, way: Way) -> dict[str, Any]:
