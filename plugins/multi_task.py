@@ -9,7 +9,7 @@ from typing import Any, Literal
 from tlapp_plugins.partial import Partial
 from tlapp_plugins.shared.fine_tune import pull
 
-from tlapp.contracts import Backbone, Batch, Field, Net, Plan, Task, when
+from tlapp.contracts import Backbone, Batch, Field, Net, Plan, Task, UserError, when
 
 BOTH = ("train", "aux")
 SPEED = 20.0
@@ -28,6 +28,8 @@ class MultiTask(Partial):
     )
 
     def plan(self, task: Task, backbone: Backbone) -> Plan:
+        if task.labels == "number":
+            raise UserError("has numbers as labels; this strategy learns two sets of classes", option="head")
         uncertain = {"uncertainty": log_variances} if self.balance == "uncertainty" else {}
         loss = Together(None if uncertain else self.aux_weight or 1.0, self.l2_sp)
         parts = {"aux": AuxHead(len(task.aux_classes)), **uncertain}

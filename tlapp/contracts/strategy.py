@@ -70,8 +70,8 @@ class Head(Options):
         """Loss of each example, (batch,). `labels` float (batch, classes), rows summing to 1. Default: cross-entropy.
 
         Where the head takes many labels a picture, rows hold the probability of each label, and the default is the binary
-        cross-entropy, averaged over the labels. Where labels are numbers, rows hold them, (batch, 1), and the default is the squared
-        error.
+        cross-entropy, averaged over the labels. Where labels are numbers, rows hold them, (batch, 1), and the default is the
+        squared error.
         """
         import keras
 

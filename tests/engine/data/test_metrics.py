@@ -7,7 +7,7 @@ import pytest
 
 
 def test_class_weights_only_where_classes_differ():
-    from tlapp.engine.data.labelling import class_weights
+    from tlapp.engine.data.classes import class_weights
 
     assert np.array_equal(class_weights(np.array([0, 0, 0, 1]), 2), [1, 1])
     uneven = class_weights(np.array([0] * 8 + [1] * 2), 2)

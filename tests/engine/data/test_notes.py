@@ -56,5 +56,5 @@ def test_the_same_picture_in_train_and_test_is_told(tmp_path):
 def test_a_picture_under_two_classes_is_told(tmp_path):
     root = two_classes(tmp_path / "d", 8)
     (root / "cats" / "x.png").write_bytes((root / "dogs" / "2.png").read_bytes())
-    (note,) = (note for note in load(root).notes if "under two classes" in note)
+    (note,) = (note for note in load(root).notes if "under two labels" in note)
     assert "x.png (cats)" in note and "2.png (dogs)" in note

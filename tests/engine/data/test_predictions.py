@@ -25,7 +25,7 @@ def test_the_surest_mistakes_come_first(tmp_path, monkeypatch):
     assert test.labels.tolist() == [0, 0, 1, 1]
     rows = answers(dataset, "test", np.array([[0.9, 0.1], [0.45, 0.55], [0.95, 0.05], [0.4, 0.6]]))
     assert [row.source for row in rows] == [str(tmp_path / file) for file in test.files]
-    told = [row[1:] for row in surest_mistakes_first(rows)]
+    told = [row[1:6] for row in surest_mistakes_first(rows)]
     assert told == [
         ("test", "dogs", "cats", 0.95, 0.05), ("test", "cats", "dogs", 0.55, 0.45),
         ("test", "dogs", "dogs", 0.6, 0.6), ("test", "cats", "cats", 0.9, 0.9),

@@ -17,7 +17,7 @@ def judged(before, after, labels, quantised=False, max_drop=0.01, **others):
 
 def test_an_equal_artifact_passes():
     found = judged([[0.9, 0.1], [0.2, 0.8]], [[0.9, 0.1], [0.2, 0.8]], [0, 0])
-    assert (found.fault, found.agreement, found.accuracy_before, found.largest_difference) == ("", 1, 0.5, 0)
+    assert (found.fault, found.agreement, found.before, found.largest_difference) == ("", 1, 0.5, 0)
     assert found.classes == {"a": {"n": 2, "accuracy_before": 0.5, "accuracy_after": 0.5}}
 
 
@@ -32,7 +32,7 @@ def test_a_tie_is_no_disagreement():
         ([[0.4, 0.6], [0.2, 0.8]], False, "top label differs from the Keras model's on 1 of 2"),
         ([[0.8, 0.2], [0.2, 0.8]], False, "differ from the Keras model's by up to 0.1"),
         ([[0.4, 0.6], [0.2, 0.8]], True, "a drop of 0.5000, over option max_drop=0.01"),
-        ([[np.nan, 0.6], [0.2, 0.8]], True, "not all numbers"),
+        ([[np.nan, 0.6], [0.2, 0.8]], True, "not all finite numbers"),
     ],
 )
 def test_another_artifact_fails(after, quantised, told):

@@ -93,7 +93,7 @@ def test_the_check_compares_sets(after, said, told):
     truth = Truth(np.array([[0.9, 0.6], [0.2, 0.3]]), np.array([[1, 1], [1, 0]], bool), ("a", "b"), labelling=MANY)
     found = check(truth, Answers(np.array(after), ("a", "b"), LATENCY, named=said), 1, False, 0.01)
     assert found.fault.startswith(told) and bool(found.fault) == bool(told)
-    assert found.accuracy_before == 0.5
+    assert found.before == 0.5
 
 
 def test_a_probability_at_one_half_is_a_tie():

@@ -10,7 +10,8 @@ from helpers.several_labels import NAMES, draw, load, read, write
 
 from tlapp.contracts import UserError
 from tlapp.engine.data import splits, streams
-from tlapp.engine.data.labelling import COMMON, LABELLINGS, ONE
+from tlapp.engine.data.classes import COMMON
+from tlapp.engine.data.labelling import LABELLINGS, ONE
 from tlapp.engine.data.metrics import set_metrics
 from tlapp.engine.data.tables import Item
 from tlapp.engine.options import RunOptions

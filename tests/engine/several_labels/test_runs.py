@@ -105,7 +105,7 @@ def test_the_example_keeps_the_contract():
     ("attributes", "words"),
     [
         ({"activation": "softmax"}, 'with labels = "many" its activation must be "sigmoid". Received: \'softmax\''),
-        ({"labels": "several"}, "its labels must be one of one, many. Received: 'several'"),
+        ({"labels": "several"}, "its labels must be one of one, many, number. Received: 'several'"),
     ],
 )
 def test_a_head_that_does_not_fit_is_told_so(attributes, words):

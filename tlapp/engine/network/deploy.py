@@ -22,7 +22,7 @@ def answering(activation: str, name: str = "probabilities", scale: tuple[float, 
 
 
 def deployed(graph: Any, layer: Any, last: Any, names: Sequence[str] = ("image",)) -> Any:
-    """One flat functional model from inputs of these names, such as "image", to the answers (batch, classes) of its last layer."""
+    """One flat functional model from inputs of these names, such as "image", to answers (batch, classes) by the layer `last`."""
     import keras
 
     outputs = last(layer(graph.outputs[0]))

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from tlapp.engine.data.labelling import SEPARATOR
+from tlapp.engine.data.classes import SEPARATOR
 from tlapp.engine.data.reading import Bad
 from tlapp.engine.runs.folder import ANY_NAME, replacing
 from tlapp.engine.runs.predictor import Prediction, Predictor

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from tlapp.contracts.input_export import Arrays, InputExport
-from tlapp.engine.data.labelling import LABELLINGS, SEPARATOR, SURE
+from tlapp.engine.data.classes import SEPARATOR, SURE
+from tlapp.engine.data.labelling import LABELLINGS
 from tlapp.engine.export.formats import serve
 from tlapp.engine.export.formats.artifact import TIMED, WARM, Answers, Latency, threads
 from tlapp.engine.export.formats.format import Classifier, Format, Material, Questions, Way
