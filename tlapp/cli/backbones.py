@@ -50,11 +50,12 @@ def table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     """A line a backbone; its licence is a number, which is explained below."""
     licences = list(dict.fromkeys(row["licence"] for row in rows if row["licence"]))
     width = max((len(row["id"]) for row in rows), default=2)
-    yield f"{'ID':{width}}  {'parameters':>11}  {'pixels':>6}  {'weights':15}  licence"
+    origin = max((len(row["weights"]) for row in rows), default=7)
+    yield f"{'ID':{width}}  {'parameters':>11}  {'pixels':>6}  {'weights':{origin}}  licence"
     for row in rows:
         params, size = (f"{row[key]:,}" if row[key] is not None else "" for key in ("params", "image_size"))
         mark = f"[{licences.index(row['licence']) + 1}]" if row["licence"] else ""
-        yield f"{row['id']:{width}}  {params:>11}  {size:>6}  {row['weights']:15}  {mark}".rstrip()
+        yield f"{row['id']:{width}}  {params:>11}  {size:>6}  {row['weights']:{origin}}  {mark}".rstrip()
     for number, licence in enumerate(licences, 1):
         yield f"[{number}] {licence}"
 

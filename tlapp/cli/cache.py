@@ -72,7 +72,7 @@ def lines(entries: Sequence[Entry]) -> Iterator[str]:
 @cache.command("clear")
 @click.argument("names", nargs=-1, shell_complete=complete_cache)
 @click.option("--older", type=Age(), metavar="AGE", help="Only entries unused for longer than AGE, such as 12h, 30d or 2w.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask before everything is removed.")
 def clear_entries(names: tuple[str, ...], older: float | None, yes: bool) -> None:
     """Remove all entries, or only NAMES: keys, or data folders and tables. Nothing is lost but time."""
     everything = not names and older is None

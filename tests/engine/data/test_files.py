@@ -92,7 +92,7 @@ def test_without_the_extra_the_sentence_names_it(tmp_path, monkeypatch):
     monkeypatch.setattr(Images, "suffixes", formats.SUFFIXES - formats.HEIC)
     dataset = load(root)
     assert sum(sizes(dataset).values()) == 10
-    assert dataset.notes == (f"option data={root}: 2 files are not read: 2 .heic (install tlapp[heif])",)
+    assert dataset.notes == (f"option data={root}: 2 files are not read: 2 .heic (install 'tlapp[heif]')",)
 
 
 def test_many_kinds_are_counted_together():

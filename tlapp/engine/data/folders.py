@@ -68,7 +68,7 @@ def any_examples(option: str, path: str, examples: Input) -> Source:
     if _is_csv(option, path, examples):
         table = tables.read(option, path, "optional", examples)
         items = [item for item in table.items if item.split == "target"] or table.items
-        return Source(items, table.notes(option, path))
+        return Source(items, tuple(table.notes(option, path)))
     root = look(path, examples)
     if root.folders and not root.files:
         return _class_folders(option, path, root, examples)
@@ -82,7 +82,7 @@ def any_examples(option: str, path: str, examples: Input) -> Source:
 def _table(option: str, path: str, labels: tables.Labels, examples: Input) -> Source:
     """The rows of a CSV that are of train, val or test, or of no split."""
     table = tables.read(option, path, labels, examples)
-    items, notes = table.items, table.notes(option, path)
+    items, notes = table.items, tuple(table.notes(option, path))
     used = [item for item in items if item.split not in OTHER_STREAMS]
     names = {item.split or "" for item in items} & OTHER_STREAMS
     note = f"option {option}={path}: not used, {len(items) - len(used)} rows of split {', '.join(sorted(names))}"

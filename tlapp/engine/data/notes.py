@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
+from tlapp.engine.data.classes import SEPARATOR
 from tlapp.engine.data.inventory import LEAKS
 from tlapp.engine.data.labelling import Labelling
 from tlapp.engine.data.reading import Bad, Example, in_words
@@ -24,6 +25,8 @@ def of(streams: _Streams, classes: Sequence[str], bad: list[Bad], labelling: Lab
     yield from _copies(streams, noun)
     yield from _leaks(streams, noun)
     yield from _conflicts(streams, labelling, noun)
+    if several := [name for name in classes if SEPARATOR in name and labelling.kind == "one"]:
+        yield f"classes such as {several[0]} are one class each; with option head=multilabel the {SEPARATOR} separates labels"
 
 
 def _imbalance(train: Sequence[Example], classes: Sequence[str], labelling: Labelling) -> Iterator[str]:

@@ -31,16 +31,19 @@ class Item(NamedTuple):
 
 
 class Table(NamedTuple):
-    """The examples of a CSV, and how many rows of it say themselves what is wrong with theirs."""
+    """The examples of a CSV, how many rows of it say themselves what is wrong with theirs, and whether predict wrote it."""
 
     items: list[Item]
     faulty: int = 0
+    answered: bool = False
 
-    def notes(self, option: str, path: str) -> tuple[str, ...]:
-        """A sentence about what was left out."""
-        rows = f"{self.faulty} row{'s' * (self.faulty > 1)}"
-        left_out = f"option {option}={path}: not used, {rows} whose column error or problem says what is wrong"
-        return (left_out,) if self.faulty else ()
+    def notes(self, option: str, path: str) -> Iterator[str]:
+        """Sentences about what was left out, and about labels that are answers."""
+        if self.faulty:
+            rows = f"{self.faulty} row{'s' * (self.faulty > 1)}"
+            yield f"option {option}={path}: not used, {rows} whose column error or problem says what is wrong"
+        if self.answered:
+            yield f"option {option}={path}: its labels are the answers of a model (it has a column error), which may be wrong"
 
 
 def read(option: str, file_path: str, labels: Labels, examples: Input) -> Table:
@@ -53,7 +56,8 @@ def read(option: str, file_path: str, labels: Labels, examples: Input) -> Table:
     """
     try:
         with open(file_path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            found = list(_items(csv.DictReader(file), option, file_path, labels, examples))
+            rows = csv.DictReader(file)
+            found = list(_items(rows, option, file_path, labels, examples))
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}", file_path, option) from error
     except UnicodeError as error:
@@ -64,7 +68,7 @@ def read(option: str, file_path: str, labels: Labels, examples: Input) -> Table:
     if not items:
         raise UserError("has no rows under its header", file_path, option)
     _check_groups(option, file_path, items)
-    return Table(items, len(found) - len(items))
+    return Table(items, len(found) - len(items), "error" in (rows.fieldnames or ()) and any(item.label for item in items))
 
 
 def _items(rows: csv.DictReader[str], option: str, file_path: str, labels: Labels, examples: Input) -> Iterator[Item | None]:
@@ -125,7 +129,7 @@ def _item(cells: dict[str, str], base: str, labels: Labels, examples: Input) -> 
     if is_file and not os.path.isfile(source):
         raise _Fault(f"there is no file {source}")
     if label is None and labels == "needed" and split not in OTHER_STREAMS:
-        raise _Fault("its label is empty")
+        raise _Fault("its label is empty, which only a head with several labels a picture takes, such as option head=multilabel")
     if "split" in cells and split not in {*SPLIT_NAMES, *OTHER_STREAMS}:
         raise _Fault(f"split must be train, val or test. Received: {cells['split'] or 'nothing'}")
     name = cell.replace("\\", "/") if column == "path" else cell

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from importlib.metadata import PackageNotFoundError, version
 
-EXTRA = "tlapp[heif]"
+EXTRA = "'tlapp[heif]'"
 HEIF = "HEIF"
 """What Pillow calls the format that the extra reads."""
 HEIC = frozenset({".heic", ".heif", ".hif"})

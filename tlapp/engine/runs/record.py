@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -103,8 +104,9 @@ class Record:
         self._write(names.PREDICTIONS, lambda: self._files.write_predictions(rows, column))
 
     def finish(self, metrics: Mapping[str, Any]) -> None:
-        """Write the metrics, the mark of a finished run, and give the folder's lock back."""
+        """Write the metrics, the mark of a finished run, remove what only resuming needs, and give the folder's lock back."""
         self._write(names.METRICS, lambda: self._files.write_metrics(metrics))
+        shutil.rmtree(self._files.file(names.CHECKPOINTS), ignore_errors=True)
         self._lock.remove()
 
     def _must_be_free(self) -> None:
