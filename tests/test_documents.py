@@ -14,7 +14,7 @@ from tlapp.engine.runs import folder
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/guide.md", "docs/export.md", "docs/domains.md")
-STRANGERS = ("multilabel", "last-one", "mine")
+STRANGERS = ("last-one", "mine")
 """Plugins that a page speaks of and that are not installed here."""
 
 

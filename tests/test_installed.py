@@ -28,7 +28,7 @@ def place(tmp_path_factory):
     wheels, source = folder / "wheels", folder / "source"
     # A copy: pip builds inside a checkout, and takes up what earlier builds left there.
     shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__", "saved_models"))
-    for project in (source, source / "examples" / "tlapp-bitfit", source / "examples" / "tlapp-multilabel"):
+    for project in (source, source / "examples" / "tlapp-bitfit", source / "examples" / "tlapp-mean-teacher"):
         command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(wheels), str(project)]
         subprocess.run(command, check=True, cwd=folder, env=CLEAN)
     shutil.rmtree(source)
@@ -53,17 +53,17 @@ def test_they_come_from_the_wheels_and_are_listed(place):
     rows = json.loads(call(place, "tlapp", "plugins", "list", "--check", "--json"))["plugins"]
     found = {(row["kind"], row["name"]): row for row in rows}
     assert found["strategy", "bitfit"]["from"] == "tlapp-bitfit 0.1.0"
-    assert found["head", "multilabel"]["from"] == "tlapp-multilabel 0.1.0"
+    assert found["strategy", "mean-teacher"]["from"] == "tlapp-mean-teacher 0.1.0"
     assert not [row for row in rows if row["broken"]]
 
 
-@pytest.mark.parametrize("name", ["bitfit", "multilabel"])
+@pytest.mark.parametrize("name", ["bitfit", "mean-teacher"])
 def test_they_keep_every_rule(name, place):
     found = json.loads(call(place, "tlapp", "plugins", "check", name, "--json"))
     assert found["kept"] and {rule["state"] for rule in found["rules"]} == {"kept"}
 
 
-@pytest.mark.parametrize("name", ["tlapp-bitfit", "tlapp-multilabel"])
+@pytest.mark.parametrize("name", ["tlapp-bitfit", "tlapp-mean-teacher"])
 def test_their_own_tests_pass(name, place):
     (place / name).mkdir()
     module = f"test_{name.replace('-', '_')}.py"

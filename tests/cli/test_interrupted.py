@@ -69,6 +69,7 @@ def test_an_interrupted_run_says_how_to_go_on(whole, shapes, tmp_path, monkeypat
     assert f"tlapp train --resume {folder}" in capfd.readouterr().err
     assert run(["train", "--resume", str(folder)]) == 0
     assert outcome(folder) == outcome(whole("mlp"))
+    assert not (folder / "checkpoints").exists(), "only resuming needs them"
 
 
 def test_terminated_by_the_system(shapes, tmp_path):

@@ -58,3 +58,15 @@ def test_a_picture_under_two_classes_is_told(tmp_path):
     (root / "cats" / "x.png").write_bytes((root / "dogs" / "2.png").read_bytes())
     (note,) = (note for note in load(root).notes if "under two labels" in note)
     assert "x.png (cats)" in note and "2.png (dogs)" in note
+
+
+def test_classes_that_look_like_several_labels_are_told(tmp_path):
+    for number, name in enumerate(("cat;dog", "dog")):
+        for copy in range(3):
+            path = tmp_path / name / f"{copy}.png"
+            path.parent.mkdir(exist_ok=True)
+            Image.new("RGB", (8, 8), (number * 90, copy * 50, 10)).save(path)
+    assert any(
+        note.startswith("classes such as cat;dog are one class each; with option head=multilabel")
+        for note in load(tmp_path).notes
+    )

@@ -127,7 +127,10 @@ def test_rows_that_say_what_is_wrong_are_left_out(option, kind, tmp_path):
     path = table(tmp_path / "a.csv", header, good.format("1.png"), bad, bad, good.format("2.png"))
     listed = {"data": folders.labelled, "target": folders.any_examples}[option](option, str(path), Images(SIZE))
     assert [item.name for item in listed.items] == ["1.png", "2.png"]
-    assert listed.notes == (f"option {option}={path}: not used, 2 rows whose column error or problem says what is wrong",)
+    left_out, *more = listed.notes
+    assert left_out == f"option {option}={path}: not used, 2 rows whose column error or problem says what is wrong"
+    answered = f"option {option}={path}: its labels are the answers of a model (it has a column error), which may be wrong"
+    assert more == ([answered] if kind == "answers" else [])
 
 
 @pytest.mark.parametrize("line", ["bad.jpg,,", "gone.png,,why not"])

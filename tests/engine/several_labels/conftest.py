@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from helpers.several_labels import NAMES, Warm, draw, write
-from tlapp_multilabel import MultiLabel
+from tlapp_plugins.multilabel import MultiLabel
 
 from tlapp.engine.runs.saved import SavedRun
 from tlapp.testing import tiny_run

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from helpers.several_labels import NAMES, Warm, documented, read, two_labels, write
 from PIL import Image
-from tlapp_multilabel import MultiLabel
+from tlapp_plugins.multilabel import MultiLabel
 
 from tlapp import blame
 from tlapp.cli.main import run as command

@@ -1,10 +1,13 @@
+"""The head for several labels keeps the contract, and its focal loss does what it says."""
+
 import numpy as np
 import pytest
-from tlapp_multilabel import MultiLabel
+from tlapp_plugins.multilabel import MultiLabel
 
 from tlapp.testing import check_head
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("focus", [0.0, 2.0])
 def test_keeps_the_contract(focus):
     check_head(MultiLabel(focus=focus))
