@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from helpers.several_labels import read, write
@@ -107,6 +109,10 @@ def test_a_head_of_numbers_is_linear():
     assert "must be \"linear\". Received: 'softmax'" in unfit(Wrong)
 
 
-def test_the_answers_of_a_run_are_read_again(run):
-    rows = read(run.folder / "splits.csv")
-    assert {row["label"] for row in rows} and all(float(row["label"]) >= 2000 for row in rows)
+def test_a_runs_splits_are_read_again_as_they_were(run, table):
+    again = load(run.folder / "splits.csv")
+    written = {row["path"]: float(row["label"]) for row in read(table)}
+    for name, stream in again.streams.items():
+        assert [written[Path(file).name] for file in stream.files] == stream.labels.tolist(), name
+    counts = {name: len(stream) for name, stream in again.streams.items()}
+    assert counts == {name: run.metrics["images"][name] for name in ("train", "val", "test")}
