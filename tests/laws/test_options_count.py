@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import get_args
 
+import numpy as np
 import pytest
 from helpers.teachers import untrained
 from pydantic import ValidationError
@@ -20,6 +21,14 @@ from tlapp.testing.same import difference
 TRIED = (None, 0, 1, 2, 3, 0.25, 0.5, (0.5,), (0.5, 2.0), (4,), (4, 2))
 OTHERS: dict[str, list[str]] = {}
 """Name of an option -> what to try instead."""
+OUTPUTS = np.array([[0.2, 3.0, -1.0], [-4.0, 0.5, 2.0], [9.0, 1.0, 1.0]], np.float32)
+"""Outputs of a head for three pictures."""
+LABELS = {
+    "one": np.eye(3, dtype=np.float32),
+    "many": np.float32([[1, 1, 0], [0, 0, 0], [1, 0, 1]]),
+    "number": np.zeros((3, 1), np.float32),
+}
+"""Labels of these pictures, by the kind that the head takes."""
 SAMPLES = 20
 """Random settings of all options, beside those of one."""
 STRATEGIES = sorted(registry.installed("strategy"))
@@ -69,7 +78,9 @@ def builds(plugin, settings):
 
     keras.backend.clear_session()
     head = plugin(**settings)
-    return [named_alike(head.build(keras.Input((8,)), TASK).get_config())]
+    labels = LABELS[plugin.labels]
+    losses = head.loss(keras.ops.convert_to_tensor(labels), keras.ops.convert_to_tensor(OUTPUTS[:, : labels.shape[1]]))
+    return [named_alike(head.build(keras.Input((8,)), TASK).get_config()), [float(each) for each in losses]]
 
 
 def named_alike(config):
@@ -114,11 +125,11 @@ def test_an_option_of_a_strategy_changes_the_plan_exactly_where_it_counts(strate
 
 
 @pytest.mark.parametrize("head", HEADS)
-def test_an_option_of_a_head_changes_its_layer_exactly_where_it_counts(head, tensorflow):
+def test_an_option_of_a_head_changes_its_layer_or_loss_exactly_where_it_counts(head, tensorflow):
     plugin = registry.load("head", head)
     for name in plugin.model_fields:
         settings = ({other: value} for other in plugin.model_fields if other != name for value in values_of(plugin, other))
-        assert any([check(plugin, name, each, builds) for each in ({}, *settings)]), f"{name} never changes the layer"
+        assert any([check(plugin, name, each, builds) for each in ({}, *settings)]), f"{name} never changes the layer or the loss"
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

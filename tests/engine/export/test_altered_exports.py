@@ -77,7 +77,7 @@ ALTERED = {
     "bare, resize": (_bare(PICTURE % (32, "bend", "one")), "bare.tflite/tlapp.json: input.resize: Input should be 'squash', "),
     "bare, labelling": (
         _bare(PICTURE % (32, "crop", "two")),
-        "bare.tflite/tlapp.json: labelling: Input should be 'one' or 'many'",
+        "bare.tflite/tlapp.json: labelling: Input should be 'one', 'many' or 'number'",
     ),
     "bare, size": (_bare(PICTURE % (40, "crop", "one")), "bare.tflite: does not run, so that it is damaged or altered: "),
     "bare, labels": (_bare(None, MANY), "bare.tflite: gives 3 probabilities, and its labels.txt names 10000 labels; "),

@@ -135,7 +135,7 @@ def test_other_answers_and_a_program_for_a_phone_are_refused(run, tmp_path):
     facts = json.loads((folder / "golden.json").read_text())
     facts["vectors"][2]["probabilities"][0] += 0.01
     (folder / "golden.json").write_text(json.dumps(facts))
-    with pytest.raises(UserError, match=r"golden/2.npz: a probability differs by 0.01"):
+    with pytest.raises(UserError, match=r"golden/2.npz: an answer differs by 0.01"):
         verify(folder)
     with pytest.raises(UserError, match="there is none for a model that takes a measurement"):
         snippets.snippet("swift", named("tflite"), run.input.export)

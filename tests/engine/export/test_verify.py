@@ -31,7 +31,7 @@ def test_other_answers_fail(copied):
     facts = json.loads((copied / "golden.json").read_text())
     facts["vectors"][2]["probabilities"][0] += 0.01
     (copied / "golden.json").write_text(json.dumps(facts))
-    with pytest.raises(UserError, match=r"golden/2.png: a probability differs by 0.01"):
+    with pytest.raises(UserError, match=r"golden/2.png: an answer differs by 0.01"):
         verify(copied)
 
 

@@ -80,7 +80,7 @@ def test_without_the_extra_a_heic_picture_says_what_to_install(tmp_path, monkeyp
     file = str(photograph(tmp_path / "a.heic"))
     assert images.read(file, SIZE).shape == (SIZE, SIZE, 3)
     monkeypatch.setattr(images, "register", lambda: False)
-    with pytest.raises(images.BadExample, match=r"a HEIC picture: install tlapp\[heif\] to read it, or convert it to JPEG"):
+    with pytest.raises(images.BadExample, match=r"a HEIC picture: install 'tlapp\[heif\]' to read it, or convert it to JPEG"):
         images.read(file, SIZE)
 
 

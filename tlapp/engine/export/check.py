@@ -50,13 +50,12 @@ class Check:
         """What is lost of the metric."""
         return self.before - self.after
 
-    def agreeing(self, least: float, stream: str, noun: str) -> Check:
-        """This check, failed if less than a share of the top labels stayed the same."""
+    def agreeing(self, least: float, truth: Truth) -> Check:
+        """This check, failed if less than a share of the answers stayed the same."""
         if self.fault or self.agreement >= least:
             return self
-        return replace(
-            self, fault=f"it answers as the Keras model does on only {self.agreement:.2%} of {self.n} {stream} {noun}s"
-        )
+        what = f"its {truth.labelling.answer} is the Keras model's on only {self.agreement:.2%}"
+        return replace(self, fault=f"{what} of {self.n} {truth.stream} {truth.noun}s")
 
     def to_json(self) -> dict[str, Any]:
         """As export.json holds it."""

@@ -118,7 +118,7 @@ class Export:
         result = check(each.truth, answers, size_of(path), way.quantize != "none", self.options.max_drop)
         if each is self.references[-1]:
             return answers, result
-        return answers, result.agreeing(self.format.agreement(self.options.quantize), each.truth.stream, each.truth.noun)
+        return answers, result.agreeing(self.format.agreement(self.options.quantize), each.truth)
 
     def _report(self, facts: Mapping[str, Any], result: Check) -> dict[str, Any]:
         return {
