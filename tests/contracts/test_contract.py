@@ -21,7 +21,7 @@ from tlapp.settings import COMMAND
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "plugins.md"
 SNAPSHOT = ROOT / "tests" / "contracts" / f"{VERSION}.txt"
-GRAPH = ("Step", "expand", "is_nested", "needed", "rebuild", "replay", "steps")
+GRAPH = ("Step", "after", "ends", "expand", "is_nested", "needed", "rebuild", "replay", "steps")
 BEGIN, END = "<!-- reference, written by tests/contracts/test_contract.py: begin -->", "<!-- reference: end -->"
 CONTRACTS = (
     "contracts.backbone",

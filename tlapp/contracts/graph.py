@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
+
+from tlapp.contracts.backbone import LoadedBackbone
 
 
 class Step(NamedTuple):
@@ -87,3 +89,43 @@ def expand(step: Step, values: dict[int, Any], call: Callable[[Step, dict[int, A
     inside = {id(s): t for s, t in zip(keras.tree.flatten(inner.inputs), tensors, strict=True)}
     replay(steps(inner), inside, call or expand)
     return [inside[id(tensor)] for tensor in keras.tree.flatten(inner.outputs)]
+
+
+def ends(loaded: LoadedBackbone) -> dict[str, Any]:
+    """Stage name -> the symbolic tensor that leaves the stage, for every stage that one can be found for.
+
+    It is the last one, in the order of computing, that needs the stage, no later one, and has the stage's shape.
+    """
+    order = {stage.name: number for number, stage in enumerate(loaded.facts.stages)}
+    depth: dict[int, int] = {}
+    found: dict[str, Any] = {}
+    for step in steps(loaded.graph):
+        own = order.get(loaded.stage_of.get(step.operation.name, ""), 0)
+        number = max([own, *(depth.get(id(tensor), 0) for tensor in step.inputs)])
+        stage = loaded.facts.stages[number]
+        for tensor in step.outputs:
+            depth[id(tensor)] = number
+            if not stage.shape or tuple(tensor.shape[1:]) == tuple(stage.shape):
+                found[stage.name] = tensor
+    return {name: found[name] for name in order if name in found}
+
+
+def after(loaded: LoadedBackbone, functions: Mapping[str, Callable[[Any], Any]]) -> Any:
+    """The backbone's graph with functions on the way: what follows a stage reads what its function makes of the stage's output.
+
+    Args:
+        functions: stage name -> function of a symbolic tensor, which builds layers and returns one of the same shape.
+
+    Raises:
+        ValueError: there is no such stage.
+    """
+    tensors = ends(loaded)
+    if missing := sorted({*functions} - {*tensors}):
+        raise ValueError(f"{loaded.facts.name} has no stage {missing[0]}; its stages: {', '.join(tensors)}")
+    followed = {id(tensors[name]): function for name, function in functions.items()}
+
+    def call(step: Step, values: dict[int, Any]) -> list[Any]:
+        outputs = zip(step.outputs, step.call(values), strict=True)
+        return [followed[id(symbol)](value) if id(symbol) in followed else value for symbol, value in outputs]
+
+    return rebuild(loaded.graph, call)
