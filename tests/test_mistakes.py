@@ -82,7 +82,7 @@ SENTENCES = {
     "one-of-last": 'a OneOf compares its alternatives, so that its select cannot be "last"',
     "one-of-solve": "phase solve: it fits a new head, which a OneOf cannot undo",
     "solve-live": "phase solve: it solves in closed form, so every rate must be 0",
-    "solve-nothing": "phase solve: a solver must return a built Keras layer. Received: None",
+    "solve-nothing": "phase solve: a solver must return a built Keras layer, or a pair of it and a sentence. Received: None",
     "solver-text": "phase solve: solver must be a function. Received: 'ridge'",
     "statistics-test": "phase statistics: phases train on the streams train, target, aux. Received: test",
 }

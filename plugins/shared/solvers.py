@@ -31,11 +31,15 @@ class ScaledSolver(ABC):
         import numpy as np
         from threadpoolctl import threadpool_limits
 
-        scaling = Scaling.of(features)
+        scaling = self.scaling(features)
         seen, numbers = np.unique(labels, return_inverse=True)
         # The products are too small to share: on busy cores several BLAS threads wait for each other, 10 to 50 times as long.
         with threadpool_limits(1):
             return self.solve(scaling.apply(features), numbers, Outputs(seen, classes), scaling)
+
+    def scaling(self, features: np.ndarray) -> Scaling:
+        """How the features are scaled."""
+        return Scaling.of(features)
 
     @abstractmethod
     def solve(self, features: np.ndarray, labels: np.ndarray, outputs: Outputs, scaling: Scaling) -> Any:

@@ -50,7 +50,7 @@ def options(kind) -> st.SearchStrategy[dict[str, Any]]:
 @st.composite
 def backbones(draw) -> Backbone:
     names = draw(st.lists(WORDS, min_size=1, max_size=20, unique=True))
-    return Backbone("made-up", ImageInput(64), tuple(Stage(name, draw(st.integers(0, 9999))) for name in names))
+    return Backbone("made-up", ImageInput(64), tuple(Stage(name, draw(st.integers(0, 9999)), (4, 4, 8)) for name in names))
 
 
 def words(value: Any) -> str:

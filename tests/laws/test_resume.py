@@ -46,6 +46,7 @@ ROWS = {
         "distill", {**SHORT, "last": 1, "average": 0.9, "blend": 2, "l2_sp": 0.1, "teacher": ""}, (11,), "target"
     ),
     "feature-extract": Row("feature-extract", {}, ()),
+    "probe": Row("probe", {}, ()),
     "multi-task": Row("multi-task", {**SHORT, "last": 1}, (11,), "aux"),
     "adversarial, all methods": Row("adversarial", ADAPT, (34,), "target"),
     "augment-adapt": Row("augment-adapt", {**ADAPT, "views": 2}, (20,), "target"),

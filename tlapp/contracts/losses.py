@@ -83,7 +83,10 @@ PartFactory = Callable[[], Any]
 """() -> an unbuilt Keras layer, trained with the phase and never exported."""
 
 Solver = Callable[["np.ndarray", "np.ndarray", int], Any]
-"""(features (n, size) float32, labels (n,) int, number of classes) -> a built Keras layer from features to outputs."""
+"""(features (n, size) float32, labels (n,) int, number of classes) -> a built Keras layer from features to outputs.
+
+Or a pair of the layer and a sentence on it, which the user is told.
+"""
 
 Labeller = Callable[["np.ndarray", "np.ndarray"], "tuple[np.ndarray, np.ndarray]"]
 """(features (n, size), probabilities (n, classes)) -> labels (n, classes), rows summing to 1, and weights (n,), 0 = left out."""

@@ -75,7 +75,10 @@ class _Solve(Kind):
         assert stream.labels is not None, "the training examples have labels"
         source = session.streams.source(slot.phase, slot.cut, "train")
         classes = len(session.streams.dataset.classes)
-        session.replace_head(solve(slot.phase, source, stream.labels, classes))  # type: ignore[arg-type]
+        layer, sentence = solve(slot.phase, source, stream.labels, classes)  # type: ignore[arg-type]
+        session.replace_head(layer)
+        if sentence:
+            session.reporter.note(f"phase {slot.phase.name}: {sentence}")
 
 
 class _Blend(Kind):

@@ -11,8 +11,8 @@ from tlapp.engine.network.activations import Source, Views
 from tlapp.errors import PluginError
 
 
-def solve(phase: Solve, source: Source, labels: np.ndarray, classes: int) -> Any:
-    """The head's layer, built by the phase's solver on the features of every row, and of each stored view.
+def solve(phase: Solve, source: Source, labels: np.ndarray, classes: int) -> tuple[Any, str]:
+    """The head's layer, built by the phase's solver on the features of every row and of each stored view, and what it says.
 
     Raises:
         PluginError: the solver returned no built Keras layer, or one of another size.
@@ -21,10 +21,14 @@ def solve(phase: Solve, source: Source, labels: np.ndarray, classes: int) -> Any
 
     rows, views = np.arange(len(labels)), len(source.views) if isinstance(source, Views) else 1
     features = np.concatenate([source.take(rows, view)[0] for view in range(views)])
-    layer = phase.solver(features, np.tile(labels, views), classes)
+    layer, sentence = phase.solver(features, np.tile(labels, views), classes), ""
+    if isinstance(layer, tuple) and len(layer) == 2 and isinstance(layer[1], str):
+        layer, sentence = layer
     if not isinstance(layer, keras.Layer):
-        raise PluginError(f"phase {phase.name}: a solver must return a built Keras layer. Received: {layer!r}")
+        raise PluginError(
+            f"phase {phase.name}: a solver must return a built Keras layer, or a pair of it and a sentence. Received: {layer!r}"
+        )
     shape = tuple(layer(keras.ops.convert_to_tensor(features[:2])).shape)
     if shape != (2, classes):
         raise PluginError(f"phase {phase.name}: the solver's layer must give (batch, {classes}). Received: {shape}")
-    return layer
+    return layer, sentence
