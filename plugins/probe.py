@@ -25,7 +25,7 @@ class Probe(Strategy):
     folds: int = Field(3, ge=2, description="folds of the cross-validation", when=when(penalty=None))
 
     def plan(self, task: Task, backbone: Backbone) -> Plan:
-        sizes = {stage.name: stage.shape[-1] for stage in backbone.stages if stage.shape}
+        sizes = {stage.name: stage.shape[-1] for stage in backbone.stages if stage.shape and stage.shape[-1]}
         if not sizes:
             raise UserError("has no stages whose outputs are known; use feature-extract", option="backbone")
         solver = Staged(penalty=self.penalty, folds=self.folds, sizes=sizes)
