@@ -75,7 +75,7 @@ SENTENCES = {
     "plan-bare": "plan() must return a Plan with a tuple of at least one phase. Received: Fit(",
     "plan-exits": "plan() failed: SystemExit: go away",
     "plan-twice": "phase head occurs 2 times; names of phases must be unique",
-    "plan-graft": "its graft failed: TypeError: 'str' object is not callable",
+    "plan-graft": "its graft must be a function. Received: 'stage'",
     "graft-own-layer": "its graft adds the layer own of a class of its own, stranger_mistakes.own_layer.<locals>.Own",
     "one-of-phase": "a OneOf must hold a tuple of at least one phase. Received: Fit(",
     "one-of-empty": "a OneOf must hold a tuple of at least one phase. Received: ()",
@@ -125,7 +125,8 @@ def test_a_mistake_ends_in_one_sentence(mistake, strangers, data, tmp_path, tens
 
 
 def test_what_a_strategy_says_to_the_user_is_the_user_s(strangers, data, tmp_path, tensorflow, capfd):
-    assert trained("loss-user-error", data, tmp_path, capfd) == (2, ["tlapp: it wants another target"])
+    sentence = "tlapp: strategy loss-user-error (stranger 0.3): it wants another target"
+    assert trained("loss-user-error", data, tmp_path, capfd) == (2, [sentence])
 
 
 def trained(mistake, data, folder, capfd):

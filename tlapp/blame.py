@@ -9,8 +9,11 @@ from types import GeneratorType
 from typing import Any, cast
 
 from tlapp.contracts import BackboneProvider, Head, OneOf, Plan, Strategy
-from tlapp.errors import PluginError, TlappError
+from tlapp.errors import PluginError, TlappError, UserError
 from tlapp.words import in_a_line
+
+DURING_A_RUN = ("its ", "phase ")
+"""How what is blamed begins where it is no call that the user asked for, so that a UserError without an option needs a name."""
 
 
 @contextmanager
@@ -25,6 +28,8 @@ def naming(plugin_name: str) -> Iterator[None]:
 
 def blamed(error: BaseException, plugin_name: str, what: str) -> BaseException:
     """The error to raise for one that a plugin's code raised; the same error where it says enough or is nobody's fault."""
+    if type(error) is UserError and error.option is None and what.startswith(DURING_A_RUN):
+        return UserError(f"{plugin_name}: {error.args[0]}")
     if isinstance(error, TlappError):
         return error
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's MemoryError
@@ -74,8 +79,9 @@ class GuardedStrategy(Guard):
         plan = guarded(self._plugin_name, "plan()", self._plugin.plan)(task, backbone)
         if not isinstance(plan, Plan) or not isinstance(plan.phases, tuple):
             return plan
-        graft = plan.graft and guarded(self._plugin_name, "its graft", plan.graft)
-        return Plan(tuple(guard_entry(entry, self._plugin_name) for entry in plan.phases), graft)
+        changes = {"graft": plan.graft, "finish": plan.finish}
+        guards = {name: guarded(self._plugin_name, f"its {name}", call) for name, call in changes.items() if callable(call)}
+        return plan._replace(phases=tuple(guard_entry(entry, self._plugin_name) for entry in plan.phases), **guards)
 
 
 class GuardedHead(Guard):

@@ -12,6 +12,9 @@ from tlapp.contracts.losses import Labeller, Loss, PartFactory, Sampler, Select,
 Graft = Callable[[LoadedBackbone], Any]
 """A loaded backbone -> a functional Keras model on the same input; layers without a stage are what was grafted."""
 
+Finish = Callable[[Any], Any]
+"""The deployed model, a functional Keras model from examples to answers -> one that answers the same, as with branches merged."""
+
 
 @dataclass(frozen=True)
 class Augment:
@@ -83,6 +86,8 @@ class Fit(Phase):
     Attributes:
         epochs: the maximum; early stopping may end the phase earlier.
         learning_rate: of stages at rate 1, of the head, of the parts and of what was grafted.
+        head_rate: factor of the head's learning rate; 0 freezes the head, which is then in inference mode.
+        graft_rate: factor of the learning rate of what was grafted; 0 freezes it.
         loss: None for the head's own.
         parts: name -> factory of a layer that lives while the phase does. The part "aux" is the head of the stream aux, features
             to (batch, aux classes): one layer, kept from phase to phase, and measured at the end on what was held out of aux.
@@ -90,7 +95,7 @@ class Fit(Phase):
         batch_norm: in live stages. "frozen" uses the stored statistics and trains neither scale nor shift; "affine" trains
             both on the stored statistics; "update" trains both and moves the statistics.
         only: path of a backbone's variable ("stem_conv/kernel") -> whether it trains where its stage does; None for all. The
-            head, the parts and what was grafted always train.
+            head, the parts and what was grafted train regardless.
         labeller: labels the target stream, once, from what the model says of it when the phase begins.
         weight_decay: decoupled (AdamW); None for the option weight_decay.
         guides: name -> what some model or function says of each example; a loss finds it in `Batch.guides`.
@@ -110,6 +115,8 @@ class Fit(Phase):
     weight_decay: float | None = None
     guides: Mapping[str, Guide] = field(default_factory=dict)
     average: float = 0.0
+    head_rate: float = 1.0
+    graft_rate: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +164,14 @@ class OneOf:
 
 
 class Plan(NamedTuple):
-    """The phases, in order, alternatives among them, and at most one graft, made before the first of them."""
+    """What is to be done.
+
+    Attributes:
+        phases: in order, alternatives among them.
+        graft: changes the network before the first phase.
+        finish: changes the model after the last phase. What it returns must answer the same, and is what is saved and exported.
+    """
 
     phases: tuple[Phase | OneOf, ...]
     graft: Graft | None = None
+    finish: Finish | None = None

@@ -34,6 +34,9 @@ def make_plan(strategy: Strategy, task: Task, backbone: Backbone) -> Plan:
         raise _located(error, strategy) from error
     if not isinstance(plan, Plan) or not isinstance(plan.phases, tuple) or not plan.phases:
         raise PluginError(f"plan() must return a Plan with a tuple of at least one phase. Received: {shortened(plan)}")
+    for name in ("graft", "finish"):
+        if (made := getattr(plan, name)) is not None and not callable(made):
+            raise PluginError(f"its {name} must be a function. Received: {shortened(made)}")
     for entry in plan.phases:
         _check_entry(entry)
     phases = [place.phase for place in in_order(plan)]

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tlapp.contracts import BackboneProvider, Head, Strategy
+from tlapp.contracts import BackboneProvider, Head, Input, Strategy
 from tlapp.engine.options import RunOptions
 
 
@@ -29,3 +29,12 @@ class Job:
     settings: Mapping[str, Any]
     given: Collection[str]
     plugin_name: str
+
+    def where_data_is_built_in(self, examples: Input) -> str:
+        """For who set no data, that the default is not theirs, in a sentence; "" for others."""
+        if "data" in self.given or not (listed := examples.builtin(self.options.data)):
+            return ""
+        return (
+            f"option data is not set: training on the built-in handwritten digits ({len(listed):,} {examples.noun}s of "
+            "8 x 8 pixels); set option data=FOLDER to train on your own"
+        )

@@ -22,7 +22,7 @@ from tlapp.engine.job import Job
 from tlapp.engine.memory import peak_memory_mb
 from tlapp.engine.network.activations import Remembered
 from tlapp.engine.network.adapt import adapted
-from tlapp.engine.network.graft import check_deploys, check_graft, check_opens
+from tlapp.engine.network.graft import check_deploys, check_graft, check_opens, finished
 from tlapp.engine.outline import run_outline
 from tlapp.engine.report import Reporter, tell_data
 from tlapp.engine.runs.folder import INTERRUPTED
@@ -114,7 +114,8 @@ class Run:
             self._load_backbone()
             facts, stated = self.backbone.facts, self.backbone.facts.input
         listing = streams.list_sources(options, reader(stated, options), self.labelling)
-        self._say_where_data_is_built_in(listing.input)
+        if note := self.job.where_data_is_built_in(listing.input):
+            self.reporter.note(note)
         listed = Task(listing.classes, streams.expected_counts(listing, options), listing.aux_classes, self.job.head.labels)
         if facts:
             self.ask(listed, facts, listing.input)
@@ -172,10 +173,18 @@ class Run:
         )  # fmt: skip
         if self.plan.graft is not None:
             check_deploys(self.work.model)
+        if self.plan.finish is not None:
+            self.model()
         self.outline = run_outline(self.work, self.task, self.labelling.kind)
         for slot, told in zip(self.work.slots, self.outline.phases, strict=True):
             check_only(slot.phase, told.trains)
         self.reporter.outline(self.outline)
+
+    def model(self) -> Any:
+        """The deployed model as it stands, finished as the plan says."""
+        examples = self.dataset.streams["train"].examples
+        batch = examples.take(range(min(len(self.dataset.streams["train"]), 16)))
+        return finished(self.plan.finish, self.work.model(), batch)
 
     def check_opens(self) -> None:
         """Check that the model will be opened again as it is to be saved.
@@ -184,7 +193,7 @@ class Run:
             PluginError: a graft added a layer of a class of its own.
         """
         if self.plan.graft is not None:
-            check_opens(self.graph, self.backbone, self.job.provider.custom_layers().values())
+            check_opens(self.graph, self.backbone.graph.layers, self.job.provider.custom_layers().values())
 
     def check_exports(self, kind: str) -> None:
         """Convert the deployed model, untrained as it is.
@@ -193,7 +202,7 @@ class Run:
             UserError: it does not convert; names the operation.
         """
         what = f"{self.backbone.facts.name} by strategy {self.job.options.plugin} with head {self.outline.head}"
-        check_converts(self.work.model(), kind, self.task.classes, what, self.dataset.input.export, self.labelling.kind)
+        check_converts(self.model(), kind, self.task.classes, what, self.dataset.input.export, self.labelling.kind)
         solved = any(not slot.in_place for slot in self.work.slots)
         self.reporter.note(f"exports to {kind}: yes{', as far as is known before the head is fitted' if solved else ''}")
 
@@ -211,7 +220,7 @@ class Run:
 
     def finish(self) -> None:
         """Judge the model and complete the run's folder."""
-        self.record.model(self.work.model())
+        self.record.model(self.model())
         net, cut = self.work.last()
         judged = self.work.streams
         outputs = {name: judged.probabilities(net, cut, name) for name in ("val", "test", "target")}
@@ -226,14 +235,6 @@ class Run:
         self._record_predictions({name: outputs[name] for name in ("val", "test")})
         self.record.history(epochs)  # its lines were added without waiting until they are on the disk
         self.record.finish({**results, "seconds": seconds, "images": images, "peak_memory_mb": peak_memory_mb()})
-
-    def _say_where_data_is_built_in(self, examples: Input) -> None:
-        """Tell who set no data that the default is not theirs, before anything takes time."""
-        if "data" not in self.job.given and (listed := examples.builtin(self.job.options.data)):
-            self.reporter.note(
-                f"option data is not set: training on the built-in handwritten digits ({len(listed):,} {examples.noun}s of "
-                "8 x 8 pixels); set option data=FOLDER to train on your own"
-            )
 
     def _record_predictions(self, probabilities: Mapping[str, np.ndarray | None]) -> None:
         rows = [answers(self.dataset, name, part) for name, part in probabilities.items() if part is not None]

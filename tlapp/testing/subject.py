@@ -42,7 +42,7 @@ class Short:
         plan = self._strategy.plan(task, backbone)
         if not isinstance(plan, Plan) or not isinstance(plan.phases, tuple):
             return plan
-        return Plan(tuple(self._short(entry) for entry in plan.phases), plan.graft)
+        return plan._replace(phases=tuple(self._short(entry) for entry in plan.phases))
 
     def _short(self, entry: Any) -> Any:
         if isinstance(entry, OneOf):

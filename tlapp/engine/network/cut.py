@@ -33,23 +33,23 @@ class Cut:
         return not self.front
 
 
-def rate(operation: Any, rates: Mapping[str, float], stage_of: Mapping[str, str]) -> float:
-    """The rate of an operation: its stage's, or 1 where it belongs to none, having been grafted."""
-    stage = stage_of.get(operation.name)
-    return rates[stage] if stage is not None else 1.0
-
-
-def cut(graph: Any, rates: Mapping[str, float], stage_of: Mapping[str, str]) -> Cut:
+def cut(graph: Any, rates: Mapping[str, float], stage_of: Mapping[str, str], grafts: float = 1.0) -> Cut:
     """Cut a functional graph at the frozen tensors that living operations read.
 
     An operation is frozen when its rate is 0 (or it has no stage and no weights) and all its inputs are frozen.
+
+    Args:
+        rates: stage -> rate.
+        stage_of: layer -> stage.
+        grafts: the rate of layers without a stage.
     """
     every = steps(graph)
     inputs, output = tuple(graph.inputs), graph.outputs[0]
     frozen = {id(tensor) for tensor in inputs}
     rest: list[Step] = []
     for step in every:
-        lives = _weights(step) if step.operation.name not in stage_of else rate(step.operation, rates, stage_of) > 0
+        stage = stage_of.get(step.operation.name)
+        lives = grafts > 0 and _weights(step) if stage is None else rates[stage] > 0
         if lives or any(id(tensor) not in frozen for tensor in step.inputs):
             rest.append(step)
         else:

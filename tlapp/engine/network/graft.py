@@ -1,14 +1,20 @@
-"""Is a grafted graph one that can be cut, frozen, deployed and opened again?"""
+"""What a plan makes of the network: is a grafted graph one that can be cut, frozen, deployed and opened again, and does a
+finished model answer as before?"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
+
+import numpy as np
 
 from tlapp.contracts import LoadedBackbone
 from tlapp.contracts.graph import is_nested, steps
 from tlapp.errors import PluginError
 from tlapp.words import in_a_line
+
+SAME = 1e-4
+"""How far an answer of a finished model may be from the unfinished one's, over the largest answer where that is above 1."""
 
 
 def check_graft(graph: Any, backbone: LoadedBackbone) -> None:
@@ -33,16 +39,45 @@ def check_deploys(model: Callable[[], Any]) -> None:
         raise PluginError(f"its graft breaks the graph: no model can be built from it: {in_a_line(error)}") from error
 
 
-def check_opens(graph: Any, backbone: LoadedBackbone, known: Iterable[type]) -> None:
+def finished(finish: Callable[[Any], Any] | None, model: Any, examples: Sequence[np.ndarray]) -> Any:
+    """What a plan's `finish` makes of the deployed model, checked; the model itself where there is none.
+
+    Args:
+        examples: some real ones, an array a tensor of the input.
+
+    Raises:
+        PluginError: what it makes is no model, takes other examples, or answers them in another way.
+    """
+    if finish is None:
+        return model
+    made = finish(model)
+    if not hasattr(made, "_nodes_by_depth"):
+        raise PluginError(f"its finish must return a functional keras.Model. Received: {type(made).__name__}")
+    before, after = ([(t.name, tuple(t.shape), t.dtype) for t in each.inputs] for each in (model, made))
+    if before != after:
+        raise PluginError(f"its finish must keep the inputs {before}. Received: {after}")
+    # `input` is a tensor or a list of them, as the model was made.
+    batches = ([*examples] if isinstance(each.input, (list, tuple)) else examples[0] for each in (model, made))
+    old, new = (np.asarray(each(batch, training=False)) for each, batch in zip((model, made), batches, strict=True))
+    if old.shape != new.shape:
+        raise PluginError(f"its finish must keep the shape of the answers, {old.shape}. Received: {new.shape}")
+    gap, most = float(np.abs(old - new).max()), SAME * max(1.0, float(np.abs(old).max()))
+    if not gap <= most:
+        raise PluginError(f"its finish must leave the answers as they are, but they differ by up to {gap:.2g}")
+    return made
+
+
+def check_opens(graph: Any, own: Iterable[Any], known: Iterable[type]) -> None:
     """Check that what a graft added is of classes that a saved model is opened with.
 
     Args:
+        own: the layers that the network has without it.
         known: classes beyond Keras's own that the model is opened with.
 
     Raises:
         PluginError: a layer is not.
     """
-    own = {id(layer) for layer in backbone.graph.layers}
+    own = {id(layer) for layer in own}
     names = {_name(each) for each in known}
     for layer in graph.layers:
         if id(layer) not in own and not type(layer).__module__.startswith("keras.") and _name(type(layer)) not in names:

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from tlapp.contracts import Batch, Head, Rates
 from tlapp.contracts.graph import Step, replay
-from tlapp.engine.network.cut import Cut, rate
+from tlapp.engine.network.cut import Cut
 from tlapp.engine.network.fold import fold
 
 
@@ -38,11 +38,19 @@ class Living(NamedTuple):
         norms: batch norms of live stages. "frozen": nothing of them trains. "affine": scale and shift train on the stored
             statistics. "update": the statistics move as well. "statistics": these move, and nothing else trains.
         only: path of a backbone's variable -> whether it trains where its stage does; None for all.
+        head, grafts: learning-rate factors of the head and of what was grafted.
     """
 
     rates: Rates
     norms: Literal["frozen", "affine", "update", "statistics"] = "frozen"
     only: Callable[[str], bool] | None = None
+    head: float = 1.0
+    grafts: float = 1.0
+
+    def rate(self, operation: Any, stage_of: Mapping[str, str]) -> float:
+        """The rate of an operation: its stage's, or that of the grafts where it belongs to none."""
+        stage = stage_of.get(operation.name)
+        return self.grafts if stage is None else self.rates[stage]
 
 
 class PhaseNet:
@@ -68,7 +76,7 @@ class PhaseNet:
 
     def learns(self, operation: Any) -> bool:
         """Whether an operation's variables train: its stage lives and, being a batch norm, it is not to stay as it is."""
-        live = rate(operation, self.living.rates, self._stage_of) > 0
+        live = self.living.rate(operation, self._stage_of) > 0
         if self.living.norms == "statistics":
             return live and is_batch_norm(operation)
         return live and (self.living.norms != "frozen" or not is_batch_norm(operation))
@@ -99,7 +107,7 @@ class PhaseNet:
         return self._features(x, self._train)
 
     def head(self, features: Any) -> Any:
-        return self.layer(features, training=True)
+        return self.layer(features, training=self.living.head > 0)
 
     def part(self, name: str) -> Any:
         return self.parts[name]
@@ -122,11 +130,12 @@ class PhaseNet:
         """Rate -> the variables that learn at it; everything else is frozen."""
         groups: dict[float, list[Any]] = {}
         for operation in self._living():
-            known = groups.setdefault(rate(operation, self.living.rates, self._stage_of), [])
+            known = groups.setdefault(self.living.rate(operation, self._stage_of), [])
             known += [v for v in self._chosen(operation) if not any(v is other for other in known)]
-        known = groups.setdefault(1.0, [])
-        for layer in (self.layer, *self.parts.values()):
-            known += layer.trainable_variables
+        if self.living.head > 0:
+            groups.setdefault(self.living.head, []).extend(self.layer.trainable_variables)
+        for layer in self.parts.values():
+            groups.setdefault(1.0, []).extend(layer.trainable_variables)
         return groups
 
     def weights(self) -> dict[str, Any]:

@@ -60,6 +60,8 @@ PHASE = {
         "a dict of name to Guide",
     ),
     "average": _NUMBER,
+    "head_rate": _NUMBER,
+    "graft_rate": _NUMBER,
     "solver": _FUNCTION,
     "since": Rule(_is_name, "the name of an earlier phase"),
     "steps": _WHOLE,

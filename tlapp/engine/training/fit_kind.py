@@ -35,12 +35,16 @@ class FitKind(Kind):
             yield f"batch_norm must be one of {', '.join(BATCH_NORM)}. Received: {phase.batch_norm}"
         if not 0 <= phase.average < 1:
             yield f"average must be from 0 to below 1. Received: {phase.average}"
+        for name in ("head_rate", "graft_rate"):
+            if not getattr(phase, name) >= 0:
+                yield f"{name} must be at least 0. Received: {getattr(phase, name)}"
+        if not any([*phase.rates.values(), phase.head_rate, phase.graft_rate, phase.parts]):
+            yield "nothing trains, as all its rates are 0"
 
     def does(self, phase: Fit, stages: str) -> Iterator[str]:
-        head = "the head" if self.learns_labels(phase) else ""
-        trained = (
-            " and ".join(filter(None, (stages, head))) or f"the part{'s' * (len(phase.parts) != 1)} {', '.join(phase.parts)}"
-        )
+        head = "the head" if self.learns_labels(phase) and phase.head_rate else ""
+        parts = f"the part{'s' * (len(phase.parts) != 1)} {', '.join(phase.parts)}" if phase.parts else "what was grafted"
+        trained = " and ".join(filter(None, (stages, head))) or parts
         several = len([rate for rate in phase.rates.values() if rate > 0]) + bool(head) > 1
         yield f"{trained} train{'' if several else 's'}"
         yield f"at most {phase.epochs} epoch{'s' * (phase.epochs != 1)} at {phase.learning_rate:g}"
@@ -62,7 +66,7 @@ class FitKind(Kind):
             yield f"a moving average of the weights, {phase.average:g}"
 
     def living(self, phase: Fit) -> Living:
-        return Living(phase.rates, phase.batch_norm, phase.only)
+        return Living(phase.rates, phase.batch_norm, phase.only, phase.head_rate, phase.graft_rate)
 
     def learns_labels(self, phase: Fit) -> bool:
         return phase.loss is None or "train" in phase.streams

@@ -65,7 +65,7 @@ class _Solve(Kind):
         yield "the head is fitted in closed form"
 
     def living(self, phase: Solve) -> Living:
-        return Living(phase.rates)
+        return Living(phase.rates, grafts=0.0)
 
     def one_label(self, phase: Solve) -> str:
         return "fits a head in closed form"

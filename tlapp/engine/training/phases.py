@@ -150,4 +150,5 @@ def aux_head(phases: Sequence[Phase], graph: Any, classes: int) -> Any:
 
 def _slot(number: int, place: Place, graph: Any, backbone: LoadedBackbone) -> Slot:
     phase, kind = place.phase, kind_of(place.phase)
-    return Slot(number, phase, cut(graph, phase.rates, backbone.stage_of), kind.living(phase), kind.in_place, place.group)
+    living = kind.living(phase)
+    return Slot(number, phase, cut(graph, living.rates, backbone.stage_of, living.grafts), living, kind.in_place, place.group)
