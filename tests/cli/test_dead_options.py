@@ -57,6 +57,8 @@ ROWS = [
 ]
 UNREAD = [
     *((f"--{key.replace('_', '-')} {value}", "--plugin feature-extract", NO_GRADIENT) for key, value in TRAINING.items()),
+    ("--support {data}", "--plugin partial", "reads no stream support"),
+    ("--query {data}", "--plugin freeze", "reads no stream query"),
     *(("--aux {data}", f"--plugin {name}", "reads no second labelled set") for name in ("partial", "freeze", "feature-extract")),
     ("--head mlp", "--plugin feature-extract", "the strategy fits its own head"),
     ("--head-dropout 0.5", "--plugin feature-extract", "the strategy fits its own head"),

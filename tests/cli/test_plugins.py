@@ -165,3 +165,34 @@ def test_the_tutorials_strategies_keep_every_rule(number, tmp_path, monkeypatch,
 
 def test_the_tutorial_starts_at_ten_lines():
     assert len([line for line in BLOCKS[0].splitlines() if line.strip()]) <= 10
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "given", "made"),
+    [
+        ("strategy", "partial", ["last=1", "learning-rate=1e-4"], {"last": 1, "learning_rate": 1e-4}),
+        ("head", "mlp", ["hidden=8,4"], {"hidden": (8, 4)}),
+    ],
+)
+def test_a_plugin_is_checked_with_the_options_given(kind, name, given, made, monkeypatch, capfd):
+    seen = []
+    monkeypatch.setattr("tlapp.testing.examine", lambda *arguments: seen.append(arguments) or ())
+    answer(capfd, "plugins", "check", name, *(word for each in given for word in ("--set", each)))
+    assert {key: getattr(seen[0][1], key) for key in made} == made and seen[0][0] == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "sentence"),
+    [
+        ("partial", "lst=1", "tlapp: --set lst=1: strategy partial has no option lst; did you mean last?"),
+        ("partial", "last", "tlapp: --set last: must be KEY=VALUE, such as last=1"),
+        (
+            "partial",
+            "last=0",
+            "tlapp: --last 0: stages to train, counted from the output; should be greater",
+        ),
+        ("keras-cv", "last=0", "tlapp: --set last=0: a backbone provider has no options; keras-cv is one"),
+    ],
+)
+def test_a_wrong_option_to_check_with_is_told(name, given, sentence, capfd):
+    assert sentence in answer(capfd, "plugins", "check", name, "--set", given, code=2)

@@ -13,7 +13,8 @@ from tlapp.contracts import Task
 from tlapp.errors import TlappError
 from tlapp.words import flag
 
-TASK = Task(tuple("abcdefghij"), {"train": 650, "val": 150, "test": 200, "target": 1000, "aux": 1000}, tuple("uvw"))
+COUNTS = {"train": 650, "val": 150, "test": 200, "target": 1000, "aux": 1000, "support": 50, "query": 50}
+TASK = Task(tuple("abcdefghij"), COUNTS, tuple("uvw"), support_classes=tuple("klmno"))
 """To show a plan for: ten classes of a hundred examples, and every stream that a strategy may ask for."""
 
 

@@ -151,13 +151,16 @@ def new_plugin(name: str, kind: str, output: str | None) -> None:
 @click.option(
     "--load", metavar="NAME", help="The backbone to check a provider with, as after the colon of its ID.  [default: its first]"
 )
+@click.option(
+    "--set", "options", metavar="KEY=VALUE", multiple=True, help="An option to check it with, such as last=1; may be repeated."
+)
 @json_option
-def check_plugin(name: str, kind: str | None, load: str | None, as_json: bool) -> None:
+def check_plugin(name: str, kind: str | None, load: str | None, options: tuple[str, ...], as_json: bool) -> None:
     """Check a plugin against every rule of the contract, a line for each rule."""
     from tlapp.testing import examine
 
     kind = _kind(name, kind)
-    plugin = _under_test(kind, name, load)
+    plugin = _under_test(kind, name, load, options)
     plugin_name, verdicts = registry.plugin_name(kind, name), []
     click.echo(plugin_name, err=as_json)
     for verdict in examine(kind, plugin, load):
@@ -173,11 +176,12 @@ def check_plugin(name: str, kind: str | None, load: str | None, as_json: bool) -
     click.get_current_context().exit(PluginError.exit_code if broken else 0)
 
 
-def _under_test(kind: str, name: str, load: str | None) -> Any:
-    """The class or provider whose rules are tried.
+def _under_test(kind: str, name: str, load: str | None, options: tuple[str, ...]) -> Any:
+    """The class, object with options or provider whose rules are tried.
 
     Raises:
-        UserError: --load with another kind than a provider, or a provider that lists nothing. PluginError: it cannot be had.
+        UserError: --load with another kind than a provider, or a provider that lists nothing, or a wrong option.
+        PluginError: it cannot be had.
     """
     from tlapp.blame import guarded
     from tlapp.settings import plugin_options
@@ -186,9 +190,33 @@ def _under_test(kind: str, name: str, load: str | None) -> Any:
     if load is not None and kind != "backbone":
         raise UserError(f"only a backbone provider has backbones to load; {name} is a {kind}", load, "load")
     if kind != "backbone":
-        return plugin_options(kind, name)
+        return _with_options(kind, name, options) if options else plugin_options(kind, name)
+    if options:
+        raise UserError(f"a backbone provider has no options; {name} is one", options[0], "set")
     quiet_tensorflow()
     provider, _ = registry.backbone(f"{name}:{load or 'any'}")
     if load is None and not [*guarded(registry.plugin_name(kind, name), "names()", provider.names)()]:
         raise UserError(f"{name}: lists no backbone to try; give one with --load, as after the colon of its ID")
     return provider
+
+
+def _with_options(kind: str, name: str, options: tuple[str, ...]) -> Any:
+    """A strategy or head with options given as KEY=VALUE.
+
+    Raises:
+        UserError: it has no such option, or not of that value.
+    """
+    from tlapp.settings import HEAD, plugin_options, resolve
+
+    known, prefix = plugin_options(kind, name).model_fields, HEAD if kind == "head" else ""
+    chosen: dict[str, str] = {}
+    for given in options:
+        key, equals, value = given.partition("=")
+        key = key.replace("-", "_")
+        if not equals:
+            raise UserError("must be KEY=VALUE, such as last=1", given, "set")
+        if key not in known:
+            raise UserError(f"{kind} {name} has no option {key}; {suggestion(key, known)}", given, "set")
+        chosen[prefix + key] = value
+    settings = resolve({"plugin" if kind == "strategy" else "head": name, **chosen})
+    return settings.strategy if kind == "strategy" else settings.head

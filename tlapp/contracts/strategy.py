@@ -24,12 +24,14 @@ class Task:
         streams: how many examples each stream holds.
         aux_classes: as `classes`, of the stream aux; empty where there is none.
         labels: what an example has: "one" class, "many", or a "number". As the head says it.
+        support_classes: as `classes`, of the streams support and query, which share them; empty where there is neither.
     """
 
     classes: tuple[str, ...]
     streams: Mapping[str, int]
     aux_classes: tuple[str, ...] = ()
     labels: Labels = "one"
+    support_classes: tuple[str, ...] = ()
 
 
 class Strategy(Options):

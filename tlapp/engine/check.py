@@ -16,7 +16,7 @@ from tlapp.engine.training.selection import by_target
 from tlapp.errors import PluginError, UserError
 from tlapp.words import a_few, shortened
 
-STREAMS = ("train", "target", "aux")
+STREAMS = ("train", "target", "aux", "support", "query")
 """The streams that a phase may name: val and test measure, and nothing trains on them."""
 SELECT = ("val", "accuracy", "last", "target")
 
@@ -151,9 +151,9 @@ def unread_options(plan: Plan) -> dict[str, str]:
     unread = {
         key: UNREAD[key] if trains else "no phase of this strategy's plan trains by gradient" for key in sorted(TRAINING - read)
     }
-    if not any("aux" in needs(phase) for phase in phases):
-        unread["aux"] = "this strategy's plan reads no second labelled set"
-    return unread
+    named = {name for phase in phases for name in needs(phase)}
+    sets = {"aux": "no second labelled set", "support": "no stream support", "query": "no stream query"}
+    return unread | {key: f"this strategy's plan reads {what}" for key, what in sets.items() if key not in named}
 
 
 def refuse_unread(job: Job, plan: Plan, examples: Input) -> None:

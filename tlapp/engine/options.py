@@ -29,6 +29,10 @@ class RunOptions(Options):
     aux: str | None = Field(
         None, path=True, description="a second labelled set, with its own classes; a share is held out to measure it"
     )
+    support: str | None = Field(
+        None, path=True, description="labelled pictures of other classes, a few of each, for strategies that learn from few"
+    )
+    query: str | None = Field(None, path=True, description="further labelled pictures of the classes of option support")
     backbone: str = Field("keras-cv:efficientnet-lite0", description="pre-trained network: see `tlapp backbones list`")
     backbone_weights: str | None = Field(None, path=True, description="weights file of the backbone, or none for random ones")
     head: str = Field("linear", description="head: see `tlapp plugins list`")

@@ -116,7 +116,8 @@ class Run:
         listing = streams.list_sources(options, reader(stated, options), self.labelling)
         if note := self.job.where_data_is_built_in(listing.input):
             self.reporter.note(note)
-        listed = Task(listing.classes, streams.expected_counts(listing, options), listing.aux_classes, self.job.head.labels)
+        labels = self.job.head.labels
+        listed = streams.task_of(listing, streams.expected_counts(listing, options), labels)
         if facts:
             self.ask(listed, facts, listing.input)
         reading = streams.start(listing, options, self.reporter.progress)
@@ -135,8 +136,7 @@ class Run:
             raise
         tell_data(self.reporter, self.dataset.notes, self.dataset.inventory.problems)
         counts = {name: len(stream) for name, stream in self.dataset.streams.items()}
-        task = Task(self.dataset.classes, counts, self.dataset.aux_classes, self.job.head.labels)
-        self.ask(task, self.backbone.facts, listing.input)
+        self.ask(streams.task_of(self.dataset, counts, labels), self.backbone.facts, listing.input)
 
     def ask(self, task: Task, facts: Backbone, examples: Input) -> None:
         """Ask the strategy for its plan and check it, unless it was asked of the same task and backbone."""

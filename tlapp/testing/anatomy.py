@@ -5,7 +5,8 @@ from __future__ import annotations
 from tlapp.contracts import Backbone, ImageInput, Stage, Task
 
 STAGES = (1, 3, 18)
-TASK = Task(("circle", "square", "stripe"), {"train": 24, "val": 6, "test": 12, "target": 24, "aux": 24}, ("dot", "line"))
+COUNTS = {"train": 24, "val": 6, "test": 12, "target": 24, "aux": 24, "support": 24, "query": 24}
+TASK = Task(("circle", "square", "stripe"), COUNTS, ("dot", "line"), support_classes=("cross", "ring"))
 
 
 def backbone(stages: int) -> Backbone:

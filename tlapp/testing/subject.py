@@ -152,7 +152,7 @@ class Subject:
         plan = make_plan(strategy, TASK, backbone(3))
         asked = {stream for place in in_order(plan) for stream in needs(place.phase)}
         data = {"data": places["train"], "val": places["val"], "test": places["test"]}
-        more = {"target": places["target"], "aux": places["train"]}
+        more = {"target": places["target"], "aux": places["train"], "support": places["train"], "query": places["target"]}
         return {key: str(place) for key, place in {**data, **{k: v for k, v in more.items() if k in asked}}.items()}
 
     def _pictures(self, name: str) -> Path:

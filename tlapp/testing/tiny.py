@@ -19,7 +19,10 @@ SIZE = 32
 
 
 class TinyBackbones(BackboneProvider):
-    """A provider of one network, "tiny": three stages of convolution, batch norm and ReLU6, dropout in the last."""
+    """A provider of one network, "tiny": three stages of convolution, batch norm and ReLU6.
+
+    The middle stage adds to its output a depthwise and a 1x1 convolution of it, the last has dropout.
+    """
 
     def names(self) -> Iterable[str]:
         return ("tiny",)
@@ -48,6 +51,15 @@ class TinyBackbones(BackboneProvider):
                 made += [layers.Dropout(0.2, name="top_dropout"), layers.GlobalAveragePooling2D(name="top_pool")]
             for layer in made:
                 x = layer(x)
+            if stage == "middle":
+                block = [
+                    layers.DepthwiseConv2D(3, padding="same", use_bias=False, name="middle_depthwise"),
+                    layers.Conv2D(width, 1, name="middle_pointwise"),
+                ]
+                add = layers.Add(name="middle_add")
+                x = add([x, block[1](block[0](x))])
+                made += [*block, add]
+            for layer in made:
                 stage_of[layer.name] = stage
                 layer.set_weights([_value(rng, w.path, w.shape) for w in layer.weights])
             params = sum(int(np.prod(w.shape)) for layer in made for w in layer.weights)
@@ -57,6 +69,8 @@ class TinyBackbones(BackboneProvider):
 
 
 def _value(rng: np.random.Generator, path: str, shape: tuple[int, ...]) -> np.ndarray:
+    if "depthwise" in path:
+        return rng.normal(0, 0.2, shape)
     if path.endswith("kernel"):
         return rng.normal(0, np.sqrt(2 / np.prod(shape[:-1])), shape)
     return rng.uniform(0.5, 1.5, shape) if path.endswith(("gamma", "variance")) else rng.normal(0, 0.1, shape)

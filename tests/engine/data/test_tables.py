@@ -72,7 +72,42 @@ def test_aux_has_its_own_classes(tmp_path):
     for name in ("b", "a", "c"):
         pictures(tmp_path / "x" / name, 2)
     dataset = load(two_classes(tmp_path / "d", 6), aux=tmp_path / "x")
-    assert dataset.aux_classes == ("a", "b", "c") and dataset.streams["aux"].labels.tolist() == [0, 0, 1, 1, 2, 2]
+    assert dataset.classes_of("aux") == ("a", "b", "c") and dataset.streams["aux"].labels.tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def test_support_and_query_share_classes_of_their_own(tmp_path):
+    root = two_classes(tmp_path / "d", 6)
+    for name in ("b", "a", "c"):
+        pictures(tmp_path / "s" / name, 2)
+    pictures(tmp_path / "q" / "c", 3)
+    dataset = load(root, support=tmp_path / "s", query=tmp_path / "q")
+    assert dataset.classes_of("support") == dataset.classes_of("query") == ("a", "b", "c")
+    assert dataset.streams["support"].labels.tolist() == [0, 0, 1, 1, 2, 2]
+    assert dataset.streams["query"].labels.tolist() == [2, 2, 2] and dataset.classes == ("cats", "dogs")
+    task = streams.task_of(dataset, {}, "one")
+    assert task.support_classes == ("a", "b", "c") and task.aux_classes == ()
+
+
+def test_a_class_that_support_does_not_have_is_refused(tmp_path):
+    for name in ("a", "b"):
+        pictures(tmp_path / "s" / name, 2)
+    pictures(tmp_path / "q" / "d", 2)
+    with pytest.raises(UserError, match="option query"):
+        load(two_classes(tmp_path / "d", 6), support=tmp_path / "s", query=tmp_path / "q")
+
+
+def test_nothing_of_support_trains_that_is_tested_on(tmp_path):
+    root = two_classes(tmp_path / "d", 6)
+    dataset = load(root)
+    judged = [file for name in ("val", "test") for file in dataset.streams[name].files]
+    trained = dataset.streams["train"].files
+    for number, source in enumerate((*judged, *trained)):
+        folder = tmp_path / "s" / "ab"[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number}.png").write_bytes((tmp_path / "d" / source).read_bytes())
+    kept = load(root, support=tmp_path / "s").streams["support"]
+    assert set(kept.contents) == {content for content in dataset.streams["train"].contents}
+    assert not set(kept.contents) & {c for name in ("val", "test") for c in dataset.streams[name].contents}
 
 
 def test_digits():

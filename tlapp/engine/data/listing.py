@@ -19,11 +19,14 @@ from tlapp.words import a_few, did_you_mean, natural_sort
 
 @dataclass(frozen=True)
 class Listing:
-    """What the options list: "pool" is the part of data to split, "aux" that of aux; the other streams are whole."""
+    """What the options list: "pool" is the part of data to split, "aux" that of aux; the other streams are whole.
+
+    `own_classes` are the classes of each stream that does not have those of data.
+    """
 
     streams: dict[str, list[Item]]
     classes: tuple[str, ...]
-    aux_classes: tuple[str, ...]
+    own_classes: Mapping[str, tuple[str, ...]]
     notes: tuple[str, ...]
     labelling: Labelling
     input: Input
@@ -59,18 +62,25 @@ def list_sources(options: RunOptions, examples: Input, labelling: Labelling = ON
         unlabelled = folders.any_examples("target", options.target, examples)
         streams["target"] = _target(options.target, unlabelled.items, classes, examples, labelling)
         sentences += unlabelled.notes
-    aux_classes: tuple[str, ...] = ()
+    own_classes: dict[str, tuple[str, ...]] = {}
     if options.aux is not None:
         second = folders.labelled("aux", options.aux, examples, labelling.cells)
         sentences += second.notes
         if any(item.split == "val" for item in second.items):
             sentences.append(f"option aux={options.aux}: its val {examples.noun}s are not used")
         streams["aux"] = [item for item in second.items if item.split in (None, "train")]
-        aux_classes = _classes("aux", options.aux, streams["aux"], labelling)
+        own_classes["aux"] = _classes("aux", options.aux, streams["aux"], labelling)
         if measured := [item for item in second.items if item.split == "test"]:
             streams["aux_test"] = measured
-            check_known("aux", options.aux, measured, aux_classes, labelling, "test: ")
-    return Listing(streams, classes, aux_classes, tuple(sentences), labelling, examples)
+            own_classes["aux_test"] = own_classes["aux"]
+            check_known("aux", options.aux, measured, own_classes["aux"], labelling, "test: ")
+    for name, path in (("support", options.support), ("query", options.query)):
+        if path is not None:
+            given = folders.one_stream(name, path, "train", examples, labelling.cells)
+            streams[name], sentences = given.items, [*sentences, *given.notes]
+            own_classes[name] = own_classes.get("support") or _classes(name, path, given.items, labelling)
+            check_known(name, path, given.items, own_classes[name], labelling)
+    return Listing(streams, classes, own_classes, tuple(sentences), labelling, examples)
 
 
 def _classes(option: str, path: str, items: Sequence[Item], labelling: Labelling) -> tuple[str, ...]:

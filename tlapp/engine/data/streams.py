@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
-from tlapp.contracts import Input
+from tlapp.contracts import Input, Task
+from tlapp.contracts.strategy import Labels
 from tlapp.engine.cache.rowfile import Rows
 from tlapp.engine.data import notes, reading, splits
 from tlapp.engine.data.files import absolute
@@ -23,8 +24,8 @@ from tlapp.engine.options import RunOptions
 from tlapp.errors import UserError
 from tlapp.words import a_few
 
-AUX = ("aux", "aux_test")
-"""Streams of the second labelled set."""
+OTHERS = ("target", "aux", "aux_test", "support", "query")
+"""Streams beside train, val and test."""
 
 
 @dataclass(frozen=True)
@@ -52,22 +53,24 @@ class Stream:
 
 @dataclass(frozen=True)
 class Dataset:
-    """All streams of a run: train, val, test and, where given, target, aux and what of it is held out, aux_test.
+    """All streams of a run: train, val, test and, where given, target, aux and what of it is held out, aux_test,
+    support and query.
 
-    `notes` are sentences to show the user; `input` is what read the examples; `inventory` is all that was listed.
+    `own_classes` are the classes of each stream that does not have those of train; `notes` are sentences to show the user;
+    `input` is what read the examples; `inventory` is all that was listed.
     """
 
     input: Input
     classes: tuple[str, ...]
     streams: Mapping[str, Stream]
     notes: tuple[str, ...] = ()
-    aux_classes: tuple[str, ...] = ()
+    own_classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     labelling: Labelling = ONE
     inventory: Inventory = EMPTY
 
     def classes_of(self, name: str) -> tuple[str, ...]:
         """The classes of a stream."""
-        return self.aux_classes if name in AUX else self.classes
+        return self.own_classes.get(name, self.classes)
 
 
 class Row(NamedTuple):
@@ -103,6 +106,12 @@ def expected_counts(listing: Listing, options: RunOptions) -> dict[str, int]:
     return {name: len(part) for name, part in parts.items()}
 
 
+def task_of(data: Listing | Dataset, counts: Mapping[str, int], labels: Labels) -> Task:
+    """What a strategy is told of the data."""
+    own = data.own_classes
+    return Task(data.classes, counts, own.get("aux", ()), labels, own.get("support") or own.get("query", ()))
+
+
 def split_rows(dataset: Dataset) -> list[Row]:
     """Which example is in which stream; the rows of train, val and test make a CSV for the option data that repeats the split."""
     rows = []
@@ -115,13 +124,16 @@ def split_rows(dataset: Dataset) -> list[Row]:
 
 def _load(listing: Listing, options: RunOptions, report: Report) -> Dataset:
     labelling, noun = listing.labelling, listing.input.noun
-    paths = (options.data, options.val, options.test, options.target, options.aux)
+    paths = (options.data, options.val, options.test, options.target, options.aux, options.support, options.query)
     result = reading.read(listing.streams, listing.input, options.on_bad, report, reading.words_of(paths))
     parts = _split(result.examples, options, listing)
     _check_rest(parts["train"], listing.classes, ("data", options.data), labelling, noun)
     if options.aux is not None:
         parts |= _split_aux(parts, options, labelling)
-        _check_rest(parts["aux"], listing.aux_classes, ("aux", options.aux), labelling, noun)
+        _check_rest(parts["aux"], listing.own_classes["aux"], ("aux", options.aux), labelling, noun)
+    judged_by = {example.content for name in ("val", "test") for example in parts[name]}
+    for name in {"support", "query"} & {*parts}:
+        parts[name] = [example for example in parts[name] if example.content not in judged_by]
     if empty := next((name for name, part in parts.items() if not part), None):
         raise UserError(f"{empty}: none of its {noun}s can be read", received=empty)
     judged = {name: parts[name] for name in ("train", "val", "test")}
@@ -130,15 +142,18 @@ def _load(listing: Listing, options: RunOptions, report: Report) -> Dataset:
         sentences += (
             f"option aux={options.aux}: not measured: no class has the {splits.SMALLEST} {noun}s needed to hold some out",
         )
+    own = dict(listing.own_classes)
+    if "aux_test" in parts:
+        own["aux_test"] = own["aux"]
     streams: Mapping[str, Stream] = {
-        name: stream(name, parts[name], result.tables, listing.aux_classes if name in AUX else listing.classes, labelling)
-        for name in ("train", "val", "test", "target", *AUX)
+        name: stream(name, parts[name], result.tables, own.get(name, listing.classes), labelling)
+        for name in ("train", "val", "test", *OTHERS)
         if name in parts
     }
     fitted = labelling.fitted(_numbers(streams["train"]))
     shapes = result.tables[0].extra.get("shapes", ())
     listed = inventory({name: parts[name] for name in streams}, result.bad, shapes, labelling, listing.input)
-    return Dataset(listing.input, listing.classes, streams, sentences, listing.aux_classes, fitted, listed)
+    return Dataset(listing.input, listing.classes, streams, sentences, own, fitted, listed)
 
 
 def _split(examples: dict[str, list[Example]], options: RunOptions, listing: Listing) -> dict[str, list[Example]]:

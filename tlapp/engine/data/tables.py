@@ -12,7 +12,7 @@ from tlapp.contracts import Input
 from tlapp.errors import UserError
 
 SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-OTHER_STREAMS = frozenset({"target", "aux", "aux_test"})
+OTHER_STREAMS = frozenset({"target", "aux", "aux_test", "support", "query"})
 """What else the column split holds in the table that a run writes of its splits."""
 ABOUT = ("label", "split", "group", "error", "problem")
 """Columns that are read besides the examples' own."""

@@ -110,7 +110,7 @@ def _labels(stream: Stream) -> np.ndarray:
 def _moved(run: SavedRun, data: str, reporter: Reporter) -> dict[str, Stream]:
     """The run's streams from another place: its settings repeat its split there."""
     known = {key: value for key, value in run.settings.items() if key in RunOptions.model_fields}
-    options = RunOptions(**{**known, "data": data, "target": None, "aux": None})
+    options = RunOptions(**{**known, "data": data, **dict.fromkeys(("target", "aux", "support", "query"))})
     dataset = streams.load(options, run.input, reporter.progress, run.labelling)
     if dataset.classes != run.labels:
         raise UserError(

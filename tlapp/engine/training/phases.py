@@ -37,7 +37,7 @@ class Phases(Session):
         record: Record, reporter: Reporter,
     ):  # fmt: skip
         slots = [_slot(number, place, graph, backbone) for number, place in enumerate(places)]
-        aux = aux_head([place.phase for place in places], graph, len(streams.dataset.aux_classes))
+        aux = aux_head([place.phase for place in places], graph, len(streams.dataset.own_classes.get("aux", ())))
         super().__init__(job, slots, graph, backbone, layer, aux, streams, record, reporter)
         self._beginning: Beginning | None = None
 
