@@ -28,7 +28,8 @@ class Probe(Strategy):
         sizes = {stage.name: stage.shape[-1] for stage in backbone.stages if stage.shape and stage.shape[-1]}
         if not sizes:
             raise UserError("has no stages whose outputs are known; use feature-extract", option="backbone")
-        solver = Staged(penalty=self.penalty, folds=self.folds, sizes=sizes)
+        chosen = {"penalty": self.penalty} if self.penalty else {"folds": self.folds}
+        solver = Staged(sizes=sizes, **chosen)
         return Plan((Solve(name="logistic", rates=backbone.frozen(), solver=solver),), graft=Outputs(tuple(sizes)))
 
 
