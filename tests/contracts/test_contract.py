@@ -22,6 +22,19 @@ ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "plugins.md"
 SNAPSHOT = ROOT / "tests" / "contracts" / f"{VERSION}.txt"
 GRAPH = ("Step", "after", "ends", "expand", "is_nested", "needed", "rebuild", "replay", "steps")
+BUILD = (
+    "anatomy",
+    "assemble",
+    "bad_size",
+    "bad_weights",
+    "check_file",
+    "flat",
+    "fresh_names",
+    "picture",
+    "pooled",
+    "read_weights",
+    "unknown",
+)
 BEGIN, END = "<!-- reference, written by tests/contracts/test_contract.py: begin -->", "<!-- reference: end -->"
 CONTRACTS = (
     "contracts.backbone",
@@ -42,9 +55,15 @@ MODULES = {
         "tlapp.errors",
     ],
     "tlapp.contracts.graph": ["tlapp.contracts.graph"],
+    "tlapp.contracts.build": ["tlapp.contracts.build", "tlapp.contracts.anatomy"],
     "tlapp.testing": ["tlapp.testing.check", "tlapp.testing.tiny"],
 }
-NAMES = {"tlapp.contracts": contracts.__all__, "tlapp.contracts.graph": GRAPH, "tlapp.testing": testing.__all__}
+NAMES = {
+    "tlapp.contracts": contracts.__all__,
+    "tlapp.contracts.graph": GRAPH,
+    "tlapp.contracts.build": BUILD,
+    "tlapp.testing": testing.__all__,
+}
 
 
 def definitions(modules):
@@ -88,7 +107,7 @@ def returns(node):
 
 def snapshot():
     lines = []
-    for module in ("tlapp.contracts", "tlapp.contracts.graph"):
+    for module in ("tlapp.contracts", "tlapp.contracts.graph", "tlapp.contracts.build"):
         known = definitions(MODULES[module])
         lines.append(f"# {module}")
         for name in sorted(NAMES[module]):
