@@ -53,7 +53,9 @@ class FineTune(Strategy):
 
     def warm_up(self, backbone: Backbone) -> tuple[Fit, ...]:
         """The warm-up, or nothing where it has no epochs."""
-        warm = Fit(name="warm-up", rates=backbone.frozen(), epochs=max(self.warmup, 1), learning_rate=self.warmup_rate)
+        warm = Fit(
+            name="warm-up", rates=backbone.frozen(), epochs=max(self.warmup, 1), learning_rate=self.warmup_rate, graft_rate=0
+        )  # fmt: skip
         return (warm,) if self.warmup else ()
 
 

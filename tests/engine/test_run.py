@@ -42,7 +42,7 @@ def weights(graph):
 def test_every_strategy_is_tried():
     assert set(QUICK) == set(LIVE)
     elsewhere = {"adversarial", "distill", "surgical", "augment-adapt", "multi-task", "self-supervised"}
-    elsewhere |= {"probe", "self-training"}
+    elsewhere |= {"adapters", "probe", "self-training"}
     assert set(QUICK) | elsewhere == set(registry.installed("strategy"))
 
 

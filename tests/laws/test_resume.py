@@ -47,6 +47,7 @@ ROWS = {
     ),
     "feature-extract": Row("feature-extract", {}, ()),
     "probe": Row("probe", {}, ()),
+    "adapters": Row("adapters", SHORT, (11,)),
     "multi-task": Row("multi-task", {**SHORT, "last": 1}, (11,), "aux"),
     "adversarial, all methods": Row("adversarial", ADAPT, (34,), "target"),
     "augment-adapt": Row("augment-adapt", {**ADAPT, "views": 2}, (20,), "target"),
