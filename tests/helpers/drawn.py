@@ -31,7 +31,8 @@ def of(kind: Any, bounds: dict[str, Any]) -> st.SearchStrategy[Any]:
     if get_origin(kind) is Literal:
         return st.sampled_from(get_args(kind))
     if get_origin(kind) is tuple:
-        return st.lists(st.integers(1, 99), min_size=bounds.get("min_length", 0), max_size=3).map(tuple)
+        each = WORDS if get_args(kind)[0] is str else st.integers(1, 99)
+        return st.lists(each, min_size=bounds.get("min_length", 0), max_size=3).map(tuple)
     if len(parts := get_args(kind)) > 1:  # such as float | None
         return st.one_of(*(of(part, bounds) for part in parts))
     low, high = bounds.get("ge", bounds.get("gt")), bounds.get("le", bounds.get("lt"))

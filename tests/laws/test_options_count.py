@@ -19,7 +19,9 @@ from tlapp.testing.anatomy import STAGES, TASK, backbone
 from tlapp.testing.same import difference
 
 TRIED = (None, 0, 1, 2, 3, 0.25, 0.5, (0.5,), (0.5, 2.0), (4,), (4, 2))
-OTHERS: dict[str, list[str]] = {}
+OTHERS: dict[str, list[str]] = {
+    "stages": [("stage1",)],
+}
 """Name of an option -> what to try instead."""
 OUTPUTS = np.array([[0.2, 3.0, -1.0], [-4.0, 0.5, 2.0], [9.0, 1.0, 1.0]], np.float32)
 """Outputs of a head for three pictures."""
