@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tlapp.contracts import Fit, Plan, PluginError, Solve, Strategy
-from tlapp.contracts.graph import after, rebuild
+from tlapp.contracts import Backbone, Fit, ImageInput, LoadedBackbone, Plan, PluginError, Solve, Stage, Strategy
+from tlapp.contracts.graph import after, rebuild, steps
+from tlapp.engine.network.graft import check_graft
 from tlapp.testing import tiny_run
 
 
@@ -104,6 +105,33 @@ def test_a_rate_is_a_factor_of_the_learning_rate(shapes, tmp_path, start):
     slow = np.abs(kernels(run)[1] - start[1]).max()
     fast = np.abs(kernels(tiny_run(Grafted(), shapes, tmp_path / "fast"))[1] - start[1]).max()
     assert 0 < slow < 0.05 * fast
+
+
+def test_the_outline_tells_of_what_was_grafted(shapes, tmp_path, tensorflow):
+    said = {
+        (1.0, 1.0): "what was grafted and the head train (",
+        (0.0, 1.0): "what was grafted trains (",
+        (0.1, 0.0): "the head trains, at most",
+        (1.0, 0.5): "what was grafted x0.5 and the head train (",
+    }
+    for (head, graft), words in said.items():
+        run = tiny_run(Grafted(head=head, graft=graft), shapes, tmp_path / f"{head}-{graft}")
+        assert run.outline.phases[0].does.startswith(words)
+
+
+def test_operations_of_the_backbone_that_are_no_layers_stay_its_own(tensorflow):
+    """Such as x + y, which Keras names itself."""
+    import keras
+
+    image = keras.Input((8, 8, 3), name="image")
+    first = keras.layers.Conv2D(4, 1, name="first")(image)
+    x = first + keras.layers.Conv2D(4, 1, name="second")(first)
+    graph = keras.Model(image, keras.layers.GlobalAveragePooling2D(name="pool")(x))
+    stage_of = {step.operation.name: "stem" if step.operation.name == "first" else "top" for step in steps(graph)}
+    assert len(stage_of) > len(graph.layers) - 1  # the sum is no layer
+    facts = Backbone("x:y", ImageInput(8), (Stage("stem", 16, (8, 8, 4), ("first",)), Stage("top", 20, (4,), ("second",))))
+    loaded = LoadedBackbone(facts, graph, stage_of)
+    check_graft(after(loaded, {"stem": behind}), loaded)
 
 
 def test_a_solver_gets_the_features_of_a_network_with_trained_grafts(shapes, tmp_path, tensorflow):

@@ -14,13 +14,16 @@ from tlapp.engine.training.order import in_order
 from tlapp.engine.training.session import Session, Slot
 
 
-def phase_words(phase: Phase, share: str = "") -> str:
+def phase_words(phase: Phase, share: str = "", grafted: bool = False) -> str:
     """What a phase does, in a sentence: the only place that says it, for the screen, plan.json, model cards and `plugins show`.
 
     Args:
         share: how much of the backbone trains, in words.
+        grafted: whether something was grafted that can train.
     """
     live = {name: rate for name, rate in phase.rates.items() if rate > 0}
+    if grafted and (rate := getattr(phase, "graft_rate", 0)) > 0:
+        live["what was grafted"] = rate
     stages = ", ".join(name if rate == 1 else f"{name} x{rate:.3g}" for name, rate in live.items())
     first, *more = kind_of(phase).does(phase, stages)
     words = [f"{first} ({share})" if share else first, *more]
@@ -43,7 +46,7 @@ def plan_lines(plan: Plan, backbone: Backbone) -> Iterator[str]:
         live = sum(params[name] for name, rate in phase.rates.items() if rate > 0) if kind_of(phase).trains else 0
         share = f"{live / max(sum(params.values()), 1):.0%} of the parameters" if live else ""
         augment = f", augment {phase.augment.name}" if phase.augment else ""
-        yield f"{indent.space}{phase.name}: {phase_words(phase, share)}{augment}"
+        yield f"{indent.space}{phase.name}: {phase_words(phase, share, plan.graft is not None)}{augment}"
 
 
 class Indent(NamedTuple):
@@ -68,10 +71,13 @@ def run_outline(work: Session, task: Task, labelling: str) -> Outline:
     facts, source = backbone.facts, work.streams.dataset.input
     params = sum(stage.params for stage in facts.stages)
     solved = all(not slot.in_place for slot in work.slots)
+    grafted = any(layer.weights and layer.name not in backbone.stage_of for layer in work.graph.layers)
     return Outline(
         options.plugin, facts.name, backbone.weights, backbone.licence, "solved" if solved else options.head,
         source.key().get("size"), task.classes, dict(task.streams), len(facts.stages), params,
-        tuple(phase_outline(slot, trained_parameters(work, slot), work.streams.remembered, params) for slot in work.slots),
+        tuple(
+            phase_outline(slot, trained_parameters(work, slot), work.streams.remembered, params, grafted) for slot in work.slots
+        ),
         labelling, source.kind,
     )  # fmt: skip
 
@@ -83,8 +89,8 @@ def trained_parameters(work: Session, slot: Slot) -> int:
     return sum(math.prod(variable.shape) for variable in work.net(slot, {}).trained_in_backbone())
 
 
-def phase_outline(slot: Slot, trains: int, remembered: Remembered, params: int) -> PhaseOutline:
-    """The outline of a phase that trains so many parameters of the backbone, which has `params`."""
+def phase_outline(slot: Slot, trains: int, remembered: Remembered, params: int, grafted: bool = False) -> PhaseOutline:
+    """The outline of a phase that trains so many parameters of the backbone, which has `params`, or of what was grafted."""
     phase, cut = slot.phase, slot.cut
     copies = (phase.augment.views or 0) if phase.augment else 1
     cached = copies > 0 and remembered.fits(cut, copies)
@@ -93,7 +99,7 @@ def phase_outline(slot: Slot, trains: int, remembered: Remembered, params: int) 
     return PhaseOutline(
         phase.name,
         kind_of(phase).name,
-        phase_words(phase, f"{trains:,} of {params:,} parameters" if trains else ""),
+        phase_words(phase, f"{trains:,} of {params:,} parameters" if trains else "", grafted),
         getattr(phase, "epochs", None),
         getattr(phase, "learning_rate", None),
         phase.streams,

@@ -45,7 +45,7 @@ class FitKind(Kind):
         head = "the head" if self.learns_labels(phase) and phase.head_rate else ""
         parts = f"the part{'s' * (len(phase.parts) != 1)} {', '.join(phase.parts)}" if phase.parts else "what was grafted"
         trained = " and ".join(filter(None, (stages, head))) or parts
-        several = len([rate for rate in phase.rates.values() if rate > 0]) + bool(head) > 1
+        several = "," in stages or bool(stages and head)
         yield f"{trained} train{'' if several else 's'}"
         yield f"at most {phase.epochs} epoch{'s' * (phase.epochs != 1)} at {phase.learning_rate:g}"
         if stages and phase.only is not None:
