@@ -45,8 +45,8 @@ SENTENCES = {
     "name-number": "name must be a word. Received: 1",
     "streams-text": "phase head: streams must be a tuple of names, such as (\"train\",). Received: 'train'",
     "streams-empty": 'phase head: streams must be a tuple of names, such as ("train",). Received: ()',
-    "streams-unknown": "phase head: phases train on the streams train, target, aux. Received: extra",
-    "streams-test": "phase head: phases train on the streams train, target, aux. Received: test",
+    "streams-unknown": "phase head: phases train on the streams train, target, aux, support, query. Received: extra",
+    "streams-test": "phase head: phases train on the streams train, target, aux, support, query. Received: test",
     "select-unknown": "phase head: select must be one of val, accuracy, last, target, or a function. Received: best",
     "batch-norm": "phase head: batch_norm must be one of frozen, affine, update. Received: off",
     "only-nothing": "phase head: `only` lets no variable of its live stages (top) train",
@@ -75,7 +75,7 @@ SENTENCES = {
     "plan-bare": "plan() must return a Plan with a tuple of at least one phase. Received: Fit(",
     "plan-exits": "plan() failed: SystemExit: go away",
     "plan-twice": "phase head occurs 2 times; names of phases must be unique",
-    "plan-graft": "its graft must be a function. Received: 'stage'",
+    "plan-graft": "its graft must be a function. Received: 'deeper'",
     "graft-own-layer": "its graft adds the layer own of a class of its own, stranger_mistakes.own_layer.<locals>.Own",
     "one-of-phase": "a OneOf must hold a tuple of at least one phase. Received: Fit(",
     "one-of-empty": "a OneOf must hold a tuple of at least one phase. Received: ()",
@@ -84,7 +84,7 @@ SENTENCES = {
     "solve-live": "phase solve: it solves in closed form, so every rate must be 0",
     "solve-nothing": "phase solve: a solver must return a built Keras layer, or a pair of it and a sentence. Received: None",
     "solver-text": "phase solve: solver must be a function. Received: 'ridge'",
-    "statistics-test": "phase statistics: phases train on the streams train, target, aux. Received: test",
+    "statistics-test": "phase statistics: phases train on the streams train, target, aux, support, query. Received: test",
 }
 
 
@@ -125,7 +125,7 @@ def test_a_mistake_ends_in_one_sentence(mistake, strangers, data, tmp_path, tens
 
 
 def test_what_a_strategy_says_to_the_user_is_the_user_s(strangers, data, tmp_path, tensorflow, capfd):
-    sentence = "tlapp: strategy loss-user-error (stranger 0.3): it wants another target"
+    sentence = "tlapp: strategy loss-user-error of stranger 0.3: it wants another target"
     assert trained("loss-user-error", data, tmp_path, capfd) == (2, [sentence])
 
 

@@ -127,7 +127,7 @@ def parsed(value: Any, annotation: Any) -> Any:
     if isinstance(value, list):
         return [each if not isinstance(each, bool) or _takes_bool(annotation) else str(each).lower() for each in value]
     if isinstance(value, str) and ("," in value or not _is_text(annotation)) and _is_tuple(annotation):
-        return tuple(value.split(","))
+        return tuple(value.split(",")) if value else ()
     return (value,) if isinstance(value, (int, float)) and get_origin(annotation) is tuple else value
 
 

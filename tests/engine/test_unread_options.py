@@ -16,7 +16,7 @@ def fit(name="a", **more):
 
 
 def unread(*phases):
-    return {key for key in unread_options(Plan(phases)) if key != "aux"}
+    return {key for key in unread_options(Plan(phases)) if key not in ("aux", "support", "query")}
 
 
 def test_a_phase_that_brings_nothing_reads_all():
@@ -39,5 +39,6 @@ def test_without_a_gradient_no_option_of_training_is_read():
 
 
 def test_a_second_set_is_read_by_who_names_it():
-    assert "aux" in unread_options(Plan((fit(),)))
-    assert "aux" not in unread_options(Plan((fit(streams=("train", "aux")),)))
+    for name in ("aux", "support", "query"):
+        assert name in unread_options(Plan((fit(),)))
+        assert name not in unread_options(Plan((fit(streams=("train", name)),)))

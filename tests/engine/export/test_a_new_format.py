@@ -30,11 +30,18 @@ def convolution(x, kernel):  # 3 x 3, stride 2, as much padding as TensorFlow's 
     return np.einsum("hwcij,ijco->hwo", windows, kernel)
 
 
+def depthwise(x, kernel):  # 3 x 3, stride 1
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(x, ((1, 1), (1, 1), (0, 0))), (3, 3), (0, 1))
+    return np.einsum("hwcij,ijc->hwc", windows, kernel[..., 0])
+
+
 def classify(inputs):
     x = inputs["image"][0].astype("float32") / 127.5 - 1
-    for kernel, gamma, beta, mean, variance in (weights[0:5], weights[5:10], weights[10:15]):
+    for stage, (kernel, gamma, beta, mean, variance) in enumerate((weights[0:5], weights[5:10], weights[13:18])):
         x = np.clip((convolution(x, kernel) - mean) / np.sqrt(variance + 1e-3) * gamma + beta, 0, 6)
-    values = np.exp(x.mean((0, 1)) @ weights[15] + weights[16])
+        if stage == 1:
+            x = x + depthwise(x, weights[10]) @ weights[11][0, 0] + weights[12]
+    values = np.exp(x.mean((0, 1)) @ weights[18] + weights[19])
     return values / values.sum()
 """
 

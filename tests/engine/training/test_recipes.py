@@ -105,7 +105,7 @@ def inner_step(net, batch):
     with tf.GradientTape() as tape:
         tape.watch([*head.values()])
         inner = keras.ops.mean(keras.losses.categorical_crossentropy(train.y, net.head(features, head), from_logits=True))
-    moved = {path: head[path] - 0.5 * step for path, step in zip(head, tape.gradient(inner, [*head.values()]), strict=True)}
+    moved = {path: head[path] - 0.1 * step for path, step in zip(head, tape.gradient(inner, [*head.values()]), strict=True)}
     outer = keras.ops.mean(keras.losses.categorical_crossentropy(train.y, net.head(features, moved), from_logits=True))
     return {"loss": outer, "inner": keras.ops.stop_gradient(inner - outer)}
 

@@ -13,7 +13,10 @@ from tlapp.engine.network.fold import fold
 from tlapp.engine.network.net import infer
 
 BATCH = 32
-"""Examples a call: always so many, so that an example's activations do not depend on its neighbours or their number."""
+"""Examples a call: always so many, so that an example's activations do not depend on its neighbours or their number.
+
+On some CPUs they depend on its place in a matrix product, by a last bit.
+"""
 
 
 class Front:
