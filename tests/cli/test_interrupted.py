@@ -107,6 +107,7 @@ def test_killed_outright(number, shapes, tmp_path):
     assert last.endswith(f"tlapp train --resume {tmp_path / 'run'}")
 
 
+@pytest.mark.slow
 def test_interrupted_while_its_result_is_written(whole, shapes, tmp_path, monkeypatch, capfd):
     def interrupt(self, metrics):
         raise KeyboardInterrupt
@@ -137,6 +138,7 @@ def test_a_screen_that_goes_away_does_not_end_the_run(shapes, tmp_path, monkeypa
     assert (tmp_path / "run" / "metrics.json").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="has no such shell")
 def test_a_run_without_standard_files(shapes, tmp_path):
     words = [sys.executable, "-m", "tlapp", *command(shapes, tmp_path / "run", "mlp")]

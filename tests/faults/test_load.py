@@ -18,6 +18,7 @@ def shop(tmp_path_factory):
         yield workshop
 
 
+@pytest.mark.slow
 def test_a_training_leaves_nothing_behind():
     found = load.in_a_process("trainings", 4)
     assert len(found["megabytes"]) == 4 and found["graphs"][2] == found["graphs"][3] <= 1
@@ -42,6 +43,7 @@ def test_fifty_thousand_pictures_stay_within_the_cap():
     assert found["peak_mb_of_a_decoder"] < load.CAP_MB
 
 
-@pytest.mark.parametrize("runs", [3, pytest.param(8, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("runs", [3, 8])
 def test_runs_at_once_that_share_a_cache_end_alike(runs, shop):
     assert disks.together(shop, 0, runs) == f"{runs} runs, each equal to the bit"

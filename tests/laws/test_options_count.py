@@ -34,6 +34,8 @@ LABELS = {
 SAMPLES = 20
 """Random settings of all options, beside those of one."""
 STRATEGIES = sorted(registry.installed("strategy"))
+LONG = ("multilabel", "regression")
+"""Heads with so many settings that trying them takes long."""
 HEADS = sorted(registry.installed("head"))
 
 
@@ -126,7 +128,7 @@ def test_an_option_of_a_strategy_changes_the_plan_exactly_where_it_counts(strate
         assert any([check(plugin, name, each, outcomes) for each in settings]), f"{name} never changes the plan"
 
 
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("head", [pytest.param(name, marks=[pytest.mark.slow] if name in LONG else []) for name in HEADS])
 def test_an_option_of_a_head_changes_its_layer_or_loss_exactly_where_it_counts(head, tensorflow):
     plugin = registry.load("head", head)
     for name in plugin.model_fields:

@@ -49,7 +49,7 @@ ROWS = {
     "probe": Row("probe", {}, ()),
     "adapters": Row("adapters", SHORT, (11,)),
     "multi-task": Row("multi-task", {**SHORT, "last": 1}, (11,), "aux"),
-    "adversarial, all methods": Row("adversarial", ADAPT, (34,), "target"),
+    "adversarial, all methods": Row("adversarial", ADAPT, (34,), "target", slow=True),
     "augment-adapt": Row("augment-adapt", {**ADAPT, "views": 2}, (20,), "target"),
     "self-training": Row("self-training", {**ADAPT, "rounds": 2}, (25,), "target"),
     "self-supervised": Row("self-supervised", {**ADAPT, "views": 2, "pretrain_epochs": 2}, (34,), "target"),

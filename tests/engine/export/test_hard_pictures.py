@@ -82,7 +82,9 @@ def test_files_are_decoded_in_a_graph_as_in_training(resize, hard, tensorflow):
         assert difference.mean() < 1.0 and difference.max() <= 8, file.name
 
 
-@pytest.mark.parametrize("kind", NAMES)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(name, marks=[pytest.mark.slow] if name in ("savedmodel", "keras") else []) for name in NAMES]
+)
 def test_the_program_answers_as_the_run(kind, run, hard, expected, tmp_path):
     folder = Path(export(run, ExportOptions(format=kind, output=str(tmp_path / kind)))["folder"])
     (folder / "classify.py").write_text((folder / "README.md").read_text().partition("```python\n")[2].partition("```")[0])

@@ -10,6 +10,7 @@ from tlapp.engine.export.verify import verify
 OLD = Path(__file__).parents[2] / "data" / "savedmodel-0.1.0"
 
 
+@pytest.mark.slow
 def test_an_old_saved_model_is_verified(tensorflow):
     assert "input" not in json.loads((OLD / "golden.json").read_text())
     result = verify(OLD)

@@ -79,6 +79,7 @@ def test_what_does_not_convert_is_refused_by_name(odd, asked, words, tmp_path, c
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_it_exports_to_a_saved_model_and_trains_all_the_same(words, tmp_path, capfd):
     odd = [*words, "--plugin", "freeze", "--head", "odd"]
     assert run([*odd, "--dry-run", "--exports", "savedmodel"]) == 0

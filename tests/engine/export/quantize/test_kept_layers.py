@@ -22,6 +22,7 @@ def test_the_worst_layers_stay_in_float(run, test_pictures):
     assert errors[1] < errors[0] / 2
 
 
+@pytest.mark.slow
 def test_dynamic_keeps_the_weights_that_rounding_harms_most(run, test_pictures):
     from ai_edge_litert.interpreter import Interpreter
 
