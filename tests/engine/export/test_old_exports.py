@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tlapp.engine.export.verify import verify
 
 OLD = Path(__file__).parents[2] / "data" / "savedmodel-0.1.0"
