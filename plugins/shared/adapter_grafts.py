@@ -77,8 +77,8 @@ class InsideStages(ABC):
     stages: tuple[str, ...]
 
     @abstractmethod
-    def fits(self, layer: Any) -> bool:
-        """Whether a layer gets a module."""
+    def fits(self, layer: Any, rank: int) -> bool:
+        """Whether a layer whose input has so many axes gets a module."""
 
     @abstractmethod
     def module(self, layer: Any, x: Any, y: Any) -> Any:
@@ -91,10 +91,14 @@ class InsideStages(ABC):
     def __call__(self, loaded: LoadedBackbone) -> Any:
         found = 0
 
+        def fits(step: Step) -> bool:
+            inside = loaded.stage_of.get(step.operation.name) in self.stages
+            return inside and len(step.inputs) == 1 and self.fits(step.operation, len(step.inputs[0].shape))
+
         def call(step: Step, values: dict[int, Any]) -> Sequence[Any]:
             nonlocal found
             outputs = step.call(values)
-            if loaded.stage_of.get(step.operation.name) not in self.stages or not self.fits(step.operation):
+            if not fits(step):
                 return outputs
             found += 1
             return [self.module(step.operation, values[id(step.inputs[0])], outputs[0])]
@@ -136,7 +140,7 @@ class LowRank(InsideStages):
 
     rank: int
 
-    def fits(self, layer: Any) -> bool:
+    def fits(self, layer: Any, rank: int) -> bool:
         import keras
 
         plain = isinstance(layer, keras.layers.Conv2D) and layer.groups == 1 and layer.data_format == "channels_last"
@@ -169,11 +173,11 @@ class Scales(InsideStages):
     https://arxiv.org/abs/2210.08823; behind a kernel without a bias stands a norm, whose own scale and shift do the same.
     """
 
-    def fits(self, layer: Any) -> bool:
+    def fits(self, layer: Any, rank: int) -> bool:
         import keras
 
         if isinstance(layer, (keras.layers.BatchNormalization, keras.layers.LayerNormalization)):
-            return layer.center and layer.scale and layer.axis in (-1, [-1], [len(layer.input.shape) - 1])
+            return layer.center and layer.scale and layer.axis in (-1, rank - 1, [-1], [rank - 1])
         kinds = (keras.layers.Conv2D, keras.layers.Dense, keras.layers.DepthwiseConv2D)
         return isinstance(layer, kinds) and layer.use_bias and layer.activation is keras.activations.linear
 

@@ -20,12 +20,21 @@ def tokens():
 
     image = keras.Input((SIZE, SIZE, 3), name="image")
     rows = keras.layers.Reshape((16, -1), name="rows")(image / 255)
-    first = keras.layers.Dense(12, name="embed")(rows)
+    first = keras.layers.BatchNormalization(axis=2, name="rows_norm")(keras.layers.Dense(12, name="embed")(rows))
     inside = keras.layers.Dense(12, name="mix")(keras.layers.LayerNormalization(name="norm")(first))
     second = keras.layers.Dense(12, use_bias=False, activation="relu", name="act")(keras.layers.Add(name="sum")([first, inside]))
     graph = keras.Model(image, keras.layers.GlobalAveragePooling1D(name="pool")(second))
-    stage_of = {"rows": "first", "embed": "first", "norm": "last", "mix": "last", "sum": "last", "act": "last", "pool": "last"}
-    stages = (Stage("first", 1, (16, 12), ("embed",)), Stage("last", 1, (12,), ("norm", "mix", "act")))
+    stage_of = {
+        "rows": "first",
+        "embed": "first",
+        "rows_norm": "first",
+        "norm": "last",
+        "mix": "last",
+        "sum": "last",
+        "act": "last",
+        "pool": "last",
+    }
+    stages = (Stage("first", 1, (16, 12), ("embed", "rows_norm")), Stage("last", 1, (12,), ("norm", "mix", "act")))
     return LoadedBackbone(Backbone("toy:tokens", ImageInput(SIZE), stages), graph, stage_of)
 
 
@@ -75,6 +84,13 @@ def test_what_merges_answers_the_same_with_the_layers_that_it_had(method, networ
     np.testing.assert_allclose(answers(merged), trained, rtol=1e-4, atol=1e-5)
     assert sorted(layer.name for layer in merged.layers) == sorted(names)
     np.testing.assert_array_equal(answers(backbone.graph), before)  # what was merged is other layers
+
+
+def test_scales_stand_behind_every_norm_and_every_kernel_with_a_bias(tensorflow):
+    backbone = tokens()
+    graph = Adapters(method="scale").plan(TASK, backbone.facts).graft(backbone)
+    names = {layer.name.removesuffix("_sum") for layer in graph.layers if layer.name.endswith("_sum")}
+    assert names == {"embed", "rows_norm", "norm", "mix"}
 
 
 def test_low_rank_kernels_are_the_products(tensorflow):
