@@ -31,6 +31,9 @@ MIDDLE = {"middle_conv/kernel", "middle_depthwise/kernel", "middle_pointwise/ker
 """The weights of the middle stage, its batch norm's excepted."""
 
 
+MARKED = [pytest.param(name, marks=[pytest.mark.slow] if name in ("gradual", "layerwise") else []) for name in QUICK]
+
+
 def make(name, **options):
     return registry.load("strategy", name)(**{**QUICK[name], **options})
 
@@ -46,7 +49,7 @@ def test_every_strategy_is_tried():
     assert set(QUICK) | elsewhere == set(registry.installed("strategy"))
 
 
-@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize("name", MARKED)
 def test_frozen_stay_live_move_and_batch_norm_is_untouched(name, shapes, tmp_path, tensorflow):
     from tlapp.testing import TinyBackbones
 
@@ -59,7 +62,7 @@ def test_frozen_stay_live_move_and_batch_norm_is_untouched(name, shapes, tmp_pat
         assert np.array_equal(value, after[path]) != moves, path
 
 
-@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize("name", MARKED)
 def test_learns_and_leaves_a_complete_run(name, shapes, tmp_path, tensorflow):
     from tlapp.engine.runs.saved import SavedRun
 

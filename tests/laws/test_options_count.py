@@ -34,7 +34,7 @@ LABELS = {
 SAMPLES = 20
 """Random settings of all options, beside those of one."""
 STRATEGIES = sorted(registry.installed("strategy"))
-LONG = ("multilabel", "regression")
+LONG = ("mlp", "multilabel", "regression")
 """Heads with so many settings that trying them takes long."""
 HEADS = sorted(registry.installed("head"))
 

@@ -85,6 +85,7 @@ def test_pretraining_needs_a_stage(domains, tmp_path, tensorflow):
         adapted(SelfSupervised(**{**QUICK, "last": 0}), domains, tmp_path / "run")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["simsiam", "rotation"])
 def test_other_pretexts_learn(method, domains, tmp_path, tensorflow):
     options = {**QUICK, "method": method, "pretrain_epochs": 8, "learning_rate": 3e-3}
@@ -93,6 +94,7 @@ def test_other_pretexts_learn(method, domains, tmp_path, tensorflow):
     assert losses[-1] < losses[0] - 0.02
 
 
+@pytest.mark.slow
 def test_turned_copies_come_in_order_cached_or_not(domains, tmp_path, tensorflow):
     from tlapp_plugins.self_supervised import TURNS, rotated
 
@@ -137,6 +139,7 @@ class Shifted(Strategy):
         return Plan((Fit(name="shift", epochs=25, learning_rate=3e-3, **phase),))
 
 
+@pytest.mark.slow
 def test_reversing_lowers_the_domain_accuracy(domains, tmp_path, tensorflow):
     found = {}
     for reverses in (True, False):

@@ -93,7 +93,14 @@ def run(tmp_path_factory, tensorflow):
 
 
 @pytest.mark.parametrize(
-    "kind, quantize", [("savedmodel", "none"), ("tflite", "none"), ("tflite", "dynamic"), ("tflite", "int8"), ("keras", "none")]
+    "kind, quantize",
+    [
+        pytest.param("savedmodel", "none", marks=pytest.mark.slow),
+        ("tflite", "none"),
+        ("tflite", "dynamic"),
+        ("tflite", "int8"),
+        ("keras", "none"),
+    ],
 )
 def test_it_is_written_checked_and_verified(kind, quantize, run, tmp_path):
     folder = tmp_path / "out"

@@ -25,7 +25,7 @@ from tlapp.engine.export.verify import verify
 MANY = LABELLINGS["many"]
 
 
-@pytest.fixture(scope="module", params=["savedmodel", "tflite"])
+@pytest.fixture(scope="module", params=[pytest.param("savedmodel", marks=pytest.mark.slow), "tflite"])
 def exported(request, run):
     return export(run, ExportOptions(format=request.param))
 

@@ -18,7 +18,7 @@ from tlapp.testing import TinyBackbones, tiny_run
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[] if name in ("dann", "self-training, restyled") else [pytest.mark.slow]) for name in STRATEGIES],
+    [pytest.param(name, marks=[] if name == "self-training, restyled" else [pytest.mark.slow]) for name in STRATEGIES],
 )
 def test_the_target_s_labels_change_nothing_but_its_metrics(name, domains, tmp_path, tensorflow):
     source, target = domains
@@ -35,6 +35,7 @@ def test_the_target_s_labels_change_nothing_but_its_metrics(name, domains, tmp_p
     assert known["test"] == other["test"] and known["target"]["loss"] != other["target"]["loss"]
 
 
+@pytest.mark.slow
 def test_what_the_score_says_is_best_is_what_is_kept(domains, tmp_path, tensorflow):
     run, metrics = adapted(Adversarial(**QUICK), domains, tmp_path / "run")
     told = metrics["adaptation"]
@@ -58,6 +59,7 @@ def test_the_score_chooses_among_strengths(domains, tmp_path, tensorflow):
     assert metrics["adaptation"]["adapted"]["score"] == max(epoch.target["score"] for epoch in looked)
 
 
+@pytest.mark.slow
 def test_adapting_that_the_score_never_likes_ends_with_the_source_only_model(domains, tmp_path, tensorflow, monkeypatch):
     from tlapp.engine.training import feeds, score
 
@@ -88,7 +90,8 @@ def test_statistics_that_the_score_does_not_like_are_undone(domains, tmp_path, t
     assert np.array_equal(answers(run), kept[0])
 
 
-@pytest.mark.parametrize("at", ["pretrain", pytest.param("fine-tune", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("at", ["pretrain", "fine-tune"])
 def test_what_pretraining_spoils_is_kept_from_before_it(at, domains, tmp_path, tensorflow, monkeypatch):
     """Also by a run that is stopped and resumed, and in the model that it leaves when it is stopped."""
     import keras
@@ -121,6 +124,7 @@ def test_what_pretraining_spoils_is_kept_from_before_it(at, domains, tmp_path, t
     assert all(whole[key] == cut[key] for key in ("val", "test", "target", "adaptation"))
 
 
+@pytest.mark.slow
 def test_alternatives_look_for_the_front_that_they_start_from(domains, tmp_path, tensorflow, monkeypatch):
     """Not for that of the best so far: the whole network's statistics are anew there, and all pictures would pass it in vain."""
     from tlapp.engine.network.activations import Remembered
