@@ -225,6 +225,7 @@ def test_a_bad_place_is_refused_before_anything_is_read(name, sentence, tmp_path
     assert (tmp_path / "mine.png").read_bytes() == mine and len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_on_the_command_line(domains, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     small = ["--data", domains[0], "--image-size", "32", "--backbone-weights", "none"]

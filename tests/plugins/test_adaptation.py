@@ -35,6 +35,7 @@ class FakeNet:
         return 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", MIXES)
 def test_styles_change_what_crosses_the_cut(style, tensorflow):
     """Statistics move and labels stay, or images and labels are mixed."""
@@ -114,6 +115,7 @@ def test_turned_copies_come_in_order_cached_or_not(domains, tmp_path, tensorflow
             assert np.allclose(source.take(np.arange(5), 8 + turn)[0], expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_ramp_and_with_it_the_reversal_move_within_a_phase(domains, tmp_path, tensorflow):
     run, _ = adapted(Adversarial(method="dann", **{**QUICK, "epochs": 4}), domains, tmp_path / "run", patience=50)
     ramps = [epoch.terms["ramp"] for epoch in run.work.history.epochs if epoch.phase == "dann" and epoch.epoch]

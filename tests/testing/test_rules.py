@@ -38,7 +38,7 @@ from tlapp.testing import ContractError, TinyBackbones, check_backbones, check_h
 from tlapp.testing.check import attempt, preparing, rules_of
 from tlapp.testing.kinds import KINDS
 
-QUICK = ("strategy/partial", "strategy/feature-extract")
+QUICK = ("strategy/partial",)
 
 
 EVERY = [f"{kind}/{name}" for kind in ("strategy", "head") for name in registry.installed(kind)]

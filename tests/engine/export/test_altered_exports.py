@@ -13,6 +13,8 @@ import tlapp
 from tlapp.cli.main import run as typed
 from tlapp.engine.export import golden, metadata
 
+pytestmark = pytest.mark.slow
+
 MANY = "".join(f"{number}\n" for number in range(10_000))
 
 

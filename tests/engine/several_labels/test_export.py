@@ -67,9 +67,11 @@ def test_its_snippet_tells_every_label(exported, run, capfd):
         assert "fun names" in program.replace("func", "fun") and "coreThreshold" in program and "{tell}" not in program
 
 
-def test_a_saved_model_names_the_set(run, tensorflow):
+@pytest.mark.slow
+def test_a_saved_model_names_the_set(run, tensorflow, tmp_path):
     tf = tensorflow
-    served = tf.saved_model.load(str(run.folder / "export" / "savedmodel" / "1"))
+    export(run, ExportOptions(format="savedmodel", output=str(tmp_path / "served")))
+    served = tf.saved_model.load(str(tmp_path / "served" / "1"))
     file = two_labels(run)
     pictures = np.stack([np.asarray(Image.open(file)), np.full((32, 32, 3), 110)]).astype(np.float32)
     answer = served.signatures["serving_default"](image=tf.constant(pictures))

@@ -105,7 +105,7 @@ def _graft_fault(graph: Any, backbone: LoadedBackbone) -> str:
         name = step.operation.name
         if is_nested(step.operation) and any(layer.name in backbone.stage_of for layer in step.operation.layers):
             return f"it nests the backbone's layers in {name}; build on their tensors (contracts.graph.rebuild) to keep them flat"
-        # What has no weights may share a name: Keras names operations such as x + y itself, and nothing of them trains.
+        # What has no weights is let pass: an operation such as x + y is no layer, and so not among the backbone's own.
         if name in backbone.stage_of and id(step.operation) not in own and getattr(step.operation, "weights", None):
             return f"its layer {name} has the name of a backbone's layer but is another layer; give it a unique name"
     return ""
