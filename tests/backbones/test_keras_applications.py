@@ -25,7 +25,7 @@ def test_every_family_of_keras_applications_is_tested():
     assert missing <= set(alike)
 
 
-@pytest.mark.parametrize("name", ONE_OF_EACH)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if n == "NASNetMobile" else []) for n in ONE_OF_EACH])
 def test_keras_applications_stages_and_preprocessing(name):
     loaded = KerasApplications().load(name, image_size=ONE_OF_EACH[name], weights="none")
     check_facts(loaded)

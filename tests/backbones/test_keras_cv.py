@@ -21,7 +21,7 @@ def test_every_classification_network_of_keras_cv_is_known():
         assert {preset.removesuffix("_imagenet") for preset in getattr(keras_cv.models, name).presets} <= known, name
 
 
-SLOW = ("efficientnetv2-b0", "densenet121", "vgg16")
+SLOW = ("efficientnetv2-b0", "densenet121", "vgg16", "csp-darknet-tiny")
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in ONE_OF_EACH_CV])

@@ -130,6 +130,7 @@ def test_aux_metrics_are_those_of_its_head_on_what_was_held_out(sets, tmp_path, 
     assert {"loss", "aux", "balance", "aux_weight"} == set(run.work.history.epochs[0].terms)
 
 
+@pytest.mark.slow
 def test_the_result_and_other_strategies_stay_as_they_were(sets, tmp_path, tensorflow):
     from tlapp_plugins.partial import Partial
 
@@ -174,6 +175,7 @@ def test_without_a_second_set_it_is_asked_for(sets, tmp_path, tensorflow):
         tiny_run(MultiTask(**QUICK), sets[0], tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_second_set_moves_the_shared_stages(sets, tmp_path, tensorflow):
     main, aux = sets
     same = pictures(tmp_path / "turned", each=12, classes=("circle", "stripe"), seed=9)

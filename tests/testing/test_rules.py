@@ -157,6 +157,7 @@ def test_a_failure_names_the_rule_what_was_seen_and_the_documentation():
     assert isinstance(caught.value, AssertionError) and caught.value.exit_code == 3
 
 
+@pytest.mark.slow
 def test_what_depends_on_training_is_not_tried_where_that_fails(tensorflow):
     class Fails(Good):
         """Fail in the loss."""

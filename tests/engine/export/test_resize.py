@@ -39,7 +39,9 @@ def data(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module", params=[pytest.param("squash", marks=pytest.mark.slow), "crop", "pad"])
+@pytest.fixture(
+    scope="module", params=[pytest.param("squash", marks=pytest.mark.slow), pytest.param("crop", marks=pytest.mark.slow), "pad"]
+)
 def run(request, data, tmp_path_factory, tensorflow):
     folder = tmp_path_factory.mktemp(request.param)
     TinyBackbones().load("tiny").graph.save(folder / "tiny.keras")

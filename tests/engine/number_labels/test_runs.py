@@ -75,6 +75,7 @@ def test_rounded_files_lose_little(run, quantize, tmp_path):
     assert report["check"]["r2_drop"] <= 0.05
 
 
+@pytest.mark.slow
 def test_a_server_gets_a_value_and_no_label(run, tmp_path, tensorflow):
     report = export(run, ExportOptions(format="savedmodel", output=str(tmp_path / "s")))
     served = tensorflow.saved_model.load(str(Path(report["folder"]) / "1"))

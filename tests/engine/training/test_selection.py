@@ -50,6 +50,7 @@ def test_what_the_score_says_is_best_is_what_is_kept(domains, tmp_path, tensorfl
     assert starts == pytest.approx([starts[0]] * 5), "alternatives start from the same weights"
 
 
+@pytest.mark.slow
 def test_the_score_chooses_among_strengths(domains, tmp_path, tensorflow):
     run, metrics = adapted(Adversarial(method="mcc", strength=(0.01, 3.0, 3.0), **QUICK), domains, tmp_path / "run")
     looked = [epoch for epoch in run.work.history.epochs if epoch.target]
@@ -80,6 +81,7 @@ def test_adapting_that_the_score_never_likes_ends_with_the_source_only_model(dom
     assert any("best before phase target-statistics; that model is kept" in sentence for sentence in said)
 
 
+@pytest.mark.slow
 def test_statistics_that_the_score_does_not_like_are_undone(domains, tmp_path, tensorflow, monkeypatch):
     scored(monkeypatch, target_statistics={0: 0.3, 1: 0.5}, adabn={0: 0.5, 1: 0.4})
     run, metrics = adapted(Adversarial(method="adabn", **QUICK), domains, tmp_path / "run")
