@@ -28,8 +28,8 @@ def naming(plugin_name: str) -> Iterator[None]:
 
 def blamed(error: BaseException, plugin_name: str, what: str) -> BaseException:
     """The error to raise for one that a plugin's code raised; the same error where it says enough or is nobody's fault."""
-    if type(error) is UserError and error.option is None and what.startswith(DURING_A_RUN):
-        return UserError(f"{plugin_name}: {error.args[0]}")
+    if isinstance(error, UserError) and what.startswith(DURING_A_RUN):
+        error.plugin_name = error.plugin_name or plugin_name
     if isinstance(error, TlappError):
         return error
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's MemoryError

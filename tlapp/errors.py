@@ -25,17 +25,18 @@ class UserError(TlappError):
 
     Attributes:
         origin: how the user gave the option, with its value: "--last 19", "run.yaml: last: 19" or "last=19"; "" if unknown.
+        plugin_name: of the plugin that raised it while a run was under way, which stands in front where no option does; else "".
     """
 
     exit_code = 2
 
     def __init__(self, message: str, received: object = None, option: str | None = None):
         super().__init__(message)
-        self.received, self.option, self.origin = received, option, ""
+        self.received, self.option, self.origin, self.plugin_name = received, option, "", ""
 
     def __str__(self) -> str:
         value = "" if self.received is None else f"={self.received}"
-        prefix = self.origin or (f"option {self.option}{value}" if self.option else "")
+        prefix = self.origin or (f"option {self.option}{value}" if self.option else self.plugin_name)
         return f"{prefix}: {self.args[0]}" if prefix else str(self.args[0])
 
 

@@ -113,7 +113,7 @@ class InsideStages(ABC):
     def merged(self, model: Any) -> Any:
         """The model with each module merged into its layer."""
         names = {layer.name for layer in model.layers}
-        parts = {f"{name}{end}" for name in names for end in ("_down", "_up", "_scale", "_sum") if f"{name}_sum" in names}
+        parts = {f"{name}{end}" for name in names for end in ("_down", "_up", "_sum") if f"{name}_sum" in names}
         made: dict[str, Any] = {}
 
         def call(step: Step, values: dict[int, Any]) -> Sequence[Any]:
@@ -135,7 +135,8 @@ class InsideStages(ABC):
 class LowRank(InsideStages):
     """y + up(down(x)) beside each kernel, up zero at first (LoRA, Hu et al. 2021, https://arxiv.org/abs/2106.09685).
 
-    Beside a convolution, down is one of its size and strides to `rank` channels, and up is 1x1.
+    Beside a convolution, down is one of its size and strides to `rank` channels, and up is 1x1. Layers with an activation of
+    their own, and depthwise and grouped convolutions, get none.
     """
 
     rank: int

@@ -140,10 +140,24 @@ def test_a_solver_gets_the_features_of_a_network_with_trained_grafts(shapes, tmp
 
 
 def test_nothing_that_trains_is_told(shapes, tmp_path, tensorflow):
-    with pytest.raises(PluginError, match="phase fit: nothing trains, as all its rates are 0"):
+    with pytest.raises(PluginError, match="phase fit: nothing trains: its stages, its head and what was grafted are frozen"):
         tiny_run(Grafted(head=0.0, graft=0.0), shapes, tmp_path / "run")
     with pytest.raises(PluginError, match=r"phase fit: head_rate must be at least 0\. Received: -1\.0"):
         tiny_run(Grafted(head=-1.0), shapes, tmp_path / "run")
+
+
+class Still(Strategy):
+    """Freeze all there is, without a graft."""
+
+    contract = "1.2"
+
+    def plan(self, task, backbone):
+        return Plan((Fit(name="fit", rates=backbone.frozen(), epochs=1, learning_rate=1e-2, head_rate=0),))
+
+
+def test_nothing_that_trains_is_told_where_nothing_was_grafted(shapes, tmp_path, tensorflow):
+    with pytest.raises(PluginError, match="phase fit: nothing trains"):
+        tiny_run(Still(), shapes, tmp_path / "run")
 
 
 def test_the_finished_model_is_the_one_that_is_saved(shapes, tmp_path, tensorflow):

@@ -7,7 +7,7 @@ from tlapp.contracts.input import BadExample, ImageInput, Input, Tensor
 from tlapp.contracts.input_export import Endpoint, Feature, InputExport, Snippet
 from tlapp.contracts.losses import Batch, Labeller, Loss, Net, PartFactory, Sampler, Select, Solver, Weight
 from tlapp.contracts.options import Condition, Field, Options, Values, above, other_than, when
-from tlapp.contracts.plan import Augment, Blend, Fit, Graft, Guide, OneOf, Phase, Plan, Solve, Statistics
+from tlapp.contracts.plan import Augment, Blend, Finish, Fit, Graft, Guide, OneOf, Phase, Plan, Solve, Statistics
 from tlapp.contracts.strategy import Head, Strategy, Task
 from tlapp.contracts.version import VERSION
 from tlapp.errors import PluginError, UserError
@@ -25,6 +25,7 @@ __all__ = [
     "Endpoint",
     "Feature",
     "Field",
+    "Finish",
     "Fit",
     "Graft",
     "Guide",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from tlapp.contracts import Backbone, Input, OneOf, Phase, Plan, Strategy, Task
+from tlapp.contracts import Backbone, Fit, Input, OneOf, Phase, Plan, Strategy, Task
 from tlapp.engine.inputs import unread_by
 from tlapp.engine.job import Job
 from tlapp.engine.training.fields import type_faults
@@ -176,15 +176,17 @@ def refuse_unread(job: Job, plan: Plan, examples: Input) -> None:
             raise UserError(f"has no effect, because {unread[key]}; leave it out", value, key)
 
 
-def check_only(phase: Phase, trained: int) -> None:
-    """Check that `only` leaves something to train in a phase whose stages live.
+def check_trains(phase: Phase, trained: int) -> None:
+    """Check that something trains in a phase that trains by gradient.
 
     Args:
-        trained: how many parameters of the backbone train.
+        trained: how many parameters of the backbone and of what was grafted train.
 
     Raises:
-        PluginError: it leaves nothing.
+        PluginError: nothing does, or `only` leaves nothing of its live stages.
     """
+    if isinstance(phase, Fit) and not (trained or phase.head_rate or phase.parts):
+        raise PluginError(f"phase {phase.name}: nothing trains: its stages, its head and what was grafted are frozen")
     live = [name for name, rate in phase.rates.items() if rate > 0]
     if live and not trained and getattr(phase, "only", None) is not None:
         raise PluginError(f"phase {phase.name}: `only` lets no variable of its live stages ({a_few(live)}) train")

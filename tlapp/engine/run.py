@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tlapp.contracts import Backbone, Input, Task
-from tlapp.engine.check import check_labelling, check_only, make_plan, refuse_unread
+from tlapp.engine.check import check_labelling, check_trains, make_plan, refuse_unread
 from tlapp.engine.data import streams
 from tlapp.engine.data.labelling import LABELLINGS
 from tlapp.engine.data.predictions import answers, surest_mistakes_first
@@ -177,7 +177,7 @@ class Run:
             self.model()
         self.outline = run_outline(self.work, self.task, self.labelling.kind)
         for slot, told in zip(self.work.slots, self.outline.phases, strict=True):
-            check_only(slot.phase, told.trains)
+            check_trains(slot.phase, told.trains)
         self.reporter.outline(self.outline)
 
     def model(self) -> Any:

@@ -110,6 +110,17 @@ def test_nothing_of_support_trains_that_is_tested_on(tmp_path):
     assert not set(kept.contents) & {c for name in ("val", "test") for c in dataset.streams[name].contents}
 
 
+def test_support_that_is_all_judged_by_is_told(tmp_path):
+    root = two_classes(tmp_path / "d", 6)
+    dataset = load(root)
+    for number, source in enumerate(file for name in ("val", "test") for file in dataset.streams[name].files):
+        folder = tmp_path / "s" / "ab"[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number}.png").write_bytes((tmp_path / "d" / source).read_bytes())
+    with pytest.raises(UserError, match=r"option support=.*: no picture of a, b is left to train on"):
+        load(root, support=tmp_path / "s")
+
+
 def test_digits():
     dataset = streams.load(RunOptions(), Images(SIZE))
     assert dataset.classes == tuple("0123456789") and sum(sizes(dataset).values()) == 1797

@@ -69,10 +69,9 @@ def list_sources(options: RunOptions, examples: Input, labelling: Labelling = ON
         if any(item.split == "val" for item in second.items):
             sentences.append(f"option aux={options.aux}: its val {examples.noun}s are not used")
         streams["aux"] = [item for item in second.items if item.split in (None, "train")]
-        own_classes["aux"] = _classes("aux", options.aux, streams["aux"], labelling)
+        own_classes["aux"] = own_classes["aux_test"] = _classes("aux", options.aux, streams["aux"], labelling)
         if measured := [item for item in second.items if item.split == "test"]:
             streams["aux_test"] = measured
-            own_classes["aux_test"] = own_classes["aux"]
             check_known("aux", options.aux, measured, own_classes["aux"], labelling, "test: ")
     for name, path in (("support", options.support), ("query", options.query)):
         if path is not None:

@@ -131,9 +131,12 @@ def _load(listing: Listing, options: RunOptions, report: Report) -> Dataset:
     if options.aux is not None:
         parts |= _split_aux(parts, options, labelling)
         _check_rest(parts["aux"], listing.own_classes["aux"], ("aux", options.aux), labelling, noun)
-    judged_by = {example.content for name in ("val", "test") for example in parts[name]}
-    for name in {"support", "query"} & {*parts}:
-        parts[name] = [example for example in parts[name] if example.content not in judged_by]
+    judged_by = {example.content for name in ("val", "test", "aux_test") for example in parts.get(name, ())}
+    for name, path in (("support", options.support), ("query", options.query)):
+        if path is not None:
+            present = sorted({label for item in listing.streams[name] for label in labelling.names(item.label)})
+            parts[name] = [example for example in parts[name] if example.content not in judged_by]
+            _check_rest(parts[name], present, (name, path), labelling, noun)
     if empty := next((name for name, part in parts.items() if not part), None):
         raise UserError(f"{empty}: none of its {noun}s can be read", received=empty)
     judged = {name: parts[name] for name in ("train", "val", "test")}
@@ -142,18 +145,15 @@ def _load(listing: Listing, options: RunOptions, report: Report) -> Dataset:
         sentences += (
             f"option aux={options.aux}: not measured: no class has the {splits.SMALLEST} {noun}s needed to hold some out",
         )
-    own = dict(listing.own_classes)
-    if "aux_test" in parts:
-        own["aux_test"] = own["aux"]
     streams: Mapping[str, Stream] = {
-        name: stream(name, parts[name], result.tables, own.get(name, listing.classes), labelling)
+        name: stream(name, parts[name], result.tables, listing.own_classes.get(name, listing.classes), labelling)
         for name in ("train", "val", "test", *OTHERS)
         if name in parts
     }
     fitted = labelling.fitted(_numbers(streams["train"]))
     shapes = result.tables[0].extra.get("shapes", ())
     listed = inventory({name: parts[name] for name in streams}, result.bad, shapes, labelling, listing.input)
-    return Dataset(listing.input, listing.classes, streams, sentences, own, fitted, listed)
+    return Dataset(listing.input, listing.classes, streams, sentences, listing.own_classes, fitted, listed)
 
 
 def _split(examples: dict[str, list[Example]], options: RunOptions, listing: Listing) -> dict[str, list[Example]]:

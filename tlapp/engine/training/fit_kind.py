@@ -38,8 +38,6 @@ class FitKind(Kind):
         for name in ("head_rate", "graft_rate"):
             if not getattr(phase, name) >= 0:
                 yield f"{name} must be at least 0. Received: {getattr(phase, name)}"
-        if not any([*phase.rates.values(), phase.head_rate, phase.graft_rate, phase.parts]):
-            yield "nothing trains, as all its rates are 0"
 
     def does(self, phase: Fit, stages: str) -> Iterator[str]:
         head = "the head" if self.learns_labels(phase) and phase.head_rate else ""
