@@ -51,3 +51,13 @@ def test_shares_are_of_the_variance_beside_other_outputs():
     kernels = {"one": np.array([[1.0], [-1.0]]), "two": np.array([[1.0], [-1.0]]), "common": np.array([[1.0], [1.0]])}
     sentence = shares({"one": one, "two": two, "common": two}, kernels)
     assert sentence == "the answers' variance comes from two 90%, one 10%, common 0%"
+
+
+def test_scaled_features_have_a_mean_squared_length_of_one_shared_by_the_stages_alike():
+    rng = np.random.default_rng(0)
+    features = np.hstack([100 * rng.normal(size=(500, 20)), rng.normal(size=(500, 3))]).astype("float32")
+    solver = Staged(sizes={"stem": 20, "top": 3})
+    lengths = {
+        name: (part**2).sum(axis=1).mean() for name, part in solver.parts(solver.scaling(features).apply(features)).items()
+    }
+    assert lengths == pytest.approx({"stem": 0.5, "top": 0.5}, rel=1e-3)
