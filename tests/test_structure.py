@@ -40,8 +40,10 @@ BELOW = {
     "tlapp.engine.training": (*DATA, "tlapp.engine.training"),
     "tlapp.engine.check": (*DATA, "tlapp.engine.training"),
     "tlapp.engine.outline": (*DATA, "tlapp.engine.training"),
+    "tlapp.engine.merge": (*DATA, "tlapp.engine.training", "tlapp.engine.check"),
     "tlapp.engine.run": (
         *DATA, "tlapp.engine.training", "tlapp.engine.check", "tlapp.engine.outline", "tlapp.engine.export.preflight",
+        "tlapp.engine.merge",
     ),
     "tlapp.engine.preview": (*DATA, "tlapp.engine.training", "tlapp.engine.run"),
     "tlapp.blame": (*CONTRACTS, "tlapp.engine"),

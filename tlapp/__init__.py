@@ -2,9 +2,9 @@
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # for type checkers; importing typing takes a while
-    from tlapp.api import load, train
+    from tlapp.api import load, merge, train
 
-__all__ = ["load", "train"]
+__all__ = ["load", "merge", "train"]
 
 
 def __getattr__(name: str) -> object:

@@ -1,4 +1,4 @@
-"""The verbs for Python: train and load."""
+"""The verbs for Python: train, load and merge."""
 
 from __future__ import annotations
 
@@ -85,6 +85,38 @@ def load_run(run: str | Path, *, trust: bool = False, unfinished: bool = False) 
         run, lambda: layers(saved.settings["backbone"]), trust, lambda: input_facts(saved.settings), unfinished
     )  # fmt: skip
     return saved
+
+
+def merge(path: str | Path, output: str | Path, *, trust: bool = False) -> Any:
+    """Make a run with a whole model of what a run changed: `tlapp.merge("adapter.safetensors", "merged")`.
+
+    The backbone is loaded as the run loaded it; what was trained is merged into its layers where the strategy can do that.
+
+    Args:
+        path: an adapter.safetensors, or the folder of a run that has one.
+        output: the folder to write.
+        trust: open the backbone's file even if it holds code.
+
+    Returns:
+        A `tlapp.engine.runs.saved.SavedRun`.
+
+    Raises:
+        UserError: it is no such file, the backbone is another, or the folder is taken.
+    """
+    from tlapp.engine.merge import merged
+    from tlapp.engine.runs.delta import read
+    from tlapp.engine.runs.folder import DELTA
+    from tlapp.engine.runs.record import write_merged
+    from tlapp.tensorflow_import import quiet_tensorflow
+
+    file = Path(path) / DELTA if Path(path).is_dir() else Path(path)
+    delta = read(file)
+    settings = resolve({key: value for key, value in delta.facts.settings.items() if key != "run"}, resume=True)
+    job = _job(settings, trust)
+    quiet_tensorflow()
+    with files_named(dict.fromkeys(settings.origins, str(file))), blame.naming(job.plugin_name):
+        write_merged(delta, merged(delta, job), file.parent, Path(output))
+    return load_run(output)
 
 
 def input_facts(settings: Mapping[str, Any]) -> Any:

@@ -22,6 +22,7 @@ COMMANDS = {
     "evaluate": "Measure a trained model on labelled pictures.",
     "predict": "Classify pictures with a trained model.",
     "export": "Export a trained model for a server or a phone.",
+    "merge": "Make a whole model of what a run changed and the pre-trained network.",
     "verify": "Check that an export is unchanged and gives the same answers.",
     "runs": "List your runs.",
     "plugins": "List, show, check or create strategies, heads and backbone providers.",

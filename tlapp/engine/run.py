@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from tlapp.contracts import Backbone, Input, Task
 from tlapp.engine.check import check_labelling, check_trains, make_plan, refuse_unread
@@ -20,8 +17,10 @@ from tlapp.engine.export.preflight import check_converts
 from tlapp.engine.inputs import reader, stated_input
 from tlapp.engine.job import Job
 from tlapp.engine.memory import peak_memory_mb
+from tlapp.engine.merge import delta_of
 from tlapp.engine.network.activations import Remembered
 from tlapp.engine.network.adapt import adapted
+from tlapp.engine.network.changes import Untouched
 from tlapp.engine.network.graft import check_deploys, check_graft, check_opens, finished
 from tlapp.engine.outline import run_outline
 from tlapp.engine.report import Reporter, tell_data
@@ -215,6 +214,7 @@ class Run:
         else:
             settings, outline, (listed, problems) = self.job.settings, self.outline.to_json(), self.dataset.inventory
             self.record.begin(settings, outline, self.dataset.classes, rows, column, listed, problems)
+        self.own = Untouched(self.backbone.graph)
         self.work.begin(resumed)
         self.reporter.begun(self.record.folder)
 
@@ -232,13 +232,13 @@ class Run:
             results["adaptation"] = summary
         seconds = {"total": time.perf_counter() - self.started, "data": self.waited, **self.work.seconds}
         images = {name: len(stream) for name, stream in self.dataset.streams.items()}
-        self._record_predictions({name: outputs[name] for name in ("val", "test")})
-        self.record.history(epochs)  # its lines were added without waiting until they are on the disk
-        self.record.finish({**results, "seconds": seconds, "images": images, "peak_memory_mb": peak_memory_mb()})
-
-    def _record_predictions(self, probabilities: Mapping[str, np.ndarray | None]) -> None:
-        rows = [answers(self.dataset, name, part) for name, part in probabilities.items() if part is not None]
+        rows = [answers(self.dataset, name, part) for name in ("val", "test") if (part := outputs[name]) is not None]
         self.record.predictions(surest_mistakes_first([*chain(*rows)]), self.dataset.input.column)
+        self.record.history(epochs)  # its lines were added without waiting until they are on the disk
+        metrics = {**results, "seconds": seconds, "images": images, "peak_memory_mb": peak_memory_mb()}
+        if delta := delta_of(self.work, self.own, self.task, self.outline, metrics):
+            self.record.delta(delta)
+        self.record.finish(metrics)
 
     def _load_backbone(self) -> None:
         quiet_tensorflow()

@@ -12,7 +12,7 @@ RANDOM = ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D",
 """Layers that do nothing when they do not train, by name: keras-cv's are among them, and it is not to be imported for that."""
 
 
-def answering(activation: str, name: str = "probabilities", scale: tuple[float, float] | None = None) -> Any:
+def answering(activation: str, name: str = "probabilities", scale: Sequence[float] | None = None) -> Any:
     """The last layer: from a head's outputs to answers, by its activation, or by a scale: a factor and what is added then."""
     import keras
 

@@ -20,6 +20,7 @@ from tlapp.words import flag
 
 SETTINGS, PLAN, LABELS, SPLITS = "settings.yaml", "plan.json", "labels.txt", "splits.csv"
 HISTORY, METRICS, MODEL = "history.csv", "metrics.json", "model.keras"
+DELTA = "adapter.safetensors"
 PREDICTIONS, DATA, PROBLEMS = "predictions.csv", "data.csv", "problems.csv"
 CHECKPOINTS, EXPORTS = "checkpoints", "export"
 BEST, INTERRUPTED, STATE = f"{CHECKPOINTS}/best.keras", f"{CHECKPOINTS}/interrupted.keras", f"{CHECKPOINTS}/state.npz"
@@ -145,6 +146,11 @@ class RunFolder:
     def write_metrics(self, metrics: Mapping[str, Any]) -> None:
         """Write the result, whole or not at all."""
         self._write(METRICS, json.dumps(metrics, indent=1))
+
+    def write_delta(self, content: bytes) -> None:
+        """Write what the run changed of its backbone, whole or not at all; see `tlapp.engine.runs.delta`."""
+        with replacing(self.file(DELTA)) as temporary:
+            temporary.write_bytes(content)
 
     def write_model(self, model: Any, name: str = MODEL) -> Path:
         """Write a Keras model, whole or not at all; return its path."""

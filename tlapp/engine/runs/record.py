@@ -1,4 +1,4 @@
-"""Writes a run's folder as the run goes; the folder is complete when it holds the metrics."""
+"""Writes a run's folder as the run goes, and that of a merged one; it is complete when it holds the metrics."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tlapp.engine.runs import folder as names
+from tlapp.engine.runs.delta import Delta, content
 from tlapp.engine.runs.folder import RunFolder
 from tlapp.engine.runs.history import Epoch
 from tlapp.engine.runs.lock import RunLock
@@ -16,6 +17,8 @@ from tlapp.errors import UserError
 from tlapp.words import in_a_line
 
 ROOT = Path("saved_models")
+COPIED = (names.SPLITS, names.DATA, names.PROBLEMS, names.HISTORY, names.PREDICTIONS)
+"""What else of a run goes with a merged model."""
 
 
 class Record:
@@ -99,6 +102,10 @@ class Record:
         self._write(name, lambda: self._files.write_model(model, name))
         return self._files.file(name)
 
+    def delta(self, delta: Delta) -> None:
+        """Write what the run changed of its backbone."""
+        self._write(names.DELTA, lambda: self._files.write_delta(content(delta)))
+
     def predictions(self, rows: Sequence[Sequence[Any]], column: str = "path") -> None:
         """Write the answers to the examples that the run is judged by."""
         self._write(names.PREDICTIONS, lambda: self._files.write_predictions(rows, column))
@@ -142,6 +149,27 @@ class Record:
             failure = UserError(f"{self._files.file(name)}: cannot be written: {reason}")
             failure.resumable = self.folder if self.begun else None
             raise failure from error
+
+
+def write_merged(delta: Delta, model: Any, source: Path, folder: Path) -> None:
+    """Write the folder of a run whose model was made of a delta; `source` is where the run's other files may lie.
+
+    Raises:
+        UserError: the folder is taken, or cannot be written.
+    """
+    if folder.exists():
+        raise UserError("already exists; remove it, or name another", folder, option="output")
+    facts, record = delta.facts, Record(str(folder), "")
+    try:
+        record.begin(facts.settings, facts.plan, facts.labels, ())
+        for name in COPIED:
+            if (source / name).is_file():
+                shutil.copyfile(source / name, folder / name)
+        record.model(model)
+        record.delta(delta)
+        record.finish(facts.metrics)
+    finally:
+        record.release()
 
 
 def _fresh(plugin: str) -> Path:

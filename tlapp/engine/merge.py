@@ -1,0 +1,68 @@
+"""What a run changed, in one small file, and the run's model again from it and the pre-trained backbone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from tlapp.contracts import Task
+from tlapp.engine.check import make_plan
+from tlapp.engine.data.labelling import LABELLINGS
+from tlapp.engine.inputs import reader
+from tlapp.engine.job import Job
+from tlapp.engine.network.adapt import adapted
+from tlapp.engine.network.changes import Untouched, put_back
+from tlapp.engine.network.deploy import answering, deployed
+from tlapp.engine.report import Outline
+from tlapp.engine.runs.delta import MOST, NEEDS, Delta, Facts, can_be_written
+from tlapp.engine.runs.folder import DELTA
+from tlapp.engine.training.session import Session
+from tlapp.errors import UserError
+
+
+def delta_of(work: Session, own: Untouched, task: Task, outline: Outline, metrics: Mapping[str, Any]) -> Delta | None:
+    """What a run changed and added; None where that is much of the model, or the head is none that its settings build.
+
+    Args:
+        own: the backbone's weights before training.
+    """
+    if not all(slot.in_place for slot in work.slots):
+        return None
+    if not can_be_written():
+        if work.graph is not work.backbone.graph:
+            work.reporter.note(f"{DELTA}, what was trained in one small file, is not written: it needs {NEEDS}")
+        return None
+    model, dataset = work.model(), work.streams.dataset
+    weights = own.changes(model)
+    if sum(array.size for array in weights.values()) > MOST * sum(math.prod(v.shape) for v in model.weights):
+        return None
+    facts = Facts(
+        own.digest, task, work.job.settings, outline.to_json(), tuple(dataset.classes), metrics, dataset.labelling.scale
+    )
+    return Delta(facts, weights)
+
+
+def merged(delta: Delta, job: Job) -> Any:
+    """The deployed model of the run that a delta is of: merged into the backbone's layers where its strategy can.
+
+    Raises:
+        UserError: the backbone has other weights than the run began with, or the plugins build another network now.
+    """
+    import keras
+
+    facts, options = delta.facts, job.options
+    keras.utils.set_random_seed(options.seed)  # as the run did: a backbone without weights begins with random ones
+    loaded = job.provider.load(job.backbone, image_size=options.image_size, weights=options.backbone_weights)
+    backbone = adapted(loaded, reader(loaded.facts.input, options))
+    if (now := Untouched(backbone.graph).digest) != facts.backbone:
+        raise UserError(
+            f"its backbone {options.backbone} has other weights here ({now}) than those that it was trained on ({facts.backbone})"
+        )
+    plan = make_plan(job.strategy, facts.task, backbone.facts)
+    graph = plan.graft(backbone) if plan.graft else backbone.graph
+    names = [tensor.name for tensor in reader(loaded.facts.input, options).tensors]
+    last = answering(job.head.activation, LABELLINGS[facts.task.labels].output, facts.scale)
+    model = deployed(graph, job.head.build(graph.outputs[0], facts.task), last, names)
+    put_back(model, delta.weights)
+    return plan.finish(model) if plan.finish else model
