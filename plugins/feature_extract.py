@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from tlapp_plugins.shared.discriminant import Discriminant
 from tlapp_plugins.shared.kernel_solvers import Neighbours, RbfSvm
 from tlapp_plugins.shared.solvers import LinearSvm, Logistic
 
@@ -19,8 +20,9 @@ class FeatureExtract(Strategy):
     """Fit a scikit-learn classifier to the frozen backbone's features: no gradients, the fastest, and often hard to beat."""
 
     contract = "1.2"
-    classifier: Literal["logistic", "linear-svm", "rbf-svm", "knn"] = Field(
-        "logistic", description="classifier to fit; rbf-svm and knn store training examples in the model, which grows with them"
+    classifier: Literal["logistic", "lda", "linear-svm", "rbf-svm", "knn"] = Field(
+        "logistic",
+        description="classifier to fit; `tlapp teach` adds to lda; rbf-svm and knn store training examples in the model",
     )
     penalty: float | None = Field(
         None, gt=0, description="weight of the penalty on large weights (scikit-learn's 1/C); cross-validated by default",
@@ -30,8 +32,8 @@ class FeatureExtract(Strategy):
         None, ge=1, description="number of neighbours that vote; cross-validated by default", when=when(classifier="knn")
     )
     folds: int = Field(
-        3, ge=2, description="folds of the cross-validation; the SVMs need it for their probabilities, with any penalty",
-        when=(when(classifier=SVMS), when(classifier="logistic", penalty=None)),
+        3, ge=2, description="folds of the cross-validation; the SVMs need it for their probabilities, with any penalty; lda too",
+        when=(when(classifier=(*SVMS, "lda")), when(classifier="logistic", penalty=None)),
     )  # fmt: skip
 
     def plan(self, task: Task, backbone: Backbone) -> Plan:
@@ -51,6 +53,8 @@ class FeatureExtract(Strategy):
                 f"rbf-svm takes at most {RBF_LIMIT} training examples; use logistic. Received: {examples}",
                 received=examples,
             )
+        if self.classifier == "lda":
+            return Discriminant(folds=self.folds)
         if self.classifier == "logistic":
             return Logistic(penalty=self.penalty) if self.penalty else Logistic(folds=self.folds)
         return SOLVERS[self.classifier](folds=self.folds, penalty=self.penalty)

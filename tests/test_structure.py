@@ -41,6 +41,7 @@ BELOW = {
     "tlapp.engine.check": (*DATA, "tlapp.engine.training"),
     "tlapp.engine.outline": (*DATA, "tlapp.engine.training"),
     "tlapp.engine.merge": (*DATA, "tlapp.engine.training", "tlapp.engine.check"),
+    "tlapp.engine.teach": (*DATA, "tlapp.engine.training", "tlapp.engine.check", "tlapp.engine.export.reference"),
     "tlapp.engine.run": (
         *DATA, "tlapp.engine.training", "tlapp.engine.check", "tlapp.engine.outline", "tlapp.engine.export.preflight",
         "tlapp.engine.merge",

@@ -2,9 +2,9 @@
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # for type checkers; importing typing takes a while
-    from tlapp.api import load, merge, train
+    from tlapp.api import load, merge, teach, train, undo_teach
 
-__all__ = ["load", "merge", "train"]
+__all__ = ["load", "merge", "teach", "train", "undo_teach"]
 
 
 def __getattr__(name: str) -> object:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -117,6 +117,48 @@ def merge(path: str | Path, output: str | Path, *, trust: bool = False) -> Any:
     with files_named(dict.fromkeys(settings.origins, str(file))), blame.naming(job.plugin_name):
         write_merged(delta, merged(delta, job), file.parent, Path(output))
     return load_run(output)
+
+
+def teach(
+    run: str | Path, name: str, files: Sequence[str | Path], *, reporter: Reporter | None = None, trust: bool = False
+) -> Any:
+    """Add examples of a class, new or known, to a finished run: `tlapp.teach("saved_models/pets", "fox", ["fox.jpg"])`.
+
+    The examples that it was trained on are not needed: the run of `feature-extract` with classifier=lda remembers their sums.
+
+    Args:
+        run: the run's folder, which is changed; `undo_teach` undoes it.
+        name: of the class.
+        files: files, folders and quoted globs.
+        reporter, trust: as in `train`.
+
+    Returns:
+        A `tlapp.engine.teach.Taught`: labels, and accuracy on the run's own test before and after.
+
+    Raises:
+        UserError: the run remembers nothing, or an example cannot be read or is one of the run's.
+    """
+    from tlapp.engine.teach import teach as add
+
+    saved = load_run(run, trust=trust)
+    settings = resolve({key: value for key, value in saved.settings.items() if key != "run"}, resume=True)
+    job = _job(settings, trust)
+    with blame.naming(job.plugin_name):
+        return add(saved, job, name, [str(file) for file in files], reporter or Silent())
+
+
+def undo_teach(run: str | Path) -> int:
+    """Put back what a run was before it was last taught.
+
+    Returns:
+        How many lessons are left.
+
+    Raises:
+        UserError: it was taught nothing.
+    """
+    from tlapp.engine.teach import undo
+
+    return undo(load_run(run))
 
 
 def input_facts(settings: Mapping[str, Any]) -> Any:

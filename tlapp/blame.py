@@ -8,7 +8,7 @@ from dataclasses import fields, is_dataclass, replace
 from types import GeneratorType
 from typing import Any, cast
 
-from tlapp.contracts import BackboneProvider, Head, OneOf, Plan, Strategy
+from tlapp.contracts import BackboneProvider, Head, OneOf, Plan, Strategy, Teachable
 from tlapp.errors import PluginError, TlappError, UserError
 from tlapp.words import in_a_line
 
@@ -148,7 +148,10 @@ def _guard_value(value: Any, plugin_name: str, owner: str, noun: str) -> Any:
     if hasattr(value, "batches"):
         return Guard(value, plugin_name, {"batches": f"{owner} {noun}"})
     if callable(value):
-        return guarded(plugin_name, f"{owner} {noun}", value)
+        guard = guarded(plugin_name, f"{owner} {noun}", value)
+        for name in ("learn", "layer") if isinstance(value, Teachable) else ():
+            setattr(guard, name, guarded(plugin_name, f"{owner} {noun}", getattr(value, name)))
+        return guard
     if _is_record(value):
         return _guard_fields(value, plugin_name, owner, noun)
     singular = noun.removesuffix("s")

@@ -24,7 +24,13 @@ class Scaling(NamedTuple):
         import numpy as np
 
         exact = features.astype(np.float64)
-        mean, spread = exact.mean(axis=0), exact.std(axis=0)
+        return cls.by(exact.mean(axis=0), exact.std(axis=0))
+
+    @classmethod
+    def by(cls, mean: np.ndarray, spread: np.ndarray) -> Scaling:
+        """The same, from the features' means and standard deviations."""
+        import numpy as np
+
         if not spread.any():
             return cls(mean, np.ones_like(mean))
         scale = np.sqrt(np.maximum(spread, 0.01 * spread.mean()))

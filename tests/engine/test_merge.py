@@ -74,9 +74,7 @@ def test_a_delta_holds_what_is_not_the_backbones(runs):
 def test_what_changed_much_or_was_solved_has_none(runs):
     assert not (runs("full").folder / DELTA).exists()
     assert not (runs("solved").folder / DELTA).exists()
-    with pytest.raises(
-        UserError, match=r"full/adapter\.safetensors: there is no such file; a run has one if it changed at"
-    ):
+    with pytest.raises(UserError, match=r"full/adapter\.safetensors: there is no such file; a run has one if it changed at"):
         tlapp.merge(runs("full").folder, "never")
 
 

@@ -22,6 +22,7 @@ COMMANDS = {
     "evaluate": "Measure a trained model on labelled pictures.",
     "predict": "Classify pictures with a trained model.",
     "export": "Export a trained model for a server or a phone.",
+    "teach": "Add a class or pictures to a finished run, in seconds.",
     "merge": "Make a whole model of what a run changed and the pre-trained network.",
     "verify": "Check that an export is unchanged and gives the same answers.",
     "runs": "List your runs.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, Union
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, Union, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,8 +85,25 @@ PartFactory = Callable[[], Any]
 Solver = Callable[["np.ndarray", "np.ndarray", int], Any]
 """(features (n, size) float32, labels (n,) int, number of classes) -> a built Keras layer from features to outputs.
 
-Or a pair of the layer and a sentence on it, which the user is told.
+Or a pair of the layer and a sentence on it, which the user is told. One that is also a `Teachable` keeps what it learnt in the
+run, for `tlapp teach`.
 """
+
+
+@runtime_checkable
+class Teachable(Protocol):
+    """What a solver has besides being called, where a finished run may be taught more classes and examples."""
+
+    def learn(
+        self, memory: Mapping[str, np.ndarray] | None, features: np.ndarray, labels: np.ndarray, classes: int
+    ) -> Mapping[str, np.ndarray]:
+        """What to remember of the examples that `memory` (None: none) is of and of these; `classes` may have grown."""
+        ...
+
+    def layer(self, memory: Mapping[str, np.ndarray]) -> Any:
+        """The layer that a call with all those examples would have returned."""
+        ...
+
 
 Labeller = Callable[["np.ndarray", "np.ndarray"], "tuple[np.ndarray, np.ndarray]"]
 """(features (n, size), probabilities (n, classes)) -> labels (n, classes), rows summing to 1, and weights (n,), 0 = left out."""

@@ -21,12 +21,20 @@ from tlapp.engine.training.session import Session
 from tlapp.errors import UserError
 
 
-def delta_of(work: Session, own: Untouched, task: Task, outline: Outline, metrics: Mapping[str, Any]) -> Delta | None:
-    """What a run changed and added; None where that is much of the model, or the head is none that its settings build.
+def keep(work: Session, own: Untouched, task: Task, outline: Outline, metrics: Mapping[str, Any]) -> None:
+    """Write what a finished run keeps besides its model: its delta, and what the solver of its head remembers.
 
     Args:
         own: the backbone's weights before training.
     """
+    if delta := delta_of(work, own, task, outline, metrics):
+        work.record.delta(delta)
+    if work.memory and not work.slots[-1].in_place:
+        work.record.memory(work.memory)
+
+
+def delta_of(work: Session, own: Untouched, task: Task, outline: Outline, metrics: Mapping[str, Any]) -> Delta | None:
+    """What a run changed and added; None where that is much of the model, or the head is none that its settings build."""
     if not all(slot.in_place for slot in work.slots):
         return None
     if not can_be_written():

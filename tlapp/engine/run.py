@@ -17,7 +17,7 @@ from tlapp.engine.export.preflight import check_converts
 from tlapp.engine.inputs import reader, stated_input
 from tlapp.engine.job import Job
 from tlapp.engine.memory import peak_memory_mb
-from tlapp.engine.merge import delta_of
+from tlapp.engine.merge import keep
 from tlapp.engine.network.activations import Remembered
 from tlapp.engine.network.adapt import adapted
 from tlapp.engine.network.changes import Untouched
@@ -236,8 +236,7 @@ class Run:
         self.record.predictions(surest_mistakes_first([*chain(*rows)]), self.dataset.input.column)
         self.record.history(epochs)  # its lines were added without waiting until they are on the disk
         metrics = {**results, "seconds": seconds, "images": images, "peak_memory_mb": peak_memory_mb()}
-        if delta := delta_of(self.work, self.own, self.task, self.outline, metrics):
-            self.record.delta(delta)
+        keep(self.work, self.own, self.task, self.outline, metrics)
         self.record.finish(metrics)
 
     def _load_backbone(self) -> None:

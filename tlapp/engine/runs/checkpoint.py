@@ -16,7 +16,7 @@ from tlapp.errors import UserError
 from tlapp.untrusted_files import keras_fault
 from tlapp.words import in_a_line
 
-VERSION = 5
+VERSION = 6
 _INDEX = "owners"
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -18,9 +18,12 @@ from tlapp.engine.runs.history import Epoch
 from tlapp.errors import UserError
 from tlapp.words import flag
 
+if TYPE_CHECKING:  # importing it takes a while
+    import numpy as np
+
 SETTINGS, PLAN, LABELS, SPLITS = "settings.yaml", "plan.json", "labels.txt", "splits.csv"
 HISTORY, METRICS, MODEL = "history.csv", "metrics.json", "model.keras"
-DELTA = "adapter.safetensors"
+DELTA, MEMORY, TAUGHT = "adapter.safetensors", "memory.npz", "taught"
 PREDICTIONS, DATA, PROBLEMS = "predictions.csv", "data.csv", "problems.csv"
 CHECKPOINTS, EXPORTS = "checkpoints", "export"
 BEST, INTERRUPTED, STATE = f"{CHECKPOINTS}/best.keras", f"{CHECKPOINTS}/interrupted.keras", f"{CHECKPOINTS}/state.npz"
@@ -151,6 +154,20 @@ class RunFolder:
         """Write what the run changed of its backbone, whole or not at all; see `tlapp.engine.runs.delta`."""
         with replacing(self.file(DELTA)) as temporary:
             temporary.write_bytes(content)
+
+    def write_memory(self, memory: Mapping[str, np.ndarray]) -> None:
+        """Write what the head's solver remembers of its examples, whole or not at all."""
+        import numpy as np
+
+        with replacing(self.file(MEMORY), ".tmp.npz") as temporary:
+            np.savez(temporary, **dict(memory))  # type: ignore[arg-type]
+
+    def memory(self) -> dict[str, np.ndarray]:
+        """What the head's solver remembers of its examples."""
+        import numpy as np
+
+        with np.load(self.file(MEMORY), allow_pickle=False) as arrays:
+            return dict(arrays)
 
     def write_model(self, model: Any, name: str = MODEL) -> Path:
         """Write a Keras model, whole or not at all; return its path."""

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tlapp.engine.runs import folder as names
 from tlapp.engine.runs.delta import Delta, content
 from tlapp.engine.runs.folder import RunFolder
@@ -105,6 +107,10 @@ class Record:
     def delta(self, delta: Delta) -> None:
         """Write what the run changed of its backbone."""
         self._write(names.DELTA, lambda: self._files.write_delta(content(delta)))
+
+    def memory(self, memory: Mapping[str, np.ndarray]) -> None:
+        """Write what the head's solver remembers of its examples."""
+        self._write(names.MEMORY, lambda: self._files.write_memory(memory))
 
     def predictions(self, rows: Sequence[Sequence[Any]], column: str = "path") -> None:
         """Write the answers to the examples that the run is judged by."""

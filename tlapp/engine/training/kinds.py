@@ -75,8 +75,8 @@ class _Solve(Kind):
         assert stream.labels is not None, "the training examples have labels"
         source = session.streams.source(slot.phase, slot.cut, "train")
         classes = len(session.streams.dataset.classes)
-        layer, sentence = solve(slot.phase, source, stream.labels, classes)  # type: ignore[arg-type]
-        session.replace_head(layer)
+        layer, sentence, memory = solve(slot.phase, source, stream.labels, classes)  # type: ignore[arg-type]
+        session.replace_head(layer, memory)
         if sentence:
             session.reporter.note(f"phase {slot.phase.name}: {sentence}")
 

@@ -76,6 +76,7 @@ class Session:
     Attributes:
         number: of the phase under way.
         layer: the head as it now stands; a solver replaces it.
+        memory: what that solver remembers of its examples; empty where there is none, or it remembers nothing.
         loss: what the last phase's best weights lead by.
         best: the best weights of the phase under way, or of the alternatives that it is one of.
         starts: number of a phase that goes back to where an earlier one began -> the weights that this one began with.
@@ -95,6 +96,7 @@ class Session:
         self.starts: dict[int, Start] = {}
         self.overall = Overall(lambda number: self.changed(range(number, len(self.slots))))
         self.checkpoint = Checkpoint(record.state)
+        self.memory: Mapping[str, np.ndarray] = {}
         self._solved, self._written = b"", time.monotonic()
         self._first_states: dict[int, np.ndarray] = {}
 
@@ -169,8 +171,9 @@ class Session:
         if origin := self.overall.restore(self.loss):
             self.reporter.note(f"the target's score was best {origin}; that model is kept")
 
-    def replace_head(self, layer: Any) -> None:
-        """Take another layer for the head, one that a solver made."""
+    def replace_head(self, layer: Any, memory: Mapping[str, np.ndarray]) -> None:
+        """Take another layer for the head, one that a solver made, and what the solver remembers."""
+        self.memory = memory
         self.layer, self._solved = layer, pack_layer(layer, self.graph.outputs[0])
 
     def reset_random(self, net: PhaseNet) -> None:
@@ -186,13 +189,14 @@ class _Head:
         self._session = session
 
     def pack(self) -> Pack:
-        solved = self._session._solved
-        return Pack({}, [np.frombuffer(solved, np.uint8)] if solved else [])
+        solved, memory = self._session._solved, self._session.memory
+        return Pack({"memory": [*memory]}, [np.frombuffer(solved, np.uint8), *memory.values()] if solved else [])
 
     def unpack(self, pack: Pack) -> None:
         if pack.arrays:
             self._session._solved = pack.arrays[0].tobytes()
             self._session.layer = unpack_layer(self._session._solved)
+            self._session.memory = dict(zip(pack.facts["memory"], pack.arrays[1:], strict=True))
 
 
 def as_layer(part: Any, name: str) -> Any:

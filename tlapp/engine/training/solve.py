@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from tlapp.contracts import Solve
+from tlapp.contracts import Solve, Teachable
 from tlapp.engine.network.activations import Source, Views
 from tlapp.errors import PluginError
+from tlapp.words import shortened
+
+Memory = Mapping[str, np.ndarray]
+"""What a solver that can be taught more remembers of its examples."""
 
 
-def solve(phase: Solve, source: Source, labels: np.ndarray, classes: int) -> tuple[Any, str]:
-    """The head's layer, built by the phase's solver on the features of every row and of each stored view, and what it says.
+def solve(phase: Solve, source: Source, labels: np.ndarray, classes: int) -> tuple[Any, str, Memory]:
+    """The head's layer, built by the phase's solver on the features of every row and of each stored view, what it says of it,
+    and what it remembers.
 
     Raises:
         PluginError: the solver returned no built Keras layer, or one of another size.
@@ -21,7 +27,12 @@ def solve(phase: Solve, source: Source, labels: np.ndarray, classes: int) -> tup
 
     rows, views = np.arange(len(labels)), len(source.views) if isinstance(source, Views) else 1
     features = np.concatenate([source.take(rows, view)[0] for view in range(views)])
-    layer, sentence = phase.solver(features, np.tile(labels, views), classes), ""
+    memory: Memory = {}
+    if isinstance(phase.solver, Teachable):
+        memory = remembered(phase.solver.learn(None, features, np.tile(labels, views), classes))
+        layer, sentence = phase.solver.layer(memory), ""
+    else:
+        layer, sentence = phase.solver(features, np.tile(labels, views), classes), ""
     if isinstance(layer, tuple) and len(layer) == 2 and isinstance(layer[1], str):
         layer, sentence = layer
     if not isinstance(layer, keras.Layer):
@@ -31,4 +42,17 @@ def solve(phase: Solve, source: Source, labels: np.ndarray, classes: int) -> tup
     shape = tuple(layer(keras.ops.convert_to_tensor(features[:2])).shape)
     if shape != (2, classes):
         raise PluginError(f"phase {phase.name}: the solver's layer must give (batch, {classes}). Received: {shape}")
-    return layer, sentence
+    return layer, sentence, memory
+
+
+def remembered(memory: Any) -> Memory:
+    """What a solver's `learn` returned, checked.
+
+    Raises:
+        PluginError: it is no mapping of names to arrays of numbers.
+    """
+    if not isinstance(memory, Mapping) or not all(
+        isinstance(name, str) and isinstance(array, np.ndarray) and array.dtype.kind in "biuf" for name, array in memory.items()
+    ):
+        raise PluginError(f"its solver's learn() must return arrays of numbers by name. Received: {shortened(memory)}")
+    return memory

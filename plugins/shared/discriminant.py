@@ -1,0 +1,120 @@
+"""A Gaussian discriminant: its classes share one covariance, so that sums over the examples are all that it need remember."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tlapp_plugins.shared import solver_layers
+from tlapp_plugins.shared.model_selection import Choice, cross_validate, sample
+from tlapp_plugins.shared.solver_layers import Scaling
+from tlapp_plugins.shared.solvers import Outputs
+
+if TYPE_CHECKING:
+    import numpy as np
+
+GRID = (0.01, 0.03, 0.1, 0.2, 0.4, 0.7)
+START = 0.2
+LIMIT = 3000
+
+
+@dataclass(frozen=True)
+class Discriminant:
+    """Linear discriminant analysis, every class as probable as the others; can be taught further classes and examples.
+
+    The covariance within classes is mixed with a share `shrinkage` of a round one of the same trace (Ledoit and Wolf 2004). Its
+    inputs are sums over the examples (as in RanPAC, McDonnell et al. 2023, https://arxiv.org/abs/2307.02251): learning in two
+    parts gives what learning at once gives.
+
+    Attributes:
+        folds: of the cross-validation that chooses the shrinkage, where it is None, and the temperature.
+        shrinkage: from 0 to 1.
+    """
+
+    folds: int = 3
+    shrinkage: float | None = None
+
+    def __call__(self, features: np.ndarray, labels: np.ndarray, classes: int) -> Any:
+        return self.layer(self.learn(None, features, labels, classes))
+
+    def learn(
+        self, memory: Mapping[str, np.ndarray] | None, features: np.ndarray, labels: np.ndarray, classes: int
+    ) -> dict[str, np.ndarray]:
+        """What to remember of all examples so far: `gram` (d + 1, d + 1) and `sums` (d + 1, classes) of features with a 1 behind
+        them, `shrinkage` and `temperature`. The last two are chosen on the first examples.
+        """
+        import numpy as np
+        from threadpoolctl import threadpool_limits
+
+        rows = np.hstack([features, np.ones((len(features), 1))]).astype(np.float64)
+        with threadpool_limits(1):  # as in ScaledSolver
+            gram, sums = rows.T @ rows, rows.T @ np.eye(classes)[labels]
+            if memory is None:
+                choice = self.choose(features, labels)
+                return {
+                    "gram": gram, "sums": sums, "shrinkage": np.array(choice.setting), "temperature": np.array(choice.temperature)
+                }  # fmt: skip
+        known = np.pad(memory["sums"], ((0, 0), (0, classes - memory["sums"].shape[1])))
+        return {**memory, "gram": memory["gram"] + gram, "sums": known + sums}
+
+    def layer(self, memory: Mapping[str, np.ndarray]) -> Any:
+        """The layer that the remembered examples make: features to outputs, one a class."""
+        import numpy as np
+        from threadpoolctl import threadpool_limits
+
+        sums, temperature = memory["sums"], float(memory["temperature"])
+        seen = np.flatnonzero(sums[-1])
+        with threadpool_limits(1):
+            found = solved(memory["gram"], sums[:, seen], float(memory["shrinkage"]))
+        kernel, bias = found.kernel / temperature, found.bias / temperature
+        wide = Outputs(seen, sums.shape[1]).widen(kernel, bias, found.low / temperature)
+        return solver_layers.linear(*wide, found.scaling)
+
+    def choose(self, features: np.ndarray, labels: np.ndarray) -> Choice:
+        """The shrinkage and the temperature."""
+        import numpy as np
+
+        rows = sample(len(labels), LIMIT)
+        few, numbers = features[rows].astype(np.float64), np.unique(labels[rows], return_inverse=True)[1]
+        grid, start = (GRID, START) if self.shrinkage is None else ((self.shrinkage,), self.shrinkage)
+
+        def scores(shrinkage: float, train: np.ndarray, test: np.ndarray) -> np.ndarray:
+            ones = np.hstack([few[train], np.ones((len(train), 1))])
+            hot = np.eye(int(numbers.max()) + 1)[numbers[train]]
+            found = solved(ones.T @ ones, ones.T @ hot, shrinkage)
+            return (few[test] - found.scaling.mean) / found.scaling.scale @ found.kernel + found.bias
+
+        return cross_validate(numbers, self.folds, grid, start, scores, calibrate=True)
+
+
+class Solved(NamedTuple):
+    """A linear function of scaled features: kernel (d, classes) and bias, and how low its outputs get on the examples, about."""
+
+    scaling: Scaling
+    kernel: np.ndarray
+    bias: np.ndarray
+    low: float
+
+
+def solved(gram: np.ndarray, sums: np.ndarray, shrinkage: float) -> Solved:
+    """The discriminant by `gram` and `sums` as in `learn`; each class has examples.
+
+    Outputs are the logarithm of each class's density, less what all share: x S^-1 m - m S^-1 m / 2, with S the covariance
+    within classes and m a class's mean.
+    """
+    import numpy as np
+
+    count, total = gram[-1, -1], gram[-1, :-1]
+    mean = total / count
+    spread = np.sqrt(np.maximum(np.diag(gram)[:-1] / count - mean**2, 0))
+    scaling = Scaling.by(mean, spread)
+    means = (sums[:-1] / sums[-1] - mean[:, None]) / scaling.scale[:, None]
+    every = (gram[:-1, :-1] - count * np.outer(mean, mean)) / np.outer(scaling.scale, scaling.scale)
+    within = (every - (means * sums[-1]) @ means.T) / count
+    round_one = max(np.trace(within) / len(within), 1e-9)
+    mixed = (1 - shrinkage) * within + shrinkage * round_one * np.eye(len(within))
+    kernel = np.linalg.solve(mixed, means)
+    bias = -0.5 * (means * kernel).sum(axis=0)
+    deviation = np.sqrt(np.maximum((kernel * (every / count @ kernel)).sum(axis=0), 0))
+    return Solved(scaling, kernel, bias, float((bias - 4 * deviation).min()))

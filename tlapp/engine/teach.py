@@ -1,0 +1,206 @@
+"""More classes and examples for a finished run, without the examples that it was trained on."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tlapp.contracts import Task, Teachable
+from tlapp.engine.check import make_plan
+from tlapp.engine.data.files import absolute
+from tlapp.engine.data.naming import named
+from tlapp.engine.export.reference import load
+from tlapp.engine.inputs import ahead
+from tlapp.engine.job import Job
+from tlapp.engine.network.deploy import answering
+from tlapp.engine.report import Reporter
+from tlapp.engine.runs import folder as names
+from tlapp.engine.runs.predictor import BATCH
+from tlapp.engine.runs.saved import SavedRun
+from tlapp.engine.training.order import in_order
+from tlapp.engine.training.solve import Memory, remembered
+from tlapp.errors import UserError
+from tlapp.words import printable
+
+CHANGED = (names.MODEL, names.LABELS, names.METRICS, names.MEMORY, names.SPLITS)
+EAGER = 4
+"""Blocks of examples that are computed without a graph."""
+SAME = 1e-5
+"""How far the head's weights may be from what the memory makes, over the largest: they are float32."""
+
+
+class Taught(NamedTuple):
+    """What a run was taught: its accuracy on its own test before and after, None where those examples cannot be read."""
+
+    name: str
+    examples: int
+    labels: tuple[str, ...]
+    before: float | None = None
+    after: float | None = None
+
+
+def teach(run: SavedRun, job: Job, name: str, files: Sequence[str], reporter: Reporter) -> Taught:
+    """Add examples of a class, a new one or one of its own, to a finished run: only its head changes, by what it remembers.
+
+    Raises:
+        UserError: the run remembers nothing, or an example cannot be read or is one of the run's.
+    """
+    memory = _memory(run)
+    if not name.strip() or name != printable(name):
+        raise UserError(f"a class needs a name in one line. Received: {name!r}")
+    labels = run.labels if name in run.labels else (*run.labels, name)
+    solver = _solver(job, Task(labels, run.metrics["images"]))
+    if not _same(run.model.layers[-2].get_weights(), solver.layer(memory).get_weights()):
+        raise UserError(f"{run.folder}: its head is not the one that {names.MEMORY} makes, so that it was changed since")
+    sources, arrays = _read(run, files)
+    trunk = _trunk(run.model)
+    learnt = _features(trunk, arrays)
+    memory = remembered(solver.learn(memory, learnt, np.full(len(learnt), labels.index(name)), len(labels)))
+    layer = solver.layer(memory)
+    taught, metrics = Taught(name, len(learnt), labels), dict(run.metrics)
+    if judged := _test(run, trunk, reporter):
+        features, truth = judged
+        old, new = (run.labelling.metrics(np.asarray(head(features)), truth, known)
+                    for head, known in ((run.model.layers[-2], run.labels), (layer, labels)))  # fmt: skip
+        taught, metrics["test"] = taught._replace(before=old["accuracy"], after=new["accuracy"]), new
+    metrics["taught"] = [*metrics.get("taught", ()), {"label": name, "examples": len(learnt)}]
+    _keep_what_was(run)
+    _write(run, layer, memory, labels, metrics)
+    rows = [(row[run.input.column], row["label"], row["split"]) for row in run.files.splits(run.input.column)]
+    run.files.write_splits([*rows, *((source, name, "train") for source in sources)], run.input.column)
+    if run.files.file(names.EXPORTS).is_dir():
+        reporter.note(f"{run.files.file(names.EXPORTS)}: what was exported before is as it was; export again")
+    return taught
+
+
+def undo(run: SavedRun) -> int:
+    """Put back what a run was before it was last taught; return how many lessons are left.
+
+    Raises:
+        UserError: it was taught nothing.
+    """
+    lessons = _lessons(run)
+    if not lessons:
+        raise UserError(f"{run.folder}: was taught nothing that could be undone")
+    for path in sorted(lessons[-1].iterdir()):
+        path.replace(run.files.file(path.name))
+    lessons[-1].rmdir()
+    if len(lessons) == 1:
+        lessons[-1].parent.rmdir()
+    return len(lessons) - 1
+
+
+def _memory(run: SavedRun) -> Memory:
+    if run.files.has(names.MEMORY):
+        return run.files.memory()
+    trained = [phase["name"] for phase in run.files.plan().get("phases", ()) if phase["kind"] == "fit"]
+    why = f"phase {trained[-1]} trained it by gradients" if trained else "its classifier keeps no sums"
+    raise UserError(
+        f"{run.folder}: cannot be taught without its examples: {why}. Train with plugin=feature-extract classifier=lda, whose "
+        f"head is made of sums over the examples, which the run keeps ({names.MEMORY})"
+    )
+
+
+def _solver(job: Job, task: Task) -> Teachable:
+    """The solver of the last phase of the plan for a task."""
+    options = job.options
+    facts = job.provider.facts(job.backbone, options.image_size)
+    if facts is None:
+        facts = job.provider.load(job.backbone, image_size=options.image_size, weights=options.backbone_weights).facts
+    solver = getattr(in_order(make_plan(job.strategy, task, facts))[-1].phase, "solver", None)
+    if not isinstance(solver, Teachable):
+        raise UserError(f"the strategy {options.plugin} has no solver now that can be taught")
+    return solver
+
+
+def _same(weights: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> bool:
+    """Whether two layers have the same weights, but for rounding."""
+    if [each.shape for each in weights] != [each.shape for each in others]:
+        return False
+    return all(np.abs(a - b).max() <= SAME * np.abs(b).max() for a, b in zip(weights, others, strict=True))
+
+
+def _read(run: SavedRun, files: Sequence[str]) -> tuple[list[str], list[np.ndarray]]:
+    """The examples that are named, and their arrays.
+
+    Raises:
+        UserError: one cannot be read, or is one of the run's already.
+    """
+    asked = named(files, run.input)
+    known = {row[run.input.column]: row["split"] for row in run.files.splits(run.input.column)}
+    sources = [absolute(source, run.input) for source in asked.sources]
+    for source, path in zip(asked.sources, sources, strict=True):
+        if source in asked.bad:
+            raise UserError(f"{source}: {asked.bad[source]}")
+        if path in known:
+            raise UserError(f"{source}: is one of the run's {run.input.noun}s already, in {known[path]}")
+    parts = []
+    for part in ahead.parts(run.input, sources):
+        for source, reason in part.bad.items():
+            raise UserError(f"{source}: {reason}")
+        parts.append(part.arrays)
+    return sources, [np.concatenate(each) for each in zip(*parts, strict=True)]
+
+
+def _trunk(model: Any) -> Any:
+    """The model up to the features that its head takes."""
+    import keras
+
+    return keras.Model(model.inputs, model.layers[-2].input)
+
+
+def _features(trunk: Any, arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """Features (n, size) of examples. A few are computed at once: to build a graph would take longer than they do."""
+    blocks = range(0, len(arrays[0]), BATCH)
+    ask, dtypes = trunk if len(blocks) <= EAGER else trunk.predict_on_batch, [tensor.dtype for tensor in trunk.inputs]
+
+    def features(start: int) -> np.ndarray:
+        return np.asarray(ask([part[start : start + BATCH].astype(dtype) for part, dtype in zip(arrays, dtypes, strict=True)]))
+
+    return np.concatenate([features(start) for start in blocks])
+
+
+def _test(run: SavedRun, trunk: Any, reporter: Reporter) -> tuple[np.ndarray, np.ndarray] | None:
+    """Features and labels of the run's own test; None, with a note, where its examples cannot be read any more."""
+    try:
+        stream = load(run, None, ("test",), 0, reporter).streams["test"]
+    except UserError as error:
+        reporter.note(f"what this does to the other classes is not measured: {error}")
+        return None
+    assert stream.labels is not None, "test always has labels"
+    return _features(trunk, stream.examples.take(np.arange(len(stream)))), stream.labels
+
+
+def _lessons(run: SavedRun) -> list[Path]:
+    """The folders of what the run was before each lesson, in order."""
+    folder = run.files.file(names.TAUGHT)
+    lessons = [each for each in folder.iterdir() if each.name.isdecimal()] if folder.is_dir() else []
+    return sorted(lessons, key=lambda each: int(each.name))
+
+
+def _keep_what_was(run: SavedRun) -> None:
+    """Copy the files that teaching changes: whole, before the first of them changes."""
+    lessons = _lessons(run)
+    folder = run.files.file(names.TAUGHT) / str(int(lessons[-1].name) + 1 if lessons else 1)
+    unready = folder.with_name(f".{folder.name}")
+    shutil.rmtree(unready, ignore_errors=True)
+    unready.mkdir(parents=True)
+    for name in CHANGED:
+        shutil.copyfile(run.files.file(name), unready / name)
+    unready.replace(folder)
+
+
+def _write(run: SavedRun, layer: Any, memory: Memory, labels: Sequence[str], metrics: Mapping[str, Any]) -> None:
+    """Write the model with another head, and what goes with it."""
+    import keras
+
+    model, files = run.model, run.files
+    answers = answering("softmax", run.labelling.output)(layer(model.layers[-2].input))
+    files.write_model(keras.Model(model.inputs, answers))
+    files.write_labels(labels)
+    files.write_memory(memory)
+    files.write_metrics(metrics)
