@@ -31,10 +31,22 @@ from broken.strategies import (
     Unseeded,
     Untypable,
 )
+from helpers.teachers import teacher
 
 from tlapp import registry
 from tlapp.contracts import Fit, Head, Plan, Strategy
-from tlapp.testing import ContractError, TinyBackbones, check_backbones, check_head, check_strategy, examine, tiny_run
+from tlapp.testing import (
+    CLASSES,
+    SIZE,
+    ContractError,
+    TinyBackbones,
+    check_backbones,
+    check_head,
+    check_strategy,
+    examine,
+    rules,
+    tiny_run,
+)
 from tlapp.testing.check import attempt, preparing, rules_of
 from tlapp.testing.kinds import KINDS
 
@@ -89,9 +101,18 @@ class Scales(Good):
 
 
 @pytest.mark.parametrize("plugin", [p if p in QUICK else pytest.param(p, marks=pytest.mark.slow) for p in EVERY])
-def test_first_party_plugins_keep_every_rule(plugin, tensorflow):
+def test_first_party_plugins_keep_every_rule(plugin, tmp_path, tensorflow):
     kind, name = plugin.split("/")
-    {"strategy": check_strategy, "head": check_head}[kind](registry.load(kind, name)())
+    options = {"teacher": str(teacher(tmp_path / "teacher", CLASSES, SIZE))} if name == "distill" else {}
+    {"strategy": check_strategy, "head": check_head}[kind](registry.load(kind, name)(**options))
+
+
+@pytest.mark.parametrize("plugin", EVERY)
+def test_every_option_of_a_first_party_plugin_can_be_typed(plugin):
+    """Also those whose parts have bounds of their own; the check of the rule takes no network."""
+    kind, name = plugin.split("/")
+    fields = registry.load(kind, name).model_fields
+    assert not [key for key, field in fields.items() if not rules._can_be_typed(field.annotation)]
 
 
 @pytest.mark.slow

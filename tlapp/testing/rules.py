@@ -9,7 +9,7 @@ import tempfile
 import types
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import numpy as np
 import yaml as yaml_
@@ -59,6 +59,8 @@ def options(subject: Subject) -> None:
 
 def _can_be_typed(annotation: Any) -> bool:
     """Whether a value of this type can be given as text."""
+    if get_origin(annotation) is Annotated:
+        return _can_be_typed(get_args(annotation)[0])
     if get_origin(annotation) in (Union, types.UnionType, tuple):
         return all(each in (None, type(None), ...) or _can_be_typed(each) for each in get_args(annotation))
     return get_origin(annotation) is Literal or annotation in (str, int, float, bool, Path, Any)
