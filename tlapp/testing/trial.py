@@ -98,11 +98,13 @@ class Trial(Run):
         self.work.carry_out()
         self.finish()
 
-    def losses(self) -> dict[str, list[float]]:
-        """The sum of the loss's terms a phase, epoch by epoch."""
-        by_phase: dict[str, list[float]] = {}
+    def losses(self) -> dict[str, list[dict[str, float]]]:
+        """The terms of the loss of each phase that trains by gradients, epoch by epoch."""
+        by_phase: dict[str, list[dict[str, float]]] = {}
+        fits = {slot.phase.name for slot in self.work.slots if kind_of(slot.phase).name == "fit"}
         for epoch in self.reporter.epochs:  # type: ignore[attr-defined]
-            by_phase.setdefault(epoch.phase, []).append(sum(epoch.terms.values()))
+            if epoch.phase in fits:
+                by_phase.setdefault(epoch.phase, []).append(dict(epoch.terms))
         return by_phase
 
     def state(self) -> dict[str, np.ndarray]:
