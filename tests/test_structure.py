@@ -54,7 +54,8 @@ BELOW = {
     "tlapp.plugin_source": BASE,
     "tlapp.testing": (*CONTRACTS, "tlapp.engine", "tlapp.registry", "tlapp.settings", "tlapp.blame", "tlapp.testing"),
     "tlapp.api": (*CONTRACTS, "tlapp.engine", "tlapp.registry", "tlapp.settings", "tlapp.blame"),
-    "tlapp": ("tlapp.api",),
+    "tlapp.reuse": (*CONTRACTS, "tlapp.engine", "tlapp.registry", "tlapp.settings", "tlapp.blame", "tlapp.api"),
+    "tlapp": ("tlapp.api", "tlapp.reuse"),
     "tlapp.cli": ("tlapp",),
     "tlapp.__main__": ("tlapp.cli",),
 }  # fmt: skip

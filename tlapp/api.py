@@ -1,8 +1,8 @@
-"""The verbs for Python: train, load and merge."""
+"""The verbs for Python: train and load. What makes more of finished runs is in reuse.py."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -87,80 +87,6 @@ def load_run(run: str | Path, *, trust: bool = False, unfinished: bool = False) 
     return saved
 
 
-def merge(path: str | Path, output: str | Path, *, trust: bool = False) -> Any:
-    """Make a run with a whole model of what a run changed: `tlapp.merge("adapter.safetensors", "merged")`.
-
-    The backbone is loaded as the run loaded it; what was trained is merged into its layers where the strategy can do that.
-
-    Args:
-        path: an adapter.safetensors, or the folder of a run that has one.
-        output: the folder to write.
-        trust: open the backbone's file even if it holds code.
-
-    Returns:
-        A `tlapp.engine.runs.saved.SavedRun`.
-
-    Raises:
-        UserError: it is no such file, the backbone is another, or the folder is taken.
-    """
-    from tlapp.engine.merge import merged
-    from tlapp.engine.runs.delta import read
-    from tlapp.engine.runs.folder import DELTA
-    from tlapp.engine.runs.record import write_merged
-    from tlapp.tensorflow_import import quiet_tensorflow
-
-    file = Path(path) / DELTA if Path(path).is_dir() else Path(path)
-    delta = read(file)
-    settings = resolve({key: value for key, value in delta.facts.settings.items() if key != "run"}, resume=True)
-    job = _job(settings, trust)
-    quiet_tensorflow()
-    with files_named(dict.fromkeys(settings.origins, str(file))), blame.naming(job.plugin_name):
-        write_merged(delta, merged(delta, job), file.parent, Path(output))
-    return load_run(output)
-
-
-def teach(
-    run: str | Path, name: str, files: Sequence[str | Path], *, reporter: Reporter | None = None, trust: bool = False
-) -> Any:
-    """Add examples of a class, new or known, to a finished run: `tlapp.teach("saved_models/pets", "fox", ["fox.jpg"])`.
-
-    The examples that it was trained on are not needed: the run of `feature-extract` with classifier=lda remembers their sums.
-
-    Args:
-        run: the run's folder, which is changed; `undo_teach` undoes it.
-        name: of the class.
-        files: files, folders and quoted globs.
-        reporter, trust: as in `train`.
-
-    Returns:
-        A `tlapp.engine.teach.Taught`: labels, and accuracy on the run's own test before and after.
-
-    Raises:
-        UserError: the run remembers nothing, or an example cannot be read or is one of the run's.
-    """
-    from tlapp.engine.teach import teach as add
-
-    saved = load_run(run, trust=trust)
-    settings = resolve({key: value for key, value in saved.settings.items() if key != "run"}, resume=True)
-    job = _job(settings, trust)
-    with blame.naming(job.plugin_name):
-        return add(saved, job, name, [str(file) for file in files], reporter or Silent())
-
-
-def undo_teach(run: str | Path) -> int:
-    """Put back what a run was before it was last taught.
-
-    Returns:
-        How many lessons are left.
-
-    Raises:
-        UserError: it was taught nothing.
-    """
-    from tlapp.engine.teach import undo
-
-    return undo(load_run(run))
-
-
 def input_facts(settings: Mapping[str, Any]) -> Any:
     """The input of a run's backbone, as far as its provider can tell before it is loaded; None where it cannot.
 
@@ -204,7 +130,7 @@ def carry_out(
     from tlapp.engine.run import train as run
 
     with files_named(settings.origins):
-        job = _job(settings, trust)
+        job = job_of(settings, trust)
     with files_named(settings.origins), blame.naming(job.plugin_name), enough_memory(job.options):
         return run(job, reporter, dry, resume, exports)
 
@@ -214,12 +140,17 @@ def preview(settings: Settings, reporter: Reporter, path: Path, count: int, trus
     from tlapp.engine.preview import preview as show
 
     options = settings.options.model_copy(update={"run": None})  # nothing is trained, so that a run's own settings will do
-    job = _job(replace(settings, options=options), trust)
+    job = job_of(replace(settings, options=options), trust)
     with files_named(settings.origins), blame.naming(job.plugin_name), enough_memory(job.options):
         return show(job, reporter, path, count)
 
 
-def _job(settings: Settings, trust: bool) -> Job:
+def job_of(settings: Settings, trust: bool) -> Job:
+    """What the engine is asked to do by settings, every name looked up.
+
+    Raises:
+        UserError, PluginError: there is nothing of a name, or it is broken.
+    """
     from tlapp.engine.job import Job
 
     options = settings.options

@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 
-from tlapp.api import load_run, undo_teach
-from tlapp.api import teach as add
+from tlapp.api import load_run
 from tlapp.cli.completion import PATH, complete_files, complete_runs
 from tlapp.cli.options import json_option, trust_option
 from tlapp.cli.screen import Screen
 from tlapp.cli.usage import Command
 from tlapp.errors import UserError
+from tlapp.reuse import teach as add
+from tlapp.reuse import undo_teach
 from tlapp.words import printable
 
 

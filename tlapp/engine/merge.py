@@ -51,8 +51,11 @@ def delta_of(work: Session, own: Untouched, task: Task, outline: Outline, metric
     return Delta(facts, weights)
 
 
-def merged(delta: Delta, job: Job) -> Any:
+def merged(delta: Delta, job: Job, whole: bool = True) -> Any:
     """The deployed model of the run that a delta is of: merged into the backbone's layers where its strategy can.
+
+    Args:
+        whole: False leaves what was trained beside the backbone's layers, which are as they were to the bit.
 
     Raises:
         UserError: the backbone has other weights than the run began with, or the plugins build another network now.
@@ -73,4 +76,4 @@ def merged(delta: Delta, job: Job) -> Any:
     last = answering(job.head.activation, LABELLINGS[facts.task.labels].output, facts.scale)
     model = deployed(graph, job.head.build(graph.outputs[0], facts.task), last, names)
     put_back(model, delta.weights)
-    return plan.finish(model) if plan.finish else model
+    return plan.finish(model) if plan.finish and whole else model

@@ -197,7 +197,8 @@ def write_fixed(model: Any, folder: Path, kinds: Sequence[str] | None = None, na
 
     @tf.function(input_signature=specs(model, names or names_of(model), 1, kinds))
     def classify(*arrays: Any) -> dict[str, Any]:
-        return {model.output_names[0]: call(*arrays)}
+        answers = call(*arrays)
+        return answers if isinstance(answers, dict) else {model.output_names[0]: answers}
 
     refuse_random(classify.get_concrete_function())
     tf.saved_model.save(service, str(folder), signatures={"serving_default": classify})

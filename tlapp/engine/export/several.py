@@ -1,0 +1,112 @@
+"""Several runs in one TFLite file: what their networks share stands in it once; an output a run, each checked as an export."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tlapp.engine.export.check import Check, check
+from tlapp.engine.export.converter import convert
+from tlapp.engine.export.export import aside, machine, size_of, versions
+from tlapp.engine.export.formats.artifact import Answers, blocks, threads, timed
+from tlapp.engine.export.formats.tflite import FILE
+from tlapp.engine.export.reference import Reference, load, reference
+from tlapp.engine.network.join import joined
+from tlapp.engine.report import Reporter
+from tlapp.engine.runs.folder import label_lines
+from tlapp.engine.runs.saved import SavedRun
+from tlapp.errors import UserError
+from tlapp.tensorflow_import import silenced
+
+REPORT = "tasks.json"
+MAX_DROP = 0.01
+
+
+def write(
+    runs: Mapping[str, SavedRun], models: Mapping[str, Any], quantize: str, output: Path, reporter: Reporter
+) -> dict[str, Any]:
+    """Write a folder with model.tflite, the labels of each run, and tasks.json.
+
+    Args:
+        runs: by the names of the outputs.
+        models: the same, each the run's model, or one that answers the same and shares more with the others.
+        quantize: as of `tlapp.engine.export.converter.convert`: "none", "float16" or "dynamic".
+
+    Returns:
+        What tasks.json holds, and "folder".
+
+    Raises:
+        UserError: the runs take different examples, one does not pass its check, or the folder is taken.
+    """
+    if output.exists():
+        raise UserError("already exists; remove it, or name another", output, option="output")
+    _check_inputs(runs)
+    first = next(iter(runs.values()))
+    with aside(output) as folder, tempfile.TemporaryDirectory() as scratch:
+        with silenced():
+            content = convert(joined(models), quantize, None, first.input.export)
+        path = folder / FILE
+        path.write_bytes(content)
+        tasks = {}
+        for name, run in runs.items():
+            stream = load(run, None, ("test",), 0, reporter).streams["test"]
+            tasks[name] = _task(folder, name, run, _checked(path, name, run, reference(run, stream, Path(scratch)), quantize))
+        report = {
+            "artifact": FILE, "bytes": size_of(path), "quantize": quantize, "input": first.input.export.facts(), "tasks": tasks,
+            "versions": versions(), "machine": machine(),
+        }  # fmt: skip
+        (folder / REPORT).write_text(json.dumps(report, indent=1), encoding="utf-8")
+        os.rename(folder, output)
+    return {**report, "folder": str(output)}
+
+
+def _check_inputs(runs: Mapping[str, SavedRun]) -> None:
+    name, *others = runs
+    facts = {each: run.input.export.facts() for each, run in runs.items()}
+    for other in others:
+        if facts[other] != facts[name]:
+            raise UserError(
+                f"{other} takes other {runs[other].input.noun}s than {name}: {_words(facts[other])}; {_words(facts[name])}"
+            )
+
+
+def _words(facts: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in facts.items() if isinstance(value, (int, str)))
+
+
+def _checked(path: Path, name: str, run: SavedRun, each: Reference, quantize: str) -> Check:
+    """The check of one output on its run's test.
+
+    Raises:
+        UserError: it fails.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    with silenced():
+        interpreter = Interpreter(model_path=str(path), num_threads=threads())
+        interpreter.allocate_tensors()
+        runner = interpreter.get_signature_runner()
+    kinds = {key: detail["dtype"] for key, detail in runner.get_input_details().items()}
+
+    def ask(block: Mapping[str, np.ndarray]) -> np.ndarray:
+        return runner(**{key: block[key].astype(kind) for key, kind in kinds.items()})[name][0]
+
+    answers = np.stack([ask(block) for block in blocks(each.examples, 1)])
+    first = next(blocks(each.examples, 1))
+    told = Answers(answers, tuple(run.labels), timed(lambda: ask(first)))
+    result = check(each.truth, told, size_of(path), quantize != "none", MAX_DROP)
+    if result.fault:
+        raise UserError(f"{name}: {result.fault}; nothing was kept; option quantize=float16 or none is nearer to the run")
+    return result
+
+
+def _task(folder: Path, name: str, run: SavedRun, result: Check) -> dict[str, Any]:
+    file = f"labels-{name}.txt"
+    (folder / file).write_bytes(label_lines(run.labels).encode())
+    return {"labels": file, "classes": list(run.labels), "labelling": run.labelling.kind, "check": result.to_json()}
