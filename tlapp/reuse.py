@@ -46,8 +46,8 @@ def merge(path: str | Path, output: str | Path, *, trust: bool = False) -> Any:
 
 
 def merge_tasks(
-    runs: Mapping[str, str | Path], output: str | Path, *, quantize: str = "dynamic", reporter: Reporter | None = None,
-    trust: bool = False,
+    runs: Mapping[str, str | Path], output: str | Path, *, quantize: str = "dynamic", max_drop: float = 0.01,
+    reporter: Reporter | None = None, trust: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
     """Put several runs into one TFLite file, with an output for each: `tlapp.merge_tasks({"pets": "a", "cars": "b"}, "both")`.
 
@@ -58,6 +58,7 @@ def merge_tasks(
         runs: their folders, by the names of the outputs: letters, digits and _.
         output: the folder to write: model.tflite, the labels of each, tasks.json.
         quantize: "none", "float16" or "dynamic" (int8 weights).
+        max_drop: accuracy that it may cost each run on its test.
         reporter, trust: as in `train`.
 
     Returns:
@@ -73,7 +74,7 @@ def merge_tasks(
             raise UserError(f"{name}: is no name for an output: use letters, digits and _, and begin with a letter (NAME=RUN)")
     saved = {name: load_run(run, trust=trust) for name, run in runs.items()}
     models = {name: _beside(run, trust) for name, run in saved.items()}
-    return write(saved, models, quantize, Path(output), reporter or Silent())
+    return write(saved, models, quantize, max_drop, Path(output), reporter or Silent())
 
 
 def _beside(run: Any, trust: bool) -> Any:

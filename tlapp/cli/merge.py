@@ -24,8 +24,10 @@ QUANTIZE = ("dynamic", "float16", "none")
 @click.argument("runs", metavar="RUN...", type=PATH, nargs=-1, required=True, shell_complete=complete_runs)
 @click.option("--output", metavar="PATH", type=PATH, required=True, shell_complete=complete_folders, help="Folder to write.")
 @click.option("--quantize", type=click.Choice(QUANTIZE), help="Of several runs; dynamic: int8 weights.  [default: dynamic]")
+@click.option("--max-drop", type=click.FloatRange(0, 1), default=0.01, metavar="X", help="Accuracy that "
+              "quantization may cost each of several runs on its test set.  [default: 0.01]")  # fmt: skip
 @trust_option
-def merge(runs: tuple[str, ...], output: str, quantize: str | None, trust: bool) -> None:
+def merge(runs: tuple[str, ...], output: str, quantize: str | None, max_drop: float, trust: bool) -> None:
     """Make a whole model of what a run changed, or one TFLite file of several runs.
 
     One RUN, a run's folder or its adapter.safetensors: a run with a whole model, what was trained merged into the pre-trained
@@ -40,7 +42,9 @@ def merge(runs: tuple[str, ...], output: str, quantize: str | None, trust: bool)
         click.echo(printable(f"run: {merge_one(runs[0], output, trust=trust).folder}"))
         return
     with Screen() as screen:
-        report = merge_tasks(_named(runs), output, quantize=quantize or QUANTIZE[0], reporter=screen, trust=trust)
+        report = merge_tasks(
+            _named(runs), output, quantize=quantize or QUANTIZE[0], max_drop=max_drop, reporter=screen, trust=trust
+        )  # fmt: skip
     for line in lines(report):
         click.echo(printable(line))
 

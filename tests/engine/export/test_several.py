@@ -57,16 +57,15 @@ def test_each_output_answers_as_its_run(place, tmp_path):
     assert heads["bytes"] < 1.1 * alone["bytes"]  # of the same run, nothing stands there twice
 
 
-def test_what_cannot_be_put_together_is_told_and_leaves_nothing(place, tmp_path, monkeypatch):
+def test_what_cannot_be_put_together_is_told_and_leaves_nothing(place, tmp_path):
     with pytest.raises(UserError, match=r"padded takes other pictures than one: .*resize pad; .*resize squash"):
         tlapp.merge_tasks({"one": place / "one", "padded": place / "padded"}, tmp_path / "all")
     with pytest.raises(UserError, match="a-b: is no name for an output"):
         tlapp.merge_tasks({"a-b": place / "one"}, tmp_path / "all")
     with pytest.raises(UserError, match="already exists; remove it, or name another"):
         tlapp.merge_tasks({"one": place / "one"}, place / "one")
-    monkeypatch.setattr("tlapp.engine.export.several.MAX_DROP", -1.0)
     with pytest.raises(UserError, match=r"^one: .+; nothing was kept; option quantize=float16 or none is nearer to the run"):
-        tlapp.merge_tasks({"one": place / "one"}, tmp_path / "all")
+        tlapp.merge_tasks({"one": place / "one"}, tmp_path / "all", max_drop=-1.0)
     assert not [*tmp_path.iterdir()]
 
 

@@ -25,11 +25,10 @@ from tlapp.errors import UserError
 from tlapp.tensorflow_import import silenced
 
 REPORT = "tasks.json"
-MAX_DROP = 0.01
 
 
 def write(
-    runs: Mapping[str, SavedRun], models: Mapping[str, Any], quantize: str, output: Path, reporter: Reporter
+    runs: Mapping[str, SavedRun], models: Mapping[str, Any], quantize: str, max_drop: float, output: Path, reporter: Reporter
 ) -> dict[str, Any]:
     """Write a folder with model.tflite, the labels of each run, and tasks.json.
 
@@ -37,6 +36,7 @@ def write(
         runs: by the names of the outputs.
         models: the same, each the run's model, or one that answers the same and shares more with the others.
         quantize: as of `tlapp.engine.export.converter.convert`: "none", "float16" or "dynamic".
+        max_drop: what each run may lose of its accuracy on its test.
 
     Returns:
         What tasks.json holds, and "folder".
@@ -56,7 +56,9 @@ def write(
         tasks = {}
         for name, run in runs.items():
             stream = load(run, None, ("test",), 0, reporter).streams["test"]
-            tasks[name] = _task(folder, name, run, _checked(path, name, run, reference(run, stream, Path(scratch)), quantize))
+            tasks[name] = _task(
+                folder, name, run, _checked(path, name, run, reference(run, stream, Path(scratch)), quantize, max_drop)
+            )
         report = {
             "artifact": FILE, "bytes": size_of(path), "quantize": quantize, "input": first.input.export.facts(), "tasks": tasks,
             "versions": versions(), "machine": machine(),
@@ -80,7 +82,7 @@ def _words(facts: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {value}" for key, value in facts.items() if isinstance(value, (int, str)))
 
 
-def _checked(path: Path, name: str, run: SavedRun, each: Reference, quantize: str) -> Check:
+def _checked(path: Path, name: str, run: SavedRun, each: Reference, quantize: str, max_drop: float) -> Check:
     """The check of one output on its run's test.
 
     Raises:
@@ -100,7 +102,7 @@ def _checked(path: Path, name: str, run: SavedRun, each: Reference, quantize: st
     answers = np.stack([ask(block) for block in blocks(each.examples, 1)])
     first = next(blocks(each.examples, 1))
     told = Answers(answers, tuple(run.labels), timed(lambda: ask(first)))
-    result = check(each.truth, told, size_of(path), quantize != "none", MAX_DROP)
+    result = check(each.truth, told, size_of(path), quantize != "none", max_drop)
     if result.fault:
         raise UserError(f"{name}: {result.fault}; nothing was kept; option quantize=float16 or none is nearer to the run")
     return result
