@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from tlapp import registry
-from tlapp.api import _job
+from tlapp.api import job_of
 from tlapp.contracts import Field, Options, UserError, when
 from tlapp.contracts.options import condition_of, is_path
 from tlapp.engine.options import RunOptions
@@ -95,7 +95,7 @@ def test_where_nothing_was_received_none_is_named(nothing, tmp_path):
     ],
 )
 def test_a_backbone_that_is_a_path_is_absolute(backbone, absolute, place):
-    assert _job(resolve({"backbone": backbone}), trust=False).settings["backbone"] == absolute.format(place=place)
+    assert job_of(resolve({"backbone": backbone}), trust=False).settings["backbone"] == absolute.format(place=place)
 
 
 def test_an_option_of_a_plugin_is_a_path_by_its_type_or_its_field():
