@@ -105,16 +105,30 @@ def solved(gram: np.ndarray, sums: np.ndarray, shrinkage: float) -> Solved:
     """
     import numpy as np
 
-    count, total = gram[-1, -1], gram[-1, :-1]
-    mean = total / count
-    spread = np.sqrt(np.maximum(np.diag(gram)[:-1] / count - mean**2, 0))
-    scaling = Scaling.by(mean, spread)
-    means = (sums[:-1] / sums[-1] - mean[:, None]) / scaling.scale[:, None]
-    every = (gram[:-1, :-1] - count * np.outer(mean, mean)) / np.outer(scaling.scale, scaling.scale)
-    within = (every - (means * sums[-1]) @ means.T) / count
-    round_one = max(np.trace(within) / len(within), 1e-9)
-    mixed = (1 - shrinkage) * within + shrinkage * round_one * np.eye(len(within))
-    kernel = np.linalg.solve(mixed, means)
+    scaling, within = covariance(gram, sums, shrinkage)
+    means = (sums[:-1] / sums[-1] - scaling.mean[:, None]) / scaling.scale[:, None]
+    kernel = np.linalg.solve(within, means)
     bias = -0.5 * (means * kernel).sum(axis=0)
-    deviation = np.sqrt(np.maximum((kernel * (every / count @ kernel)).sum(axis=0), 0))
+    every = scaled(gram, scaling)
+    deviation = np.sqrt(np.maximum((kernel * (every @ kernel)).sum(axis=0), 0))
     return Solved(scaling, kernel, bias, float((bias - 4 * deviation).min()))
+
+
+def covariance(gram: np.ndarray, sums: np.ndarray, shrinkage: float) -> tuple[Scaling, np.ndarray]:
+    """How features are scaled, and the shrunk covariance (d, d) of scaled features within classes."""
+    import numpy as np
+
+    count, mean = gram[-1, -1], gram[-1, :-1] / gram[-1, -1]
+    scaling = Scaling.by(mean, np.sqrt(np.maximum(np.diag(gram)[:-1] / count - mean**2, 0)))
+    seen = sums[:, sums[-1] > 0]
+    means = (seen[:-1] / seen[-1] - mean[:, None]) / scaling.scale[:, None]
+    within = scaled(gram, scaling) - (means * (seen[-1] / count)) @ means.T
+    round_one = max(np.trace(within) / len(within), 1e-9)
+    return scaling, (1 - shrinkage) * within + shrinkage * round_one * np.eye(len(within))
+
+
+def scaled(gram: np.ndarray, scaling: Scaling) -> np.ndarray:
+    """The covariance (d, d) of scaled features, of all examples."""
+    import numpy as np
+
+    return (gram[:-1, :-1] / gram[-1, -1] - np.outer(scaling.mean, scaling.mean)) / np.outer(scaling.scale, scaling.scale)

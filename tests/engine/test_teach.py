@@ -7,14 +7,17 @@ import shutil
 
 import numpy as np
 import pytest
+from tlapp_plugins.feature_extract import FeatureExtract
 from tlapp_plugins.shared.discriminant import Discriminant
 
 import tlapp
 from tlapp.cli.main import run as command
+from tlapp.contracts import Fit, Plan, Solve, Strategy
 from tlapp.engine.report import Silent
 from tlapp.engine.runs.folder import MEMORY, TAUGHT
+from tlapp.engine.training.session import _Head
 from tlapp.errors import UserError
-from tlapp.testing import SIZE, TinyBackbones, pictures
+from tlapp.testing import SIZE, TinyBackbones, pictures, tiny_run
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +148,29 @@ def test_the_command(place, run, capfd):
     assert json.loads(capfd.readouterr().out) == {"run": str(run), "labels": [*tlapp.load(run).labels], "lessons": 0}
     assert command(["teach", str(run)]) == 2 and command(["teach", str(run), "x", "--undo"]) == 2
     assert "--undo" in capfd.readouterr().err
+
+
+class TaughtThenTuned(Strategy):
+    """A discriminant, whose head gradients then change."""
+
+    contract = "1.2"
+
+    def plan(self, task, backbone):
+        solve = Solve(name="solve", rates=backbone.frozen(), solver=Discriminant())
+        return Plan((solve, Fit(name="tune", rates=backbone.frozen(), epochs=1, learning_rate=1e-3)))
+
+
+def test_a_resumed_run_remembers_and_one_whose_head_was_tuned_keeps_nothing(shapes, tmp_path, tensorflow):
+    run = tiny_run(FeatureExtract(classifier="lda"), shapes, tmp_path / "run")
+    memory, pack = run.work.memory, _Head(run.work).pack()
+    run.work.memory = {}
+    _Head(run.work).unpack(pack)
+    assert set(run.work.memory) == set(memory) == {"gram", "sums", "shrinkage", "temperature"}
+    for name, array in memory.items():
+        np.testing.assert_array_equal(run.work.memory[name], array)
+    assert (tmp_path / "run" / MEMORY).exists()
+    tiny_run(TaughtThenTuned(), shapes, tmp_path / "tuned")
+    assert not (tmp_path / "tuned" / MEMORY).exists()
 
 
 class Notes(Silent):
