@@ -42,6 +42,7 @@ BELOW = {
     "tlapp.engine.outline": (*DATA, "tlapp.engine.training"),
     "tlapp.engine.merge": (*DATA, "tlapp.engine.training", "tlapp.engine.check"),
     "tlapp.engine.teach": (*DATA, "tlapp.engine.training", "tlapp.engine.check", "tlapp.engine.export.reference"),
+    "tlapp.engine.few_shot": (*DATA, "tlapp.engine.training", "tlapp.engine.teach"),
     "tlapp.engine.run": (
         *DATA, "tlapp.engine.training", "tlapp.engine.check", "tlapp.engine.outline", "tlapp.engine.export.preflight",
         "tlapp.engine.merge",

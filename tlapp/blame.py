@@ -149,8 +149,9 @@ def _guard_value(value: Any, plugin_name: str, owner: str, noun: str) -> Any:
         return Guard(value, plugin_name, {"batches": f"{owner} {noun}"})
     if callable(value):
         guard = guarded(plugin_name, f"{owner} {noun}", value)
-        for name in ("learn", "layer") if isinstance(value, Teachable) else ():
-            setattr(guard, name, guarded(plugin_name, f"{owner} {noun}", getattr(value, name)))
+        for name in ("learn", "layer", "few") if isinstance(value, Teachable) else ():
+            if hasattr(value, name):
+                setattr(guard, name, guarded(plugin_name, f"{owner} {noun}", getattr(value, name)))
         return guard
     if _is_record(value):
         return _guard_fields(value, plugin_name, owner, noun)

@@ -1,4 +1,4 @@
-"""The verbs for Python that make more of finished runs: merge, merge_tasks, teach and undo_teach."""
+"""The verbs for Python that make more of finished runs: adapt, merge, merge_tasks, teach and undo_teach."""
 
 from __future__ import annotations
 
@@ -117,6 +117,36 @@ def teach(
     job = job_of(_settings(saved.settings), trust)
     with blame.naming(job.plugin_name):
         return add(saved, job, name, [str(file) for file in files], reporter or Silent())
+
+
+def adapt(
+    run: str | Path, support: str | Path, output: str | Path, *, query: str | Path | None = None,
+    reporter: Reporter | None = None, trust: bool = False,
+) -> Any:  # fmt: skip
+    """Make a run that knows other classes, by a few examples of each: `tlapp.adapt("saved_models/birds", "new", "new-birds")`.
+
+    Nothing trains: the run of `feature-extract` with classifier=lda remembers how examples of one class differ.
+
+    Args:
+        run: the folder of the run whose network and memory are used.
+        support: class folders or a CSV, as the option data of train, with one example of each class or more.
+        output: the folder of the new run.
+        query: others of these classes, to measure it by; without any, an export cannot be checked.
+        reporter, trust: as in `train`.
+
+    Returns:
+        A `tlapp.engine.runs.saved.SavedRun`.
+
+    Raises:
+        UserError: the run remembers nothing, an example cannot be read, or the folder is taken.
+    """
+    from tlapp.engine.few_shot import adapt as make
+
+    saved = load_run(run, trust=trust)
+    job = job_of(_settings(saved.settings), trust)
+    with blame.naming(job.plugin_name):
+        make(saved, job, str(support), str(query) if query else None, Path(output), reporter or Silent())
+    return load_run(output, trust=trust)
 
 
 def undo_teach(run: str | Path) -> int:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 GRID = (0.01, 0.03, 0.1, 0.2, 0.4, 0.7)
 START = 0.2
 LIMIT = 3000
+SHARPNESS = 20.0
+"""What the outputs of `few` are multiplied by, which are cosines times about a half."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,24 @@ class Discriminant:
         kernel, bias = found.kernel / temperature, found.bias / temperature
         wide = Outputs(seen, sums.shape[1]).widen(kernel, bias, found.low / temperature)
         return solver_layers.linear(*wide, found.scaling)
+
+    def few(self, memory: Mapping[str, np.ndarray], features: np.ndarray, labels: np.ndarray, classes: int) -> Any:
+        """A layer for other classes, by a few examples of each: ridge regression on directions in the space in which the classes
+        that `memory` is of are round, by their shrunk covariance. It was chosen by docs/results.md, "Few-shot".
+        """
+        import keras
+        import numpy as np
+
+        scaling, within = covariance(memory["gram"], memory["sums"], float(memory["shrinkage"]))
+        root = np.linalg.cholesky(np.linalg.inv(within)) / scaling.scale[:, None]
+        directions = (features - scaling.mean) @ root
+        directions /= np.linalg.norm(directions, axis=1, keepdims=True).clip(1e-9)
+        duals = np.linalg.solve(directions @ directions.T + np.eye(len(directions)), np.eye(classes)[labels])
+        x = keras.Input((features.shape[1],), name="features")
+        round_space = solver_layers.dense(root, -scaling.mean @ root, name="whitened")(x)
+        unit = keras.layers.UnitNormalization(name="direction")(round_space)
+        outputs = solver_layers.dense(SHARPNESS * directions.T @ duals, None, name="outputs")(unit)
+        return keras.Model(x, outputs, name="few_shot")
 
     def choose(self, features: np.ndarray, labels: np.ndarray) -> Choice:
         """The shrinkage and the temperature."""

@@ -23,6 +23,7 @@ COMMANDS = {
     "predict": "Classify pictures with a trained model.",
     "export": "Export a trained model for a server or a phone.",
     "teach": "Add a class or pictures to a finished run, in seconds.",
+    "adapt": "Make a run that knows other classes, by a few pictures of each.",
     "merge": "Make a whole model of what a run changed and the pre-trained network.",
     "verify": "Check that an export is unchanged and gives the same answers.",
     "runs": "List your runs.",

@@ -105,6 +105,15 @@ class Teachable(Protocol):
         ...
 
 
+@runtime_checkable
+class FewShot(Teachable, Protocol):
+    """What a solver has besides, where its memory of many classes helps to learn others from a few examples (`tlapp adapt`)."""
+
+    def few(self, memory: Mapping[str, np.ndarray], features: np.ndarray, labels: np.ndarray, classes: int) -> Any:
+        """A built layer from features to outputs, one for each of so many classes, which are none of the memory's."""
+        ...
+
+
 Labeller = Callable[["np.ndarray", "np.ndarray"], "tuple[np.ndarray, np.ndarray]"]
 """(features (n, size), probabilities (n, classes)) -> labels (n, classes), rows summing to 1, and weights (n,), 0 = left out."""
 

@@ -49,16 +49,16 @@ def teach(run: SavedRun, job: Job, name: str, files: Sequence[str], reporter: Re
     Raises:
         UserError: the run remembers nothing, or an example cannot be read or is one of the run's.
     """
-    memory = _memory(run)
+    memory = memory_of(run)
     if not name.strip() or name != printable(name):
         raise UserError(f"a class needs a name in one line. Received: {name!r}")
     labels = run.labels if name in run.labels else (*run.labels, name)
-    solver = _solver(job, Task(labels, run.metrics["images"]))
+    solver = solver_of(job, Task(labels, run.metrics["images"]))
     if not _same(run.model.layers[-2].get_weights(), solver.layer(memory).get_weights()):
         raise UserError(f"{run.folder}: its head is not the one that {names.MEMORY} makes, so that it was changed since")
     sources, arrays = _read(run, files)
-    trunk = _trunk(run.model)
-    learnt = _features(trunk, arrays)
+    trunk = trunk_of(run.model)
+    learnt = features_of(trunk, arrays)
     memory = remembered(solver.learn(memory, learnt, np.full(len(learnt), labels.index(name)), len(labels)))
     layer = solver.layer(memory)
     taught, metrics = Taught(name, len(learnt), labels), dict(run.metrics)
@@ -94,7 +94,12 @@ def undo(run: SavedRun) -> int:
     return len(lessons) - 1
 
 
-def _memory(run: SavedRun) -> Memory:
+def memory_of(run: SavedRun) -> Memory:
+    """What the solver of a run's head remembers of its examples.
+
+    Raises:
+        UserError: nothing; says why.
+    """
     if run.files.has(names.MEMORY):
         return run.files.memory()
     trained = [phase["name"] for phase in run.files.plan().get("phases", ()) if phase["kind"] == "fit"]
@@ -105,8 +110,12 @@ def _memory(run: SavedRun) -> Memory:
     )
 
 
-def _solver(job: Job, task: Task) -> Teachable:
-    """The solver of the last phase of the plan for a task."""
+def solver_of(job: Job, task: Task) -> Teachable:
+    """The solver of the last phase of the plan for a task.
+
+    Raises:
+        UserError: it cannot be taught.
+    """
     options = job.options
     facts = job.provider.facts(job.backbone, options.image_size)
     if facts is None:
@@ -146,14 +155,14 @@ def _read(run: SavedRun, files: Sequence[str]) -> tuple[list[str], list[np.ndarr
     return sources, [np.concatenate(each) for each in zip(*parts, strict=True)]
 
 
-def _trunk(model: Any) -> Any:
+def trunk_of(model: Any) -> Any:
     """The model up to the features that its head takes."""
     import keras
 
     return keras.Model(model.inputs, model.layers[-2].input)
 
 
-def _features(trunk: Any, arrays: Sequence[np.ndarray]) -> np.ndarray:
+def features_of(trunk: Any, arrays: Sequence[np.ndarray]) -> np.ndarray:
     """Features (n, size) of examples. A few are computed at once: to build a graph would take longer than they do."""
     blocks = range(0, len(arrays[0]), BATCH)
     ask, dtypes = trunk if len(blocks) <= EAGER else trunk.predict_on_batch, [tensor.dtype for tensor in trunk.inputs]
@@ -172,7 +181,7 @@ def _test(run: SavedRun, trunk: Any, reporter: Reporter) -> tuple[np.ndarray, np
         reporter.note(f"what this does to the other classes is not measured: {error}")
         return None
     assert stream.labels is not None, "test always has labels"
-    return _features(trunk, stream.examples.take(np.arange(len(stream)))), stream.labels
+    return features_of(trunk, stream.examples.take(np.arange(len(stream)))), stream.labels
 
 
 def _lessons(run: SavedRun) -> list[Path]:

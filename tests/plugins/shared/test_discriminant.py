@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from tlapp_plugins.shared.discriminant import Discriminant
+from tlapp_plugins.shared.discriminant import SHARPNESS, Discriminant
 from tlapp_plugins.shared.solver_layers import Scaling
 
-from tlapp.contracts import Teachable
+from tlapp.contracts import FewShot, Teachable
 
 
 def features(labels, seed=0, size=24):
@@ -72,7 +72,7 @@ def test_shrinkage_and_temperature_are_chosen_by_the_first_examples(data):
     later = Discriminant().learn(memory, other, y, 4)
     assert (later["shrinkage"], later["temperature"]) == (memory["shrinkage"], memory["temperature"])
     assert 0 < memory["shrinkage"] < 1 and memory["temperature"] > 0
-    assert isinstance(Discriminant(), Teachable)
+    assert isinstance(Discriminant(), Teachable) and isinstance(Discriminant(), FewShot)
 
 
 def test_a_class_without_examples_is_never_chosen(data):
@@ -93,3 +93,22 @@ def test_classes_are_equally_probable_however_many_examples_each_has(tensorflow)
     memory = {**solver.learn(None, x, y, 2), "temperature": np.array(1.0)}
     between = outputs(solver.layer(memory), np.zeros((1, 4), "float32"))[0]
     assert abs(between[0] - between[1]) < 0.6
+
+
+def test_other_classes_are_learnt_by_ridge_in_the_space_where_the_known_ones_are_round(data):
+    x, y, _ = data
+    solver = Discriminant(shrinkage=0.3)
+    memory = solver.learn(None, x, y, 4)
+    few, numbers = features(np.array([0, 1, 2, 2, 1]) + 4, seed=5), np.array([0, 1, 2, 2, 1])
+    scaling = Scaling.of(x)
+    scaled = (np.concatenate([x, few]).astype(np.float64) - scaling.mean) / scaling.scale
+    rows, new = scaled[: len(x)], scaled[len(x) :]
+    within = sum(np.cov(rows[y == k].T, bias=True) * (y == k).sum() for k in range(4)) / len(y)
+    shrunk = 0.7 * within + 0.3 * np.trace(within) / len(within) * np.eye(len(within))
+    inverse = np.linalg.inv(shrunk)
+    lengths = np.sqrt(np.einsum("nd,de,ne->n", new, inverse, new))
+    cosines = new @ inverse @ new.T / np.outer(lengths, lengths)
+    expected = cosines @ np.linalg.solve(cosines + np.eye(len(few)), np.eye(3)[numbers])
+    given = outputs(solver.few(memory, few, numbers, 3), few)
+    np.testing.assert_allclose(given / SHARPNESS, expected, atol=1e-4)
+    assert (given.argmax(1) == numbers).all()

@@ -46,16 +46,19 @@ def load(run: SavedRun, data: str | None, names: Sequence[str], calibration: int
 
     Args:
         data: as the option data of train, if they have moved; None for where the run read them.
-        names: of the streams: "test", and "val" where there is a choice to make.
+        names: of the streams: "test", and "val" where there is a choice to make; without any there, the test alone judges.
         calibration: how many to take of those that it was trained on.
 
     Raises:
-        UserError: they are not there any more.
+        UserError: they are not there any more, or there is no test.
     """
     every = _moved(run, data, reporter) if data else _recorded(run, names, calibration, reporter)
     train = every["train"]
     rows = spread(run.labelling.groups(_labels(train)), calibration) if calibration else None
-    return Examples({name: every[name] for name in names}, None if rows is None else arrays(run, train, rows))
+    if "test" in names and not len(every["test"]):
+        raise UserError(f"{run.folder}: has no test {run.input.export.noun}s that an export could be checked on")
+    judged = {name: every[name] for name in names if len(every[name])}
+    return Examples(judged, None if rows is None else arrays(run, train, rows))
 
 
 def reference(run: SavedRun, stream: Stream, folder: Path, count: int = 0) -> Reference:
