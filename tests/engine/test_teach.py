@@ -115,6 +115,18 @@ def test_what_cannot_be_learnt_changes_nothing(place, run, tmp_path):
         assert contents(run) == first
 
 
+@pytest.mark.parametrize("failing", ["write_model", "write_memory", "write_metrics"])
+def test_what_cannot_be_written_leaves_the_run_as_it_was(failing, place, run, monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    first = contents(run)
+    monkeypatch.setattr(f"tlapp.engine.runs.folder.RunFolder.{failing}", full)
+    with pytest.raises(UserError, match="cannot be written, and is as it was: No space left on device"):
+        tlapp.teach(run, place[1], files(place)[:2])
+    assert contents(run) == first
+
+
 def test_runs_that_remember_nothing_say_why(place):
     for name, why in (("full", "phase tune trained it by gradients"), ("logistic", "its classifier keeps no sums")):
         with pytest.raises(UserError, match=f"cannot be taught without its examples: {why}. Train with plugin=feature-extract"):
@@ -134,7 +146,7 @@ def test_without_the_test_pictures_it_is_taught_and_that_is_said(place, run, mon
     splits = run / "splits.csv"
     splits.write_text(splits.read_text().replace(str(place[0] / "known"), "/gone"))
     taught = tlapp.teach(run, place[1], files(place)[:2], reporter=notes)
-    assert taught.before is taught.after is None
+    assert taught.before is taught.after is None and tlapp.load(run).metrics["test"] is None
     assert len(notes.sentences) == 1 and notes.sentences[0].startswith("what this does to the other classes is not measured: ")
     assert tlapp.load(run).labels[-1] == place[1]
 

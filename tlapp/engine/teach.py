@@ -61,17 +61,20 @@ def teach(run: SavedRun, job: Job, name: str, files: Sequence[str], reporter: Re
     learnt = features_of(trunk, arrays)
     memory = remembered(solver.learn(memory, learnt, np.full(len(learnt), labels.index(name)), len(labels)))
     layer = solver.layer(memory)
-    taught, metrics = Taught(name, len(learnt), labels), dict(run.metrics)
+    taught, metrics = Taught(name, len(learnt), labels), {**run.metrics, "val": None, "test": None}
     if judged := _test(run, trunk, reporter):
         features, truth = judged
         old, new = (run.labelling.metrics(np.asarray(head(features)), truth, known)
                     for head, known in ((run.model.layers[-2], run.labels), (layer, labels)))  # fmt: skip
         taught, metrics["test"] = taught._replace(before=old["accuracy"], after=new["accuracy"]), new
     metrics["taught"] = [*metrics.get("taught", ()), {"label": name, "examples": len(learnt)}]
-    _keep_what_was(run)
-    _write(run, layer, memory, labels, metrics)
     rows = [(row[run.input.column], row["label"], row["split"]) for row in run.files.splits(run.input.column)]
-    run.files.write_splits([*rows, *((source, name, "train") for source in sources)], run.input.column)
+    rows += [(source, name, "train") for source in sources]
+    try:
+        _keep_what_was(run)
+        _write(run, layer, memory, labels, metrics, rows)
+    except OSError as error:
+        raise UserError(f"{run.folder}: cannot be written, and is as it was: {error.strerror or error}") from error
     if run.files.file(names.EXPORTS).is_dir():
         reporter.note(f"{run.files.file(names.EXPORTS)}: what was exported before is as it was; export again")
     return taught
@@ -197,19 +200,30 @@ def _keep_what_was(run: SavedRun) -> None:
     folder = run.files.file(names.TAUGHT) / str(int(lessons[-1].name) + 1 if lessons else 1)
     unready = folder.with_name(f".{folder.name}")
     shutil.rmtree(unready, ignore_errors=True)
-    unready.mkdir(parents=True)
-    for name in CHANGED:
-        shutil.copyfile(run.files.file(name), unready / name)
-    unready.replace(folder)
+    try:
+        unready.mkdir(parents=True)
+        for name in CHANGED:
+            shutil.copyfile(run.files.file(name), unready / name)
+        unready.replace(folder)
+    except BaseException:
+        shutil.rmtree(unready, ignore_errors=True)
+        raise
 
 
-def _write(run: SavedRun, layer: Any, memory: Memory, labels: Sequence[str], metrics: Mapping[str, Any]) -> None:
-    """Write the model with another head, and what goes with it."""
+def _write(
+    run: SavedRun, layer: Any, memory: Memory, labels: Sequence[str], metrics: Mapping[str, Any], rows: Sequence[Sequence[str]]
+) -> None:
+    """Write the model with another head, and what goes with it; where that fails, all is put back."""
     import keras
 
     model, files = run.model, run.files
     answers = answering("softmax", run.labelling.output)(layer(model.layers[-2].input))
-    files.write_model(keras.Model(model.inputs, answers))
-    files.write_labels(labels)
-    files.write_memory(memory)
-    files.write_metrics(metrics)
+    try:
+        files.write_model(keras.Model(model.inputs, answers))
+        files.write_labels(labels)
+        files.write_memory(memory)
+        files.write_splits(rows, run.input.column)
+        files.write_metrics(metrics)
+    except BaseException:
+        undo(run)
+        raise
