@@ -18,7 +18,7 @@ TRAINING = {
 }  # fmt: skip
 UNMIXED = "--style is not none, adain, mixstyle, mixup or cutmix"
 ROWS = [
-    ("--folds 5", "--plugin feature-extract --classifier knn", "--classifier is linear-svm or rbf-svm, or --classifier is"),
+    ("--folds 5", "--plugin feature-extract --classifier knn", "--classifier is linear-svm, rbf-svm or lda, or --classifier is"),
     ("--folds 5", "--plugin feature-extract --penalty 0.1", "(now --classifier logistic, --penalty 0.1)"),
     ("--penalty 0.1", "--plugin feature-extract --classifier knn", "--classifier is logistic, linear-svm or rbf-svm (now knn)"),
     ("--neighbours 3", "--plugin feature-extract", "--classifier is knn (now logistic)"),

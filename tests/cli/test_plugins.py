@@ -74,7 +74,7 @@ def complete(*words):
         (["train", "--plugin=partial", "--las"], ["--last"]),
         (["train", "--plugin", "freeze", "--las"], []),
         (["train", "--plugin", "freeze", "--head", "mlp", "--head-h"], ["--head-hidden"]),
-        (["train", "--plugin", "feature-extract", "--classifier", "l"], ["logistic", "linear-svm"]),
+        (["train", "--plugin", "feature-extract", "--classifier", "l"], ["logistic", "lda", "linear-svm"]),
         (["train", "--plugin", "no-such", "--see"], ["--seed"]),
         (["train", "--cache", "o"], ["off"]),
         (["plugins", "show", "grad"], ["gradual"]),
