@@ -126,10 +126,10 @@ def test_a_weight_without_a_place_is_told(runs, tmp_path):
             tlapp.merge(path, tmp_path / "merged")
 
 
-def test_without_the_package_what_was_grafted_is_told_to_have_no_delta(shapes, tmp_path, monkeypatch):
+def test_without_the_package_what_was_grafted_is_told_to_have_no_delta(runs, shapes, tmp_path, monkeypatch):
     monkeypatch.setattr("tlapp.engine.merge.can_be_written", lambda: False)
     notes = Notes()
-    settings = {**RUNS["lora"], "data": str(shapes), "backbone_weights": "none", "image_size": 32}
+    settings = {**RUNS["lora"], "data": str(shapes), "backbone": runs("lora").settings["backbone"], "image_size": SIZE}
     run = tlapp.train(run=str(tmp_path / "run"), reporter=notes, **settings)
     assert not (run.folder / DELTA).exists()
     assert [note for note in notes.sentences if DELTA in note] == [

@@ -38,10 +38,8 @@ def adapt(run: SavedRun, job: Job, support: str, query: str | None, folder: Path
     solver = solver_of(job, Task(labels, run.metrics["images"]))
     if not isinstance(solver, FewShot):
         raise UserError(f"{run.folder}: the solver of its head does not learn other classes from a few examples")
-    learnt, judged = (
-        path and _stream(run, name, path, labels, reporter) for name, path in (("support", support), ("query", query))
-    )
-    assert learnt, "support is given"
+    learnt = _stream(run, "support", support, labels, reporter)
+    judged = _stream(run, "query", query, labels, reporter) if query else None
     layer = solver.few(memory, _features(trunk, learnt), _numbers(learnt), len(labels))
     answers, test = answering("softmax", run.labelling.output), None
     if judged:
