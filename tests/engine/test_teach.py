@@ -129,7 +129,9 @@ def test_what_cannot_be_written_leaves_the_run_as_it_was(failing, place, run, mo
 
 def test_runs_that_remember_nothing_say_why(place):
     for name, why in (("full", "phase tune trained it by gradients"), ("logistic", "its classifier keeps no sums")):
-        with pytest.raises(UserError, match=f"cannot be taught without its examples: {why}. Train with plugin=feature-extract"):
+        with pytest.raises(
+            UserError, match=f"cannot be taught without its examples: {why}. Train with option plugin=feature-extract"
+        ):
             tlapp.teach(place[0] / name, place[1], files(place))
 
 

@@ -108,8 +108,8 @@ def memory_of(run: SavedRun) -> Memory:
     trained = [phase["name"] for phase in run.files.plan().get("phases", ()) if phase["kind"] == "fit"]
     why = f"phase {trained[-1]} trained it by gradients" if trained else "its classifier keeps no sums"
     raise UserError(
-        f"{run.folder}: cannot be taught without its examples: {why}. Train with plugin=feature-extract classifier=lda, whose "
-        f"head is made of sums over the examples, which the run keeps ({names.MEMORY})"
+        f"{run.folder}: cannot be taught without its examples: {why}. Train with option plugin=feature-extract and option "
+        f"classifier=lda, whose head is made of sums over the examples, which the run keeps ({names.MEMORY})"
     )
 
 

@@ -73,13 +73,9 @@ def _check_inputs(runs: Mapping[str, SavedRun]) -> None:
     facts = {each: run.input.export.facts() for each, run in runs.items()}
     for other in others:
         if facts[other] != facts[name]:
-            raise UserError(
-                f"{other} takes other {runs[other].input.noun}s than {name}: {_words(facts[other])}; {_words(facts[name])}"
-            )
-
-
-def _words(facts: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key} {value}" for key, value in facts.items() if isinstance(value, (int, str)))
+            gaps = [key for key in facts[name] if facts[other].get(key) != facts[name][key]]
+            found = ", ".join(f"{key} {facts[other].get(key)} (not {facts[name][key]})" for key in gaps)
+            raise UserError(f"{other} takes other {runs[other].input.noun}s than {name}: {found}")
 
 
 def _checked(path: Path, name: str, run: SavedRun, each: Reference, quantize: str, max_drop: float) -> Check:

@@ -67,7 +67,9 @@ def read(path: Path) -> Delta:
         UserError: it cannot be read, or is no such file.
     """
     if not path.is_file():
-        raise UserError(f"{path}: there is no such file; a run has one if it changed at most a quarter of the network's weights")
+        raise UserError(
+            f"{path}: there is no such file; a run has one if it changed at most a quarter of the weights, with {NEEDS}"
+        )
     if not can_be_written():
         raise UserError(f"{path}: to read it needs {NEEDS}")
     from safetensors import SafetensorError, safe_open
