@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tlapp.contracts.graph import steps
 from tlapp.engine.network.join import joined
 from tlapp.testing import SIZE, TinyBackbones
 
@@ -40,7 +41,7 @@ def test_a_shared_network_stands_in_it_once(batch, tensorflow):
     models = {name: with_head(graph, seed) for seed, name in enumerate(("pets", "cars", "food"))}
     model = joined(models)
     assert parameters(model) == parameters(graph) + 3 * parameters(models["pets"].get_layer("head"))
-    assert len([layer for layer in model.layers if layer.name == "stem_conv" or layer.name.endswith("_stem_conv")]) == 1
+    assert [step.operation.name for step in steps(model)].count("stem_conv") == 1  # computed once
     for name, own in models.items():
         np.testing.assert_array_equal(answers(model, batch)[name], answers(own, batch))
 
@@ -53,6 +54,7 @@ def test_what_differs_keeps_its_own_weights_and_what_comes_behind_it_is_shared_s
     model = joined(models)
     both = parameters(graph) + 2 * parameters(models["one"].get_layer("head")) + parameters(changed)
     assert parameters(model) == both
+    assert [step.operation.name for step in steps(model)].count("top_conv") == 2
     assert {layer.name for layer in model.layers} >= {"stem_conv", "other_stem_conv", "head", "other_head"}
     for name, own in models.items():
         np.testing.assert_array_equal(answers(model, batch)[name], answers(own, batch))
