@@ -87,6 +87,10 @@ def test_the_head_is_that_of_all_examples_at_once_and_the_network_is_as_it_was(p
     assert learnt == files(place)[:8]
 
 
+def test_a_picture_that_is_named_twice_counts_once(place, run):
+    assert tlapp.teach(run, place[1], [files(place)[0], *files(place)[:2], files(place)[1]]).examples == 2
+
+
 def test_undoing_puts_every_file_back(place, run):
     first = contents(run)
     tlapp.teach(run, place[1], files(place)[:3])

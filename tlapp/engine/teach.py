@@ -150,7 +150,7 @@ def _read(run: SavedRun, files: Sequence[str]) -> tuple[list[str], list[np.ndarr
             raise UserError(f"{source}: {asked.bad[source]}")
         if path in known:
             raise UserError(f"{source}: is one of the run's {run.input.noun}s already, in {known[path]}")
-    parts = []
+    sources, parts = [*dict.fromkeys(sources)], []  # a file and its folder may both be named
     for part in ahead.parts(run.input, sources):
         for source, reason in part.bad.items():
             raise UserError(f"{source}: {reason}")
