@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -73,23 +73,30 @@ class Discriminant:
         wide = Outputs(seen, sums.shape[1]).widen(kernel, bias, found.low / temperature)
         return solver_layers.linear(*wide, found.scaling)
 
-    def few(self, memory: Mapping[str, np.ndarray], features: np.ndarray, labels: np.ndarray, classes: int) -> Any:
-        """A layer for other classes, by a few examples of each: ridge regression on directions in the space in which the classes
-        that `memory` is of are round, by their shrunk covariance. It was chosen by docs/results.md, "Few-shot".
+    def few(self, memory: Mapping[str, np.ndarray]) -> Callable[[np.ndarray, np.ndarray, int], Any]:
+        """Learns other classes by a few examples of each: ridge regression on directions in the space in which the classes that
+        `memory` is of are round, by their shrunk covariance. It was chosen by docs/results.md, "Few-shot".
         """
         import keras
         import numpy as np
+        from threadpoolctl import threadpool_limits
 
         scaling, within = covariance(memory["gram"], memory["sums"], float(memory["shrinkage"]))
         root = np.linalg.cholesky(np.linalg.inv(within)) / scaling.scale[:, None]
-        directions = (features - scaling.mean) @ root
-        directions /= np.linalg.norm(directions, axis=1, keepdims=True).clip(1e-9)
-        duals = np.linalg.solve(directions @ directions.T + np.eye(len(directions)), np.eye(classes)[labels])
-        x = keras.Input((features.shape[1],), name="features")
+        x = keras.Input((len(root),), name="features")
         round_space = solver_layers.dense(root, -scaling.mean @ root, name="whitened")(x)
         unit = keras.layers.UnitNormalization(name="direction")(round_space)
-        outputs = solver_layers.dense(SHARPNESS * directions.T @ duals, None, name="outputs")(unit)
-        return keras.Model(x, outputs, name="few_shot")
+
+        def learn(features: np.ndarray, labels: np.ndarray, classes: int) -> Any:
+            with threadpool_limits(1):  # as in ScaledSolver
+                directions = (features - scaling.mean) @ root
+                directions /= np.linalg.norm(directions, axis=1, keepdims=True).clip(1e-9)
+                duals = np.linalg.solve(directions @ directions.T + np.eye(len(directions)), np.eye(classes)[labels])
+                kernel = SHARPNESS * directions.T @ duals
+            outputs = solver_layers.dense(kernel, None, name="outputs")(unit)
+            return keras.Model(x, outputs, name="few_shot")
+
+        return learn
 
     def choose(self, features: np.ndarray, labels: np.ndarray) -> Choice:
         """The shrinkage and the temperature."""

@@ -163,9 +163,15 @@ def _cut(phase: PhaseOutline) -> str:
 
 def result_lines(folder: Path, metrics: Mapping[str, Any], problems: int = 0) -> Iterator[str]:
     """The result for people; `problems`: how many were found with the data."""
-    for name in ("val", "test", "target", "aux"):
+    for name in ("val", "test", "target", "aux", "query"):
         if split := metrics.get(name):
             yield split_line(name, split)
+    if drawn := metrics.get("episodes"):
+        low, high, noun = *drawn["interval"], f"picture{'s' * (drawn['shot'] > 1)} each"
+        yield (
+            f"other classes by {drawn['shot']} {noun}: accuracy {drawn['accuracy']:.4f} "
+            f"({low:.4f} to {high:.4f}; {drawn['number']} episodes of {drawn['way']} classes)"
+        )
     if adaptation := metrics.get("adaptation"):
         yield adaptation_line(adaptation)
     if judged := next((name for name in ("test", "val") if metrics.get(name)), None):

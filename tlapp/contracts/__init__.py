@@ -5,7 +5,20 @@ from __future__ import annotations
 from tlapp.contracts.backbone import Backbone, BackboneProvider, Card, LoadedBackbone, Rates, Stage
 from tlapp.contracts.input import BadExample, ImageInput, Input, Tensor
 from tlapp.contracts.input_export import Endpoint, Feature, InputExport, Snippet
-from tlapp.contracts.losses import Batch, FewShot, Labeller, Loss, Net, PartFactory, Sampler, Select, Solver, Teachable, Weight
+from tlapp.contracts.losses import (
+    Batch,
+    Episodes,
+    FewShot,
+    Labeller,
+    Loss,
+    Net,
+    PartFactory,
+    Sampler,
+    Select,
+    Solver,
+    Teachable,
+    Weight,
+)
 from tlapp.contracts.options import Condition, Field, Options, Values, above, other_than, when
 from tlapp.contracts.plan import Augment, Blend, Finish, Fit, Graft, Guide, OneOf, Phase, Plan, Solve, Statistics
 from tlapp.contracts.strategy import Head, Strategy, Task
@@ -23,6 +36,7 @@ __all__ = [
     "Card",
     "Condition",
     "Endpoint",
+    "Episodes",
     "Feature",
     "FewShot",
     "Field",

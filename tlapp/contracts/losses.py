@@ -109,8 +109,10 @@ class Teachable(Protocol):
 class FewShot(Teachable, Protocol):
     """What a solver has besides, where its memory of many classes helps to learn others from a few examples (`tlapp adapt`)."""
 
-    def few(self, memory: Mapping[str, np.ndarray], features: np.ndarray, labels: np.ndarray, classes: int) -> Any:
-        """A built layer from features to outputs, one for each of so many classes, which are none of the memory's."""
+    def few(self, memory: Mapping[str, np.ndarray]) -> Callable[[np.ndarray, np.ndarray, int], Any]:
+        """A function that learns other classes than the memory's: (features (n, size), labels (n,) int, number of classes) -> a
+        built layer from features to outputs. It may be called many times.
+        """
         ...
 
 
@@ -132,3 +134,29 @@ class Sampler(Protocol):
     def batches(self, labels: np.ndarray, rng: np.random.Generator, steps: int) -> Iterator[np.ndarray]:
         """Yield `steps` arrays of row numbers, all of one length."""
         ...
+
+
+class Episodes(NamedTuple):
+    """Small tasks to learn by or to be judged by: some classes, and a few examples of each (Vinyals et al. 2016,
+    https://arxiv.org/abs/1606.04080). It is a `Sampler` too, of one episode a batch, one class after the other.
+
+    Attributes:
+        way: classes of an episode.
+        shot: examples of each to learn from.
+        query: other examples of each to be judged by.
+        number: how many episodes a result is the mean of.
+    """
+
+    way: int
+    shot: int
+    query: int
+    number: int = 600
+
+    def batches(self, labels: np.ndarray, rng: np.random.Generator, steps: int) -> Iterator[np.ndarray]:
+        """Yield `steps` episodes, arrays (way * (shot + query),) of row numbers. A class of fewer examples repeats them."""
+        import numpy as np
+
+        rows_of = [np.flatnonzero(labels == number) for number in np.unique(labels)]
+        for _ in range(steps):
+            chosen = rng.choice(len(rows_of), self.way, replace=len(rows_of) < self.way)
+            yield np.concatenate([np.resize(rng.permutation(rows_of[n]), self.shot + self.query) for n in chosen])

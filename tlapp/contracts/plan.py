@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from tlapp.contracts.backbone import LoadedBackbone, Rates
-from tlapp.contracts.losses import Labeller, Loss, PartFactory, Sampler, Select, Solver
+from tlapp.contracts.losses import Episodes, Labeller, Loss, PartFactory, Sampler, Select, Solver
 
 Graft = Callable[[LoadedBackbone], Any]
 """A loaded backbone -> a functional Keras model on the same input; layers without a stage are what was grafted."""
@@ -145,9 +145,14 @@ class Blend(Phase):
 
 @dataclass(frozen=True, kw_only=True)
 class Solve(Phase):
-    """A phase that finds the head in closed form on features; every stage must be frozen."""
+    """A phase that finds the head in closed form on features; every stage must be frozen.
+
+    Attributes:
+        episodes: by which a solver that is a `FewShot` is judged on the streams support and query, where the phase names them.
+    """
 
     solver: Solver
+    episodes: Episodes | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

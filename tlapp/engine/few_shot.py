@@ -40,7 +40,7 @@ def adapt(run: SavedRun, job: Job, support: str, query: str | None, folder: Path
         raise UserError(f"{run.folder}: the solver of its head does not learn other classes from a few examples")
     learnt = _stream(run, "support", support, labels, reporter)
     judged = _stream(run, "query", query, labels, reporter) if query else None
-    layer = solver.few(memory, _features(trunk, learnt), _numbers(learnt), len(labels))
+    layer = solver.few(memory)(_features(trunk, learnt), _numbers(learnt), len(labels))
     answers, test = answering("softmax", run.labelling.output), None
     if judged:
         outputs = np.asarray(answers(layer(_features(trunk, judged))))

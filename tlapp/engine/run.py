@@ -27,6 +27,7 @@ from tlapp.engine.report import Reporter, tell_data
 from tlapp.engine.runs.folder import INTERRUPTED
 from tlapp.engine.runs.record import Record
 from tlapp.engine.training.adaptation import adaptation
+from tlapp.engine.training.episodes import few_shot
 from tlapp.engine.training.feeds import Streams
 from tlapp.engine.training.order import in_order
 from tlapp.engine.training.phases import Phases
@@ -235,7 +236,7 @@ class Run:
         rows = [answers(self.dataset, name, part) for name in ("val", "test") if (part := outputs[name]) is not None]
         self.record.predictions(surest_mistakes_first([*chain(*rows)]), self.dataset.input.column)
         self.record.history(epochs)  # its lines were added without waiting until they are on the disk
-        metrics = {**results, "seconds": seconds, "images": images, "peak_memory_mb": peak_memory_mb()}
+        metrics = {**results, **few_shot(self.work), "seconds": seconds, "images": images, "peak_memory_mb": peak_memory_mb()}
         keep(self.work, self.own, self.task, self.outline, metrics)
         self.record.finish(metrics)
 

@@ -109,6 +109,6 @@ def test_other_classes_are_learnt_by_ridge_in_the_space_where_the_known_ones_are
     lengths = np.sqrt(np.einsum("nd,de,ne->n", new, inverse, new))
     cosines = new @ inverse @ new.T / np.outer(lengths, lengths)
     expected = cosines @ np.linalg.solve(cosines + np.eye(len(few)), np.eye(3)[numbers])
-    given = outputs(solver.few(memory, few, numbers, 3), few)
+    given = outputs(solver.few(memory)(few, numbers, 3), few)
     np.testing.assert_allclose(given / SHARPNESS, expected, atol=1e-4)
     assert (given.argmax(1) == numbers).all()

@@ -67,7 +67,8 @@ class FitKind(Kind):
         return Living(phase.rates, phase.batch_norm, phase.only, phase.head_rate, phase.graft_rate)
 
     def learns_labels(self, phase: Fit) -> bool:
-        return phase.loss is None or "train" in phase.streams
+        untouched = phase.head_rate == 0 and phase.select == "last"  # such as where the head is still to be made
+        return phase.loss is None or ("train" in phase.streams and not untouched)
 
     def needs_target(self, phase: Fit) -> bool:
         return phase.labeller is not None

@@ -1,0 +1,50 @@
+"""Few-shot."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from tlapp_plugins.shared.discriminant import Discriminant
+from tlapp_plugins.shared.episodes import Maml, Prototypes, Reptile, Start
+
+from tlapp.contracts import Backbone, Episodes, Field, Fit, Plan, Solve, Strategy, Task, when
+
+TRAINED = ("prototypes", "maml", "fomaml", "reptile")
+BY_STEPS = ("maml", "fomaml", "reptile")
+
+
+class FewShot(Strategy):
+    """Learn from many classes how to learn others from a few examples of each: for `tlapp adapt`, or option support."""
+
+    contract = "1.2"
+    method: Literal["prototypes", "maml", "fomaml", "reptile", "covariance"] = Field(
+        "prototypes", description="how the last stages learn; covariance: only how the classes vary is learnt, nothing trains"
+    )
+    way: int = Field(20, ge=2, description="classes of an episode")
+    shot: int = Field(1, ge=1, description="pictures of each class that an episode learns from")
+    queries: int = Field(4, ge=1, description="other pictures of each class that it is judged by", when=when(method=TRAINED))
+    last: int = Field(2, ge=1, description="stages to train, counted from the output", when=when(method=TRAINED))
+    epochs: int = Field(20, ge=1, description="epochs of episodes", when=when(method=TRAINED))
+    learning_rate: float = Field(1e-3, gt=0, le=10, description="learning rate of the stages", when=when(method=TRAINED))
+    inner_rate: float = Field(0.01, gt=0, description="learning rate within an episode", when=when(method=BY_STEPS))
+    inner_steps: int = Field(3, ge=1, description="steps within an episode", when=when(method=BY_STEPS))
+    episodes: int = Field(
+        600, ge=2, description="episodes of the classes of option support that the result is measured by"
+    )
+
+    def plan(self, task: Task, backbone: Backbone) -> Plan:
+        drawn = Episodes(min(self.way, len(task.classes)), self.shot, self.queries, self.episodes)
+        streams = ("train", *(name for name in ("support", "query") if name in task.streams))
+        end = Solve(name="classes", rates=backbone.frozen(), streams=streams, solver=Discriminant(), episodes=drawn)
+        if self.method == "covariance":
+            return Plan((end,))
+        loss: Any = Prototypes(drawn)
+        if self.method == "reptile":
+            loss = Reptile(drawn, self.inner_rate, self.inner_steps)
+        elif self.method in BY_STEPS:
+            loss = Maml(drawn, self.inner_rate, self.inner_steps, self.method == "fomaml")
+        learn = Fit(
+            name="episodes", rates=backbone.last(self.last), epochs=self.epochs, learning_rate=self.learning_rate, loss=loss,
+            sampler=drawn, parts={"start": Start()} if self.method in BY_STEPS else {}, head_rate=0, select="last",
+        )  # fmt: skip
+        return Plan((learn, end))
