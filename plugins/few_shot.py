@@ -28,9 +28,7 @@ class FewShot(Strategy):
     learning_rate: float = Field(1e-3, gt=0, le=10, description="learning rate of the stages", when=when(method=TRAINED))
     inner_rate: float = Field(0.01, gt=0, description="learning rate within an episode", when=when(method=BY_STEPS))
     inner_steps: int = Field(3, ge=1, description="steps within an episode", when=when(method=BY_STEPS))
-    episodes: int = Field(
-        600, ge=2, description="episodes of the classes of option support that the result is measured by"
-    )
+    episodes: int = Field(600, ge=2, description="episodes of the classes of option support that the result is measured by")
 
     def plan(self, task: Task, backbone: Backbone) -> Plan:
         drawn = Episodes(min(self.way, len(task.classes)), self.shot, self.queries, self.episodes)

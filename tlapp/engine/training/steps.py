@@ -50,6 +50,9 @@ class Steps:
     def _build_parts(self) -> None:
         if any(not part.built for part in self.net.parts.values()):
             first = {name: np.arange(min(2, feed.size)) for name, feed in self.feeds.items()}
+            if self.phase.sampler is not None:  # a loss may rely on how the batches are made
+                pacing = self.phase.streams[0]
+                first[pacing] = self._order(pacing, self.feeds[pacing], 0)[0]
             blocks = {name: self._gather(self.feeds[name], rows[None], 0) for name, rows in first.items()}
             self._loss(self._loss_net, {name: self._batch(block, 0) for name, block in blocks.items()})
 
