@@ -1,8 +1,9 @@
 """Few-shot accuracy of plain classifiers on a run's frozen features, on classes that it has not seen, as a table.
 
     python benchmarks/few_shot.py RUN FOLDER [--way 5 20] [--shot 1 5] [--query 15] [--episodes 600]
+        [--only CLASSIFIER ...]
 
-RUN: of feature-extract with classifier=lda. FOLDER: class folders of other classes. An episode draws `way` of them, `shot`
+RUN: of few-shot, or of feature-extract with classifier=lda. FOLDER: class folders of other classes. An episode draws `way` of them, `shot`
 pictures of each to learn from and `query` others to judge by; the mean accuracy over the episodes and its 95 % interval. Needs
 the pictures of FOLDER through the network once; the episodes are arithmetic.
 """
@@ -33,6 +34,7 @@ def main() -> None:
     parser.add_argument("--shot", nargs="*", type=int, default=[1, 5])
     parser.add_argument("--query", type=int, default=15)
     parser.add_argument("--episodes", type=int, default=600)
+    parser.add_argument("--only", nargs="*", default=[], metavar="CLASSIFIER", help="rows of the table; all by default")
     given = parser.parse_args()
     run = tlapp.load(given.run)
     features, labels = features_of(run, given.folder)
@@ -48,7 +50,8 @@ def main() -> None:
     }
     cases = [(way, shot) for way in given.way for shot in given.shot]
     print(f"| classifier | {' | '.join(f'{way}-way {shot}-shot' for way, shot in cases)} |\n{'| --- ' * (len(cases) + 1)}|")
-    for name, classifier in classifiers.items():
+    for name in given.only or classifiers:
+        classifier = classifiers[name]
         cells = []
         for way, shot in cases:
             generator = np.random.default_rng(0)

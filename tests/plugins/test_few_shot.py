@@ -238,5 +238,5 @@ def test_an_episode_has_no_more_classes_than_there_are():
     from tlapp.contracts import Backbone, ImageInput, Stage, Task
 
     task = Task(("a", "b", "c"), {"train": 30})
-    plan = FewShot().plan(task, Backbone("toy", ImageInput(32), (Stage("one"), Stage("two"))))
+    plan = FewShot().plan(task, Backbone("toy", ImageInput(32), (Stage("one", 1), Stage("two", 1))))
     assert plan.phases[0].sampler.way == 3
