@@ -3,9 +3,9 @@
     python benchmarks/few_shot.py RUN FOLDER [--way 5 20] [--shot 1 5] [--query 15] [--episodes 600]
         [--only CLASSIFIER ...]
 
-RUN: of few-shot, or of feature-extract with classifier=lda. FOLDER: class folders of other classes. An episode draws `way` of them, `shot`
-pictures of each to learn from and `query` others to judge by; the mean accuracy over the episodes and its 95 % interval. Needs
-the pictures of FOLDER through the network once; the episodes are arithmetic.
+RUN: of few-shot, or of feature-extract with classifier=lda. FOLDER: class folders of other classes. An episode draws `way` of
+them, `shot` pictures of each to learn from and `query` others to judge by; the mean accuracy over the episodes and its 95 %
+interval. Needs the pictures of FOLDER through the network once; the episodes are arithmetic.
 """
 
 from __future__ import annotations

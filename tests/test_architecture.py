@@ -20,6 +20,7 @@ WORDS = {
     "what resume reads": "resum",
     "the split": "split",
     "early stopping": "early stopping",
+    "episodes of classes that a run has not seen": "def few_shot(session",
     "error to exit code": "exit code",
     "what a phase does, in words": "what a phase does",
     "data.csv and problems.csv": "problems.csv",

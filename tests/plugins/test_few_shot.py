@@ -12,6 +12,7 @@ from tlapp_plugins.shared.episodes import Learner, Maml, Prototypes, Reptile, pr
 import tlapp
 from tlapp.contracts import Batch, Episodes, Weight
 from tlapp.engine.training.episodes import judge, possible
+from tlapp.errors import UserError
 from tlapp.testing import SIZE, TinyBackbones, pictures
 
 DRAWN = Episodes(way=3, shot=2, query=2)
@@ -230,7 +231,7 @@ def test_without_other_classes_nothing_is_said_of_them(place, tmp_path):
 
 
 def test_options_of_other_methods_are_refused(place, tmp_path):
-    with pytest.raises(tlapp.UserError, match="inner_rate"):
+    with pytest.raises(UserError, match="inner_rate"):
         train(place, tmp_path / "run", method="prototypes", inner_rate=0.1)
 
 
