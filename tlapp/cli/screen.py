@@ -167,7 +167,8 @@ def result_lines(folder: Path, metrics: Mapping[str, Any], problems: int = 0) ->
         if split := metrics.get(name):
             yield split_line(name, split)
     if drawn := metrics.get("episodes"):
-        low, high, noun = *drawn["interval"], f"picture{'s' * (drawn['shot'] > 1)} each"
+        low, high = drawn["interval"]
+        noun = f"picture{'s' * (drawn['shot'] > 1)} each"
         yield (
             f"other classes by {drawn['shot']} {noun}: accuracy {drawn['accuracy']:.4f} "
             f"({low:.4f} to {high:.4f}; {drawn['number']} episodes of {drawn['way']} classes)"
