@@ -36,7 +36,7 @@ class Cut:
 def cut(graph: Any, rates: Mapping[str, float], stage_of: Mapping[str, str], grafts: float = 1.0) -> Cut:
     """Cut a functional graph at the frozen tensors that living operations read.
 
-    An operation is frozen when its rate is 0 (or it has no stage and no weights) and all its inputs are frozen.
+    An operation is frozen when its rate is 0 (or it has no stage and nothing to train) and all its inputs are frozen.
 
     Args:
         rates: stage -> rate.
@@ -49,7 +49,7 @@ def cut(graph: Any, rates: Mapping[str, float], stage_of: Mapping[str, str], gra
     rest: list[Step] = []
     for step in every:
         stage = stage_of.get(step.operation.name)
-        lives = grafts > 0 and _weights(step) if stage is None else rates[stage] > 0
+        lives = grafts > 0 and _weights(step) and step.operation.trainable if stage is None else rates[stage] > 0
         if lives or any(id(tensor) not in frozen for tensor in step.inputs):
             rest.append(step)
         else:
