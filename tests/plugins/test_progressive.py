@@ -70,7 +70,8 @@ def test_a_column_reads_the_layers_below_of_all_columns(tensorflow):
     model = keras.Model(maps, second[-1])
     assert second[-1].shape == (None, 2, 2, 5)
     assert {layer.name for layer in model.layers if layer.weights} == {
-        "column1_a", "column2_a", "column2_b", "column2_b_from0", "column2_b_from0_down", "column2_b_from1", "column2_b_from1_down",
+        "column1_a", "column2_a", "column2_b",
+        "column2_b_from0", "column2_b_from0_down", "column2_b_from1", "column2_b_from1_down",
     }  # fmt: skip
     alone = keras.Model(maps, column([maps, first], 2, ("a", "b"), (3, 5), False)[-1])
     assert {layer.name for layer in alone.layers if layer.weights} == {"column2_a", "column2_b"}
