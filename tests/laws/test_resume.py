@@ -48,6 +48,8 @@ ROWS = {
     "feature-extract": Row("feature-extract", {}, ()),
     "probe": Row("probe", {}, ()),
     "adapters": Row("adapters", SHORT, (11,)),
+    "few-shot, second derivatives": Row("few-shot", {"method": "maml", "epochs": 2, "last": 1, "inner_steps": 1}, (5,)),
+    "progressive": Row("progressive", {**SHORT, "last": 1}, (11,)),
     "multi-task": Row("multi-task", {**SHORT, "last": 1}, (11,), "aux", slow=True),
     "adversarial, all methods": Row("adversarial", ADAPT, (34,), "target", slow=True),
     "augment-adapt": Row("augment-adapt", {**ADAPT, "views": 2}, (20,), "target", slow=True),
