@@ -117,12 +117,16 @@ def teachers(tmp_path_factory):
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_an_option_of_a_strategy_changes_the_plan_exactly_where_it_counts(strategy, teachers, monkeypatch):
+def test_an_option_of_a_strategy_changes_the_plan_exactly_where_it_counts(strategy, teachers, tmp_path, monkeypatch):
     plugin = registry.load("strategy", strategy)
     if "teacher" in plugin.model_fields:  # an option that has no value of its own
         monkeypatch.setattr(plugin.model_fields["teacher"], "default", teachers[0])
         plugin.model_rebuild(force=True)
         monkeypatch.setitem(OTHERS, "teacher", teachers[1:])
+    if "earlier" in plugin.model_fields:
+        run = untrained(tmp_path / "earlier", TASK.classes)
+        (run / "settings.yaml").write_text(f"plugin: {strategy}\nbackbone: {backbone(STAGES[-1]).name}\nlast: 3\n")
+        monkeypatch.setitem(OTHERS, "earlier", [str(run)])
     settings = list(settings_of(plugin))
     for name in plugin.model_fields:
         assert any([check(plugin, name, each, outcomes) for each in settings]), f"{name} never changes the plan"
