@@ -27,7 +27,7 @@ class Columns:
         earlier: the folder of the run whose columns come first.
 
     Raises:
-        UserError: no two stages end with a map.
+        UserError: no two stages end with a map, or the earlier run has other weights of the backbone.
     """
 
     width: float
@@ -47,10 +47,15 @@ class Columns:
         stages, base = [*maps][-beside:], [*maps.values()][-beside - 1 :]
         columns: list[list[Any]] = [base]
         known = load(self.earlier).model if self.earlier else None
+        if known and not alike(loaded.graph, known):
+            raise UserError(
+                "was trained on other weights of the backbone, so that its columns do not fit", self.earlier, "earlier"
+            )
         for number in count(1):
             own = {layer.name: layer for layer in known.layers if layer.name.startswith(f"column{number}_")} if known else {}
             channels = [own[f"column{number}_{name}"].filters for name in stages] if own else self._channels(base[1:])
-            columns.append(column(columns, number, stages, channels, self.laterals or bool(own)))
+            laterals = any("_from" in name for name in own) if own else self.laterals
+            columns.append(column(columns, number, stages, channels, laterals))
             if not own:
                 break
         graph = keras.Model(
@@ -99,6 +104,15 @@ def strided(x: Any, channels: int, size: int, name: str) -> Any:
 
     stride = -(-x.shape[1] // size)
     return keras.layers.Conv2D(channels, 3, strides=stride, padding="same", kernel_initializer="he_normal", name=name)(x)
+
+
+def alike(graph: Any, known: Any) -> bool:
+    """Whether layers of one name have the same weights in two models, to the bit."""
+    import numpy as np
+
+    names = {layer.name: layer for layer in known.layers}
+    pairs = [(layer.get_weights(), names[layer.name].get_weights()) for layer in graph.layers if layer.name in names]
+    return all(len(ours) == len(theirs) and all(map(np.array_equal, ours, theirs)) for ours, theirs in pairs)
 
 
 def keep(layers: Sequence[Any], known: Any) -> None:

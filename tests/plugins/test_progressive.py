@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import tlapp
+from tlapp.contracts import Backbone, ImageInput, LoadedBackbone, Stage
 from tlapp.errors import UserError
 from tlapp.testing import SIZE, TinyBackbones, pictures
 
@@ -75,6 +77,55 @@ def test_a_column_reads_the_layers_below_of_all_columns(tensorflow):
     }  # fmt: skip
     alone = keras.Model(maps, column([maps, first], 2, ("a", "b"), (3, 5), False)[-1])
     assert {layer.name for layer in alone.layers if layer.weights} == {"column2_a", "column2_b"}
+
+
+def three_maps():
+    """A backbone of three stages, each of which ends with a map."""
+    import keras
+
+    image = x = keras.Input((SIZE, SIZE, 3), name="image")
+    names, maps = ("a", "b", "c"), []
+    for number, name in enumerate(names, 1):
+        x = keras.layers.Conv2D(4 * number, 3, strides=2, padding="same", name=name)(x)
+        maps.append(x)
+    graph = keras.Model(image, keras.layers.GlobalAveragePooling2D(name="pool")(x))
+    stages = tuple(Stage(name, 1, tuple(t.shape[1:]), (name,)) for name, t in zip(names, maps, strict=True))
+    return LoadedBackbone(Backbone("toy:maps", ImageInput(SIZE), stages), graph, {name: name for name in names} | {"pool": "c"})
+
+
+@pytest.mark.parametrize("laterals", [True, False])
+def test_an_earlier_column_is_as_it_was_built(laterals, tmp_path, tensorflow, monkeypatch):
+    """Where the next task has laterals, a column that was trained without them still has none."""
+    import keras
+    from tlapp_plugins.shared import columns
+
+    loaded = three_maps()
+    first = columns.Columns(0.5, 2, laterals)(loaded)
+    assert any("_from0" in layer.name for layer in first.layers) == laterals
+    monkeypatch.setattr(columns, "load", lambda folder: SimpleNamespace(model=first))
+    second = columns.Columns(0.5, 2, True, "the run before")(loaded)
+    old = [layer for layer in second.layers if layer.name.startswith("column1_")]
+    assert {layer.name for layer in old} == {layer.name for layer in first.layers if layer.name.startswith("column1_")}
+    assert not any(layer.trainable_weights for layer in old)
+    batch = np.random.default_rng(0).integers(0, 256, (2, SIZE, SIZE, 3)).astype("float32")
+    before, after = (
+        np.asarray(keras.Model(graph.inputs, graph.get_layer("column1_features").output)([batch], training=False))
+        for graph in (first, second)
+    )
+    np.testing.assert_array_equal(after, before)
+
+
+def test_columns_on_other_weights_of_the_backbone_are_refused(tensorflow, monkeypatch):
+    from tlapp_plugins.shared import columns
+
+    first = columns.Columns(0.5, 1)(TinyBackbones().load("tiny"))
+    monkeypatch.setattr(columns, "load", lambda folder: SimpleNamespace(model=first))
+    loaded = TinyBackbones().load("tiny")
+    columns.Columns(0.5, 1, earlier="the run before")(loaded)
+    layer = loaded.graph.get_layer("top_conv")
+    layer.set_weights([weight + 1 for weight in layer.get_weights()])
+    with pytest.raises(UserError, match="other weights of the backbone"):
+        columns.Columns(0.5, 1, earlier="the run before")(loaded)
 
 
 def test_one_file_holds_both_tasks(place, tmp_path):

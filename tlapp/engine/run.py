@@ -225,7 +225,7 @@ class Run:
         net, cut = self.work.last()
         judged = self.work.streams
         outputs = {name: judged.probabilities(net, cut, name) for name in ("val", "test", "target")}
-        results: dict[str, Any] = {name: judged.measured(name, output) for name, output in outputs.items()}
+        results: dict[str, Any] = {name: judged.measured(name, output) for name, output in outputs.items()} | few_shot(self.work)
         if self.work.aux is not None:
             results["aux"] = judged.metrics(*self.work.last(self.work.aux), "aux_test")
         epochs = self.work.history.epochs
@@ -236,7 +236,7 @@ class Run:
         rows = [answers(self.dataset, name, part) for name in ("val", "test") if (part := outputs[name]) is not None]
         self.record.predictions(surest_mistakes_first([*chain(*rows)]), self.dataset.input.column)
         self.record.history(epochs)  # its lines were added without waiting until they are on the disk
-        metrics = {**results, **few_shot(self.work), "seconds": seconds, "images": images, "peak_memory_mb": peak_memory_mb()}
+        metrics = {**results, "seconds": seconds, "images": images, "peak_memory_mb": peak_memory_mb()}
         keep(self.work, self.own, self.task, self.outline, metrics)
         self.record.finish(metrics)
 
