@@ -40,13 +40,14 @@ def train(config: str | Path | None = None, *, reporter: Reporter | None = None,
     return load_run(folder)
 
 
-def load(path: str | Path, *, trust: bool = False, unfinished: bool = False) -> Any:
+def load(path: str | Path, *, trust: bool = False, unfinished: bool = False, task: str | None = None) -> Any:
     """A trained model, by a run's folder or an export: `tlapp.load("saved_models/pets").predict(["cat.jpg"])`.
 
     Args:
         path: the folder of a run; the folder of an export, or the artifact in it; or a .tflite file.
         trust: open its model even if it holds code, which could then do anything that you can do.
         unfinished: take the best model so far of a run that was stopped.
+        task: which of several, of a file that `merge_tasks` wrote.
 
     Returns:
         A `tlapp.engine.runs.saved.SavedRun`, or a `tlapp.engine.export.exported.Exported`; both predict and evaluate.
@@ -55,6 +56,7 @@ def load(path: str | Path, *, trust: bool = False, unfinished: bool = False) -> 
         UserError: there is no such run or export, or the run did not finish.
     """
     from tlapp.engine.export.exported import exported
+    from tlapp.engine.export.facts import TASKS
     from tlapp.engine.export.golden import FILE
     from tlapp.engine.runs.folder import LABELS, MODEL, SETTINGS, RunFolder
 
@@ -64,12 +66,14 @@ def load(path: str | Path, *, trust: bool = False, unfinished: bool = False) -> 
     if place.name == MODEL and RunFolder(place.parent).has(SETTINGS):
         place = place.parent
     is_run = RunFolder(place).has(SETTINGS)
-    export = None if is_run else exported(place, lambda backbone: input_facts({"backbone": backbone}), layers, trust)
+    export = None if is_run else exported(place, lambda backbone: input_facts({"backbone": backbone}), layers, trust, task)
     if not (is_run or export):
         inside = f"{SETTINGS}, {LABELS} and {MODEL}"
         raise UserError(f"{path}: is neither a run nor an export; a run's folder holds {inside}, an export's {FILE}")
     if export and unfinished:
         raise UserError(f"{path}: is an export, and option unfinished is for runs; leave it out")
+    if task and not any((each / TASKS).is_file() for each in (place, place.parent)):
+        raise UserError(f"{path}: answers for one task only; `tlapp merge` puts several runs into one file", task, option="task")
     return export or load_run(place, trust=trust, unfinished=unfinished)
 
 

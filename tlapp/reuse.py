@@ -1,4 +1,4 @@
-"""The verbs for Python that make more of finished runs: adapt, merge, merge_tasks, teach and undo_teach."""
+"""The verbs for Python that make more of finished runs: adapt, export, merge, merge_tasks, teach and undo_teach."""
 
 from __future__ import annotations
 
@@ -147,6 +147,35 @@ def adapt(
     with blame.naming(job.plugin_name):
         make(saved, job, str(support), str(query) if query else None, Path(output), reporter or Silent())
     return load_run(output, trust=trust)
+
+
+def export(run: str | Path, *, reporter: Reporter | None = None, trust: bool = False, **options: Any) -> dict[str, Any]:
+    """Export the model of a finished run: `tlapp.export("saved_models/pets", format="tflite", quantize="int8")`.
+
+    Args:
+        run: the run's folder.
+        reporter, trust: as in `train`.
+        options: as on the command line, with underscores.
+
+    Returns:
+        What export.json holds, and "folder".
+
+    Raises:
+        UserError: an option is wrong, or the artifact cannot be written, does not convert or fails its check.
+    """
+    from tlapp.engine.export.export import export as write
+    from tlapp.engine.export.options import ExportOptions
+    from tlapp.engine.teach import learner
+    from tlapp.tensorflow_import import quiet_tensorflow
+
+    asked, saved, own = ExportOptions.model_validate(options), load_run(run, trust=trust), None
+    asked.check()
+    if asked.on_device:
+        quiet_tensorflow()
+        job = job_of(_settings(saved.settings), trust)
+        with blame.naming(job.plugin_name):
+            own = learner(saved, job, asked.on_device)
+    return write(saved, asked, reporter or Silent(), own)
 
 
 def undo_teach(run: str | Path) -> int:

@@ -11,12 +11,16 @@ from tlapp_plugins.shared.model_selection import Choice, cross_validate, sample
 from tlapp_plugins.shared.solver_layers import Scaling
 from tlapp_plugins.shared.solvers import Outputs
 
+from tlapp.contracts import OnDevice
+
 if TYPE_CHECKING:
     import numpy as np
 
 GRID = (0.01, 0.03, 0.1, 0.2, 0.4, 0.7)
 START = 0.2
 LIMIT = 3000
+UNSEEN = 1e6
+"""How far below zero the output of a class is of which a phone has not seen an example."""
 SHARPNESS = 20.0
 """What the outputs of `few` are multiplied by, which are cosines times about a half."""
 
@@ -97,6 +101,36 @@ class Discriminant:
             return keras.Model(x, outputs, name="few_shot")
 
         return learn
+
+    def on_device(self, memory: Mapping[str, np.ndarray], room: int) -> OnDevice:
+        """The classes' means, in the space in which they are round; an example moves its class's mean.
+
+        The covariance stays that of the examples in `memory`, as sums cannot be solved by built-in operations of TFLite.
+        """
+        import keras
+        import numpy as np
+        from threadpoolctl import threadpool_limits
+
+        sums, temperature = memory["sums"], float(memory["temperature"])
+        with threadpool_limits(1):  # as in ScaledSolver
+            scaling, within = covariance(memory["gram"], sums, float(memory["shrinkage"]))
+            root = np.linalg.cholesky(np.linalg.inv(within)) / scaling.scale[:, None]
+            means = root.T @ (sums[:-1] / np.maximum(sums[-1], 1) - scaling.mean[:, None])
+        to_round, origin = root.astype(np.float32), (scaling.mean @ root).astype(np.float32)
+        counts = np.pad(sums[-1], (0, room))
+        means = np.where(counts, np.pad(means, ((0, 0), (0, room))), 0)
+
+        def outputs(features: Any, state: Mapping[str, Any]) -> Any:
+            known = features @ to_round - origin
+            near = known @ state["means"] - 0.5 * keras.ops.sum(state["means"] ** 2, axis=0)
+            return keras.ops.where(state["counts"] > 0, near / temperature, -UNSEEN)
+
+        def learned(features: Any, label: Any, state: Mapping[str, Any]) -> Mapping[str, Any]:
+            known = keras.ops.transpose(features @ to_round - origin)
+            step = label / (state["counts"] + 1)
+            return {"means": state["means"] + (known - state["means"]) * step, "counts": state["counts"] + label[0]}
+
+        return OnDevice({"means": means.astype(np.float32), "counts": counts.astype(np.float32)}, outputs, learned)
 
     def choose(self, features: np.ndarray, labels: np.ndarray) -> Choice:
         """The shrinkage and the temperature."""

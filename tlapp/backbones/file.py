@@ -17,6 +17,9 @@ PROBABILITIES = ("linear", "softmax", "sigmoid", "log_softmax", "log_sigmoid")
 AUGMENTING = ("Rand", "AugMix", "MixUp", "CutMix")
 """How the class names of Keras' augmenting layers begin."""
 
+MODEL = "model.keras"
+"""What a run's folder holds."""
+
 PASSING = ("Dropout", "Identity", "ActivityRegularization")
 
 
@@ -28,7 +31,7 @@ class File(BackboneProvider):
         return ()
 
     def absolute(self, name: str) -> str:
-        return os.path.abspath(os.path.expanduser(name))
+        return os.path.abspath(_path(name))
 
     def load(self, name: str, *, image_size: int | None = None, weights: str | None = None) -> LoadedBackbone:
         """Build a backbone; see `BackboneProvider.load`. The model's input is taken to be raw, 0 to 255: grey, RGB or RGBA."""
@@ -43,9 +46,15 @@ class File(BackboneProvider):
         try:
             whole = keras.Model(image, build.flat(model, image, _leaf))
             features = _features(whole)
-            return build.assemble(f"file:{name}", image, features, weights=Path(name).name)
+            return build.assemble(f"file:{name}", image, features, weights=_path(name).name)
         except ValueError as error:
             raise build.bad_size(f"file:{name}", size, error) from error
+
+
+def _path(name: str) -> Path:
+    """The file that is meant: by its name, or by that of the run's folder in which it lies."""
+    path = Path(name).expanduser()
+    return path / MODEL if path.is_dir() and path.suffix != ".keras" else path
 
 
 def _read(name: str, trust: bool) -> Any:
@@ -56,10 +65,12 @@ def _read(name: str, trust: bool) -> Any:
     """
     import keras
 
-    path = Path(name).expanduser()
+    path = _path(name)
     if not path.is_file() or path.suffix != ".keras":
         raise UserError(
-            "there is no .keras file of that name; `model.save('NAME.keras')` writes one", f"file:{name}", option="backbone"
+            "there is no .keras file of that name, and no run; `model.save('NAME.keras')` writes one",
+            f"file:{name}",
+            option="backbone",
         )
     if not trust:
         refuse(keras_fault(path), f"file:{name}", "backbone")

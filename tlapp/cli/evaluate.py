@@ -8,7 +8,7 @@ import click
 
 from tlapp.api import load
 from tlapp.cli.completion import PATH, complete_files, complete_runs
-from tlapp.cli.options import json_option, trust_option
+from tlapp.cli.options import json_option, task_option, trust_option
 from tlapp.cli.screen import Screen, class_lines, split_line
 from tlapp.cli.usage import Command
 from tlapp.engine.data.measuring import SPLITS
@@ -30,15 +30,18 @@ from tlapp.words import printable
     help="Pictures that cannot be read: stop, or skip them.  [default: fail]",
 )  # fmt: skip
 @click.option("--unfinished", is_flag=True, help="Use the best model so far of a run that was stopped.")
+@task_option
 @trust_option
 @json_option
-def evaluate(run: str, data: str, split: str | None, on_bad: str, unfinished: bool, trust: bool, as_json: bool) -> None:
+def evaluate(
+    run: str, data: str, split: str | None, on_bad: str, unfinished: bool, task: str | None, trust: bool, as_json: bool
+) -> None:
     """Measure a trained model on labelled pictures.
 
     MODEL is the folder of a run, or an export: its folder, or the model file in it. A note says how many of the pictures the run
     was trained on.
     """
-    model = load(run, trust=trust, unfinished=unfinished)
+    model = load(run, trust=trust, unfinished=unfinished, task=task)
     with Screen() as screen:
         metrics = model.evaluate(data, on_bad, screen, split)
     if as_json:

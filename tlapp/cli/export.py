@@ -19,6 +19,7 @@ from tlapp.engine.export.snippets import LANGUAGES
 from tlapp.engine.export.snippets import snippet as snippet_of
 from tlapp.engine.runs.folder import SETTINGS, RunFolder
 from tlapp.errors import UserError
+from tlapp.reuse import export as write
 from tlapp.words import printable
 
 
@@ -34,6 +35,8 @@ from tlapp.words import printable
 )  # fmt: skip
 @click.option("--max-drop", type=click.FloatRange(0, 1), default=0.01, metavar="X", help="Accuracy that quantization "
               "may cost on the test set.  [default: 0.01]")  # fmt: skip
+@click.option("--on-device", type=click.IntRange(1, 1000), metavar="N", help="TFLite of a run that `tlapp teach` can teach: "
+              "room for N classes that a phone adds by itself; not int8.")  # fmt: skip
 @click.option("--allow-drop", is_flag=True, help="Keep an artifact that fails its check.")
 @click.option(
     "--output",
@@ -58,17 +61,13 @@ def export(run: str, kind: str | None, snippet: str | None, trust: bool, as_json
 
     Every export is checked against the trained model on the test pictures before it is saved.
     """
-    from tlapp.engine.export.export import export as write
-    from tlapp.engine.export.options import ExportOptions
-
     if snippet:
         click.echo(program(run, snippet, kind or "tflite", trust), nl=False)
         return
     if kind is None:
         raise UserError(f"choose one of {', '.join(NAMES)}", option="format")
-    saved = load(run, trust=trust)
     with Screen() as screen:
-        report = write(saved, ExportOptions.model_validate({"format": kind, **settings}), screen)
+        report = write(run, reporter=screen, trust=trust, format=kind, **settings)
     if as_json:
         click.echo(json.dumps(report))
         return

@@ -17,6 +17,7 @@ trust_option = click.option(
     help="Open model files even if they hold code, which can then do anything that you can do: read, change and send files.",
 )  # fmt: skip
 """Of every command that opens model files; no setting, so that no YAML file can give it."""
+task_option = click.option("--task", metavar="NAME", help="Which of its runs is to answer, of a file that `tlapp merge` wrote.")
 
 
 json_option = click.option(

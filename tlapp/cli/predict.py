@@ -14,7 +14,7 @@ import click
 
 from tlapp.api import load
 from tlapp.cli.completion import PATH, complete_files, complete_runs
-from tlapp.cli.options import json_option, trust_option
+from tlapp.cli.options import json_option, task_option, trust_option
 from tlapp.cli.screen import Screen
 from tlapp.cli.standard_input import names_from
 from tlapp.cli.usage import Command
@@ -46,6 +46,7 @@ from tlapp.words import printable
     help="Write the answers to FILE.csv (which --data takes) or FILE.jsonl.",
 )
 @click.option("--unfinished", is_flag=True, help="Use the best model so far of a run that was stopped.")
+@task_option
 @trust_option
 @json_option
 def predict(
@@ -55,6 +56,7 @@ def predict(
     on_bad: str,
     output: str | None,
     unfinished: bool,
+    task: str | None,
     trust: bool,
     as_json: bool,
 ) -> None:
@@ -65,7 +67,7 @@ def predict(
     """
     if output:
         check_name(Path(output))
-    model = load(run, trust=trust, unfinished=unfinished)
+    model = load(run, trust=trust, unfinished=unfinished, task=task)
     answers = Answers(model, _named(files, model), top, on_bad)
     if output:
         answers.write(Path(output))

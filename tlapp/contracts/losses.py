@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, Union, runtime_checkable
 
@@ -113,6 +114,30 @@ class FewShot(Teachable, Protocol):
         """A function that learns other classes than the memory's: (features (n, size), labels (n,) int, number of classes) -> a
         built layer from features to outputs. It may be called many times.
         """
+        ...
+
+
+@dataclass(frozen=True)
+class OnDevice:
+    """A head that a phone teaches by itself, in a TFLite file of built-in operations (`tlapp export --on-device`).
+
+    Attributes:
+        state: arrays by names, which the file keeps, changes, gives away and takes back.
+        outputs: (features (1, size), state) -> outputs (1, classes): those known, then those for which there is room.
+        learned: (features (1, size), 1 at the class and 0 elsewhere (1, classes), state) -> the state with that example.
+    """
+
+    state: Mapping[str, np.ndarray]
+    outputs: Callable[[Any, Mapping[str, Any]], Any]
+    learned: Callable[[Any, Any, Mapping[str, Any]], Mapping[str, Any]]
+
+
+@runtime_checkable
+class TeachableOnDevice(Teachable, Protocol):
+    """What a solver has besides, where its head can go on learning in a TFLite file, example by example."""
+
+    def on_device(self, memory: Mapping[str, np.ndarray], room: int) -> OnDevice:
+        """The head of all remembered examples, with room for so many classes more."""
         ...
 
 

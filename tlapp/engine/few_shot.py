@@ -13,11 +13,11 @@ from tlapp.engine.data import folders
 from tlapp.engine.data.measuring import load_labelled
 from tlapp.engine.data.streams import Stream
 from tlapp.engine.job import Job
-from tlapp.engine.network.deploy import answering, deployed
+from tlapp.engine.network.deploy import answering, deployed, trunk_of
 from tlapp.engine.report import Reporter
 from tlapp.engine.runs.record import Record
 from tlapp.engine.runs.saved import SavedRun
-from tlapp.engine.teach import features_of, memory_of, solver_of, trunk_of
+from tlapp.engine.teach import features_of, memory_of, solver_of
 from tlapp.errors import UserError
 from tlapp.words import natural_sort
 

@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tlapp.contracts import Task, Teachable
+from tlapp.contracts import OnDevice, Task, Teachable, TeachableOnDevice
 from tlapp.engine.check import make_plan
 from tlapp.engine.data.files import absolute
 from tlapp.engine.data.naming import named
 from tlapp.engine.export.reference import load
 from tlapp.engine.inputs import ahead
 from tlapp.engine.job import Job
-from tlapp.engine.network.deploy import answering
+from tlapp.engine.network.deploy import answering, trunk_of
 from tlapp.engine.report import Reporter
 from tlapp.engine.runs import folder as names
 from tlapp.engine.runs.predictor import BATCH
@@ -129,6 +129,18 @@ def solver_of(job: Job, task: Task) -> Teachable:
     return solver
 
 
+def learner(run: SavedRun, job: Job, room: int) -> OnDevice:
+    """The head of a run as a phone teaches it, with room for so many classes more.
+
+    Raises:
+        UserError: the run remembers nothing, or its solver cannot learn there.
+    """
+    memory, solver = memory_of(run), solver_of(job, Task(run.labels, run.metrics["images"]))
+    if not isinstance(solver, TeachableOnDevice):
+        raise UserError(f"{run.folder}: the solver of its head cannot go on learning in a TFLite file")
+    return solver.on_device(memory, room)
+
+
 def _same(weights: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> bool:
     """Whether two layers have the same weights, but for rounding."""
     if [each.shape for each in weights] != [each.shape for each in others]:
@@ -156,13 +168,6 @@ def _read(run: SavedRun, files: Sequence[str]) -> tuple[list[str], list[np.ndarr
             raise UserError(f"{source}: {reason}")
         parts.append(part.arrays)
     return sources, [np.concatenate(each) for each in zip(*parts, strict=True)]
-
-
-def trunk_of(model: Any) -> Any:
-    """The model up to the features that its head takes."""
-    import keras
-
-    return keras.Model(model.inputs, model.layers[-2].input)
 
 
 def features_of(trunk: Any, arrays: Sequence[np.ndarray]) -> np.ndarray:

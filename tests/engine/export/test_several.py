@@ -79,3 +79,28 @@ def test_the_command(place, tmp_path, capfd):
     assert "two outputs would be called one" in capfd.readouterr().err
     assert command(["merge", str(place / "one"), "--quantize", "none", "--output", str(tmp_path / "b")]) == 2
     assert "--quantize none: is for several runs" in capfd.readouterr().err
+
+
+def test_a_task_of_it_predicts_and_is_measured(place, shapes, tmp_path, capfd):
+    both = tmp_path / "both"
+    tlapp.merge_tasks({"one": place / "one", "three": place / "three"}, both, quantize="none")
+    files = sorted(map(str, shapes.rglob("*.png")))[:6]
+    for name in ("one", "three"):
+        wanted = tlapp.load(place / name).predict(files)
+        for path in (both, both / "model.tflite"):
+            found = tlapp.load(path, task=name).predict(files)
+            assert [each.label for each in found] == [each.label for each in wanted]
+            assert [each.value for each in found] == pytest.approx([each.value for each in wanted], abs=1e-5)
+    assert command(["evaluate", str(both), "--data", str(shapes), "--task", "one", "--json"]) == 0
+    measured = json.loads(capfd.readouterr().out)
+    assert measured["accuracy"] == tlapp.load(place / "one").evaluate(str(shapes))["accuracy"]
+    for arguments, words in (
+        ([str(both), files[0]], "answers for several tasks; choose one of one, three"),
+        ([str(both), files[0], "--task", "two"], "choose one of one, three"),
+        ([str(place / "one"), files[0], "--task", "one"], "answers for one task only"),
+    ):
+        assert command(["predict", *arguments]) == 2
+        assert words in capfd.readouterr().err
+    (both / "tasks.json").write_text("{")
+    assert command(["predict", str(both), files[0], "--task", "one"]) == 2
+    assert "tasks.json: is not JSON" in capfd.readouterr().err

@@ -60,17 +60,18 @@ def for_int8(model: Any) -> Any:
 
 
 def converter(saved_model: str, quantize: str, samples: Callable[[], Any] | None, takes_uint8: bool = False,
-              integers: bool = True) -> Any:  # fmt: skip
+              integers: bool = True, signatures: Sequence[str] | None = None) -> Any:  # fmt: skip
     """A converter of a fixed SavedModel, set up.
 
     Args:
         samples: gives the examples to calibrate int8 on.
         takes_uint8: the SavedModel itself takes uint8 values.
         integers: an int8 file takes uint8 values.
+        signatures: their names, in the order that the file is to have them; None for the only one.
     """
     import tensorflow as tf
 
-    setup = tf.lite.TFLiteConverter.from_saved_model(saved_model)
+    setup = tf.lite.TFLiteConverter.from_saved_model(saved_model, signature_keys=signatures)
     if quantize != "none":
         setup.optimizations = [tf.lite.Optimize.DEFAULT]
     if quantize == "float16":

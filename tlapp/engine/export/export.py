@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from tlapp.contracts import OnDevice
 from tlapp.contracts.input_export import Arrays
-from tlapp.engine.export import card, golden
+from tlapp.engine.export import card, golden, on_device
 from tlapp.engine.export.check import Check, check
 from tlapp.engine.export.formats.artifact import Answers
 from tlapp.engine.export.formats.format import Material, Questions, Unfit, Way
@@ -34,8 +35,13 @@ REPORT, CARD = "export.json", "README.md"
 DISK = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EIO))
 
 
-def export(run: SavedRun, options: ExportOptions, reporter: Reporter | None = None) -> dict[str, Any]:
+def export(
+    run: SavedRun, options: ExportOptions, reporter: Reporter | None = None, learner: OnDevice | None = None
+) -> dict[str, Any]:
     """Write a checked artifact of a run.
+
+    Args:
+        learner: of the run's head, where option on_device asks for one (`tlapp.engine.teach.learner`).
 
     Returns:
         What export.json holds, and "folder".
@@ -50,7 +56,7 @@ def export(run: SavedRun, options: ExportOptions, reporter: Reporter | None = No
     examples = load(run, options.data, names, options.writer().calibration(options.quantize), reporter)
     with _disk_errors(output), tempfile.TemporaryDirectory() as scratch:
         references = [reference(run, stream, Path(scratch), FILES) for stream in examples.streams.values()]
-        return Export(run, options, reporter, references, examples.calibration).first_that_passes(output)
+        return Export(run, options, reporter, references, examples.calibration, learner).first_that_passes(output)
 
 
 class Export:
@@ -58,11 +64,13 @@ class Export:
 
     def __init__(
         self, run: SavedRun, options: ExportOptions, reporter: Reporter, references: Sequence[Reference],
-        calibration: Arrays | None,
+        calibration: Arrays | None, learner: OnDevice | None = None,
     ):  # fmt: skip
         self.run, self.options, self.reporter = run, options, reporter
-        self.references, self.calibration = references, calibration
-        self.format, self.facts = options.writer(), card.facts(run, options)
+        self.calibration, self.learner, room = calibration, learner, (options.on_device or 0)
+        self.references = [each._replace(truth=on_device.wider(each.truth, room)) for each in references]
+        self.labels = self.references[-1].truth.classes
+        self.format, self.facts = options.writer(), card.facts(run, options)._replace(labels=self.labels)
         self._memo: dict[str, Any] = {}
 
     def first_that_passes(self, output: Path) -> dict[str, Any]:
@@ -95,10 +103,10 @@ class Export:
 
     def _write(self, folder: Path, way: Way) -> dict[str, Any]:
         """Write an artifact; return what it is."""
-        (folder / LABELS).write_bytes(label_lines(self.run.labels).encode())
+        (folder / LABELS).write_bytes(label_lines(self.labels).encode())
         material = Material(
-            self.run.model, self.run.input.export, self.run.labels, folder, self.facts, self.run.labelling.kind,
-            self.run.files.file(MODEL), self.calibration, self._memo,
+            self.run.model, self.run.input.export, self.labels, folder, self.facts, self.run.labelling.kind,
+            self.run.files.file(MODEL), self.calibration, self.learner, self._memo,
         )  # fmt: skip
         try:
             with silenced():
@@ -122,7 +130,7 @@ class Export:
 
     def _report(self, facts: Mapping[str, Any], result: Check) -> dict[str, Any]:
         return {
-            **facts, **self.run.input.export.report(), "input": self.run.input.export.facts(), "labels": list(self.run.labels),
+            **facts, **self.run.input.export.report(), "input": self.run.input.export.facts(), "labels": list(self.labels),
             "max_drop": self.options.max_drop,
             "passed": not result.fault, "check": result.to_json(), "versions": versions(), "machine": machine(),
         }  # fmt: skip

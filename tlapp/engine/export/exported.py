@@ -13,9 +13,10 @@ import numpy as np
 from tlapp.contracts import ImageInput, Input
 from tlapp.engine.data.labelling import LABELLINGS, Labelling
 from tlapp.engine.export import golden, metadata
-from tlapp.engine.export.facts import AGAIN
+from tlapp.engine.export.facts import AGAIN, TASKS, Tasks, checked
 from tlapp.engine.export.formats import named, table
 from tlapp.engine.export.formats.format import Classifier, Format
+from tlapp.engine.export.formats.tflite import TFLite, opened
 from tlapp.engine.inputs import READERS, exported_reader
 from tlapp.engine.runs.folder import LABELS
 from tlapp.engine.runs.predictor import Predictor
@@ -101,12 +102,28 @@ class Exported(Predictor):
         return open_model(path, self._layers(self._facts["backbone"]) if self._knows else None, self._trust)
 
 
-def exported(path: Path, stated: Stated, layers: Layers, trust: bool = False) -> Exported | None:
+class Output(TFLite):
+    """A TFLite file that has several outputs, by one of them."""
+
+    def __init__(self, output: str):
+        self._output = output
+
+    def open(self, artifact: Path, open_model: Any = None) -> Classifier:
+        return opened(artifact, self._output)
+
+
+def exported(path: Path, stated: Stated, layers: Layers, trust: bool = False, task: str | None = None) -> Exported | None:
     """What a path names of an export: its folder, a file in it, or a TFLite file alone; None where it is none of these.
 
+    Args:
+        task: which output, of a file that has one for each of several runs.
+
     Raises:
-        UserError: it is part of an export that does not say enough, or holds several.
+        UserError: it is part of an export that does not say enough, or holds several; or it has no such task.
     """
+    joint = next((folder for folder in (path, path.parent) if (folder / TASKS).is_file()), None)
+    if joint:
+        return _one_of(joint, task, trust)
     if folder := golden.folder_of(path):
         facts = golden.read(folder)
         facts = {**facts, "input": facts.get("input") or _of_0_1_0(folder, facts)}
@@ -119,6 +136,22 @@ def exported(path: Path, stated: Stated, layers: Layers, trust: bool = False) ->
     if inside:
         raise UserError(f"{path}: holds several exports; name one of them: {a_few(inside)}")
     return None
+
+
+def _one_of(folder: Path, task: str | None, trust: bool) -> Exported:
+    """One of the outputs of a file that `tlapp.engine.export.several` wrote."""
+    try:
+        facts = checked((folder / TASKS).read_bytes(), Tasks, folder / TASKS)
+    except OSError as error:
+        raise UserError(f"{folder / TASKS}: cannot be read: {error.strerror}") from error
+    tasks, artifact = facts["tasks"], folder / facts["artifact"]
+    name = task or ("" if len(tasks) > 1 else next(iter(tasks)))
+    if name not in tasks:
+        raise UserError(f"{folder}: answers for several tasks; choose one of {a_few([*tasks])}", task, option="task")
+    if not artifact.resolve().is_relative_to(folder.resolve()):
+        raise UserError(f"{folder / TASKS}: names {facts['artifact']}, which lies outside the folder")
+    known = {"input": facts["input"], "labelling": tasks[name].get("labelling", "one")}
+    return Exported(artifact, Output(name), tuple(tasks[name]["classes"]), known, trust=trust)
 
 
 def _alone(path: Path, trust: bool) -> Exported:

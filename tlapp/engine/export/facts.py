@@ -45,6 +45,20 @@ class Reading(_Part):
     input: _Input
 
 
+class _Task(_Part):
+    labels: str
+    classes: Annotated[list[str], Field(min_length=1)]
+    labelling: Literal[tuple(LABELLINGS)] = "one"  # type: ignore[valid-type]
+
+
+class Tasks(_Part):
+    """What tasks.json says of a file with an output for each of several runs."""
+
+    artifact: str
+    input: _Input
+    tasks: Annotated[dict[str, _Task], Field(min_length=1)]
+
+
 class _Vector(_Part):
     file: str
     probabilities: Annotated[list[float], Field(min_length=1)]
@@ -69,7 +83,7 @@ class Golden(Reading):
         return self
 
 
-def checked(text: str | bytes, kind: type[Reading], where: Path) -> dict[str, Any]:
+def checked(text: str | bytes, kind: type[BaseModel], where: Path) -> dict[str, Any]:
     """The facts in a JSON text, as they stand there.
 
     Raises:
@@ -87,6 +101,7 @@ def checked(text: str | bytes, kind: type[Reading], where: Path) -> dict[str, An
     return facts
 
 
+TASKS = "tasks.json"
 AGAIN = "the export was altered, so export the run again"
 
 

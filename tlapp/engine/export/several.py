@@ -14,8 +14,10 @@ import numpy as np
 from tlapp.engine.export.check import Check, check
 from tlapp.engine.export.converter import convert
 from tlapp.engine.export.export import aside, machine, size_of, versions
+from tlapp.engine.export.facts import TASKS
 from tlapp.engine.export.formats.artifact import Answers, blocks, threads, timed
 from tlapp.engine.export.formats.tflite import FILE
+from tlapp.engine.export.interpreter import classifier
 from tlapp.engine.export.reference import Reference, load, reference
 from tlapp.engine.network.join import joined
 from tlapp.engine.report import Reporter
@@ -23,8 +25,6 @@ from tlapp.engine.runs.folder import label_lines
 from tlapp.engine.runs.saved import SavedRun
 from tlapp.errors import UserError
 from tlapp.tensorflow_import import silenced
-
-REPORT = "tasks.json"
 
 
 def write(
@@ -63,7 +63,7 @@ def write(
             "artifact": FILE, "bytes": size_of(path), "quantize": quantize, "input": first.input.export.facts(), "tasks": tasks,
             "versions": versions(), "machine": machine(),
         }  # fmt: skip
-        (folder / REPORT).write_text(json.dumps(report, indent=1), encoding="utf-8")
+        (folder / TASKS).write_text(json.dumps(report, indent=1), encoding="utf-8")
         os.rename(folder, output)
     return {**report, "folder": str(output)}
 
@@ -84,17 +84,7 @@ def _checked(path: Path, name: str, run: SavedRun, each: Reference, quantize: st
     Raises:
         UserError: it fails.
     """
-    from ai_edge_litert.interpreter import Interpreter
-
-    with silenced():
-        interpreter = Interpreter(model_path=str(path), num_threads=threads())
-        interpreter.allocate_tensors()
-        runner = interpreter.get_signature_runner()
-    kinds = {key: detail["dtype"] for key, detail in runner.get_input_details().items()}
-
-    def ask(block: Mapping[str, np.ndarray]) -> np.ndarray:
-        return runner(**{key: block[key].astype(kind) for key, kind in kinds.items()})[name][0]
-
+    ask = classifier(str(path), threads(), output=name)
     answers = np.stack([ask(block) for block in blocks(each.examples, 1)])
     first = next(blocks(each.examples, 1))
     told = Answers(answers, tuple(run.labels), timed(lambda: ask(first)))

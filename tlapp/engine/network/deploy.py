@@ -30,6 +30,13 @@ def deployed(graph: Any, layer: Any, last: Any, names: Sequence[str] = ("image",
     return rebuild(keras.Model(graph.inputs if len(inputs) > 1 else graph.inputs[0], outputs), without_random, inputs)
 
 
+def trunk_of(model: Any) -> Any:
+    """The model up to the features that its head takes."""
+    import keras
+
+    return keras.Model(model.inputs, model.layers[-2].input)
+
+
 def without_random(step: Step, values: dict[int, Any]) -> list[Any]:
     """Run a step, or pass its input through where it is random; nested models are opened."""
     name = type(step.operation).__name__

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from tlapp.contracts import OnDevice
 from tlapp.contracts.input_export import Arrays, InputExport
 from tlapp.engine.export.formats.artifact import Answers
 from tlapp.engine.export.metadata import Facts
@@ -48,6 +49,7 @@ class Material:
         facts: words for the artifact's metadata.
         model_file: the model's own file in the run folder, where there is one.
         calibration: examples of the training set, where the format asked for some.
+        learner: what a phone is to teach, where it is to.
         memo: what a format keeps from one way of quantising to the next.
     """
 
@@ -59,6 +61,7 @@ class Material:
     labelling: str = "one"
     model_file: Path | None = None
     calibration: Arrays | None = None
+    learner: OnDevice | None = None
     memo: dict[str, Any] = field(default_factory=dict)
 
 

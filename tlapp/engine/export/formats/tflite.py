@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tlapp.engine.export import interpreter, metadata
+from tlapp.engine.export import interpreter, metadata, on_device
 from tlapp.engine.export.converter import convert
 from tlapp.engine.export.formats.artifact import Answers, blocks, threads, timed
 from tlapp.engine.export.formats.format import Classifier, Format, Material, Questions, Way
@@ -62,11 +62,7 @@ def classify(inputs):
         return Answers(probabilities, labels, timed(lambda: classify(first)))
 
     def open(self, artifact: Path, open_model: Any = None) -> Classifier:
-        try:
-            classify = interpreter.classifier(str(artifact), threads())
-        except (ValueError, RuntimeError, OSError) as error:
-            raise UserError(f"{artifact}: does not load: {str(error).splitlines()[0]}") from error
-        return lambda examples: np.stack([classify(one) for one in blocks(examples, 1)])
+        return opened(artifact)
 
     def ways(self, quantize: str, exactly: bool) -> tuple[Way, ...]:
         if quantize in LADDERS and not (exactly and quantize != "auto"):
@@ -80,8 +76,23 @@ def classify(inputs):
         return AGREEMENT.get(quantize, 0.0)
 
 
+def opened(artifact: Path, output: str | None = None) -> Classifier:
+    """A file, loaded; `output`: its name, where there are several.
+
+    Raises:
+        UserError: it does not load.
+    """
+    try:
+        classify = interpreter.classifier(str(artifact), threads(), output=output)
+    except (ValueError, RuntimeError, OSError) as error:
+        raise UserError(f"{artifact}: does not load: {str(error).splitlines()[0]}") from error
+    return lambda examples: np.stack([classify(one) for one in blocks(examples, 1)])
+
+
 def _content(material: Material, way: Way) -> tuple[bytes, list[dict[str, Any]]]:
     """The file's content, and the layers that stay in float."""
+    if material.learner:
+        return on_device.content(material.model, material.learner, len(material.labels), way.quantize, material.input), []
     if not way.keep:
         return convert(material.model, way.quantize, material.calibration, material.input), []
     assert material.calibration is not None, "what has a choice is calibrated"
