@@ -38,7 +38,7 @@ def main() -> None:
     given = parser.parse_args()
     run = tlapp.load(given.run)
     features, labels = features_of(run, given.folder)
-    space = Space(run.files.memory())
+    space = Space(run.files.arrays())
     classifiers: dict[str, Classifier] = {
         "cosine to class means": cosine,
         "nearest class mean": nearest,

@@ -14,7 +14,7 @@ import tlapp
 from tlapp.cli.main import run as command
 from tlapp.contracts import Fit, Plan, Solve, Strategy
 from tlapp.engine.report import Silent
-from tlapp.engine.runs.folder import MEMORY, TAUGHT
+from tlapp.engine.runs.folder import MEMORY, TAUGHT, TESTED
 from tlapp.engine.training.session import _Head
 from tlapp.errors import UserError
 from tlapp.testing import SIZE, TinyBackbones, pictures, tiny_run
@@ -62,7 +62,7 @@ def features(saved, paths):
 
 def test_the_head_is_that_of_all_examples_at_once_and_the_network_is_as_it_was(place, run):
     before = tlapp.load(run)
-    old, labels_before, _ = before.files.memory(), before.labels, before.metrics
+    old, labels_before, _ = before.files.arrays(), before.labels, before.metrics
     rows = {split: [r["path"] for r in before.files.splits() if r["split"] == split] for split in ("train", "test")}
     truths = {split: [r["label"] for r in before.files.splits() if r["split"] == split] for split in ("train", "test")}
     before.model  # noqa: B018 - opened before it changes
@@ -119,7 +119,7 @@ def test_what_cannot_be_learnt_changes_nothing(place, run, tmp_path):
         assert contents(run) == first
 
 
-@pytest.mark.parametrize("failing", ["write_model", "write_memory", "write_metrics"])
+@pytest.mark.parametrize("failing", ["write_model", "write_arrays", "write_metrics"])
 def test_what_cannot_be_written_leaves_the_run_as_it_was(failing, place, run, monkeypatch):
     def full(*arguments):
         raise OSError(28, "No space left on device")
@@ -141,8 +141,8 @@ def test_runs_that_remember_nothing_say_why(place):
 
 def test_a_head_that_is_not_the_memorys_is_refused(place, run):
     saved = tlapp.load(run)
-    memory = saved.files.memory()
-    saved.files.write_memory({**memory, "sums": memory["sums"] * np.array([1.0, 1.1])})
+    memory = saved.files.arrays()
+    saved.files.write_arrays({**memory, "sums": memory["sums"] * np.array([1.0, 1.1])})
     with pytest.raises(UserError, match=rf"its head is not the one that {MEMORY} makes"):
         tlapp.teach(run, place[1], files(place)[:2])
 
@@ -151,6 +151,9 @@ def test_without_the_test_pictures_it_is_taught_and_that_is_said(place, run, mon
     notes = Notes()
     splits = run / "splits.csv"
     splits.write_text(splits.read_text().replace(str(place[0] / "known"), "/gone"))
+    kept = tlapp.teach(shutil.copytree(run, run.with_name("kept")), place[1], files(place)[:2], reporter=notes)
+    assert kept.before == tlapp.load(place[0] / "run").metrics["test"]["accuracy"] and not notes.sentences  # by its features
+    (run / TESTED).unlink()
     taught = tlapp.teach(run, place[1], files(place)[:2], reporter=notes)
     assert taught.before is taught.after is None and tlapp.load(run).metrics["test"] is None
     assert len(notes.sentences) == 1 and notes.sentences[0].startswith("what this does to the other classes is not measured: ")

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from tlapp.contracts import Task
 from tlapp.engine.check import make_plan
 from tlapp.engine.data.labelling import LABELLINGS
@@ -16,13 +18,14 @@ from tlapp.engine.network.changes import Untouched, put_back
 from tlapp.engine.network.deploy import answering, deployed
 from tlapp.engine.report import Outline
 from tlapp.engine.runs.delta import MOST, NEEDS, Delta, Facts, can_be_written
-from tlapp.engine.runs.folder import DELTA
+from tlapp.engine.runs.folder import DELTA, TESTED
 from tlapp.engine.training.session import Session
 from tlapp.errors import UserError
 
 
 def keep(work: Session, own: Untouched, task: Task, outline: Outline, metrics: Mapping[str, Any]) -> None:
-    """Write what a finished run keeps besides its model: its delta, and what the solver of its head remembers.
+    """Write what a finished run keeps besides its model: its delta, what the solver of its head remembers, and for what is taught
+    later the features of its test.
 
     Args:
         own: the backbone's weights before training.
@@ -30,7 +33,11 @@ def keep(work: Session, own: Untouched, task: Task, outline: Outline, metrics: M
     if delta := delta_of(work, own, task, outline, metrics):
         work.record.delta(delta)
     if work.memory and not work.slots[-1].in_place:
-        work.record.memory(work.memory)
+        work.record.arrays(work.memory)
+        if (stream := work.streams.dataset.streams.get("test")) and stream.labels is not None:
+            source = work.streams.source(work.slots[-1].phase, work.slots[-1].cut, "test")
+            features = source.take(np.arange(len(stream)), 0)[0]
+            work.record.arrays({"features": features, "labels": stream.labels}, TESTED)
 
 
 def delta_of(work: Session, own: Untouched, task: Task, outline: Outline, metrics: Mapping[str, Any]) -> Delta | None:

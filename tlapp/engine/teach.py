@@ -104,7 +104,7 @@ def memory_of(run: SavedRun) -> Memory:
         UserError: nothing; says why.
     """
     if run.files.has(names.MEMORY):
-        return run.files.memory()
+        return run.files.arrays()
     trained = [phase["name"] for phase in run.files.plan().get("phases", ()) if phase["kind"] == "fit"]
     why = f"phase {trained[-1]} trained it by gradients" if trained else "its classifier keeps no sums"
     raise UserError(
@@ -182,7 +182,12 @@ def features_of(trunk: Any, arrays: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _test(run: SavedRun, trunk: Any, reporter: Reporter) -> tuple[np.ndarray, np.ndarray] | None:
-    """Features and labels of the run's own test; None, with a note, where its examples cannot be read any more."""
+    """Features and labels of the run's own test; None, with a note, where a run from before they were kept has moved away from its
+    examples.
+    """
+    if run.files.has(names.TESTED):
+        kept = run.files.arrays(names.TESTED)
+        return kept["features"], kept["labels"]
     try:
         stream = load(run, None, ("test",), 0, reporter).streams["test"]
     except UserError as error:
@@ -226,7 +231,7 @@ def _write(
     try:
         files.write_model(keras.Model(model.inputs, answers))
         files.write_labels(labels)
-        files.write_memory(memory)
+        files.write_arrays(memory)
         files.write_splits(rows, run.input.column)
         files.write_metrics(metrics)
     except BaseException:

@@ -68,7 +68,7 @@ def test_learning_moves_the_mean_of_a_class_and_of_no_other(place, file):
     assert after["counts"].tolist() == [*before["counts"][:2], 4, 0]
     np.testing.assert_array_equal(after["means"][:, [0, 1, 3]], before["means"][:, [0, 1, 3]])
     # in the space of the means, a class's output is x m - m m / 2, over the temperature
-    memory = tlapp.load(place[0] / "run").files.memory()
+    memory = tlapp.load(place[0] / "run").files.arrays()
     from tlapp_plugins.shared.discriminant import covariance
 
     scaling, within = covariance(memory["gram"], memory["sums"], float(memory["shrinkage"]))

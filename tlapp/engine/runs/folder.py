@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # importing it takes a while
 
 SETTINGS, PLAN, LABELS, SPLITS = "settings.yaml", "plan.json", "labels.txt", "splits.csv"
 HISTORY, METRICS, MODEL = "history.csv", "metrics.json", "model.keras"
-DELTA, MEMORY, TAUGHT = "adapter.safetensors", "memory.npz", "taught"
+DELTA, MEMORY, TESTED, TAUGHT = "adapter.safetensors", "memory.npz", "test.npz", "taught"
 PREDICTIONS, DATA, PROBLEMS = "predictions.csv", "data.csv", "problems.csv"
 CHECKPOINTS, EXPORTS = "checkpoints", "export"
 BEST, INTERRUPTED, STATE = f"{CHECKPOINTS}/best.keras", f"{CHECKPOINTS}/interrupted.keras", f"{CHECKPOINTS}/state.npz"
@@ -155,18 +155,18 @@ class RunFolder:
         with replacing(self.file(DELTA)) as temporary:
             temporary.write_bytes(content)
 
-    def write_memory(self, memory: Mapping[str, np.ndarray]) -> None:
-        """Write what the head's solver remembers of its examples, whole or not at all."""
+    def write_arrays(self, arrays: Mapping[str, np.ndarray], name: str = MEMORY) -> None:
+        """Write arrays, such as what the head's solver remembers of its examples, whole or not at all."""
         import numpy as np
 
-        with replacing(self.file(MEMORY), ".tmp.npz") as temporary:
-            np.savez(temporary, **dict(memory))  # type: ignore[arg-type]
+        with replacing(self.file(name), ".tmp.npz") as temporary:
+            np.savez(temporary, **dict(arrays))  # type: ignore[arg-type]
 
-    def memory(self) -> dict[str, np.ndarray]:
-        """What the head's solver remembers of its examples."""
+    def arrays(self, name: str = MEMORY) -> dict[str, np.ndarray]:
+        """What `write_arrays` wrote."""
         import numpy as np
 
-        with np.load(self.file(MEMORY), allow_pickle=False) as arrays:
+        with np.load(self.file(name), allow_pickle=False) as arrays:
             return dict(arrays)
 
     def write_model(self, model: Any, name: str = MODEL) -> Path:

@@ -108,9 +108,9 @@ class Record:
         """Write what the run changed of its backbone."""
         self._write(names.DELTA, lambda: self._files.write_delta(content(delta)))
 
-    def memory(self, memory: Mapping[str, np.ndarray]) -> None:
-        """Write what the head's solver remembers of its examples."""
-        self._write(names.MEMORY, lambda: self._files.write_memory(memory))
+    def arrays(self, arrays: Mapping[str, np.ndarray], name: str = names.MEMORY) -> None:
+        """Write arrays, such as what the head's solver remembers of its examples."""
+        self._write(name, lambda: self._files.write_arrays(arrays, name))
 
     def predictions(self, rows: Sequence[Sequence[Any]], column: str = "path") -> None:
         """Write the answers to the examples that the run is judged by."""
