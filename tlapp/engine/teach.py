@@ -182,9 +182,7 @@ def features_of(trunk: Any, arrays: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _test(run: SavedRun, trunk: Any, reporter: Reporter) -> tuple[np.ndarray, np.ndarray] | None:
-    """Features and labels of the run's own test; None, with a note, where a run from before they were kept has moved away from its
-    examples.
-    """
+    """Features and labels of the run's own test; None, with a note, where it kept none and its examples cannot be read."""
     if run.files.has(names.TESTED):
         kept = run.files.arrays(names.TESTED)
         return kept["features"], kept["labels"]
