@@ -204,7 +204,8 @@ def class_lines(name: str, split: Mapping[str, Any], most: int = MOST_CLASSES, n
     width = max(map(len, worst), default=0)
     for label in worst:
         each = classes[label]
-        yield f"  {label:{width}}  recall {each['recall']:.4f}  precision {each['precision']:.4f}  ({each['n']} {noun}s)"
+        recall = f"recall {each['recall']:.4f}{_interval(each, 'recall')}"
+        yield f"  {label:{width}}  {recall}  precision {each['precision']:.4f}  ({each['n']} {noun}s)"
 
 
 def adaptation_line(adaptation: Mapping[str, Any]) -> str:
@@ -225,9 +226,16 @@ def adaptation_line(adaptation: Mapping[str, Any]) -> str:
 def split_line(name: str, split: Mapping[str, Any], noun: str = "picture") -> str:
     """A split's metrics for people."""
     if "r2" in split:
-        return f"{name:6} R2 {split['r2']:.4f}  MAE {split['mae']:.4g}  RMSE {split['rmse']:.4g}  ({split['n']} {noun}s)"
+        r2 = f"R2 {split['r2']:.4f}{_interval(split, 'r2')}"
+        return f"{name:6} {r2}  MAE {split['mae']:.4g}  RMSE {split['rmse']:.4g}  ({split['n']} {noun}s)"
     sets = f"micro F1 {split['micro_f1']:.4f}  mAP {split['map']:.4f}  " if "map" in split else ""
     return (
-        f"{name:6} accuracy {split['accuracy']:.4f}  balanced {split['balanced_accuracy']:.4f}  "
+        f"{name:6} accuracy {split['accuracy']:.4f}{_interval(split, 'accuracy')}  balanced {split['balanced_accuracy']:.4f}  "
         f"macro F1 {split['macro_f1']:.4f}  {sets}loss {split['loss']:.4f}  ({split['n']} {noun}s)"
     )
+
+
+def _interval(split: Mapping[str, Any], metric: str) -> str:
+    """The 95 % interval of a metric, for people; "" of runs from before there were any."""
+    found = split.get(f"{metric}_interval")
+    return f" ({found[0]:.2f} to {found[1]:.2f})" if found else ""

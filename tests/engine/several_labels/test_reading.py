@@ -11,6 +11,7 @@ from helpers.several_labels import NAMES, draw, load, read, write
 from tlapp.contracts import UserError
 from tlapp.engine.data import splits, streams
 from tlapp.engine.data.classes import COMMON
+from tlapp.engine.data.intervals import share
 from tlapp.engine.data.labelling import LABELLINGS, ONE
 from tlapp.engine.data.metrics import set_metrics
 from tlapp.engine.data.tables import Item
@@ -101,8 +102,8 @@ def test_splits_are_stratified_by_set_or_by_the_rarest_label(seed):
     given = splits.assign(items, range(1000), shares, 0, MANY)
     for label in "abcd":
         held = [split for names, split in zip(sets, given, strict=True) if label in names]
-        for split, share in shares.items():
-            assert held.count(split) == pytest.approx(share * len(held), abs=max(2, 0.03 * len(held))) and split in held
+        for split, part in shares.items():
+            assert held.count(split) == pytest.approx(part * len(held), abs=max(2, 0.03 * len(held))) and split in held
     for names in {names for names in sets if sets.count(names) >= 5 * COMMON}:
         held = [split for other, split in zip(sets, given, strict=True) if other == names]
         assert held.count("test") == pytest.approx(0.2 * len(held), abs=3)
@@ -144,6 +145,7 @@ def test_metrics_against_scikit_learn():
         "recall": pytest.approx(reference.recall_score(hot[:, 1], answers[:, 1])),
         "f1": pytest.approx(reference.f1_score(hot[:, 1], answers[:, 1])),
         "n": int(hot[:, 1].sum()),
+        "recall_interval": share(int((hot & answers)[:, 1].sum()), int(hot[:, 1].sum())),
     }
     assert [*found][:4] == ["accuracy", "balanced_accuracy", "macro_f1", "loss"] and found["n"] == 300
 

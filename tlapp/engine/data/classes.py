@@ -83,8 +83,10 @@ class One(ByClass):
     def doubt(self, probabilities: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         return probabilities.max(1) - self.likelihood(probabilities, numbers)
 
-    def metrics(self, probabilities: np.ndarray, numbers: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
-        return metrics(probabilities, numbers, classes)
+    def metrics(
+        self, probabilities: np.ndarray, numbers: np.ndarray, classes: Sequence[str], intervals: bool = True
+    ) -> dict[str, Any]:
+        return metrics(probabilities, numbers, classes, intervals)
 
 
 class Many(ByClass):
@@ -155,8 +157,10 @@ class Many(ByClass):
     def doubt(self, probabilities: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         return np.where(self.decide(probabilities) != numbers, np.abs(probabilities - SURE), 0.0).max(1)
 
-    def metrics(self, probabilities: np.ndarray, numbers: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
-        return set_metrics(probabilities, numbers, self.decide(probabilities), classes)
+    def metrics(
+        self, probabilities: np.ndarray, numbers: np.ndarray, classes: Sequence[str], intervals: bool = True
+    ) -> dict[str, Any]:
+        return set_metrics(probabilities, numbers, self.decide(probabilities), classes, intervals)
 
 
 def class_weights(labels: np.ndarray, classes: int) -> np.ndarray:

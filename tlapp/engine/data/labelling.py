@@ -96,8 +96,10 @@ class Labelling(Protocol):
         """By how much probabilities, (n, classes), would have to change for the answers to be `numbers`: (n,)."""
         ...
 
-    def metrics(self, probabilities: np.ndarray, numbers: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
-        """The metrics of a split."""
+    def metrics(
+        self, probabilities: np.ndarray, numbers: np.ndarray, classes: Sequence[str], intervals: bool = True
+    ) -> dict[str, Any]:
+        """The metrics of a split; `intervals`: with those that take a while to draw."""
         ...
 
 

@@ -92,5 +92,7 @@ class Number:
     def unit(self, answers: np.ndarray) -> float:
         return float(answers.std()) or 1.0
 
-    def metrics(self, probabilities: np.ndarray, numbers: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
-        return number_metrics(probabilities[:, 0], numbers)
+    def metrics(
+        self, probabilities: np.ndarray, numbers: np.ndarray, classes: Sequence[str], intervals: bool = True
+    ) -> dict[str, Any]:
+        return number_metrics(probabilities[:, 0], numbers, intervals)

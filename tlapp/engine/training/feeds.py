@@ -157,7 +157,7 @@ class Streams:
         predict = predictor(net, self.last_layer())
 
         def validate() -> Mapping[str, float]:
-            metrics = self.dataset.labelling.metrics(predict(source, len(labels)), labels, self.dataset.classes)
+            metrics = self.dataset.labelling.metrics(predict(source, len(labels)), labels, self.dataset.classes, intervals=False)
             return {name: metrics[name] for name in ("loss", self.dataset.labelling.headline)}
 
         return validate
