@@ -21,6 +21,8 @@ WORDS = {
     "the split": "split",
     "early stopping": "early stopping",
     "episodes of classes that a run has not seen": "def few_shot(session",
+    "what the verdict is made of": "verdict",
+    "the formulas of intervals": "interval",
     "error to exit code": "exit code",
     "what a phase does, in words": "what a phase does",
     "data.csv and problems.csv": "problems.csv",

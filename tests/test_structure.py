@@ -38,6 +38,7 @@ BELOW = {
     "tlapp.engine.report": (*FACTS, "tlapp.engine.runs.history"),
     "tlapp.engine.export": (*DATA, "tlapp.engine.export"),
     "tlapp.engine.training": (*DATA, "tlapp.engine.training"),
+    "tlapp.engine.advice": (*DATA, "tlapp.engine.training", "tlapp.engine.advice"),
     "tlapp.engine.check": (*DATA, "tlapp.engine.training"),
     "tlapp.engine.outline": (*DATA, "tlapp.engine.training"),
     "tlapp.engine.merge": (*DATA, "tlapp.engine.training", "tlapp.engine.check"),
@@ -45,7 +46,7 @@ BELOW = {
     "tlapp.engine.few_shot": (*DATA, "tlapp.engine.training", "tlapp.engine.teach"),
     "tlapp.engine.run": (
         *DATA, "tlapp.engine.training", "tlapp.engine.check", "tlapp.engine.outline", "tlapp.engine.export.preflight",
-        "tlapp.engine.merge",
+        "tlapp.engine.merge", "tlapp.engine.advice",
     ),
     "tlapp.engine.preview": (*DATA, "tlapp.engine.training", "tlapp.engine.run"),
     "tlapp.blame": (*CONTRACTS, "tlapp.engine"),

@@ -12,7 +12,7 @@ from tlapp import blame, registry
 from tlapp.engine.memory import enough_memory
 from tlapp.engine.report import Reporter, Silent
 from tlapp.errors import UserError, each_of
-from tlapp.settings import Settings, files_named, resolve
+from tlapp.settings import HEAD, Settings, files_named, resolve
 
 if TYPE_CHECKING:
     from tlapp.contracts import BackboneProvider
@@ -136,7 +136,33 @@ def carry_out(
     with files_named(settings.origins):
         job = job_of(settings, trust)
     with files_named(settings.origins), blame.naming(job.plugin_name), enough_memory(job.options):
-        return run(job, reporter, dry, resume, exports)
+        folder = run(job, reporter, dry, resume, exports)
+        if folder and job.options.verdict:
+            judge_transfer(settings, folder, reporter, trust)
+        return folder
+
+
+def judge_transfer(settings: Settings, folder: Path, reporter: Reporter, trust: bool) -> None:
+    """Train a finished run's network from random weights, in its folder, and write into its metrics what transfer was worth."""
+    from tlapp.engine.advice import scratch
+    from tlapp.engine.advice.baselines import verdict
+    from tlapp.engine.options import RunOptions
+    from tlapp.engine.run import train as run
+    from tlapp.engine.runs.folder import RunFolder
+
+    files, tried = RunFolder(folder), {}
+    metrics = files.metrics()
+    shared = {name: value for name, value in settings.flat().items() if name in RunOptions.model_fields or name.startswith(HEAD)}
+    for plugin, options in scratch.WAYS.items():
+        place = scratch.place(folder, plugin)
+        reporter.note(f"from random weights: {plugin}, in {place}")
+        more = {"epochs": scratch.epochs(files)} if plugin == "full" else {}
+        own = {**shared, "plugin": plugin, **options, **more, "run": str(place), "verdict": False}
+        job = job_of(resolve(own, resume=True), trust)
+        run(replace(job, provider=scratch.Unlearnt(job.provider), given={"data"}), reporter)  # type: ignore[arg-type]
+        tried[plugin] = RunFolder(place)
+    metrics["baselines"]["scratch"] = scratch.compared(files, tried)
+    files.write_metrics({**metrics, "verdict": verdict(metrics["baselines"])})
 
 
 def preview(settings: Settings, reporter: Reporter, path: Path, count: int, trust: bool = False) -> dict[str, Any]:

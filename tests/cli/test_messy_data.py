@@ -12,7 +12,7 @@ from PIL import Image
 
 from tlapp.cli import main
 from tlapp.cli.notes_shown import FILE, shown_before
-from tlapp.cli.screen import result_lines
+from tlapp.cli.result import result_lines
 from tlapp.engine.inputs import formats
 from tlapp.testing import pictures
 

@@ -134,7 +134,7 @@ def test_aux_metrics_are_those_of_its_head_on_what_was_held_out(sets, tmp_path, 
 def test_the_result_and_other_strategies_stay_as_they_were(sets, tmp_path, tensorflow):
     from tlapp_plugins.partial import Partial
 
-    from tlapp.cli.screen import result_lines
+    from tlapp.cli.result import result_lines
 
     _, without = trained(Partial(**QUICK), sets, tmp_path / "partial", aux=None)
     assert "aux" not in without

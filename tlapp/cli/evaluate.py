@@ -9,7 +9,8 @@ import click
 from tlapp.api import load
 from tlapp.cli.completion import PATH, complete_files, complete_runs
 from tlapp.cli.options import json_option, task_option, trust_option
-from tlapp.cli.screen import Screen, class_lines, split_line
+from tlapp.cli.result import class_lines, split_line
+from tlapp.cli.screen import Screen
 from tlapp.cli.usage import Command
 from tlapp.engine.data.measuring import SPLITS
 from tlapp.words import printable

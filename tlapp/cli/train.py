@@ -13,7 +13,8 @@ from tlapp import config as config_file
 from tlapp.cli.completion import PATH, complete_files, complete_runs
 from tlapp.cli.notes_shown import shown_before
 from tlapp.cli.options import click_options, json_option, trust_option
-from tlapp.cli.screen import Screen, result_lines
+from tlapp.cli.result import result_lines
+from tlapp.cli.screen import Screen
 from tlapp.cli.sentences import resume_command
 from tlapp.cli.usage import Command
 from tlapp.cli.watchdog import watchdog

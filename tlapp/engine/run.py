@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from tlapp.contracts import Backbone, Input, Task
+from tlapp.engine.advice.baselines import frozen
+from tlapp.engine.advice.results import Results
 from tlapp.engine.check import check_labelling, check_trains, make_plan, refuse_unread
 from tlapp.engine.data import streams
 from tlapp.engine.data.labelling import LABELLINGS
-from tlapp.engine.data.predictions import answers, surest_mistakes_first
 from tlapp.engine.export.preflight import check_converts
 from tlapp.engine.inputs import reader, stated_input
 from tlapp.engine.job import Job
@@ -26,8 +26,6 @@ from tlapp.engine.outline import run_outline
 from tlapp.engine.report import Reporter, tell_data
 from tlapp.engine.runs.folder import INTERRUPTED
 from tlapp.engine.runs.record import Record
-from tlapp.engine.training.adaptation import adaptation
-from tlapp.engine.training.episodes import few_shot
 from tlapp.engine.training.feeds import Streams
 from tlapp.engine.training.order import in_order
 from tlapp.engine.training.phases import Phases
@@ -216,25 +214,19 @@ class Run:
             settings, outline, (listed, problems) = self.job.settings, self.outline.to_json(), self.dataset.inventory
             self.record.begin(settings, outline, self.dataset.classes, rows, column, listed, problems)
         self.own = Untouched(self.backbone.graph)
+        self.baselines = frozen(self.work, resumed)
         self.work.begin(resumed)
         self.reporter.begun(self.record.folder)
 
     def finish(self) -> None:
         """Judge the model and complete the run's folder."""
         self.record.model(self.model())
-        net, cut = self.work.last()
-        judged = self.work.streams
-        outputs = {name: judged.probabilities(net, cut, name) for name in ("val", "test", "target")}
-        results: dict[str, Any] = {name: judged.measured(name, output) for name, output in outputs.items()} | few_shot(self.work)
-        if self.work.aux is not None:
-            results["aux"] = judged.metrics(*self.work.last(self.work.aux), "aux_test")
-        epochs = self.work.history.epochs
-        if summary := adaptation(epochs, self.dataset.streams.get("target")):
-            results["adaptation"] = summary
+        tuned = self.graph is not self.backbone.graph or any(phase.trains for phase in self.outline.phases)
+        found = Results(self.work, self.baselines, tuned)
+        results, epochs = found.metrics(), self.work.history.epochs
         seconds = {"total": time.perf_counter() - self.started, "data": self.waited, **self.work.seconds}
         images = {name: len(stream) for name, stream in self.dataset.streams.items()}
-        rows = [answers(self.dataset, name, part) for name in ("val", "test") if (part := outputs[name]) is not None]
-        self.record.predictions(surest_mistakes_first([*chain(*rows)]), self.dataset.input.column)
+        self.record.predictions(found.predictions(), self.dataset.input.column)
         self.record.history(epochs)  # its lines were added without waiting until they are on the disk
         metrics = {**results, "seconds": seconds, "images": images, "peak_memory_mb": peak_memory_mb()}
         keep(self.work, self.own, self.task, self.outline, metrics)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from helpers.image_sets import load, two_classes
 
-from tlapp.cli.screen import class_lines
+from tlapp.cli.result import class_lines
 from tlapp.engine.data.labelling import LABELLINGS
 from tlapp.engine.data.predictions import answers, surest_mistakes_first
 from tlapp.engine.runs.folder import RunFolder

@@ -227,7 +227,7 @@ def test_without_a_target_it_is_asked_for(domains, tmp_path, tensorflow):
 
 
 def test_the_result_says_whether_it_helped():
-    from tlapp.cli.screen import adaptation_line
+    from tlapp.cli.result import adaptation_line
 
     before, after = ({"phase": "mcc", "epoch": e, "score": s, "accuracy": a} for e, s, a in ((0, 0.3, 0.4), (2, 0.5, 0.6)))
     helped = adaptation_line({"helped": True, "source_only": before, "adapted": after, "oracle": after})

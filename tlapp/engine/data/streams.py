@@ -38,6 +38,7 @@ class Stream:
         digests: of each source's bytes, for the keys of caches.
         contents: digests of each example's arrays, which copies share, however they are stored.
         examples: `take(indices)` gives an array a tensor of the input, such as (n, size, size, 3) uint8, read from disk.
+        groups: of each example, which a CSV may name; "" where it names none.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Stream:
     digests: tuple[str, ...]
     contents: tuple[str, ...]
     examples: Examples
+    groups: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.files)
@@ -218,6 +220,7 @@ def stream(
         tuple(example.file for example in examples),
         tuple(example.content for example in examples),
         Examples(tables, np.array([example.row for example in examples], np.int64)),
+        tuple(example.item.group or "" for example in examples),
     )
 
 

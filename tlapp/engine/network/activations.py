@@ -105,6 +105,10 @@ class Remembered:
         self._open: dict[str, Rows] = {}
         self._coming: Sequence[tuple[Cut, Augment | None]] = ()
 
+    def of(self, graph: Any) -> Remembered:
+        """The same for another network of the same examples."""
+        return Remembered(graph, self.tables, self.key, self.seed, self.use, self.report, self.about["backbone"])
+
     @property
     def count(self) -> int:
         """How many examples there are, copies counted once."""

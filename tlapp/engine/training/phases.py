@@ -52,7 +52,7 @@ class Phases(Session):
             self._mark_starts(slot.number)
             self._enter(slot)
             began = time.perf_counter()
-            self.streams.remembered.expect(self._ready(slot.number))
+            self.streams.remembered.expect(self.ready(slot.number))
             self.seconds["front"] += time.perf_counter() - began
             began = time.perf_counter()
             self.carry_out_slot(slot)
@@ -94,7 +94,7 @@ class Phases(Session):
             self.best, self._beginning = None, None
             self.checkpoint.leave("best", "beginning")
 
-    def _ready(self, number: int) -> list[tuple[Cut, Augment | None]]:
+    def ready(self, number: int) -> list[tuple[Cut, Augment | None]]:
         """The cuts of this phase and of later ones whose fronts no phase from here to there trains: one pass serves them all."""
         trained: set[int] = set()
         ready = []

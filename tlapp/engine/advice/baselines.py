@@ -1,0 +1,148 @@
+"""What plain classifiers make of the frozen features of a run's own streams, so that it can be said whether training helped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tlapp.engine.advice import probe
+from tlapp.engine.data.intervals import difference
+from tlapp.engine.data.streams import Dataset
+from tlapp.engine.network.cut import cut
+from tlapp.engine.training.phases import Phases
+from tlapp.errors import UserError
+
+LIMIT = 3000
+"""Examples of training that the baselines learn from at most, and as many that they are asked."""
+ENOUGH = 500
+"""Examples of a test from which on its own accuracy is sure enough."""
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """Features of the frozen backbone, by streams: train, val and test; computed before anything trained."""
+
+    dataset: Dataset
+    features: Mapping[str, np.ndarray]
+
+    def labels(self, name: str) -> np.ndarray:
+        """The labels of the rows of a stream whose features there are."""
+        labels = self.dataset.streams[name].labels
+        assert labels is not None, "train, val and test have labels"
+        return labels[rows(len(labels))]
+
+    def measured(self, answers: np.ndarray) -> dict[str, Any]:
+        """How baselines do on test, and what the run's answers, (n,) labels, are beside each.
+
+        Returns:
+            majority, neighbours, logistic: {accuracy, difference, difference_interval} each, the run's accuracy less its; and
+            cross_validated, where test is small: logistic regression on all examples.
+        """
+        classes, train, truth = len(self.dataset.classes), self.labels("train"), self.labels("test")
+        known, asked = self.features["train"], self.features["test"]
+        val = (self.features["val"], self.labels("val")) if "val" in self.features else None
+        model = probe.chosen(known, train, classes, val)
+        theirs = {
+            "majority": np.full(len(truth), np.bincount(train).argmax()),
+            "neighbours": probe.neighbours(known, train, asked, classes),
+            "logistic": model(asked).argmax(1),
+        }
+        right = answers[rows(len(answers))] == truth
+        found: dict[str, Any] = {name: beside(right, each == truth) for name, each in theirs.items()}
+        if len(truth) < ENOUGH:
+            names = [name for name in ("train", "val", "test") if name in self.features]
+            features, labels = (np.concatenate([part[name] for name in names])
+                                for part in (self.features, {name: self.labels(name) for name in names}))  # fmt: skip
+            groups = [group for name in names for group in self.dataset.streams[name].groups]
+            if np.bincount(labels, minlength=classes).min() >= probe.FOLDS and len(groups) == len(labels):
+                found["cross_validated"] = probe.cross_validated(features, labels, classes, model.penalty, groups)
+        return found
+
+
+def frozen(work: Phases, resumed: bool) -> Baselines | None:
+    """The frozen features of a run under way, whose weights are still as they were; None where no test says what they are worth.
+
+    They are computed in one pass with what the phases need.
+
+    Raises:
+        UserError: there are none, and option verdict asks for them.
+    """
+    streams, backbone = work.streams, work.backbone
+    held = {name: streams.dataset.streams[name] for name in ("train", "val", "test") if name in streams.dataset.streams}
+    adapts = {"target", "support"} & {*streams.dataset.streams}
+    if streams.dataset.labelling.kind != "one" or adapts or not ("test" in held and len(held["test"])):
+        if work.job.options.verdict:
+            raise UserError("needs a test set with one class an example, and no other domain or classes", option="verdict")
+        return None
+    began, remembered = time.perf_counter(), streams.remembered
+    coming = [] if resumed else work.ready(0)
+    if work.graph is not backbone.graph:
+        remembered, coming = remembered.of(backbone.graph), []
+    whole = cut(backbone.graph, dict.fromkeys(backbone.stage_of.values(), 0.0), backbone.stage_of, 0.0)
+    remembered.expect([*coming, (whole, None)])
+    features = {}
+    for name, stream in held.items():
+        (found,) = remembered.source(whole, stream.examples.numbers).take(rows(len(stream)), 0)
+        features[name] = found.reshape(len(found), -1).astype(np.float32)
+    work.seconds["front"] += time.perf_counter() - began
+    return Baselines(streams.dataset, features)
+
+
+def rows(count: int) -> np.ndarray:
+    """At most so many of a stream's rows as the baselines use, the same ones each time, in order."""
+    return np.sort(np.random.default_rng(0).permutation(count)[:LIMIT])
+
+
+def beside(ours: np.ndarray, theirs: np.ndarray) -> dict[str, Any]:
+    """How accurate one is beside another, by whether each example is answered right, (n,) bool each."""
+    return {
+        "accuracy": float(theirs.mean()), "difference": float(ours.mean() - theirs.mean()),
+        "difference_interval": difference(ours, theirs),
+    }  # fmt: skip
+
+
+def verdict(found: Mapping[str, Any]) -> str:
+    """One line for people.
+
+    Args:
+        found: as `Baselines.measured` gives it; with "tuned", whether the run changed the backbone, and with "scratch", as
+            `tlapp.engine.advice.scratch.compared` gives it, where the same network was trained from random weights.
+    """
+    parts = []
+    if scratch := found.get("scratch"):
+        low, high = scratch["difference_interval"]
+        if low > 0:
+            parts.append(f"transfer helps: {points(scratch)} over training from scratch")
+        elif high < 0:
+            parts.append(
+                f"negative transfer: {points(scratch)} beside training from scratch; try another backbone, a smaller one, or full"
+            )
+        else:
+            parts.append(f"transfer made no sure difference: {points(scratch)} beside training from scratch")
+    plain = found["logistic"]
+    low, high = plain["difference_interval"]
+    if not found["tuned"]:
+        if high < 0:
+            parts.append(f"{points(plain)} beside logistic regression on the same features: try option plugin=feature-extract")
+        else:
+            parts.append(f"{points(found['majority'])} over always the most frequent class; logistic regression on the features: "
+                         f"{plain['accuracy']:.4f}")  # fmt: skip
+    elif low > 0:
+        parts.append(f"tuning helps: {points(plain)} over logistic regression on the frozen features")
+    elif high < 0:
+        parts.append(f"tuning hurt: {points(plain)} beside logistic regression on the frozen features; try option plugin=freeze")
+    else:
+        parts.append(f"tuning added nothing sure over logistic regression on the frozen features: {points(plain)}")
+    if found["majority"]["difference_interval"][0] <= 0:
+        parts.append("no better than always the most frequent class: the labels, or the pictures, do not say what is asked")
+    return "; ".join(parts)
+
+
+def points(compared: Mapping[str, Any]) -> str:
+    """A difference of accuracies with its interval, in points."""
+    low, high = (100 * each for each in compared["difference_interval"])
+    return f"{100 * compared['difference']:+.1f} points ({low:+.1f} to {high:+.1f})"
