@@ -51,7 +51,7 @@ def main() -> None:
                 right += fits
                 print(
                     f"| {Path(data).name} | {body} | {metrics['test']['accuracy']:.3f} | {scratch['accuracy']:.3f} | "
-                    f"{100 * scratch['difference']:+.1f} ({100 * low:+.1f} to {100 * high:+.1f}) | {says} | {'yes' if fits else 'no'} |",
+                    f"{100 * scratch['difference']:+.1f} ({100 * low:+.1f} to {100 * high:+.1f}) | {says} | {fits} |",
                     flush=True,
                 )
     print(f"right: {right} of {len(given.data) * given.seeds * len(bodies)}")

@@ -132,7 +132,15 @@ def carry_out(
 ) -> Path | None:
     """Run settings through the engine; see `tlapp.engine.run.train`. The run's folder, or None for a dry run."""
     from tlapp.engine.run import train as run
+    from tlapp.race import Race
 
+    if (rungs := settings.strategy.rungs()) and not dry:
+        race = Race(settings, reporter, lambda each, to, again: rung(each, to, again, trust), settings.strategy.seconds, resume)
+        with files_named(settings.origins):
+            won = race.run(rungs)
+        if settings.options.verdict:
+            judge_transfer(settings, won, reporter, trust)
+        return won
     with files_named(settings.origins):
         job = job_of(settings, trust)
     with files_named(settings.origins), blame.naming(job.plugin_name), enough_memory(job.options):
@@ -140,6 +148,15 @@ def carry_out(
         if folder and job.options.verdict:
             judge_transfer(settings, folder, reporter, trust)
         return folder
+
+
+def rung(settings: Settings, reporter: Reporter, resume: bool, trust: bool) -> None:
+    """Carry out one run of a race."""
+    from tlapp.engine.run import train as run
+
+    job = job_of(settings, trust)
+    with blame.naming(job.plugin_name), enough_memory(job.options):
+        run(replace(job, given={"data"}), reporter, resume=resume)
 
 
 def judge_transfer(settings: Settings, folder: Path, reporter: Reporter, trust: bool) -> None:

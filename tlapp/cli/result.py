@@ -50,6 +50,9 @@ def verdict_lines(metrics: Mapping[str, Any]) -> Iterator[str]:
             f"all {every['n']} pictures, cross-validated: logistic regression on the frozen features has accuracy "
             f"{every['accuracy']:.4f}{_interval(every, 'accuracy')}"
         )
+    if race := metrics.get("race"):
+        tried = (f"{name} {each['val_loss']:.4f}" for name, each in race["tried"].items())
+        yield f"race, by calibrated loss on val: {', '.join(tried)}; kept: {race['kept']}"
     if sentence := metrics.get("verdict"):
         yield f"verdict: {with_flags(sentence)}"
 

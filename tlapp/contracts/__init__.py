@@ -23,7 +23,7 @@ from tlapp.contracts.losses import (
 )
 from tlapp.contracts.options import Condition, Field, Options, Values, above, other_than, when
 from tlapp.contracts.plan import Augment, Blend, Finish, Fit, Graft, Guide, OneOf, Phase, Plan, Solve, Statistics
-from tlapp.contracts.strategy import Head, Strategy, Task
+from tlapp.contracts.strategy import Head, Rung, Strategy, Task
 from tlapp.contracts.version import VERSION
 from tlapp.errors import PluginError, UserError
 
@@ -62,6 +62,7 @@ __all__ = [
     "Plan",
     "PluginError",
     "Rates",
+    "Rung",
     "Sampler",
     "Select",
     "Snippet",

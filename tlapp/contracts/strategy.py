@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from tlapp.contracts.backbone import Backbone
 from tlapp.contracts.options import Options
@@ -34,6 +35,22 @@ class Task:
     support_classes: tuple[str, ...] = ()
 
 
+class Rung(NamedTuple):
+    """A run that a race tries: of another strategy, with its options.
+
+    Attributes:
+        name: of its own.
+        plugin: the strategy's name.
+        options: keys of settings -> values. Where there is no backbone among them, that of the best run so far is taken.
+        needs: names of rungs of which one must be the best so far for this one to be tried; none: it is always.
+    """
+
+    name: str
+    plugin: str
+    options: Mapping[str, Any] = MappingProxyType({})
+    needs: tuple[str, ...] = ()
+
+
 class Strategy(Options):
     """Decides what trains, when and how fast. The first line of the docstring is its help."""
 
@@ -47,6 +64,17 @@ class Strategy(Options):
         Raises:
             UserError: the options do not fit the task or the backbone.
         """
+
+    def rungs(self) -> Sequence[Rung]:
+        """Runs to try, the cheapest first, of which the best on val is kept. Where there are any, `plan` is only asked by
+        `--dry-run`, and says what the first does.
+        """
+        return ()
+
+    @property
+    def seconds(self) -> float | None:
+        """After so many no more rung is tried; None for no limit."""
+        return None
 
 
 class Head(Options):

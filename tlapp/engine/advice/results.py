@@ -14,6 +14,20 @@ from tlapp.engine.training.episodes import few_shot
 from tlapp.engine.training.phases import Phases
 
 
+def calibrated_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """The mean negative log likelihood at the temperature where it is least: how well classes are told apart, however sure.
+
+    A temperature divides logits (Guo et al. 2017, https://arxiv.org/abs/1706.04599).
+    """
+    from scipy.optimize import minimize_scalar
+
+    from tlapp.engine.advice.probe import loss
+
+    logits = np.log(np.clip(probabilities.astype(np.float64), 1e-9, 1.0))
+    found = minimize_scalar(lambda log: loss(logits / np.exp(log), labels), bounds=(-3.0, 3.0), method="bounded")
+    return float(min(found.fun, loss(logits, labels)))
+
+
 class Results:
     """The answers of a run's last net to val, test and target, (n, classes) or None each.
 
@@ -30,6 +44,10 @@ class Results:
     def metrics(self) -> dict[str, Any]:
         """As metrics.json holds them, but for seconds, counts and memory."""
         found = {name: self.work.streams.measured(name, output) for name, output in self.outputs.items()} | few_shot(self.work)
+        if (val := self.outputs["val"]) is not None and self.dataset.labelling.kind == "one":
+            labels = self.dataset.streams["val"].labels
+            assert labels is not None, "what was judged has labels"
+            found["val"]["calibrated_loss"] = calibrated_loss(val, labels)
         if self.work.aux is not None:
             found["aux"] = self.work.streams.metrics(*self.work.last(self.work.aux), "aux_test")
         if summary := adaptation(self.work.history.epochs, self.dataset.streams.get("target")):

@@ -1,0 +1,48 @@
+"""Auto."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from tlapp.contracts import Backbone, Field, Fit, Plan, Rung, Strategy, Task, UserError
+
+UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+class Auto(Strategy):
+    """Try the last layer first, then more of the network where val says that it pays, and keep the best: a race of strategies."""
+
+    contract = "1.2"
+    time: str | None = Field(None, description="such as 90s, 5m or 2h: after it no more is tried; the first run always ends")
+    backbones: str | None = Field(None, description="backbones to choose from, with commas between, instead of option backbone")
+
+    def plan(self, task: Task, backbone: Backbone) -> Plan:
+        return Plan((Fit(name="head", rates=backbone.frozen(), epochs=20, learning_rate=1e-3),))
+
+    def rungs(self) -> Sequence[Rung]:
+        """The guide's ladder: frozen features of each backbone, then the last stages of the best, then more of them."""
+        names = [name.strip() for name in (self.backbones or "").split(",") if name.strip()] or [""]
+        first = [
+            Rung(f"{plugin}-{number}" if number else plugin, plugin, {"backbone": name} if name else {})
+            for number, name in enumerate(names) for plugin in ("freeze", "probe")
+        ]  # fmt: skip
+        return (
+            *first,
+            Rung("partial", "partial"),
+            Rung("deeper", "partial", {"last": 4}, needs=("partial",)),
+            Rung("full", "full", {"average": 0.99}, needs=("deeper",)),
+        )
+
+    @property
+    def seconds(self) -> float | None:
+        """As `Strategy.seconds`.
+
+        Raises:
+            UserError: it is no time.
+        """
+        if self.time is None:
+            return None
+        if not (match := re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", self.time.strip())) or float(match[1]) == 0:
+            raise UserError("expected a time such as 90s, 5m or 2h", self.time, option="time")
+        return float(match[1]) * UNITS[match[2]]

@@ -1,0 +1,145 @@
+"""A race: a strategy's rungs, each a run of its own, the cheapest first; val decides what is tried next, and what is kept."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tlapp.contracts import Rung
+from tlapp.engine.report import Reporter
+from tlapp.engine.run import Interrupted
+from tlapp.engine.runs.folder import METRICS, SETTINGS, SPLITS, RunFolder
+from tlapp.engine.runs.record import Record
+from tlapp.errors import UserError
+from tlapp.settings import HEAD, Settings, resolve
+
+FOLDER = "race"
+"""In the run's folder, where the rungs' runs lie until the race is over."""
+Train = Callable[[Settings, Reporter, bool], Any]
+"""Carry out the settings of one run: (settings, reporter, whether it resumes)."""
+
+
+class OutOfTime(KeyboardInterrupt):
+    """The race's time is over."""
+
+
+class Watch:
+    """Passes on what a reporter is told, and raises OutOfTime once a time has come."""
+
+    def __init__(self, reporter: Reporter, end: float | None):
+        self._reporter, self._end = reporter, end
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reporter, name)
+
+    def progress(self, task: str, done: int, of: int) -> None:
+        """As `Reporter.progress`."""
+        self._reporter.progress(task, done, of)
+        self._look()
+
+    def epoch(self, epoch: Any) -> None:
+        """As `Reporter.epoch`."""
+        self._reporter.epoch(epoch)
+        self._look()
+
+    def _look(self) -> None:
+        late = self._end is not None and time.monotonic() > self._end
+        if late and threading.current_thread() is threading.main_thread():
+            raise OutOfTime
+
+
+@dataclass
+class Race:
+    """A race under way.
+
+    Args:
+        settings: of the run as it was asked for; its strategy has rungs.
+        train: carries out one run.
+        seconds: after which no more is tried; None for no limit.
+    """
+
+    settings: Settings
+    reporter: Reporter
+    train: Train
+    seconds: float | None = None
+    resume: bool = False
+    began: float = field(default_factory=time.monotonic)
+    tried: dict[str, dict[str, Any]] = field(default_factory=dict)
+    best: str = ""
+
+    def run(self, rungs: Sequence[Rung]) -> Path:
+        """Climb; the folder of the best run, which is then that of the race."""
+        options = self.settings.options
+        folder = Path(options.run or "") if self.resume else Record(options.run, options.plugin).folder
+        files = RunFolder(folder)
+        if not files.has(SETTINGS):
+            folder.mkdir(parents=True, exist_ok=True)
+            files.write_settings(self.settings.repeatable())
+        for rung in rungs:
+            if rung.needs and self.best not in rung.needs:
+                continue
+            if not self._climb(rung, folder):
+                break
+        return self._keep(folder)
+
+    def _climb(self, rung: Rung, folder: Path) -> bool:
+        """Carry a rung out; False where time is over."""
+        place = folder / FOLDER / rung.name
+        files = RunFolder(place)
+        if not files.has(METRICS):
+            end = self.began + self.seconds if self.seconds and self.tried else None
+            if end is not None and time.monotonic() > end:
+                self.reporter.note(f"time is over: {rung.name} and what would follow was not tried")
+                return False
+            self.reporter.note(f"{rung.name}: {' '.join(f'{key}={value}' for key, value in self._options(rung).items())}")
+            begun = files.has(SETTINGS) and files.has(SPLITS)
+            if not begun:
+                shutil.rmtree(place, ignore_errors=True)
+            try:
+                self.train(self._settings(rung, place), Watch(self.reporter, end), begun)
+            except KeyboardInterrupt as stop:
+                if not isinstance(stop.__cause__ or stop, OutOfTime):
+                    raise Interrupted(getattr(stop, "path", None), folder) from stop
+                self.reporter.note(f"time is over: {rung.name} was not finished")
+                return False
+        self._judge(rung, files.metrics())
+        return True
+
+    def _options(self, rung: Rung) -> dict[str, Any]:
+        known = {} if "backbone" in rung.options or not self.best else {"backbone": self.tried[self.best]["options"]["backbone"]}
+        return {"plugin": rung.plugin, "backbone": self.settings.options.backbone, **known, **rung.options}
+
+    def _settings(self, rung: Rung, place: Path) -> Settings:
+        shared = {
+            name: value for name, value in self.settings.flat().items()
+            if name in type(self.settings.options).model_fields or name.startswith(HEAD)
+        }  # fmt: skip
+        return resolve({**shared, **self._options(rung), "run": str(place), "verdict": False}, resume=True)
+
+    def _judge(self, rung: Rung, metrics: Mapping[str, Any]) -> None:
+        val = metrics["val"]
+        loss = val.get("calibrated_loss", val["loss"])
+        self.tried[rung.name] = {
+            "options": self._options(rung), "val_loss": loss, "val_accuracy": val.get("accuracy"),
+            "seconds": metrics["seconds"]["total"],
+        }  # fmt: skip
+        if not self.best or loss < self.tried[self.best]["val_loss"]:
+            self.best = rung.name
+
+    def _keep(self, folder: Path) -> Path:
+        """Make the best run's folder that of the race; what was tried stands in its metrics."""
+        if not self.best:
+            raise UserError("there is nothing to try", self.settings.options.plugin, option="plugin")
+        best = RunFolder(folder / FOLDER / self.best)
+        best.write_metrics({**best.metrics(), "race": {"kept": self.best, "tried": self.tried}})
+        last = (SETTINGS, METRICS)  # a race that is stopped here can be resumed until all others are there
+        for path in sorted(best.path.iterdir(), key=lambda path: (path.name in last, path.name == METRICS)):
+            os.replace(path, folder / path.name)
+        shutil.rmtree(folder / FOLDER, ignore_errors=True)
+        return folder
