@@ -6,15 +6,18 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tlapp.contracts import Rung
+from tlapp.engine.advice.calibration import calibrated_losses, surely_better
 from tlapp.engine.report import Reporter
 from tlapp.engine.run import Interrupted
-from tlapp.engine.runs.folder import METRICS, SETTINGS, SPLITS, RunFolder
+from tlapp.engine.runs.folder import METRICS, PROBABILITIES, SETTINGS, SPLITS, RunFolder
 from tlapp.engine.runs.record import Record
 from tlapp.errors import UserError
 from tlapp.settings import HEAD, Settings, resolve
@@ -72,6 +75,7 @@ class Race:
     began: float = field(default_factory=time.monotonic)
     tried: dict[str, dict[str, Any]] = field(default_factory=dict)
     best: str = ""
+    _losses: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     def run(self, rungs: Sequence[Rung]) -> Path:
         """Climb; the folder of the best run, which is then that of the race."""
@@ -108,7 +112,7 @@ class Race:
                     raise Interrupted(getattr(stop, "path", None), folder) from stop
                 self.reporter.note(f"time is over: {rung.name} was not finished")
                 return False
-        self._judge(rung, files.metrics())
+        self._judge(rung, files)
         return True
 
     def _options(self, rung: Rung) -> dict[str, Any]:
@@ -122,15 +126,18 @@ class Race:
         }  # fmt: skip
         return resolve({**shared, **self._options(rung), "run": str(place), "verdict": False}, resume=True)
 
-    def _judge(self, rung: Rung, metrics: Mapping[str, Any]) -> None:
-        val = metrics["val"]
-        loss = val.get("calibrated_loss", val["loss"])
+    def _judge(self, rung: Rung, files: RunFolder) -> None:
+        """Take a run's figures; it is the best so far where it is better than that, cheaper one, by more than chance."""
+        metrics, kept = files.metrics(), files.arrays(PROBABILITIES)
+        one = kept["val_labels"].dtype.kind == "i" and kept["val"].shape[1] > 1
+        losses = calibrated_losses(kept["val"], kept["val_labels"]) if one else np.array([metrics["val"]["loss"]])
         self.tried[rung.name] = {
-            "options": self._options(rung), "val_loss": loss, "val_accuracy": val.get("accuracy"),
+            "options": self._options(rung), "val_loss": float(losses.mean()), "val_accuracy": metrics["val"].get("accuracy"),
             "seconds": metrics["seconds"]["total"],
         }  # fmt: skip
-        if not self.best or loss < self.tried[self.best]["val_loss"]:
-            self.best = rung.name
+        better = surely_better if one else lambda ours, theirs: bool(ours[0] < theirs[0])
+        if not self.best or better(losses, self._losses):
+            self.best, self._losses = rung.name, losses
 
     def _keep(self, folder: Path) -> Path:
         """Make the best run's folder that of the race; what was tried stands in its metrics."""

@@ -24,7 +24,7 @@ from tlapp.engine.network.changes import Untouched
 from tlapp.engine.network.graft import check_deploys, check_graft, check_opens, finished
 from tlapp.engine.outline import run_outline
 from tlapp.engine.report import Reporter, tell_data
-from tlapp.engine.runs.folder import INTERRUPTED
+from tlapp.engine.runs.folder import INTERRUPTED, PROBABILITIES
 from tlapp.engine.runs.record import Record
 from tlapp.engine.training.feeds import Streams
 from tlapp.engine.training.order import in_order
@@ -226,6 +226,7 @@ class Run:
         results, epochs = found.metrics(), self.work.history.epochs
         seconds = {"total": time.perf_counter() - self.started, "data": self.waited, **self.work.seconds}
         images = {name: len(stream) for name, stream in self.dataset.streams.items()}
+        self.record.arrays(found.probabilities(), PROBABILITIES)
         self.record.predictions(found.predictions(), self.dataset.input.column)
         self.record.history(epochs)  # its lines were added without waiting until they are on the disk
         metrics = {**results, "seconds": seconds, "images": images, "peak_memory_mb": peak_memory_mb()}

@@ -8,24 +8,11 @@ from typing import Any
 import numpy as np
 
 from tlapp.engine.advice.baselines import Baselines, verdict
+from tlapp.engine.advice.calibration import calibrated_losses
 from tlapp.engine.data.predictions import answers, surest_mistakes_first
 from tlapp.engine.training.adaptation import adaptation
 from tlapp.engine.training.episodes import few_shot
 from tlapp.engine.training.phases import Phases
-
-
-def calibrated_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """The mean negative log likelihood at the temperature where it is least: how well classes are told apart, however sure.
-
-    A temperature divides logits (Guo et al. 2017, https://arxiv.org/abs/1706.04599).
-    """
-    from scipy.optimize import minimize_scalar
-
-    from tlapp.engine.advice.probe import loss
-
-    logits = np.log(np.clip(probabilities.astype(np.float64), 1e-9, 1.0))
-    found = minimize_scalar(lambda log: loss(logits / np.exp(log), labels), bounds=(-3.0, 3.0), method="bounded")
-    return float(min(found.fun, loss(logits, labels)))
 
 
 class Results:
@@ -47,7 +34,7 @@ class Results:
         if (val := self.outputs["val"]) is not None and self.dataset.labelling.kind == "one":
             labels = self.dataset.streams["val"].labels
             assert labels is not None, "what was judged has labels"
-            found["val"]["calibrated_loss"] = calibrated_loss(val, labels)
+            found["val"]["calibrated_loss"] = float(calibrated_losses(val, labels).mean())
         if self.work.aux is not None:
             found["aux"] = self.work.streams.metrics(*self.work.last(self.work.aux), "aux_test")
         if summary := adaptation(self.work.history.epochs, self.dataset.streams.get("target")):
@@ -55,6 +42,15 @@ class Results:
         if self.baselines and (test := self.outputs["test"]) is not None:
             found["baselines"] = {"tuned": self.tuned, **self.baselines.measured(self.dataset.labelling.decide(test))}
             found["verdict"] = verdict(found["baselines"])
+        return found
+
+    def probabilities(self) -> dict[str, np.ndarray]:
+        """What the run says of each example of val and test, and its label: arrays of probabilities.npz."""
+        found: dict[str, np.ndarray] = {}
+        for name, part in self._judged():
+            labels = self.dataset.streams[name].labels
+            assert labels is not None, "what was judged has labels"
+            found |= {name: part.astype(np.float32), f"{name}_labels": labels}
         return found
 
     def predictions(self) -> list[Any]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # importing it takes a while
 
 SETTINGS, PLAN, LABELS, SPLITS = "settings.yaml", "plan.json", "labels.txt", "splits.csv"
 HISTORY, METRICS, MODEL = "history.csv", "metrics.json", "model.keras"
+PROBABILITIES = "probabilities.npz"
 DELTA, MEMORY, TESTED, TAUGHT = "adapter.safetensors", "memory.npz", "test.npz", "taught"
 PREDICTIONS, DATA, PROBLEMS = "predictions.csv", "data.csv", "problems.csv"
 CHECKPOINTS, EXPORTS = "checkpoints", "export"

@@ -1,0 +1,151 @@
+"""A race keeps what val likes best, tries more only where it pays, stops by time, and goes on where it was stopped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tlapp_plugins.auto import Auto
+
+import tlapp
+from tlapp import race
+from tlapp.cli.main import run as command
+from tlapp.contracts import Rung
+from tlapp.engine.report import Silent
+from tlapp.engine.run import Interrupted
+from tlapp.errors import UserError
+from tlapp.settings import resolve
+from tlapp.testing import SIZE, TinyBackbones, pictures
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, tensorflow):
+    folder = tmp_path_factory.mktemp("race")
+    pictures(folder / "data", each=20)
+    TinyBackbones().load("tiny").graph.save(folder / "tiny.keras")
+    return folder
+
+
+def settings(place, run, **more):
+    backbone = f"file:{place}/tiny.keras"
+    return resolve(
+        {"plugin": "auto", "data": str(place / "data"), "backbone": backbone, "image_size": SIZE, "run": str(run), **more}
+    )
+
+
+class Runs:
+    """Stands for training: writes answers, such a share of them right in each rung; interrupted in `stop`, slow in `late`."""
+
+    def __init__(self, right, stop="", late=""):
+        self.right, self.stop, self.late, self.seen = right, stop, late, []
+
+    def __call__(self, each, reporter, resumes):
+        folder = Path(each.options.run)
+        self.seen.append((folder.name, each.options.plugin, each.options.backbone, resumes))
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "settings.yaml").write_text(f"plugin: {each.options.plugin}\n")
+        (folder / "splits.csv").write_text("path,label,split\n")
+        try:
+            if folder.name == self.stop:
+                raise KeyboardInterrupt
+            if folder.name == self.late:
+                reporter.epoch(None)
+        except KeyboardInterrupt as stopped:
+            raise Interrupted(None, folder) from stopped
+        val = {"loss": 9.0, "accuracy": 0.5}
+        labels = np.arange(400, dtype=np.int32) % 2
+        count = round(400 * self.right[folder.name])  # the wrong ones are others in each rung
+        right = np.random.default_rng(sum(map(ord, folder.name))).permutation(400) < count
+        sure = np.where(labels[:, None] == np.arange(2), 0.9, 0.1)
+        np.savez(folder / "probabilities.npz", val=np.where(right[:, None], sure, 1 - sure), val_labels=labels)
+        (folder / "metrics.json").write_text(json.dumps({"val": val, "seconds": {"total": 1.0}}))
+
+
+class Deaf(Silent):
+    def epoch(self, epoch):
+        pass
+
+
+def raced(place, run, runs, rungs=None, seconds=None, resume=False, **more):
+    asked = settings(place, run, **more)
+    return race.Race(asked, Deaf(), runs, seconds, resume).run(rungs or asked.strategy.rungs())
+
+
+def kept(folder):
+    metrics = json.loads((folder / "metrics.json").read_text())["race"]
+    return metrics["kept"], list(metrics["tried"])
+
+
+@pytest.mark.parametrize(
+    ("right", "best", "tried"),
+    [
+        ({"freeze": 0.6, "probe": 0.8, "partial": 0.7}, "probe", ["freeze", "probe", "partial"]),
+        ({"freeze": 0.6, "probe": 0.7, "partial": 0.8, "deeper": 0.75}, "partial", ["freeze", "probe", "partial", "deeper"]),
+        ({"freeze": 0.6, "probe": 0.7, "partial": 0.8, "deeper": 0.9, "full": 0.85}, "deeper",
+         ["freeze", "probe", "partial", "deeper", "full"]),
+        ({"freeze": 0.8, "probe": 0.8, "partial": 0.8}, "freeze", ["freeze", "probe", "partial"]),  # the cheapest of equals
+        ({"freeze": 0.8, "probe": 0.805, "partial": 0.805}, "freeze", ["freeze", "probe", "partial"]),  # two pictures are chance
+    ],
+)  # fmt: skip
+def test_it_climbs_while_val_says_that_it_pays(place, tmp_path, right, best, tried):
+    folder = raced(place, tmp_path / "run", Runs(right))
+    assert folder == tmp_path / "run" and kept(folder) == (best, tried)
+    assert (folder / "settings.yaml").read_text() == f"plugin: {'partial' if best == 'deeper' else best}\n"
+    assert not (folder / "race").exists()
+
+
+def test_backbones_are_compared_on_frozen_features_and_the_best_is_tuned(place, tmp_path):
+    runs = Runs({"freeze": 0.6, "probe": 0.65, "freeze-1": 0.9, "probe-1": 0.7, "partial": 0.5})
+    one, other = "keras-cv:efficientnet-lite0", "keras-cv:efficientnet-lite1"
+    folder = raced(place, tmp_path / "run", runs, backbones=f"{one}, {other}")
+    assert [(name, backbone) for name, _, backbone, _ in runs.seen] == [
+        ("freeze", one), ("probe", one), ("freeze-1", other), ("probe-1", other), ("partial", other)
+    ]  # fmt: skip
+    assert kept(folder)[0] == "freeze-1"
+
+
+def test_it_goes_on_where_it_was_stopped(place, tmp_path):
+    losses = {"freeze": 0.6, "probe": 0.8, "partial": 0.7}
+    with pytest.raises(Interrupted) as stopped:
+        raced(place, tmp_path / "run", Runs(losses, stop="probe"))
+    assert stopped.value.resumable == tmp_path / "run" and not (tmp_path / "run" / "metrics.json").exists()
+    again = Runs(losses)
+    assert kept(raced(place, tmp_path / "run", again, resume=True)) == ("probe", ["freeze", "probe", "partial"])
+    assert [(name, resumes) for name, _, _, resumes in again.seen] == [("probe", True), ("partial", False)]
+
+
+def test_time_stops_it_and_the_first_run_always_ends(place, tmp_path):
+    runs = Runs({"freeze": 0.6, "probe": 0.8})
+    assert kept(raced(place, tmp_path / "none", runs, seconds=1e-9)) == ("freeze", ["freeze"])
+    clock = iter([0.0, 1.0, 99.0, 99.0, 99.0])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tlapp.race.time.monotonic", lambda: next(clock))
+        asked = settings(place, tmp_path / "mid")
+        late = race.Race(asked, Deaf(), Runs({"freeze": 0.6, "probe": 0.8}, late="probe"), 10.0, began=0.0)
+        next(clock)
+        assert kept(late.run(asked.strategy.rungs())) == ("freeze", ["freeze"])
+
+
+def test_a_real_race_is_a_run_like_any_other(place, tmp_path, capfd):
+    shared = {"data": str(place / "data"), "backbone": f"file:{place}/tiny.keras", "image_size": SIZE}
+    one = tlapp.train(plugin="auto", run=str(tmp_path / "one"), **shared)
+    tried = one.metrics["race"]["tried"]
+    assert {"freeze", "probe", "partial"} <= tried.keys() and one.metrics["race"]["kept"] in tried
+    assert tried[one.metrics["race"]["kept"]]["val_loss"] <= tried["freeze"]["val_loss"]
+    other = tlapp.train(plugin="auto", run=str(tmp_path / "other"), **shared)
+    assert other.metrics["race"]["kept"] == one.metrics["race"]["kept"]
+    for a, b in zip(one.model.get_weights(), other.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    again = tlapp.train(tmp_path / "one" / "settings.yaml", run=str(tmp_path / "again"))
+    assert again.metrics["test"]["accuracy"] == one.metrics["test"]["accuracy"]
+    assert command(["train", "--plugin", "auto", "--time", "soon", "--data", str(place / "data")]) == 2
+    assert "--time soon: expected a time such as 90s, 5m or 2h" in capfd.readouterr().err
+
+
+def test_rungs_say_what_they_are():
+    assert Auto(time="1.5m").seconds == 90 and Auto().seconds is None
+    assert Auto().rungs()[0] == Rung("freeze", "freeze") and Auto().rungs()[-1].needs == ("deeper",)
+    with pytest.raises(UserError, match="expected a time"):
+        _ = Auto(time="0s").seconds
