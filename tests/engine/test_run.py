@@ -45,7 +45,7 @@ def weights(graph):
 def test_every_strategy_is_tried():
     assert set(QUICK) == set(LIVE)
     elsewhere = {"adversarial", "distill", "surgical", "augment-adapt", "multi-task", "self-supervised"}
-    elsewhere |= {"adapters", "few-shot", "probe", "progressive", "self-training"}
+    elsewhere |= {"auto", "adapters", "few-shot", "probe", "progressive", "self-training"}
     assert set(QUICK) | elsewhere == set(registry.installed("strategy"))
 
 

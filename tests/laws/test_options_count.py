@@ -21,6 +21,8 @@ from tlapp.testing.same import difference
 TRIED = (None, 0, 1, 2, 3, 0.25, 0.5, (0.5,), (0.5, 2.0), (4,), (4, 2))
 OTHERS: dict[str, list[str]] = {
     "stages": [("stage1",)],
+    "time": ["5m"],
+    "backbones": ["a,b"],
 }
 """Name of an option -> what to try instead."""
 OUTPUTS = np.array([[0.2, 3.0, -1.0], [-4.0, 0.5, 2.0], [9.0, 1.0, 1.0]], np.float32)
@@ -67,11 +69,11 @@ def settings_of(plugin):
 
 
 def outcomes(plugin, settings):
-    """The plan for each made-up backbone, or the sentence that refuses it."""
+    """The plan, and the race, for each made-up backbone, or the sentence that refuses it."""
     strategy, results = plugin(**settings), []
     for facts in map(backbone, STAGES):
         try:
-            results.append(strategy.plan(TASK, facts))
+            results.append((strategy.plan(TASK, facts), strategy.rungs(), strategy.seconds))
         except UserError as error:
             results.append(str(error))
     return results

@@ -66,7 +66,8 @@ STOPS = [
 
 
 def test_every_strategy_has_a_row():
-    assert set(registry.installed("strategy")) <= {row.strategy for row in ROWS.values() if isinstance(row.strategy, str)}
+    raced = {"auto"}  # a run for each of its rungs: tests/test_race.py
+    assert set(registry.installed("strategy")) - raced <= {row.strategy for row in ROWS.values() if isinstance(row.strategy, str)}
 
 
 @pytest.fixture(scope="module")
