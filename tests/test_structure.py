@@ -55,6 +55,7 @@ BELOW = {
     "tlapp.settings": (*CONTRACTS, "tlapp.config", "tlapp.engine", "tlapp.registry"),
     "tlapp.plugin_source": BASE,
     "tlapp.testing": (*CONTRACTS, "tlapp.engine", "tlapp.registry", "tlapp.settings", "tlapp.blame", "tlapp.testing"),
+    "tlapp.trials": (*CONTRACTS, "tlapp.engine", "tlapp.settings"),
     "tlapp.race": (*CONTRACTS, "tlapp.engine", "tlapp.settings"),
     "tlapp.api": (*CONTRACTS, "tlapp.engine", "tlapp.registry", "tlapp.settings", "tlapp.blame", "tlapp.race"),
     "tlapp.reuse": (*CONTRACTS, "tlapp.engine", "tlapp.registry", "tlapp.settings", "tlapp.blame", "tlapp.api"),

@@ -27,6 +27,8 @@ COMMANDS = {
     "merge": "Make a whole model of what a run changed and the pre-trained network.",
     "verify": "Check that an export is unchanged and gives the same answers.",
     "runs": "List your runs.",
+    "compare": "Train several strategies on the same splits, and say which is better.",
+    "diff": "Say in which settings two runs differ, and which answers.",
     "plugins": "List, show, check or create strategies, heads and backbone providers.",
     "cache": "Show or clear the cache.",
     "backbones": "List the pre-trained networks, or show one.",

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from tlapp.engine.advice.baselines import beside
-from tlapp.engine.runs.folder import HISTORY, PREDICTIONS, RunFolder
+from tlapp.engine.advice.comparison import answers
+from tlapp.engine.runs.folder import HISTORY, RunFolder
 from tlapp.errors import UserError
 
 FOLDER = "scratch"
@@ -66,20 +67,11 @@ def compared(run: RunFolder, tried: Mapping[str, RunFolder]) -> dict[str, Any]:
         return float((metrics["val"] or metrics["test"])["accuracy"])
 
     plugin = max(tried, key=rank)
-    ours, theirs = (_right(each) for each in (run, tried[plugin]))
+    ours, theirs = (answers(each) for each in (run, tried[plugin]))
     if ours.keys() != theirs.keys():
         raise UserError(f"{tried[plugin].path}: was not tested on the examples of {run.path}")
-    right = [np.array([each[source] for source in ours]) for each in (ours, theirs)]
+    right = [np.array([each[source].right for source in ours]) for each in (ours, theirs)]
     return {"plugin": plugin, **beside(*right)}
-
-
-def _right(run: RunFolder) -> dict[str, bool]:
-    """Whether each example of a run's test is answered right."""
-    with open(run.file(PREDICTIONS), encoding="utf-8", newline="") as file:
-        rows = list(csv.reader(file))
-    names = rows[0]
-    split, label, answer = (names.index(name) for name in ("split", "label", "predicted"))
-    return {row[0]: row[label] == row[answer] for row in rows[1:] if row[split] == "test"}
 
 
 def place(run: Path, plugin: str) -> Path:

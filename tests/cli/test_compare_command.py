@@ -1,0 +1,132 @@
+"""compare trains each trial in its own process, once; what fails is told; diff says what differs. Figures are recomputed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+import tlapp
+from tlapp import trials
+from tlapp.cli.main import run as command
+from tlapp.engine.advice.comparison import answers, flipped, paired
+from tlapp.engine.data.intervals import difference
+from tlapp.engine.report import Silent
+from tlapp.engine.runs.folder import RunFolder
+from tlapp.testing import SIZE, TinyBackbones, pictures
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, tensorflow):
+    """A comparison of two strategies on one split."""
+    folder = tmp_path_factory.mktemp("compare")
+    pictures(folder / "data", each=20)
+    TinyBackbones().load("tiny").graph.save(folder / "tiny.keras")
+    return folder
+
+
+def asked(place, output, *more):
+    settings = ["--set", f"backbone=file:{place}/tiny.keras", "--set", f"image_size={SIZE}", "--output", str(output), *more]
+    return ["compare", "--data", str(place / "data"), "--plugins", "freeze:epochs=1,feature-extract", "--seeds", "1", *settings]
+
+
+@pytest.fixture(scope="module")
+def output(place):
+    assert command(asked(place, place / "out")) == 0
+    return place / "out"
+
+
+def test_the_table_is_of_the_runs_own_files(place, output, capfd):
+    assert command(asked(place, output, "--json")) == 0
+    report = json.loads(capfd.readouterr().out)
+    assert [*report["rows"]] == ["freeze:epochs=1", "feature-extract"] and not report["failed"]
+    one, other = (tlapp.load(output / name) for name in ("freeze-epochs-1-0", "feature-extract-0"))
+    for run, row in zip((one, other), report["rows"].values(), strict=True):
+        assert row["accuracy"] == row["lowest"] == run.metrics["test"]["accuracy"]
+        assert row["accuracy_interval"] == pytest.approx(run.metrics["test"]["accuracy_interval"])
+    right = [np.array([row.right for row in answers(run.files).values()]) for run in (one, other)]
+    paths = [list(answers(run.files)) for run in (one, other)]
+    order = [paths[1].index(path) for path in paths[0]]
+    found = report["rows"]["feature-extract"]
+    assert found["difference"] == pytest.approx(right[1].mean() - right[0].mean())
+    assert found["difference_interval"] == pytest.approx(difference(right[1][order], right[0]))
+    assert report["rows"]["freeze:epochs=1"]["difference"] is None
+
+
+def test_what_is_there_is_not_trained_again_and_what_was_stopped_goes_on(place, output, tmp_path, monkeypatch):
+    copy = shutil.copytree(output, tmp_path / "out")
+    (copy / "feature-extract-0" / "metrics.json").unlink()
+    started, real = [], subprocess.run
+
+    def run(words, **how):
+        started.append(words[3:])
+        return real(words, **how)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    assert command(asked(place, copy)) == 0
+    assert started == [["train", "--resume", str(copy / "feature-extract-0")]]
+    assert (copy / "feature-extract-0" / "metrics.json").exists()
+
+
+def test_a_trial_that_fails_costs_no_other(place, output, tmp_path, monkeypatch, capfd):
+    copy = shutil.copytree(output, tmp_path / "out")
+    shutil.rmtree(copy / "feature-extract-0")
+
+    def run(words, stdout, **how):
+        stdout.write("tlapp: something is wrong\n")
+        stdout.flush()
+        return subprocess.CompletedProcess(words, 3)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    assert command(asked(place, copy)) == 0
+    out = capfd.readouterr().out
+    assert "freeze:epochs=1 | " in out and "feature-extract, seed 0: failed with exit code 3: something is wrong (see " in out
+    shutil.rmtree(copy / "freeze-epochs-1-0")
+    assert command(asked(place, copy)) == 2
+    assert "every trial failed" in capfd.readouterr().err
+
+
+def test_ctrl_c_in_a_trial_stops_all(place, tmp_path, monkeypatch):
+    monkeypatch.setattr(subprocess, "run", lambda words, **how: subprocess.CompletedProcess(words, 130))
+    kinds = trials.kinds(["freeze", "probe"], [], {"data": str(place / "data")})
+    with pytest.raises(KeyboardInterrupt):
+        trials.carry_out(kinds, 1, tmp_path / "out", Silent())
+
+
+@pytest.mark.parametrize(
+    ("plugins", "words"),
+    [
+        ("freeze,nothing", "nothing: no strategy of that name is installed"),
+        ("freeze,freeze", "freeze is named twice"),
+        ("partial:last=many", "last"),
+        (",", "names no strategy"),
+    ],
+)
+def test_what_cannot_be_tried_is_refused_before_anything_is_trained(place, tmp_path, plugins, words, capfd):
+    arguments = ["compare", "--data", str(place / "data"), "--plugins", plugins, "--output", str(tmp_path / "out")]
+    assert command(arguments) == 2
+    assert words in capfd.readouterr().err and not (tmp_path / "out").exists()
+    assert command([*arguments[:-1], str(tmp_path / "out"), "--set", "image_size"]) == 2
+    assert "expected KEY=VALUE" in capfd.readouterr().err or plugins == ","
+
+
+def test_several_seeds_of_one_picture_count_once():
+    ours, theirs = [{"a": True, "b": True}, {"a": True, "c": False}], [{"a": False, "b": True}, {"a": True, "c": True}]
+    found = paired(ours, theirs)
+    assert found["difference"] == pytest.approx(np.mean([0.5, 0, -1]))
+    assert found["difference_interval"][0] < found["difference"] < found["difference_interval"][1]
+
+
+def test_diff_names_settings_and_flips(place, output, capfd):
+    one, other = output / "freeze-epochs-1-0", output / "feature-extract-0"
+    found = flipped(RunFolder(one), RunFolder(other))
+    before, after = answers(RunFolder(one)), answers(RunFolder(other))
+    assert found["settings"]["plugin"] == ["freeze", "feature-extract"] and "seed" not in found["settings"]
+    assert {name for name, *_ in found["flips"]} == {name for name in before if before[name].predicted != after[name].predicted}
+    assert command(["diff", str(one), str(other)]) == 0
+    out = capfd.readouterr().out
+    assert "plugin: freeze -> feature-extract" in out and f"test: {len(before)} pictures in common" in out
+    assert command(["diff", str(one), str(place)]) == 2

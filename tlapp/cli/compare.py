@@ -1,0 +1,70 @@
+"""tlapp compare."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tlapp.cli.completion import PATH, complete_files, complete_folders
+from tlapp.cli.options import json_option
+from tlapp.cli.screen import Screen
+from tlapp.cli.usage import Command
+from tlapp.errors import UserError
+from tlapp.words import printable
+
+
+def _names(context: Any, option: Any, value: str | None) -> list[str]:
+    """Parts of a list with commas between; options of a strategy keep theirs: a part without a name before its : goes on."""
+    parts: list[str] = []
+    for part in (value or "").split(","):
+        if parts and "=" in part and ":" not in part:
+            parts[-1] += f",{part}"
+        elif part.strip():
+            parts.append(part.strip())
+    return parts
+
+
+@click.command(cls=Command)
+@click.option("--data", type=PATH, required=True, shell_complete=complete_files, help="As of `tlapp train`.")
+@click.option("--plugins", metavar="A,B,...", required=True, callback=_names, help="Strategies, each with options of its own if "
+              "need be: freeze,partial:last=3. The others are compared with the first.")  # fmt: skip
+@click.option("--backbones", metavar="A,B,...", callback=_names, help="Backbones, each with every strategy.")
+@click.option(
+    "--seeds", type=click.IntRange(1, 100), default=3, metavar="K", help="Seeds 0 to K-1: each splits anew.  [default: 3]"
+)
+@click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="A setting of every run, such as image_size=96.")
+@click.option(
+    "--output", metavar="FOLDER", type=PATH, required=True, shell_complete=complete_folders,
+    help="For the trials' runs. With the same folder again, only what is missing is trained.",
+)  # fmt: skip
+@json_option
+def compare(
+    data: str, plugins: list[str], backbones: list[str], seeds: int, settings: tuple[str, ...], output: str, as_json: bool
+) -> None:
+    """Train several strategies on the same splits, and say which is better and by how much.
+
+    Each trial runs in a process of its own: one that fails costs no other. Ctrl-C stops; the same command goes on.
+    """
+    from tlapp.trials import carry_out, kinds, lines
+
+    shared: dict[str, Any] = {"data": data}
+    for each in settings:
+        key, equals, value = each.partition("=")
+        if not equals:
+            raise UserError("expected KEY=VALUE, such as image_size=96", each, option="set")
+        shared[key.replace("-", "_")] = value
+    if not plugins:
+        raise UserError("names no strategy", option="plugins")
+    every = kinds(plugins, backbones, shared)
+    with Screen() as screen:
+        report = carry_out(every, seeds, Path(output), screen)
+    if as_json:
+        click.echo(json.dumps(report))
+    else:
+        for line in lines(report):
+            click.echo(printable(line))
+    if not report["rows"]:
+        raise UserError("every trial failed; each is named above")
