@@ -21,6 +21,7 @@ WORDS = {
     "the split": "split",
     "early stopping": "early stopping",
     "episodes of classes that a run has not seen": "def few_shot(session",
+    "what advice is made of": "advice",
     "what the verdict is made of": "verdict",
     "the formulas of intervals": "interval",
     "error to exit code": "exit code",

@@ -3,9 +3,9 @@
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # for type checkers; importing typing takes a while
     from tlapp.api import load, train
-    from tlapp.reuse import adapt, export, merge, merge_tasks, teach, undo_teach
+    from tlapp.reuse import adapt, advise, export, merge, merge_tasks, teach, undo_teach
 
-__all__ = ["adapt", "export", "load", "merge", "merge_tasks", "teach", "train", "undo_teach"]
+__all__ = ["adapt", "advise", "export", "load", "merge", "merge_tasks", "teach", "train", "undo_teach"]
 
 
 def __getattr__(name: str) -> object:

@@ -107,3 +107,16 @@ class Silent:
     def begun(self, folder: Path) -> None: ...
     def progress(self, task: str, done: int, of: int) -> None: ...
     def epoch(self, epoch: Epoch) -> None: ...
+
+
+class Unseen(Silent):
+    """Passes notes and progress on; for a run that is prepared, and not carried out."""
+
+    def __init__(self, reporter: Reporter):
+        self._reporter = reporter
+
+    def note(self, sentence: str) -> None:
+        self._reporter.note(sentence)
+
+    def progress(self, task: str, done: int, of: int) -> None:
+        self._reporter.progress(task, done, of)

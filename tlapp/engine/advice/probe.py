@@ -99,7 +99,7 @@ def cross_validated(
     The interval is that of as many examples as there are: repeats make the mean steadier, and no new examples.
     """
     right, count = 0.0, 0
-    for train, test in _folds(labels, groups):
+    for train, test in folds(labels, groups):
         right += float(
             (logistic(features[train], labels[train], classes, penalty)(features[test]).argmax(1) == labels[test]).sum()
         )
@@ -111,9 +111,10 @@ def cross_validated(
     }  # fmt: skip
 
 
-def _folds(labels: np.ndarray, groups: Sequence[str]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def folds(labels: np.ndarray, groups: Sequence[str], repeats: int = REPEATS) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(training rows, held-out rows) of each fold of each repeat, classes spread evenly, groups together."""
     from sklearn.model_selection import StratifiedGroupKFold
 
     each = np.array([group or f"\0{number}" for number, group in enumerate(groups or [""] * len(labels))])
-    for seed in range(REPEATS):
+    for seed in range(repeats):
         yield from StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed).split(labels, labels, each)

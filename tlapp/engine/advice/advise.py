@@ -1,0 +1,223 @@
+"""Advice before training: what plain classifiers make of frozen features says which backbone, which stages, and how much data."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tlapp.engine.advice import probe
+from tlapp.engine.advice.baselines import rows
+from tlapp.engine.data.intervals import Z, difference, share
+from tlapp.engine.network.front import BATCH, Front
+from tlapp.errors import UserError
+
+PARTS = (1 / 8, 1 / 4, 1 / 2, 1.0)
+"""Shares of the examples from which the learning curve is drawn."""
+FAR = 0.02
+"""By how much earlier stages must tell classes better for a domain to be called far."""
+FEW, MANY = 30, 1000
+"""Examples a class: below, training more than the head overfits more often than not; from there on, training all stages pays."""
+
+
+class Features(NamedTuple):
+    """What a frozen backbone says of the examples that are not for testing.
+
+    Attributes:
+        stages: stage -> (n, its channels), in the order of the network.
+        labels: (n,).
+        ms: milliseconds of the front for one example.
+        outline: of the run that was not carried out.
+    """
+
+    stages: dict[str, np.ndarray]
+    labels: np.ndarray
+    groups: list[str]
+    ms: float
+    outline: Any
+    images: Mapping[str, int]
+
+
+def features(run: Any) -> Features:
+    """Of the examples of a prepared run of the strategy `probe`, whose first phase takes the outputs of all stages.
+
+    Raises:
+        UserError: its labels are not one class each, or a class has fewer examples than there are folds.
+    """
+    dataset, slot = run.dataset, run.work.slots[0]
+    if dataset.labelling.kind != "one":
+        raise UserError("advice is for data with one class an example", dataset.labelling.takes, option="data")
+    arrays, labels, groups = [], [], list[str]()
+    for name in ("train", "val"):
+        if not (stream := dataset.streams.get(name)) or stream.labels is None:
+            continue
+        taken = rows(len(stream))
+        arrays.append(run.work.streams.source(slot.phase, slot.cut, name).take(taken, 0)[0].astype(np.float32))
+        labels.append(stream.labels[taken])
+        groups += [stream.groups[row] for row in taken]
+    counts = np.bincount(np.concatenate(labels), minlength=len(dataset.classes))
+    if counts.min() < probe.FOLDS:
+        few, least = dataset.classes[int(counts.argmin())], counts.min()
+        raise UserError(
+            f"class {few} has {least} pictures besides those for testing; advice takes at least {probe.FOLDS} of each class",
+            run.job.options.data, option="data",
+        )  # fmt: skip
+    sizes = [stage.shape[-1] for stage in run.backbone.facts.stages if stage.shape and stage.shape[-1]]
+    names = [stage.name for stage in run.backbone.facts.stages if stage.shape and stage.shape[-1]]
+    parts = np.split(np.concatenate(arrays), np.cumsum(sizes)[:-1], axis=1)
+    images = {name: len(stream) for name, stream in dataset.streams.items()}
+    return Features(
+        dict(zip(names, parts, strict=True)), np.concatenate(labels), groups, _milliseconds(run), run.outline, images
+    )  # fmt: skip
+
+
+def _milliseconds(run: Any) -> float:
+    stream = run.dataset.streams["train"]
+    few = stream.examples.take(np.arange(len(stream))[np.arange(BATCH) % len(stream)])
+    front = Front(run.backbone.graph, run.backbone.graph.outputs[:1])
+    front(few)
+    began = time.perf_counter()
+    front(few)
+    return 1000 * (time.perf_counter() - began) / BATCH
+
+
+class Judged(NamedTuple):
+    """How well features tell classes, cross-validated: whether each example is answered right, (n,), and the accuracy."""
+
+    right: np.ndarray
+    accuracy: float
+    interval: list[float]
+
+
+def judged(known: np.ndarray, labels: np.ndarray, classes: int, groups: Sequence[str]) -> Judged:
+    """Logistic regression by stratified cross-validation, once."""
+    right = np.zeros(len(labels), bool)
+    for train, test in probe.folds(labels, groups, repeats=1):
+        model = probe.logistic(known[train], labels[train], classes, probe.PENALTIES[1])
+        right[test] = model(known[test]).argmax(1) == labels[test]
+    return Judged(right, float(right.mean()), share(int(right.sum()), len(right)))
+
+
+def curve(known: np.ndarray, labels: np.ndarray, classes: int, groups: Sequence[str] = ()) -> dict[str, Any]:
+    """What more examples would buy: errors fall about as a power of their number (Hestness et al. 2017,
+    https://arxiv.org/abs/1712.00409); the line through the logarithms is drawn on.
+
+    Returns:
+        points: [examples trained on, accuracy], and for "2" and "4" times as many: {accuracy, interval}.
+    """
+    rng, points = np.random.default_rng(0), list[tuple[int, float]]()
+    for rest, test in probe.folds(labels, groups, repeats=1):
+        order = rng.permutation(rest)
+        for part in PARTS:
+            train = order[: max(round(part * len(labels) * (1 - 1 / probe.FOLDS)), classes)]  # the same number in each fold
+            if len(np.unique(labels[train])) == classes:
+                model = probe.logistic(known[train], labels[train], classes, probe.PENALTIES[1])
+                points.append((len(train), float((model(known[test]).argmax(1) == labels[test]).mean())))
+    sizes = sorted({size for size, _ in points})
+    means = [float(np.mean([accuracy for size, accuracy in points if size == each])) for each in sizes]
+    found: dict[str, Any] = {"points": [list(pair) for pair in zip(sizes, means, strict=True)]}
+    if len(sizes) < 3:
+        return found
+    floor = 0.5 / len(labels)
+    x, y = np.log([size for size, _ in points]), np.log([max(1 - accuracy, floor) for _, accuracy in points])
+    slope = float(np.clip(np.polyfit(x, y, 1)[0], -0.7, 0.0))
+    at = float((y - slope * x).mean())
+    spread = float((y - slope * x - at).var(ddof=2))
+    own = means[-1] / (max(1 - means[-1], floor) * len(labels))  # the variance of the logarithm of an error that so many showed
+    for times in (2, 4):
+        far = math.log(sizes[-1] * times)
+        deviation = (spread * (1 / len(x) + (far - x.mean()) ** 2 / ((x - x.mean()) ** 2).sum()) + own) ** 0.5
+        low, middle, high = (1 - math.exp(min(at + slope * far + sign * Z * deviation, 0.0)) for sign in (1, 0, -1))
+        found[str(times)] = {"accuracy": middle, "interval": [low, high]}
+    return found
+
+
+def backbone(found: Features) -> dict[str, Any]:
+    """What one backbone is worth for the task.
+
+    Returns:
+        accuracy and interval, of logistic regression on its features; all_stages, the same on the outputs of all stages; stages:
+        {stage: accuracy} of each alone; far: whether earlier stages know more; parameters, megabytes, ms and licence.
+    """
+    classes, names = len(found.outline.classes), [*found.stages]
+    alone = {name: judged(part, found.labels, classes, found.groups) for name, part in found.stages.items()}
+    every = np.concatenate([probe.scale_of(part)(part) for part in found.stages.values()], axis=1)
+    whole, last = judged(every, found.labels, classes, found.groups), alone[names[-1]]
+    gain = difference(whole.right, last.right)
+    return {
+        "accuracy": last.accuracy, "interval": last.interval, "all_stages": whole.accuracy, "all_stages_interval": whole.interval,
+        "gain_interval": gain, "stages": {name: each.accuracy for name, each in alone.items()},
+        "far": bool(gain[0] > 0 and whole.accuracy - last.accuracy > FAR), "parameters": found.outline.params,
+        "megabytes": found.outline.params * 4 / 1e6, "ms": found.ms, "licence": found.outline.licence,
+        "image_size": found.outline.image_size,
+    }  # fmt: skip
+
+
+def advice(found: Mapping[str, Features]) -> dict[str, Any]:
+    """Backbones, best first, what more data would buy, and a recommendation with its reasons.
+
+    Args:
+        found: by the backbones' IDs; the same data for each.
+    """
+    ranked = {name: backbone(each) for name, each in found.items()}
+    order = sorted(ranked, key=lambda name: -max(ranked[name]["accuracy"], ranked[name]["all_stages"]))
+    best, some = order[0], found[order[0]]
+    counts = np.bincount(some.labels, minlength=len(some.outline.classes))
+    facts = ranked[best]
+    known = np.concatenate([*some.stages.values()], axis=1) if facts["far"] else [*some.stages.values()][-1]
+    more = curve(known, some.labels, len(some.outline.classes), some.groups)
+    settings, reasons = recommended(best, facts, counts, more)
+    return {
+        "classes": len(counts), "images": dict(some.images), "most": int(counts.max()), "least": int(counts.min()),
+        "backbones": {name: ranked[name] for name in order}, "curve": more, "settings": settings, "reasons": reasons,
+        "costs": costs(some),
+    }  # fmt: skip
+
+
+def recommended(
+    name: str, facts: Mapping[str, Any], counts: np.ndarray, more: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    """Settings, and why: the rules of thumb of transfer learning, with what was measured."""
+    settings: dict[str, Any] = {"plugin": "auto", "backbone": name}
+    reasons = [f"{name} tells the classes best: {facts['accuracy']:.3f} by logistic regression on its frozen features"]
+    stages = facts["stages"]
+    top = max(stages, key=lambda stage: stages[stage])
+    if facts["far"]:
+        reasons.append(
+            f"the pictures look unlike what the backbone was trained on: with all stages' outputs accuracy is "
+            f"{facts['all_stages']:.3f}, and {top} alone has {stages[top]:.3f}"
+        )
+    typical = int(np.median(counts))
+    if typical < FEW:
+        settings["plugin"] = "probe" if facts["far"] else "freeze"
+        reasons.append(f"{typical} pictures a class are few: train the head only")
+    elif typical >= MANY:
+        settings |= {"plugin": "full"}
+        reasons.append(f"{typical} pictures a class are many: training every stage pays")
+    else:
+        reasons.append(f"{typical} pictures a class: let val decide how much of the network to train")
+    if gain := more.get("4"):
+        now = more["points"][-1][1]
+        low, high = gain["interval"]
+        reasons.append(
+            f"four times the pictures would bring about {gain['accuracy']:.3f} ({low:.3f} to {high:.3f}), from {now:.3f}"
+        )
+    if counts.min() * 3 < counts.max():
+        reasons.append(
+            f"classes differ {counts.max() / max(counts.min(), 1):.1f} to 1: look at the recall of each, and at balanced accuracy"
+        )
+    if max(facts["interval"][1], facts["all_stages_interval"][1]) < 1.2 * counts.max() / counts.sum():
+        reasons.append("transfer is doubtful: frozen features are hardly better than always the most frequent class")
+    return settings, reasons
+
+
+def costs(found: Features) -> dict[str, float]:
+    """About how many seconds strategies would take on this machine, by the measured front: a step forth and back takes about
+    three times as long as one forth, and 30 epochs are usual.
+    """
+    count, each = sum(found.images.get(name, 0) for name in ("train", "val", "test")), found.ms / 1000
+    front = count * each
+    return {"freeze": front, "partial": front * 4, "full": front * (1 + 3 * 30)}
