@@ -59,7 +59,8 @@ BELOW = {
     "tlapp.race": (*CONTRACTS, "tlapp.engine", "tlapp.settings"),
     "tlapp.api": (*CONTRACTS, "tlapp.engine", "tlapp.registry", "tlapp.settings", "tlapp.blame", "tlapp.race"),
     "tlapp.reuse": (*CONTRACTS, "tlapp.engine", "tlapp.registry", "tlapp.settings", "tlapp.blame", "tlapp.api"),
-    "tlapp": ("tlapp.api", "tlapp.reuse"),
+    "tlapp.advice": (*CONTRACTS, "tlapp.engine", "tlapp.settings", "tlapp.blame", "tlapp.api"),
+    "tlapp": ("tlapp.api", "tlapp.reuse", "tlapp.advice"),
     "tlapp.cli": ("tlapp",),
     "tlapp.__main__": ("tlapp.cli",),
 }  # fmt: skip

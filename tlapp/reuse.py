@@ -1,4 +1,4 @@
-"""The verbs for Python beside train and load: advise before training; adapt, export, merge, teach and others after."""
+"""The verbs for Python that make more of finished runs: adapt, export, merge, merge_tasks, teach and undo_teach."""
 
 from __future__ import annotations
 
@@ -176,41 +176,6 @@ def export(run: str | Path, *, reporter: Reporter | None = None, trust: bool = F
         with blame.naming(job.plugin_name):
             own = learner(saved, job, asked.on_device)
     return write(saved, asked, reporter or Silent(), own)
-
-
-def advise(
-    data: str | Path, backbones: Sequence[str] = (), *, reporter: Reporter | None = None, trust: bool = False, **settings: Any
-) -> dict[str, Any]:
-    """Say which backbone and strategy suit data, before training: `tlapp.advise("pictures")["settings"]`.
-
-    Args:
-        data: as the option data of train; what is set aside for testing is not looked at.
-        backbones: to compare; the default one where none is named.
-        reporter, trust: as in `train`.
-        settings: others of `train`, such as image_size, but plugin.
-
-    Returns:
-        As `tlapp.engine.advice.advise.advice`; "settings" are those to train with.
-
-    Raises:
-        UserError: as train; or the labels are not one class each.
-    """
-    from tlapp.engine.advice.advise import advice, features
-    from tlapp.engine.report import Unseen
-    from tlapp.engine.run import Run
-
-    found = {}
-    shared = {key: value for key, value in settings.items() if value is not None}
-    for name in backbones or (resolve({}).options.backbone,):
-        asked = resolve({**shared, "data": str(data), "backbone": name, "plugin": "probe"})
-        job = job_of(asked, trust)
-        with blame.naming(job.plugin_name):
-            run = Run(job, Unseen(reporter or Silent()))
-            run.load()
-            run.prepare()
-            found[name] = features(run)
-    result = advice(found)
-    return {**result, "settings": {**result["settings"], "data": str(data), **shared}}
 
 
 def undo_teach(run: str | Path) -> int:

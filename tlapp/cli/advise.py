@@ -35,7 +35,7 @@ def advise(
 
     One pass of each frozen backbone; then logistic regression on what its stages say, cross-validated, without test pictures.
     """
-    from tlapp.reuse import advise as ask
+    from tlapp.advice import advise as ask
 
     if output and Path(output).exists():
         raise UserError("already exists; remove it, or name another", output, option="output")

@@ -17,6 +17,7 @@ from tlapp.cli.usage import Group
 from tlapp.errors import TlappError
 
 COMMANDS = {
+    "audit": "Say what is wrong with your pictures: labels, near-copies, leaks, odd ones out.",
     "advise": "Say which backbone and strategy suit your pictures, before training.",
     "train": "Train a model on your pictures.",
     "preview": "Show what a strategy's augmentation does to your pictures.",

@@ -1,0 +1,131 @@
+"""An audit finds what was planted: flipped labels, copies that were changed, leaks, conflicts, odd and poor pictures, twins."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tlapp
+from tlapp.cli.main import run as command
+from tlapp.engine.advice import audit
+from tlapp.errors import UserError
+from tlapp.testing import SIZE, TinyBackbones
+
+
+def made(n=300, classes=3, seed=0):
+    """Pictures of noise with features that tell their classes."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % classes
+    features = rng.normal(size=(n, 10)) + 3 * rng.normal(size=(classes, 10))[labels]
+    grey = rng.integers(0, 256, (n, 32, 32), dtype=np.uint8)
+    names = [f"{row}.png" for row in range(n)]
+    splits = ["test" if row % 5 == 0 else "train" for row in range(n)]
+    return audit.Pictures(names, labels, splits, "abc"[:classes], [""] * n, features, grey, [(64, 64)] * n)
+
+
+def kinds(found, kind):
+    return {each.source for each in found if each.kind == kind}
+
+
+def test_flipped_labels_are_named_with_the_class_that_they_seem_to_be():
+    data = made()
+    rows = np.random.default_rng(1).permutation(300)[:15]
+    flipped = data._replace(labels=np.where(np.isin(np.arange(300), rows), (data.labels + 1) % 3, data.labels))
+    found, _ = audit.audit(flipped)
+    named = {each.source: each.suggestion for each in found if each.kind == "label"}
+    wrong = {f"{row}.png": "abc"[data.labels[row]] for row in rows}
+    right = {name for name in wrong if named.get(name) == wrong[name]}
+    assert len(right) >= 0.8 * len(wrong) and len(right) >= 0.6 * len(named)
+    assert not kinds(audit.audit(data)[0], "label")
+
+
+def test_copies_are_told_by_pixels_whatever_was_cut_off():
+    rng = np.random.default_rng(0)
+    whole = np.asarray(Image.fromarray(rng.integers(0, 256, (12, 12), dtype=np.uint8)).resize((96, 96), Image.Resampling.BICUBIC))
+    other = np.asarray(Image.fromarray(rng.integers(0, 256, (12, 12), dtype=np.uint8)).resize((96, 96), Image.Resampling.BICUBIC))
+    cropped = np.asarray(Image.fromarray(whole).resize((96, 96), Image.Resampling.BILINEAR, (4.8, 4.8, 96, 96)))
+    small = np.asarray(Image.fromarray(whole).resize((60, 60)).resize((96, 96)))
+    plain = audit.thumbnails(np.stack([whole, other, cropped, small]), 0, 0, 1)
+    likeness = {name: audit.alike(whole, each, plain[0], plain[number])
+                for name, number, each in (("other", 1, other), ("cropped", 2, cropped), ("small", 3, small))}  # fmt: skip
+    assert likeness["cropped"] >= audit.ALIKE and likeness["small"] >= audit.ALIKE and likeness["other"] < 0.6
+
+
+def test_a_copy_is_a_leak_in_another_split_and_a_conflict_under_another_label():
+    data = made()
+    features, grey, labels = data.features.copy(), data.grey.copy(), data.labels.copy()
+    for one, other in ((1, 4), (6, 5), (7, 8)):  # the same class and split; another split; another label
+        features[other], grey[other] = features[one], grey[one]
+    labels[5] = labels[6]
+    found, _ = audit.audit(data._replace(features=features, grey=grey, labels=labels))
+    pairs = {(each.kind, *sorted((each.source, each.other))) for each in found if each.other}
+    assert pairs == {("copy", "1.png", "4.png"), ("leak", "5.png", "6.png"), ("conflict", "7.png", "8.png")}
+    kept = {source for source, *_ in audit.fixed(data, found)}
+    assert not {"7.png", "8.png"} & kept and len({"1.png", "4.png"} & kept) == len({"5.png", "6.png"} & kept) == 1
+    assert [each.kind for each in found][:2] == ["conflict", "leak"]
+
+
+def test_odd_and_poor_pictures_are_named():
+    data = made()
+    features, grey = data.features.copy(), data.grey.copy()
+    features[0] = 40 * np.where(np.arange(10) % 2, 1, -1)
+    grey[1], grey[2] = 128, np.random.default_rng(0).integers(0, 40, (32, 32))
+    grey[3] = np.linspace(0, 255, 32).astype(np.uint8)
+    found, _ = audit.audit(data._replace(features=features, grey=grey, sizes=[(64, 64)] * 4 + [(3, 9)] + [(64, 64)] * 295))
+    assert "0.png" in kinds(found, "odd") and kinds(found, "flat") == {"1.png"} and kinds(found, "dark") == {"2.png"}
+    assert kinds(found, "blurred") == {"3.png"} and kinds(found, "tiny") == {"4.png"}
+
+
+def test_two_classes_that_are_one():
+    data = made()
+    twins = data._replace(features=np.where((data.labels == 1)[:, None], np.roll(data.features, 1, axis=0), data.features))
+    _, said = audit.audit(twins)
+    assert len(said) == 1 and said[0].startswith("a and b may be one class: ")
+    assert audit.audit(data)[1] == []
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, tensorflow):
+    """Pictures of two kinds, one of them twice, once as a JPEG, under a name that is code."""
+    folder, rng = tmp_path_factory.mktemp("audit"), np.random.default_rng(0)
+    for label, colour in (("red", (200, 30, 30)), ("blue", (30, 30, 200))):
+        (folder / "data" / label).mkdir(parents=True)
+        for number in range(20):
+            blocks = np.clip(np.array(colour) + rng.integers(-60, 60, (8, 8, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(blocks).resize((SIZE, SIZE), Image.Resampling.NEAREST).save(folder / "data" / label / f"{number}.png")
+    with Image.open(folder / "data" / "red" / "3.png") as picture:
+        picture.save(folder / "data" / "red" / "<b>copy.jpg", quality=90)
+    TinyBackbones().load("tiny").graph.save(folder / "tiny.keras")
+    return folder
+
+
+def test_the_command(place, capfd):
+    arguments = ["audit", "--data", str(place / "data"), "--backbone", f"file:{place}/tiny.keras", "--image-size", str(SIZE)]
+    assert command([*arguments, "--output", str(place / "out"), "--write", str(place / "fixed.csv")]) == 0
+    out = capfd.readouterr().out
+    assert "41 pictures: " in out and f"written: {place}/out/page.html" in out and "near-copies" in out
+    with open(place / "out" / "audit.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    pairs = {frozenset((row["source"].rpartition("/")[2], row["other"].rpartition("/")[2])) for row in rows if row["other"]}
+    assert frozenset(("3.png", "<b>copy.jpg")) in pairs
+    page = (place / "out" / "page.html").read_text()
+    assert "&lt;b&gt;copy.jpg" in page and "<b>copy" not in page and "data:image/jpeg;base64," in page and "http" not in page
+    with open(place / "fixed.csv", encoding="utf-8", newline="") as file:
+        kept = list(csv.DictReader(file))
+    assert len(kept) < 41 and {row["split"] for row in kept} == {"train", "val", "test"}
+    again = tlapp.train(
+        data=str(place / "fixed.csv"), backbone=f"file:{place}/tiny.keras", image_size=SIZE, plugin="feature-extract",
+        run=str(place / "run"),
+    )  # fmt: skip
+    assert sum(again.metrics["images"].values()) == len(kept)
+    assert command([*arguments, "--write", str(place / "fixed.csv")]) == 2 and "already exists" in capfd.readouterr().err
+    assert command([*arguments, "--json"]) == 0 and json.loads(capfd.readouterr().out)["pictures"] == 41
+
+
+def test_what_has_no_classes_is_refused(place):
+    with pytest.raises(UserError, match="one label a picture"):
+        tlapp.audit(place / "data", backbone=f"file:{place}/tiny.keras", image_size=SIZE, head="multilabel")

@@ -1,0 +1,83 @@
+"""The verbs for Python before training: advise, and audit the data. Each asks one prepared run of `probe` what it knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tlapp import blame
+from tlapp.api import job_of
+from tlapp.engine.report import Reporter, Silent
+from tlapp.errors import UserError
+from tlapp.settings import resolve
+
+
+def advise(
+    data: str | Path, backbones: Sequence[str] = (), *, reporter: Reporter | None = None, trust: bool = False, **settings: Any
+) -> dict[str, Any]:
+    """Say which backbone and strategy suit data, before training: `tlapp.advise("pictures")["settings"]`.
+
+    Args:
+        data: as the option data of train; what is set aside for testing is not looked at.
+        backbones: to compare; the default one where none is named.
+        reporter, trust: as in `train`.
+        settings: others of `train`, such as image_size, but plugin.
+
+    Returns:
+        As `tlapp.engine.advice.advise.advice`; "settings" are those to train with.
+
+    Raises:
+        UserError: as train; or the labels are not one class each.
+    """
+    from tlapp.engine.advice.advise import advice, features
+
+    names = backbones or (resolve({}).options.backbone,)
+    result = advice({name: prepared(data, {**settings, "backbone": name}, features, reporter, trust) for name in names})
+    shared = {key: value for key, value in settings.items() if value is not None}
+    return {**result, "settings": {**result["settings"], "data": str(data), **shared}}
+
+
+def audit(
+    data: str | Path, *, reporter: Reporter | None = None, trust: bool = False, write: str | Path | None = None, **settings: Any
+) -> dict[str, Any]:
+    """Say what is wrong with labelled pictures: `tlapp.audit("pictures")["findings"]`.
+
+    Args:
+        data: as the option data of train.
+        reporter, trust: as in `train`.
+        write: a CSV to write, for the option data of train, without what is wrong.
+        settings: others of `train`, such as image_size and backbone, but plugin.
+
+    Returns:
+        findings: as `tlapp.engine.advice.audit.Finding`; classes: sentences on classes that may be one; pictures: how many.
+
+    Raises:
+        UserError: as train; the labels are not one class each; or the file to write exists.
+    """
+    from tlapp.engine.advice.audit import audit as look
+    from tlapp.engine.advice.audit import fixed, pictures, write_csv
+
+    if write and Path(write).exists():
+        raise UserError("already exists; remove it, or name another", write, option="write")
+    known = prepared(data, settings, pictures, reporter, trust)
+    found, classes = look(known)
+    if write:
+        write_csv(Path(write), ("path", "label", "split"), fixed(known, found))
+    return {"findings": [each._asdict() for each in found], "classes": classes, "pictures": len(known.sources)}
+
+
+def prepared(
+    data: str | Path, settings: Mapping[str, Any], ask: Callable[[Any], Any], reporter: Reporter | None, trust: bool
+) -> Any:
+    """What a function says of a run of `probe` that is read, cut and ready, and is not carried out."""
+    from tlapp.engine.report import Unseen
+    from tlapp.engine.run import Run
+
+    given = {key: value for key, value in settings.items() if value is not None}
+    job = job_of(resolve({**given, "data": str(data), "plugin": "probe"}), trust)
+    with blame.naming(job.plugin_name):
+        run = Run(job, Unseen(reporter or Silent()))
+        run.load()
+        run.prepare()
+        return ask(run)
