@@ -50,8 +50,8 @@ def audit(
 
     What is named may be right: look at it. Nothing is changed; --write leaves out suspected labels and all copies but one.
     """
-    from tlapp.engine.advice.audit import Finding, write_csv
     from tlapp.advice import audit as look
+    from tlapp.engine.advice.audit import Finding, write_csv
 
     if output and Path(output).exists():
         raise UserError("already exists; remove it, or name another", output, option="output")
