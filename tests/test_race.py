@@ -86,7 +86,7 @@ def kept(folder):
         ({"freeze": 0.6, "probe": 0.7, "partial": 0.8, "deeper": 0.9, "full": 0.85}, "deeper",
          ["freeze", "probe", "partial", "deeper", "full"]),
         ({"freeze": 0.8, "probe": 0.8, "partial": 0.8}, "freeze", ["freeze", "probe", "partial"]),  # the cheapest of equals
-        ({"freeze": 0.8, "probe": 0.805, "partial": 0.805}, "freeze", ["freeze", "probe", "partial"]),  # two pictures are chance
+        ({"freeze": 0.8, "probe": 0.8, "partial": 0.805}, "partial", ["freeze", "probe", "partial"]),  # two pictures are chance
     ],
 )  # fmt: skip
 def test_it_climbs_while_val_says_that_it_pays(place, tmp_path, right, best, tried):

@@ -75,7 +75,7 @@ class Race:
     began: float = field(default_factory=time.monotonic)
     tried: dict[str, dict[str, Any]] = field(default_factory=dict)
     best: str = ""
-    _losses: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    _losses: dict[str, np.ndarray] = field(default_factory=dict)
 
     def run(self, rungs: Sequence[Rung]) -> Path:
         """Climb; the folder of the best run, which is then that of the race."""
@@ -86,7 +86,7 @@ class Race:
             folder.mkdir(parents=True, exist_ok=True)
             files.write_settings(self.settings.repeatable())
         for rung in rungs:
-            if rung.needs and self.best not in rung.needs:
+            if rung.needs and not self._pays(rung.needs):
                 continue
             if not self._climb(rung, folder):
                 break
@@ -127,7 +127,7 @@ class Race:
         return resolve({**shared, **self._options(rung), "run": str(place), "verdict": False}, resume=True)
 
     def _judge(self, rung: Rung, files: RunFolder) -> None:
-        """Take a run's figures; it is the best so far where it is better than that, cheaper one, by more than chance."""
+        """Take a run's figures: it is the best so far where its loss on val is lower."""
         metrics, kept = files.metrics(), files.arrays(PROBABILITIES)
         one = kept["val_labels"].dtype.kind == "i" and kept["val"].shape[1] > 1
         losses = calibrated_losses(kept["val"], kept["val_labels"]) if one else np.array([metrics["val"]["loss"]])
@@ -135,9 +135,19 @@ class Race:
             "options": self._options(rung), "val_loss": float(losses.mean()), "val_accuracy": metrics["val"].get("accuracy"),
             "seconds": metrics["seconds"]["total"],
         }  # fmt: skip
-        better = surely_better if one else lambda ours, theirs: bool(ours[0] < theirs[0])
-        if not self.best or better(losses, self._losses):
-            self.best, self._losses = rung.name, losses
+        self._losses[rung.name] = losses
+        if not self.best or losses.mean() < self._losses[self.best].mean():
+            self.best = rung.name
+
+    def _pays(self, names: Sequence[str]) -> bool:
+        """Whether the best so far is one of these, and better than each that was tried before it by more than chance."""
+        if self.best not in names:
+            return False
+        before = [*self.tried][: [*self.tried].index(self.best)]
+        ours = self._losses[self.best]
+        if len(ours) == 1:  # labels that are no classes have one loss
+            return all(ours[0] < self._losses[name][0] for name in before)
+        return all(surely_better(ours, self._losses[name]) for name in before)
 
     def _keep(self, folder: Path) -> Path:
         """Make the best run's folder that of the race; what was tried stands in its metrics."""
