@@ -42,7 +42,7 @@ class Rung(NamedTuple):
         name: of its own.
         plugin: the strategy's name.
         options: keys of settings -> values. Where there is no backbone among them, that of the best run so far is taken.
-        needs: names of rungs; one of them must be the best so far, by more than chance, for this one to be tried. None: it is always.
+        needs: names of rungs: one must be the best so far, by more than chance, for this one to be tried; none: it always is.
     """
 
     name: str
