@@ -116,6 +116,20 @@ def test_it_goes_on_where_it_was_stopped(place, tmp_path):
     assert [(name, resumes) for name, _, _, resumes in again.seen] == [("probe", True), ("partial", False)]
 
 
+def test_a_rung_that_cannot_be_tried_is_told_and_the_first_leaves_nothing(place, tmp_path):
+    class Failing(Runs):
+        def __call__(self, each, reporter, resumes):
+            if each.options.plugin == self.stop:
+                raise UserError("is no good")
+            super().__call__(each, reporter, resumes)
+
+    right = {"freeze": 0.8, "partial": 0.6}
+    assert kept(raced(place, tmp_path / "run", Failing(right, stop="probe"))) == ("freeze", ["freeze", "partial"])
+    with pytest.raises(UserError, match="is no good"):
+        raced(place, tmp_path / "none", Failing(right, stop="freeze"))
+    assert not (tmp_path / "none").exists()
+
+
 def test_time_stops_it_and_the_first_run_always_ends(place, tmp_path):
     runs = Runs({"freeze": 0.6, "probe": 0.8})
     assert kept(raced(place, tmp_path / "none", runs, seconds=1e-9)) == ("freeze", ["freeze"])

@@ -19,7 +19,7 @@ from tlapp.engine.report import Reporter
 from tlapp.engine.run import Interrupted
 from tlapp.engine.runs.folder import METRICS, PROBABILITIES, SETTINGS, SPLITS, RunFolder
 from tlapp.engine.runs.record import Record
-from tlapp.errors import UserError
+from tlapp.errors import TlappError, UserError
 from tlapp.settings import HEAD, Settings, resolve
 
 FOLDER = "race"
@@ -107,6 +107,13 @@ class Race:
                 shutil.rmtree(place, ignore_errors=True)
             try:
                 self.train(self._settings(rung, place), Watch(self.reporter, end), begun)
+            except TlappError as error:
+                shutil.rmtree(place, ignore_errors=True)
+                if not self.tried:
+                    shutil.rmtree(folder, ignore_errors=True)
+                    raise
+                self.reporter.note(f"{rung.name} cannot be tried: {error}")
+                return True
             except KeyboardInterrupt as stop:
                 if not isinstance(stop.__cause__ or stop, OutOfTime):
                     raise Interrupted(getattr(stop, "path", None), folder) from stop
