@@ -107,7 +107,8 @@ def page(found: Mapping[str, Any]) -> str:
 
 def _figure(each: Mapping[str, Any]) -> str:
     shown = "".join(_image(path) for path in (each["source"], each["other"]) if path)
-    return f"<figure>{shown}<figcaption>{html.escape(said(each))}</figcaption></figure>"
+    short = {**each, **{key: "/".join(Path(each[key]).parts[-2:]) for key in ("source", "other")}}
+    return f"<figure title='{html.escape(each['source'])}'>{shown}<figcaption>{html.escape(said(short))}</figcaption></figure>"
 
 
 def _image(path: str) -> str:
