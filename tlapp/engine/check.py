@@ -152,6 +152,8 @@ def unread_options(plan: Plan) -> dict[str, str]:
         key: UNREAD[key] if trains else "no phase of this strategy's plan trains by gradient" for key in sorted(TRAINING - read)
     }
     named = {name for phase in phases for name in needs(phase)}
+    if not kind_of(phases[-1]).refits:
+        unread["refit"] = "val chooses among the epochs of the last phase, so that it cannot be trained on"
     sets = {"aux": "no second labelled set", "support": "no stream support", "query": "no stream query"}
     return unread | {key: f"this strategy's plan reads {what}" for key, what in sets.items() if key not in named}
 

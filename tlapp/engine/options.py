@@ -64,5 +64,6 @@ class RunOptions(Options):
     weight_decay: float = Field(1e-4, ge=0, description="decoupled weight decay (AdamW)")
     class_weights: Literal["auto", "none"] = Field("auto", description="auto: weight classes if they differ by more than 3 to 1")
     cache: Literal["auto", "off"] = Field("auto", description="off: recompute the frozen front each epoch")
+    refit: bool = Field(False, description="fit the head once more, on train and val, before testing; for heads in closed form")
     verdict: bool = Field(False, description="train the same network from random weights too, to say what transfer is worth")
     run: str | None = Field(None, path=True, description="folder of the run; a new one under saved_models/ by default")

@@ -220,9 +220,9 @@ class Run:
 
     def finish(self) -> None:
         """Judge the model and complete the run's folder."""
-        self.record.model(self.model())
         tuned = self.graph is not self.backbone.graph or any(phase.trains for phase in self.outline.phases)
         found = Results(self.work, self.baselines, tuned)
+        self.record.model(self.model())
         results, epochs = found.metrics(), self.work.history.epochs
         seconds = {"total": time.perf_counter() - self.started, "data": self.waited, **self.work.seconds}
         images = {name: len(stream) for name, stream in self.dataset.streams.items()}

@@ -12,6 +12,7 @@ from tlapp.engine.advice.calibration import calibrated_losses
 from tlapp.engine.data.predictions import answers, surest_mistakes_first
 from tlapp.engine.training.adaptation import adaptation
 from tlapp.engine.training.episodes import few_shot
+from tlapp.engine.training.kinds import kind_of
 from tlapp.engine.training.phases import Phases
 
 
@@ -25,8 +26,13 @@ class Results:
 
     def __init__(self, work: Phases, baselines: Baselines | None, tuned: bool):
         self.work, self.dataset, self.baselines, self.tuned = work, work.streams.dataset, baselines, tuned
-        net, cut = work.last()
-        self.outputs = {name: work.streams.probabilities(net, cut, name) for name in ("val", "test", "target")}
+        self.outputs = {"val": self._answers("val")}
+        if work.job.options.refit:  # val is measured before it is learnt
+            kind_of(work.slots[-1].phase).refit(work, work.slots[-1])
+        self.outputs |= {name: self._answers(name) for name in ("test", "target")}
+
+    def _answers(self, name: str) -> np.ndarray | None:
+        return self.work.streams.probabilities(*self.work.last(), name)
 
     def metrics(self) -> dict[str, Any]:
         """As metrics.json holds them, but for seconds, counts and memory."""

@@ -25,6 +25,8 @@ class Kind(ABC):
     """Whether it changes weights, and not the head as a whole."""
     trains: ClassVar[bool] = False
     """Whether it trains by gradient, on examples that the option augment changes."""
+    refits: ClassVar[bool] = False
+    """Whether what it found can be found again with val, which chose nothing in it."""
 
     @abstractmethod
     def faults(self, phase: Any) -> Iterator[str]:
@@ -41,6 +43,10 @@ class Kind(ABC):
     @abstractmethod
     def carry_out(self, session: Session, slot: Slot) -> None:
         """Carry a phase out; the net has the phase's best weights then."""
+
+    def refit(self, session: Session, slot: Slot) -> bool:
+        """Carry a phase out again, on train and val, where the kind `refits`; say whether it was."""
+        return False
 
     def reads(self, phase: Any) -> frozenset[str]:
         """Those of the options `TRAINING` that a phase reads."""

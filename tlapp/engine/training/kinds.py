@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,7 @@ class _Statistics(Kind):
 class _Solve(Kind):
     name = "solve"
     in_place = False
+    refits = True
 
     def faults(self, phase: Solve) -> Iterator[str]:
         if any(phase.rates.values()):
@@ -71,14 +72,22 @@ class _Solve(Kind):
         return "fits a head in closed form"
 
     def carry_out(self, session: Session, slot: Slot) -> None:
-        stream = session.streams.dataset.streams["train"]
-        assert stream.labels is not None, "the training examples have labels"
-        source = session.streams.source(slot.phase, slot.cut, "train")
-        classes = len(session.streams.dataset.classes)
-        layer, sentence, memory = solve(slot.phase, source, stream.labels, classes)  # type: ignore[arg-type]
-        session.replace_head(layer, memory)
-        if sentence:
+        if sentence := self._solve(session, slot, ("train",)):
             session.reporter.note(f"phase {slot.phase.name}: {sentence}")
+
+    def refit(self, session: Session, slot: Slot) -> bool:
+        self._solve(session, slot, ("train", "val"))
+        return True
+
+    def _solve(self, session: Session, slot: Slot, names: Sequence[str]) -> str:
+        dataset, given = session.streams.dataset, []
+        for name in names:
+            labels = dataset.streams[name].labels if name in dataset.streams else None
+            if labels is not None:
+                given.append((session.streams.source(slot.phase, slot.cut, name), labels))
+        layer, sentence, memory = solve(slot.phase, given, len(dataset.classes))  # type: ignore[arg-type]
+        session.replace_head(layer, memory)
+        return sentence
 
 
 class _Blend(Kind):

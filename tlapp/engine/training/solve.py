@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,23 +16,26 @@ Memory = Mapping[str, np.ndarray]
 """What a solver that can be taught more remembers of its examples."""
 
 
-def solve(phase: Solve, source: Source, labels: np.ndarray, classes: int) -> tuple[Any, str, Memory]:
+def solve(phase: Solve, given: Sequence[tuple[Source, np.ndarray]], classes: int) -> tuple[Any, str, Memory]:
     """The head's layer, built by the phase's solver on the features of every row and of each stored view, what it says of it,
     and what it remembers.
+
+    Args:
+        given: streams, and the labels of their rows.
 
     Raises:
         PluginError: the solver returned no built Keras layer, or one of another size.
     """
     import keras
 
-    rows, views = np.arange(len(labels)), len(source.views) if isinstance(source, Views) else 1
-    features = np.concatenate([source.take(rows, view)[0] for view in range(views)])
+    parts = [(source.take(np.arange(len(labels)), view)[0], labels) for source, labels in given for view in range(_views(source))]
+    features, labels = (np.concatenate(each) for each in zip(*parts, strict=True))
     memory: Memory = {}
     if isinstance(phase.solver, Teachable):
-        memory = remembered(phase.solver.learn(None, features, np.tile(labels, views), classes))
+        memory = remembered(phase.solver.learn(None, features, labels, classes))
         layer, sentence = phase.solver.layer(memory), ""
     else:
-        layer, sentence = phase.solver(features, np.tile(labels, views), classes), ""
+        layer, sentence = phase.solver(features, labels, classes), ""
     if isinstance(layer, tuple) and len(layer) == 2 and isinstance(layer[1], str):
         layer, sentence = layer
     if not isinstance(layer, keras.Layer):
@@ -43,6 +46,10 @@ def solve(phase: Solve, source: Source, labels: np.ndarray, classes: int) -> tup
     if shape != (2, classes):
         raise PluginError(f"phase {phase.name}: the solver's layer must give (batch, {classes}). Received: {shape}")
     return layer, sentence, memory
+
+
+def _views(source: Source) -> int:
+    return len(source.views) if isinstance(source, Views) else 1
 
 
 def remembered(memory: Any) -> Memory:
