@@ -61,7 +61,7 @@ def shuffled(path: Path, size: Any) -> Path:
     """Write the network with the numbers of each array of its weights in another order."""
     from tlapp.backbones.keras_cv import KerasCV
 
-    graph, rng = KerasCV().load(GOOD.partition(":")[2], image_size=size).graph, np.random.default_rng(0)
+    graph, rng = KerasCV().load(GOOD.partition(":")[2], image_size=size and int(size)).graph, np.random.default_rng(0)
     graph.set_weights([rng.permutation(array.ravel()).reshape(array.shape) for array in graph.get_weights()])
     graph.save(path)
     return path
