@@ -100,7 +100,8 @@ def on_device(run: Path, output: Path, files: Sequence[Path], others: Sequence[P
         saved.labels.index(row["label"]) == each["probabilities"].argmax()
         for row, each in zip(rows, asked([Path(row["path"]) for row in rows]), strict=True)
     ]
-    return statistics.mean(right), statistics.mean(int(e["probabilities"].argmax()) == number[0] for e in asked(others)), lesson
+    recognised = [int(each["probabilities"].argmax()) == int(number[0]) for each in asked(others)]
+    return float(np.mean(right)), float(np.mean(recognised)), lesson
 
 
 if __name__ == "__main__":
