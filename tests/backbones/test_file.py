@@ -78,3 +78,16 @@ def test_refusals_of_file(tmp_path):
     chain(keras.layers.Lambda(lambda x: x * 2)).save(tmp_path / "lambda.keras")
     with pytest.raises(UserError, match="holds a Lambda"):
         File().load(str(tmp_path / "lambda.keras"))
+
+
+def test_the_folder_of_a_run_stands_for_its_model(tmp_path, tensorflow):
+    from tlapp.backbones.file import File
+    from tlapp.testing import SIZE, TinyBackbones
+
+    run = tmp_path / "run"
+    run.mkdir()
+    TinyBackbones().load("tiny").graph.save(run / "any.keras")
+    provider = File()
+    assert provider.absolute(str(run)) == str(run / "any.keras")
+    one, other = (provider.load(str(path), image_size=SIZE).graph.get_weights() for path in (run, run / "any.keras"))
+    assert all((a == b).all() for a, b in zip(one, other, strict=True))

@@ -17,9 +17,6 @@ PROBABILITIES = ("linear", "softmax", "sigmoid", "log_softmax", "log_sigmoid")
 AUGMENTING = ("Rand", "AugMix", "MixUp", "CutMix")
 """How the class names of Keras' augmenting layers begin."""
 
-MODEL = "model.keras"
-"""What a run's folder holds."""
-
 PASSING = ("Dropout", "Identity", "ActivityRegularization")
 
 
@@ -52,9 +49,10 @@ class File(BackboneProvider):
 
 
 def _path(name: str) -> Path:
-    """The file that is meant: by its name, or by that of the run's folder in which it lies."""
+    """The file that is meant: by its name, or by that of the folder of a run, which holds one."""
     path = Path(name).expanduser()
-    return path / MODEL if path.is_dir() and path.suffix != ".keras" else path
+    inside = sorted(path.glob("*.keras")) if path.is_dir() else []
+    return inside[0] if len(inside) == 1 else path
 
 
 def _read(name: str, trust: bool) -> Any:

@@ -17,9 +17,9 @@ from tlapp.cli.usage import Group
 from tlapp.errors import TlappError
 
 COMMANDS = {
+    "train": "Train a model on your pictures.",
     "audit": "Say what is wrong with your pictures: labels, near-copies, leaks, odd ones out.",
     "advise": "Say which backbone and strategy suit your pictures, before training.",
-    "train": "Train a model on your pictures.",
     "preview": "Show what a strategy's augmentation does to your pictures.",
     "evaluate": "Measure a trained model on labelled pictures.",
     "predict": "Classify pictures with a trained model.",
