@@ -135,7 +135,9 @@ def carry_out(
     from tlapp.race import Race
 
     if (rungs := settings.strategy.rungs()) and not dry:
-        race = Race(settings, reporter, lambda each, to, again: rung(each, to, again, trust), settings.strategy.seconds, resume)
+        race = Race(
+            settings, reporter, lambda each, to, again: rung(each, to, again, exports, trust), settings.strategy.seconds, resume
+        )
         with files_named(settings.origins):
             won = race.run(rungs)
         if settings.options.verdict:
@@ -150,13 +152,13 @@ def carry_out(
         return folder
 
 
-def rung(settings: Settings, reporter: Reporter, resume: bool, trust: bool) -> None:
+def rung(settings: Settings, reporter: Reporter, resume: bool, exports: str | None, trust: bool) -> None:
     """Carry out one run of a race."""
     from tlapp.engine.run import train as run
 
     job = job_of(settings, trust)
     with blame.naming(job.plugin_name), enough_memory(job.options):
-        run(replace(job, given={"data"}), reporter, resume=resume)
+        run(replace(job, given={"data"}), reporter, resume=resume, exports=exports)
 
 
 def judge_transfer(settings: Settings, folder: Path, reporter: Reporter, trust: bool) -> None:

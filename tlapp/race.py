@@ -41,6 +41,10 @@ class Watch:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reporter, name)
 
+    def begun(self, folder: Path) -> None:
+        """As `Reporter.begun`, of the race's folder."""
+        self._reporter.begun(folder.parent.parent)
+
     def progress(self, task: str, done: int, of: int) -> None:
         """As `Reporter.progress`."""
         self._reporter.progress(task, done, of)

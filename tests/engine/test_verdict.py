@@ -71,6 +71,20 @@ def test_random_weights_are_tried_in_its_folder(place):
     assert any(np.array_equal(known, weight) for weight in run.model.get_weights())
 
 
+def test_many_classes_do_not_take_minutes(monkeypatch):
+    rng, steps = np.random.default_rng(0), []
+    from sklearn.linear_model import LogisticRegression
+
+    real = LogisticRegression.__init__
+    monkeypatch.setattr(LogisticRegression, "__init__", lambda self, **how: (steps.append(how["max_iter"]), real(self, **how))[1])
+    labels = np.arange(600) % 200
+    features = rng.normal(size=(600, 300)) + 4 * rng.normal(size=(200, 300))[labels]
+    model = probe.logistic(features, labels, 200, probe.PENALTIES[1])
+    assert (model(features).argmax(1) == labels).mean() > 0.9
+    probe.logistic(features[:20], labels[:20] % 2, 200, probe.PENALTIES[1])
+    assert steps == [int(probe.WORK / (2 * 600 * 300 * 200)), 300]
+
+
 def planted(better, worse, n=200):
     ours, theirs = np.zeros(n, bool), np.zeros(n, bool)
     ours[: n // 2], theirs[: n // 2] = True, True

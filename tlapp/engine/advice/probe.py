@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -11,6 +12,8 @@ from tlapp.engine.data.intervals import share
 
 PENALTIES = (1 / 3, 1 / 30, 1 / 300)
 """Weights of the squared weights, of features of mean squared length 1, that val chooses from."""
+WORK, STEPS = 2e10, (15, 300)
+"""Multiplications of one fit, about, so that it takes about a second however many classes there are; and its steps."""
 NEIGHBOURS = 5
 FOLDS, REPEATS = 5, 2
 
@@ -55,8 +58,10 @@ def logistic(features: np.ndarray, labels: np.ndarray, classes: int, penalty: fl
     if len(seen) == 1:
         bias[seen] = 0
         return Logistic(scale, kernel, bias, penalty)
-    with threadpool_limits(1):  # the products are too small to share between cores
-        model = LogisticRegression(C=1 / penalty, tol=1e-3, max_iter=300).fit(scale(features), labels)
+    steps = int(np.clip(WORK / (2 * features.size * len(seen)), *STEPS))
+    with threadpool_limits(1), warnings.catch_warnings():  # the products are too small to share between cores
+        warnings.simplefilter("ignore")  # where there are many classes, it is stopped before its end
+        model = LogisticRegression(C=1 / penalty, tol=1e-3, max_iter=steps).fit(scale(features), labels)
     two = len(seen) == 2
     kernel[:, seen] = np.stack([-model.coef_[0] / 2, model.coef_[0] / 2], 1) if two else model.coef_.T
     bias[seen] = np.array([-model.intercept_[0] / 2, model.intercept_[0] / 2]) if two else model.intercept_
