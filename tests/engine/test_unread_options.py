@@ -16,7 +16,7 @@ def fit(name="a", **more):
 
 
 def unread(*phases):
-    return {key for key in unread_options(Plan(phases)) if key not in ("aux", "support", "query")}
+    return {key for key in unread_options(Plan(phases)) if key not in ("aux", "support", "query", "refit")}
 
 
 def test_a_phase_that_brings_nothing_reads_all():
@@ -36,6 +36,12 @@ def test_one_phase_that_does_not_bring_it_reads_it():
 def test_without_a_gradient_no_option_of_training_is_read():
     solve = Solve(name="solve", rates=RATES, solver=lambda features, labels, classes: None)
     assert unread(solve, Statistics(name="statistics", rates=RATES)) == TRAINING
+
+
+def test_only_a_head_in_closed_form_is_fitted_again():
+    solve = Solve(name="solve", rates=RATES, solver=lambda features, labels, classes: None)
+    assert "refit" not in unread_options(Plan((fit(), solve)))
+    assert "val chooses among the epochs" in unread_options(Plan((solve, fit())))["refit"]
 
 
 def test_a_second_set_is_read_by_who_names_it():
