@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
+
+import pytest
+
+from tlapp.engine.memory import ran_out
 
 
 def test_peak_memory_is_that_of_the_process_alone():
@@ -14,6 +20,13 @@ def test_peak_memory_is_that_of_the_process_alone():
     )
     said = subprocess.run([sys.executable, "-c", parent], capture_output=True, text=True, check=True).stdout
     assert 10 < float(said) < 400
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError(os.strerror(errno.EAGAIN)), KeyError("other")])
+def test_what_says_that_memory_ran_out(error):
+    caused = ValueError("a picture")
+    caused.__cause__ = error
+    assert ran_out(error) is ran_out(caused) is not isinstance(error, KeyError)
 
 
 def test_no_command_needs_a_module_that_windows_lacks():

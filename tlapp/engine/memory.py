@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -13,9 +14,16 @@ from tlapp.words import in_a_line
 
 
 def ran_out(error: BaseException) -> bool:
-    """Whether an error, or what caused it, says that there is no more memory: Python's, or TensorFlow's own."""
+    """Whether an error, or what caused it, says that there is no more memory: Python's, or TensorFlow's own.
+
+    TensorFlow starts threads now and then; where there is no room for one's stack, C++ says that a resource is unavailable.
+    """
     each = (error, error.__cause__)  # a picture that needed it is named by an error of its own
-    return any(isinstance(one, MemoryError) or type(one).__name__ == "ResourceExhaustedError" for one in each)
+    no_thread = os.strerror(errno.EAGAIN)
+    return any(
+        isinstance(one, MemoryError) or type(one).__name__ == "ResourceExhaustedError"
+        or (isinstance(one, RuntimeError) and str(one) == no_thread) for one in each
+    )  # fmt: skip
 
 
 def needs_less(options: RunOptions) -> str:
