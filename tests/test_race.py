@@ -158,6 +158,18 @@ def test_a_real_race_is_a_run_like_any_other(place, tmp_path, capfd):
     assert "--time soon: expected a time such as 90s, 5m or 2h" in capfd.readouterr().err
 
 
+def test_its_verdict_is_of_the_backbone_that_won_and_what_has_none_is_refused_first(place, tmp_path):
+    shared = {"plugin": "auto", "data": str(place / "data"), "image_size": SIZE, "verdict": True}
+    won = f"file:{place}/tiny.keras"
+    run = tlapp.train(backbone="keras-cv:efficientnet-lite0", backbones=won, run=str(tmp_path / "run"), **shared)
+    assert "training from scratch" in run.metrics["verdict"]
+    for name in ("full", "feature-extract"):
+        assert tlapp.load(tmp_path / "run" / "scratch" / name).settings["backbone"] == won
+    with pytest.raises(UserError, match="needs a test set with one class an example"):
+        tlapp.train(backbone=won, head="multilabel", run=str(tmp_path / "many"), **shared)
+    assert not (tmp_path / "many").exists()
+
+
 def test_rungs_say_what_they_are():
     assert Auto(time="1.5m").seconds == 90 and Auto().seconds is None
     assert Auto().rungs()[0] == Rung("freeze", "freeze") and Auto().rungs()[-1].needs == ("deeper",)

@@ -172,6 +172,7 @@ def judge_transfer(settings: Settings, folder: Path, reporter: Reporter, trust: 
     files, tried = RunFolder(folder), {}
     metrics = files.metrics()
     shared = {name: value for name, value in settings.flat().items() if name in RunOptions.model_fields or name.startswith(HEAD)}
+    shared["backbone"] = files.settings()["backbone"]  # a race may have chosen another
     for plugin, options in scratch.WAYS.items():
         place = scratch.place(folder, plugin)
         reporter.note(f"from random weights: {plugin}, in {place}")

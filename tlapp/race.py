@@ -135,7 +135,7 @@ class Race:
             name: value for name, value in self.settings.flat().items()
             if name in type(self.settings.options).model_fields or name.startswith(HEAD)
         }  # fmt: skip
-        return resolve({**shared, **self._options(rung), "run": str(place), "verdict": False}, resume=True)
+        return resolve({**shared, **self._options(rung), "run": str(place)}, resume=True)
 
     def _judge(self, rung: Rung, files: RunFolder) -> None:
         """Take a run's figures: it is the best so far where its loss on val is lower."""

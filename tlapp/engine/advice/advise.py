@@ -45,11 +45,9 @@ def features(run: Any) -> Features:
     """Of the examples of a prepared run of the strategy `probe`, whose first phase takes the outputs of all stages.
 
     Raises:
-        UserError: its labels are not one class each, or a class has fewer examples than there are folds.
+        UserError: a class has fewer examples than there are folds.
     """
     dataset, slot = run.dataset, run.work.slots[0]
-    if dataset.labelling.kind != "one":
-        raise UserError("advice is for data with one class an example", dataset.labelling.takes, option="data")
     arrays, labels, groups = [], [], list[str]()
     for name in ("train", "val"):
         if not (stream := dataset.streams.get(name)) or stream.labels is None:
@@ -65,12 +63,11 @@ def features(run: Any) -> Features:
             f"class {few} has {least} pictures besides those for testing; advice takes at least {probe.FOLDS} of each class",
             run.job.options.data, option="data",
         )  # fmt: skip
-    sizes = [stage.shape[-1] for stage in run.backbone.facts.stages if stage.shape and stage.shape[-1]]
-    names = [stage.name for stage in run.backbone.facts.stages if stage.shape and stage.shape[-1]]
-    parts = np.split(np.concatenate(arrays), np.cumsum(sizes)[:-1], axis=1)
+    sizes = {stage.name: stage.shape[-1] for stage in run.backbone.facts.stages if stage.shape and stage.shape[-1]}
+    parts = np.split(np.concatenate(arrays), np.cumsum([*sizes.values()])[:-1], axis=1)
     images = {name: len(stream) for name, stream in dataset.streams.items()}
     return Features(
-        dict(zip(names, parts, strict=True)), np.concatenate(labels), groups, _milliseconds(run), run.outline, images
+        dict(zip(sizes, parts, strict=True)), np.concatenate(labels), groups, _milliseconds(run), run.outline, images
     )  # fmt: skip
 
 

@@ -225,11 +225,11 @@ def pictures(run: Any) -> Pictures:
     """The labelled pictures of a prepared run of a frozen strategy.
 
     Raises:
-        UserError: they are no pictures with one class each.
+        UserError: they are no pictures.
     """
     dataset, slot = run.dataset, run.work.slots[0]
-    if dataset.labelling.kind != "one" or dataset.input.noun != "picture":
-        raise UserError("an audit is for pictures with one class each", run.job.options.data, option="data")
+    if dataset.input.noun != "picture":
+        raise UserError("an audit is for pictures", run.job.options.data, option="data")
     names = [name for name in ("train", "val", "test") if name in dataset.streams and len(dataset.streams[name])]
     streams = [dataset.streams[name] for name in names]
     take = [
