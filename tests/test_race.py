@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.tiny_place import furnish, of
 from tlapp_plugins.auto import Auto
 
 import tlapp
@@ -17,15 +18,12 @@ from tlapp.engine.report import Silent
 from tlapp.engine.run import Interrupted
 from tlapp.errors import UserError
 from tlapp.settings import resolve
-from tlapp.testing import SIZE, TinyBackbones, pictures
+from tlapp.testing import SIZE
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, tensorflow):
-    folder = tmp_path_factory.mktemp("race")
-    pictures(folder / "data", each=20)
-    TinyBackbones().load("tiny").graph.save(folder / "tiny.keras")
-    return folder
+    return furnish(tmp_path_factory.mktemp("race"), each=20)
 
 
 def settings(place, run, **more):
@@ -143,7 +141,7 @@ def test_time_stops_it_and_the_first_run_always_ends(place, tmp_path):
 
 
 def test_a_real_race_is_a_run_like_any_other(place, tmp_path, capfd):
-    shared = {"data": str(place / "data"), "backbone": f"file:{place}/tiny.keras", "image_size": SIZE}
+    shared = of(place)
     one = tlapp.train(plugin="auto", run=str(tmp_path / "one"), **shared)
     tried = one.metrics["race"]["tried"]
     assert {"freeze", "probe", "partial"} <= tried.keys() and one.metrics["race"]["kept"] in tried

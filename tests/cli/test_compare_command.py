@@ -8,6 +8,7 @@ import subprocess
 
 import numpy as np
 import pytest
+from helpers.tiny_place import furnish
 
 import tlapp
 from tlapp import trials
@@ -16,16 +17,13 @@ from tlapp.engine.advice.comparison import answers, flipped, paired
 from tlapp.engine.data.intervals import difference
 from tlapp.engine.report import Silent
 from tlapp.engine.runs.folder import RunFolder
-from tlapp.testing import SIZE, TinyBackbones, pictures
+from tlapp.testing import SIZE
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, tensorflow):
     """A comparison of two strategies on one split."""
-    folder = tmp_path_factory.mktemp("compare")
-    pictures(folder / "data", each=20)
-    TinyBackbones().load("tiny").graph.save(folder / "tiny.keras")
-    return folder
+    return furnish(tmp_path_factory.mktemp("compare"), each=20)
 
 
 def asked(place, output, *more):

@@ -7,20 +7,18 @@ import json
 import numpy as np
 import pytest
 import yaml
+from helpers.tiny_place import furnish
 
 import tlapp
 from tlapp.cli.main import run as command
 from tlapp.engine.advice import advise, probe
 from tlapp.errors import UserError
-from tlapp.testing import SIZE, TinyBackbones, pictures
+from tlapp.testing import SIZE, pictures
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, tensorflow):
-    folder = tmp_path_factory.mktemp("advise")
-    pictures(folder / "data", each=40)
-    TinyBackbones().load("tiny").graph.save(folder / "tiny.keras")
-    return folder
+    return furnish(tmp_path_factory.mktemp("advise"), each=40)
 
 
 @pytest.fixture(scope="module")

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers.tiny_place import furnish, of
 
 import tlapp
 from tlapp.engine.advice import probe
 from tlapp.engine.advice.baselines import beside, verdict
 from tlapp.engine.data.intervals import difference
 from tlapp.errors import UserError
-from tlapp.testing import SIZE, TinyBackbones, pictures
+from tlapp.testing import SIZE
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, tensorflow):
     """A run that tuned, and one that was also held against random weights."""
-    folder = tmp_path_factory.mktemp("verdict")
-    pictures(folder / "data", each=30)
-    TinyBackbones().load("tiny").graph.save(folder / "tiny.keras")
-    settings = {"data": str(folder / "data"), "backbone": f"file:{folder}/tiny.keras", "image_size": SIZE, "epochs": 2}
+    folder = furnish(tmp_path_factory.mktemp("verdict"), each=30)
+    settings = {**of(folder), "epochs": 2}
     tlapp.train(plugin="full", warmup=0, run=str(folder / "full"), **settings)
     tlapp.train(plugin="freeze", run=str(folder / "freeze"), verdict=True, **settings)
     return folder

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers.tiny_place import furnish, of
 from tlapp_plugins.shared.discriminant import Discriminant
 
 import tlapp
 from tlapp.errors import UserError
-from tlapp.testing import SIZE, TinyBackbones, pictures
+from tlapp.testing import SIZE
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, tensorflow):
-    folder = tmp_path_factory.mktemp("refit")
-    pictures(folder / "data", each=20)
-    TinyBackbones().load("tiny").graph.save(folder / "tiny.keras")
-    return folder
+    return furnish(tmp_path_factory.mktemp("refit"), each=20)
 
 
 def settings(place, run, **more):
-    shared = {"data": str(place / "data"), "backbone": f"file:{place}/tiny.keras", "image_size": SIZE}
+    shared = of(place)
     return {**shared, "plugin": "feature-extract", "classifier": "lda", "run": str(run), **more}
 
 
