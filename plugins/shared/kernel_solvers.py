@@ -36,7 +36,7 @@ class RbfSvm(ScaledSolver):
             return solver_layers.linear(kernel, bias, scaling)
         choice = self.choose(features, labels)
         similarity = _gaussians(features, self.gamma)
-        duals, bias = one_column_a_class(*fit_one_against_rest(similarity, labels, choice.setting))
+        duals, bias = one_column_a_class(*fit_one_against_rest(similarity, labels, choice.setting, self.weights))
         duals, bias = duals / choice.temperature, bias / choice.temperature
         used = duals.any(axis=1)
         lowest = float((similarity @ duals + bias).min())
@@ -46,15 +46,16 @@ class RbfSvm(ScaledSolver):
     def choose(self, features: np.ndarray, labels: np.ndarray) -> Choice:
         """The penalty and the temperature."""
         rows = sample(len(labels), self.limit)
-        similarity, numbers = _gaussians(features[rows], self.gamma), renumber(labels[rows])
+        similarity, numbers, counts = _gaussians(features[rows], self.gamma), renumber(labels[rows]), self.weights_of(rows)
 
         def scores(penalty: float, train: np.ndarray, test: np.ndarray) -> np.ndarray:
-            duals, bias = fit_one_against_rest(similarity[train][:, train], numbers[train], penalty)
+            weights = None if counts is None else counts[train]
+            duals, bias = fit_one_against_rest(similarity[train][:, train], numbers[train], penalty, weights)
             kernel, bias = one_column_a_class(duals, bias)
             return similarity[test][:, train] @ kernel + bias
 
         grid, start = (self.grid, self.start) if self.penalty is None else ((self.penalty,), self.penalty)
-        return cross_validate(numbers, self.folds, grid, start, scores, calibrate=True)
+        return cross_validate(numbers, self.folds, grid, start, scores, calibrate=True, weights=counts)
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Neighbours(ScaledSolver):
         points = _unit(features)
         voting = self.choose(points, labels)
         votes = np.zeros((len(labels), outputs.classes), "float32")
-        votes[np.arange(len(labels)), outputs.seen[labels]] = 1.0
+        votes[np.arange(len(labels)), outputs.seen[labels]] = 1.0 if self.weights is None else self.weights
         return solver_layers.neighbours(points, votes, voting, scaling)
 
     def choose(self, points: np.ndarray, labels: np.ndarray) -> Voting:
@@ -94,7 +95,9 @@ class Neighbours(ScaledSolver):
         return min(ways, key=lambda voting: _vote_loss(cosines, agree, classes, voting))
 
 
-def fit_one_against_rest(similarity: np.ndarray, labels: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndarray]:
+def fit_one_against_rest(
+    similarity: np.ndarray, labels: np.ndarray, penalty: float, weights: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Dual coefficients (examples, columns) and biases of one machine a class; one column for two classes."""
     import numpy as np
     from sklearn.svm import SVC
@@ -103,7 +106,7 @@ def fit_one_against_rest(similarity: np.ndarray, labels: np.ndarray, penalty: fl
     targets = [labels == c for c in range(count)] if count > 2 else [labels == 1]
     duals, biases = np.zeros((len(labels), len(targets))), np.zeros(len(targets))
     for column, target in enumerate(targets):
-        model = SVC(C=1 / penalty, kernel="precomputed", cache_size=500).fit(similarity, target)
+        model = SVC(C=1 / penalty, kernel="precomputed", cache_size=500).fit(similarity, target, sample_weight=weights)
         duals[model.support_, column] = model.dual_coef_[0]
         biases[column] = model.intercept_[0]
     return duals, biases

@@ -42,20 +42,26 @@ def splits(labels: np.ndarray, folds: int) -> Iterator[tuple[np.ndarray, np.ndar
 
 
 def cross_validate(
-    labels: np.ndarray, folds: int, grid: Sequence[float], start: float, scores: Scores, *, calibrate: bool
-) -> Choice:
-    """The setting of least log loss on held-out examples; `start` where no class has two examples."""
+    labels: np.ndarray, folds: int, grid: Sequence[float], start: float, scores: Scores, *, calibrate: bool,
+    weights: np.ndarray | None = None,
+) -> Choice:  # fmt: skip
+    """The setting of least log loss on held-out examples; `start` where no class has two examples.
+
+    Args:
+        weights: of the examples, (n,); None where each counts as much.
+    """
     import numpy as np
 
     divided = list(splits(labels, folds))
     if not divided:
         return Choice(start)
-    truth = np.concatenate([labels[test] for _, test in divided])
+    held_out = np.concatenate([test for _, test in divided])
+    truth, counts = labels[held_out], None if weights is None else weights[held_out]
 
     def evaluate(setting: float) -> Choice:
         outputs = np.concatenate([scores(setting, train, test) for train, test in divided])
-        temperature = fit_temperature(outputs, truth) if calibrate else 1.0
-        return Choice(setting, temperature, log_loss(outputs / temperature, truth))
+        temperature = fit_temperature(outputs, truth, counts) if calibrate else 1.0
+        return Choice(setting, temperature, log_loss(outputs / temperature, truth, counts))
 
     return walk(grid, grid.index(start), evaluate) if len(grid) > 1 else evaluate(start)
 
@@ -76,26 +82,29 @@ def walk(grid: Sequence[float], start: int, evaluate: Callable[[float], Choice])
     return best
 
 
-def fit_temperature(outputs: np.ndarray, labels: np.ndarray) -> float:
+def fit_temperature(outputs: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> float:
     """The temperature of least log loss (Guo et al. 2017, On Calibration of Modern Neural Networks)."""
     import numpy as np
     from scipy.optimize import minimize_scalar
 
     spread = float(outputs.std()) or 1.0
     found = minimize_scalar(
-        lambda log: log_loss(outputs / np.exp(log), labels), bounds=np.log([0.02 * spread, 50 * spread]), method="bounded"
+        lambda log: log_loss(outputs / np.exp(log), labels, weights),
+        bounds=np.log([0.02 * spread, 50 * spread]),
+        method="bounded",
     )
     return float(np.exp(found.x))
 
 
-def log_loss(outputs: np.ndarray, labels: np.ndarray) -> float:
-    """Mean cross-entropy of softmax(outputs).
+def log_loss(outputs: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """Mean cross-entropy of softmax(outputs), each example counting by its weight.
 
     Targets are smoothed by one example in n + 2, as in Platt 1999, lest a few examples without an error claim certainty.
     """
+    import numpy as np
     from scipy.special import logsumexp
 
     smoothing = 1 / (len(labels) + 2)
     true = outputs[range(len(labels)), labels]
     target = (1 - smoothing) * true + smoothing * outputs.mean(axis=1)
-    return float((logsumexp(outputs, axis=1) - target).mean())
+    return float(np.average(logsumexp(outputs, axis=1) - target, weights=weights))

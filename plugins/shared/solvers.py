@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from tlapp_plugins.shared import solver_layers
 from tlapp_plugins.shared.model_selection import Choice, cross_validate, sample
@@ -23,9 +23,19 @@ class ScaledSolver(ABC):
 
     Attributes:
         folds: of the cross-validation that chooses what is None.
+        weights: of the examples, (n,); None where each counts as much.
     """
 
     folds: int = 3
+    weights: np.ndarray | None = None
+
+    def weighted(self, weights: np.ndarray) -> Self:
+        """As `tlapp.contracts.Weighted`."""
+        return replace(self, weights=weights)
+
+    def weights_of(self, rows: np.ndarray | slice) -> np.ndarray | None:
+        """The weights of some of the examples."""
+        return None if self.weights is None else self.weights[rows]
 
     def __call__(self, features: np.ndarray, labels: np.ndarray, classes: int) -> Any:
         import numpy as np
@@ -88,7 +98,7 @@ class Linear(ScaledSolver, ABC):
         kernel, bias = np.zeros((features.shape[1], 1)), np.zeros(1)
         if len(outputs.seen) > 1:
             choice = self.choose(features, labels)
-            model = self.estimator(choice.setting, final=True).fit(features, labels)
+            model = self.estimator(choice.setting, final=True).fit(features, labels, sample_weight=self.weights)
             kernel, bias = (part / choice.temperature for part in one_column_a_class(model.coef_.T, model.intercept_))
         lowest = float((features @ kernel + bias).min())
         kernel, bias = outputs.widen(kernel, bias, lowest)
@@ -99,15 +109,16 @@ class Linear(ScaledSolver, ABC):
         if self.penalty is not None and not self.calibrate:
             return Choice(self.penalty)
         rows = sample(len(labels), self.limit)
-        few, numbers = features[rows], renumber(labels[rows])
+        few, numbers, counts = features[rows], renumber(labels[rows]), self.weights_of(rows)
 
         def scores(penalty: float, train: np.ndarray, test: np.ndarray) -> np.ndarray:
-            model = self.estimator(penalty, final=False).fit(few[train], numbers[train])
+            weights = None if counts is None else counts[train]
+            model = self.estimator(penalty, final=False).fit(few[train], numbers[train], sample_weight=weights)
             kernel, bias = one_column_a_class(model.coef_.T, model.intercept_)
             return few[test] @ kernel + bias
 
         grid, start = (self.grid, self.start) if self.penalty is None else ((self.penalty,), self.penalty)
-        return cross_validate(numbers, self.folds, grid, start, scores, calibrate=self.calibrate)
+        return cross_validate(numbers, self.folds, grid, start, scores, calibrate=self.calibrate, weights=counts)
 
 
 @dataclass(frozen=True)

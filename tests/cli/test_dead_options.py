@@ -14,7 +14,7 @@ ADAPT = ("self-training", "adversarial", "augment-adapt", "self-supervised")
 NO_GRADIENT = "has no effect, because no phase of this strategy's plan trains by gradient"
 TRAINING = {
     "batch_size": 16, "augment": "basic", "patience": 3, "schedule": "constant", "label_smoothing": 0.2, "clip_norm": 2.0,
-    "weight_decay": 0.1, "class_weights": "none",
+    "weight_decay": 0.1,
 }  # fmt: skip
 UNMIXED = "--style is not none, adain, mixstyle, mixup or cutmix"
 ROWS = [
@@ -57,6 +57,7 @@ ROWS = [
 ]
 UNREAD = [
     *((f"--{key.replace('_', '-')} {value}", "--plugin feature-extract", NO_GRADIENT) for key, value in TRAINING.items()),
+    ("--class-weights none", "--plugin feature-extract --classifier lda", "plan weights examples by their labels"),
     ("--support {data}", "--plugin partial", "reads no stream support"),
     ("--query {data}", "--plugin freeze", "reads no stream query"),
     *(("--aux {data}", f"--plugin {name}", "reads no second labelled set") for name in ("partial", "freeze", "feature-extract")),

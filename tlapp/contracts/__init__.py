@@ -20,6 +20,7 @@ from tlapp.contracts.losses import (
     Teachable,
     TeachableOnDevice,
     Weight,
+    Weighted,
 )
 from tlapp.contracts.options import Condition, Field, Options, Values, above, other_than, when
 from tlapp.contracts.plan import Augment, Blend, Finish, Fit, Graft, Guide, OneOf, Phase, Plan, Solve, Statistics
@@ -78,6 +79,7 @@ __all__ = [
     "UserError",
     "Values",
     "Weight",
+    "Weighted",
     "above",
     "other_than",
     "when",

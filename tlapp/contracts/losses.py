@@ -92,6 +92,15 @@ run, for `tlapp teach`.
 
 
 @runtime_checkable
+class Weighted(Protocol):
+    """What a solver has besides being called, where its examples may count differently (option class_weights)."""
+
+    def weighted(self, weights: np.ndarray) -> Solver:
+        """The same solver for examples that count by `weights`, (n,), of mean 1 and none below 0."""
+        ...
+
+
+@runtime_checkable
 class Teachable(Protocol):
     """What a solver has besides being called, where a finished run may be taught more classes and examples."""
 

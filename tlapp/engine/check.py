@@ -138,9 +138,10 @@ UNREAD = {
     "weight_decay": "every phase that trains by gradient sets its own weight decay",
     "augment": "every phase that trains by gradient has its own augmentation",
     "label_smoothing": "no phase that trains by gradient reads labels",
-    "class_weights": "no phase that trains by gradient reads labels",
+    "class_weights": "no phase of this strategy's plan weights examples by their labels",
 }
-"""Why a plan that trains by gradient may leave an option unread, in words."""
+"""Why a plan may leave an option unread that training by gradient can read, in words."""
+NO_GRADIENT = dict.fromkeys(TRAINING - {"class_weights"}, "no phase of this strategy's plan trains by gradient")
 
 
 def unread_options(plan: Plan) -> dict[str, str]:
@@ -148,9 +149,8 @@ def unread_options(plan: Plan) -> dict[str, str]:
     phases = [place.phase for place in in_order(plan)]
     read = frozenset[str]().union(*(kind_of(phase).reads(phase) for phase in phases))
     trains = any(kind_of(phase).trains for phase in phases)
-    unread = {
-        key: UNREAD[key] if trains else "no phase of this strategy's plan trains by gradient" for key in sorted(TRAINING - read)
-    }
+    reasons = UNREAD if trains else UNREAD | NO_GRADIENT
+    unread = {key: reasons[key] for key in sorted(TRAINING - read)}
     named = {name for phase in phases for name in needs(phase)}
     if not kind_of(phases[-1]).refits:
         unread["refit"] = "val chooses among the epochs of the last phase, so that it cannot be trained on"

@@ -167,3 +167,38 @@ def test_temperature_restores_the_sharpness_of_scaled_outputs():
     logits = rng.normal(0, 2, (4000, 3))
     labels = np.array([rng.choice(3, p=p) for p in softmax(logits, axis=1)])
     assert model_selection.fit_temperature(5 * logits, labels) == pytest.approx(5, rel=0.1)
+
+
+@pytest.mark.parametrize("solver", SOLVERS, ids=names)
+def test_weights_raise_the_recall_of_a_rare_class(solver):
+    labels = np.array([0] * 170 + [1] * 14)
+    x, y = features(labels, noise=2.5), np.arange(400) % 2
+    other = features(y, seed=1, noise=2.5)
+    weights = np.where(labels == 1, 184 / 28, 184 / 340)
+    plain, weighted = (each(x, labels, 2) for each in (solver, solver.weighted(weights)))
+    recalls = [(outputs(layer, other).argmax(1) == y)[y == 1].mean() for layer in (plain, weighted)]
+    assert recalls[1] > recalls[0] + 0.1
+
+
+def test_a_weight_counts_as_so_many_examples(data):
+    x, y, other = data
+    solver, weights = Logistic(penalty=0.01), np.where(np.arange(len(y)) % 3 == 0, 3, 1)
+    weighted, repeated = solver.weighted(weights), np.repeat(np.arange(len(y)), weights)
+    same = Logistic(penalty=0.01).estimator(0.01, final=True).fit(scaled(x, x)[0][repeated], y[repeated])
+    expected = same.predict_proba(scaled(x, other)[1])
+    gaps = [abs(softmax(outputs(each(x, y, 4), other), axis=1) - expected).max() for each in (weighted, solver)]
+    assert gaps[0] < 0.01
+    assert gaps[1] > 0.03
+
+
+def test_held_out_examples_count_by_their_weights():
+    labels, outputs_of = np.array([0, 1] * 20), {1.0: [2.0, 0.0], 2.0: [0.0, 2.0]}
+
+    def scores(setting, train, test):
+        return np.tile(outputs_of[setting], (len(test), 1))
+
+    for heavy, best in ((0, 1.0), (1, 2.0)):
+        weights = np.where(labels == heavy, 1.9, 0.1)
+        assert (
+            model_selection.cross_validate(labels, 2, (1.0, 2.0), 1.0, scores, calibrate=False, weights=weights).setting == best
+        )

@@ -13,7 +13,7 @@ from tlapp.engine.training.session import Session, Slot
 TRAINING = frozenset(
     {"batch_size", "augment", "patience", "schedule", "label_smoothing", "clip_norm", "weight_decay", "class_weights"}
 )
-"""The options of a run that nothing but training by gradient reads."""
+"""The options of a run that only training reads, most of them only training by gradient."""
 
 
 class Kind(ABC):

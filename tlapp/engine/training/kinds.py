@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tlapp.contracts import Blend, Fit, Phase, Solve, Statistics
+from tlapp.contracts import Blend, Fit, Phase, Solve, Statistics, Weighted
 from tlapp.engine.network.net import Living
 from tlapp.engine.training.fit_kind import FitKind
 from tlapp.engine.training.kind import Kind
@@ -71,6 +71,9 @@ class _Solve(Kind):
     def one_label(self, phase: Solve) -> str:
         return "fits a head in closed form"
 
+    def reads(self, phase: Solve) -> frozenset[str]:
+        return frozenset({"class_weights"} if isinstance(phase.solver, Weighted) else ())
+
     def carry_out(self, session: Session, slot: Slot) -> None:
         if sentence := self._solve(session, slot, ("train",)):
             session.reporter.note(f"phase {slot.phase.name}: {sentence}")
@@ -85,7 +88,8 @@ class _Solve(Kind):
             labels = dataset.streams[name].labels if name in dataset.streams else None
             if labels is not None:
                 given.append((session.streams.source(slot.phase, slot.cut, name), labels))
-        layer, sentence, memory = solve(slot.phase, given, len(dataset.classes))  # type: ignore[arg-type]
+        weigh = session.job.options.class_weights == "auto"
+        layer, sentence, memory = solve(slot.phase, given, len(dataset.classes), weigh)  # type: ignore[arg-type]
         session.replace_head(layer, memory)
         return sentence
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tlapp.contracts import Solve, Teachable
+from tlapp.contracts import Solve, Teachable, Weighted
+from tlapp.engine.data.classes import class_weights
 from tlapp.engine.network.activations import Source, Views
 from tlapp.errors import PluginError
 from tlapp.words import shortened
@@ -16,12 +17,13 @@ Memory = Mapping[str, np.ndarray]
 """What a solver that can be taught more remembers of its examples."""
 
 
-def solve(phase: Solve, given: Sequence[tuple[Source, np.ndarray]], classes: int) -> tuple[Any, str, Memory]:
+def solve(phase: Solve, given: Sequence[tuple[Source, np.ndarray]], classes: int, weigh: bool) -> tuple[Any, str, Memory]:
     """The head's layer, built by the phase's solver on the features of every row and of each stored view, what it says of it,
     and what it remembers.
 
     Args:
         given: streams, and the labels of their rows.
+        weigh: whether rare classes count as much as others, where they differ much and the solver can do it.
 
     Raises:
         PluginError: the solver returned no built Keras layer, or one of another size.
@@ -31,11 +33,15 @@ def solve(phase: Solve, given: Sequence[tuple[Source, np.ndarray]], classes: int
     parts = [(source.take(np.arange(len(labels)), view)[0], labels) for source, labels in given for view in range(_views(source))]
     features, labels = (np.concatenate(each) for each in zip(*parts, strict=True))
     memory: Memory = {}
-    if isinstance(phase.solver, Teachable):
-        memory = remembered(phase.solver.learn(None, features, labels, classes))
-        layer, sentence = phase.solver.layer(memory), ""
+    solver = phase.solver
+    weights = class_weights(labels, classes)[labels] if weigh else np.ones(len(labels))
+    if isinstance(solver, Weighted) and (weights != 1).any():
+        solver = solver.weighted(weights)
+    if isinstance(solver, Teachable):
+        memory = remembered(solver.learn(None, features, labels, classes))
+        layer, sentence = solver.layer(memory), ""
     else:
-        layer, sentence = phase.solver(features, labels, classes), ""
+        layer, sentence = solver(features, labels, classes), ""
     if isinstance(layer, tuple) and len(layer) == 2 and isinstance(layer[1], str):
         layer, sentence = layer
     if not isinstance(layer, keras.Layer):
