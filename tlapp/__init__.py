@@ -2,12 +2,12 @@
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # for type checkers; importing typing takes a while
-    from tlapp.advice import advise, audit
+    from tlapp.advice import advise, audit, find_lr
     from tlapp.api import load, train
     from tlapp.reuse import adapt, export, merge, merge_tasks, teach, undo_teach
 
-__all__ = ["adapt", "advise", "audit", "export", "load", "merge", "merge_tasks", "teach", "train", "undo_teach"]
-PLACES = {"advise": "advice", "audit": "advice", "load": "api", "train": "api"}
+__all__ = ["adapt", "advise", "audit", "export", "find_lr", "load", "merge", "merge_tasks", "teach", "train", "undo_teach"]
+PLACES = {"advise": "advice", "audit": "advice", "find_lr": "advice", "load": "api", "train": "api"}
 """Verb -> its file; the others are in reuse.py."""
 
 

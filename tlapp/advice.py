@@ -67,6 +67,23 @@ def audit(
     return {"findings": [each._asdict() for each in found], "classes": classes, "pictures": len(known.sources)}
 
 
+def find_lr(*, reporter: Reporter | None = None, trust: bool = False, **settings: Any) -> dict[str, Any]:
+    """Find a learning rate, by a short training in which it rises: `tlapp.find_lr(plugin="partial", data="pictures")`.
+
+    Args:
+        reporter, trust, settings: as in `train`.
+
+    Returns:
+        As `tlapp.learning_rate.search`: "learning_rate" is what was found.
+
+    Raises:
+        UserError: as train; or the strategy has no option learning_rate.
+    """
+    from tlapp.learning_rate import search
+
+    return search(resolve(settings), reporter or Silent(), lambda each: job_of(each, trust))
+
+
 def prepared(
     data: str | Path, settings: Mapping[str, Any], ask: Callable[[Any], Any], reporter: Reporter | None, trust: bool
 ) -> Any:

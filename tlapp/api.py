@@ -132,8 +132,11 @@ def carry_out(
 ) -> Path | None:
     """Run settings through the engine; see `tlapp.engine.run.train`. The run's folder, or None for a dry run."""
     from tlapp.engine.run import train as run
+    from tlapp.learning_rate import settled
     from tlapp.race import Race
 
+    if not dry:
+        settings = settled(settings, reporter, lambda each: job_of(each, trust))
     if (rungs := settings.strategy.rungs()) and not dry:
         race = Race(
             settings, reporter, lambda each, to, again: rung(each, to, again, exports, trust), settings.strategy.seconds, resume

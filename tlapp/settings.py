@@ -24,18 +24,27 @@ from tlapp.words import did_you_mean, in_a_line
 HEAD = "head_"
 """Before the name of each of a head's options, so that a head and a strategy cannot claim the same one."""
 
+LATER = ("learning_rate",)
+"""Options whose value may be "auto": it is found before training (tlapp.learning_rate)."""
+
 COMMAND = ("config", "dry_run", "exports", "json", "as_json", "resume", "trust", "help", "traceback", "output", "count")
 """Flags of `tlapp train` and `tlapp preview` that are no settings."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that a run depends on; `origins`: each key that was set -> the file that sets it, "" for an argument."""
+    """Everything that a run depends on.
+
+    Attributes:
+        origins: each key that was set -> the file that sets it, "" for an argument.
+        later: options that are to be found before training; they have their defaults as yet.
+    """
 
     options: RunOptions
     strategy: Strategy
     head: Head
     origins: Mapping[str, str]
+    later: tuple[str, ...] = ()
 
     def flat(self) -> dict[str, Any]:
         """Every value by its key."""
@@ -157,6 +166,7 @@ def is_changed(options: Options, field: str) -> bool:
 def _resolved(chosen: Mapping[str, Any], origins: Mapping[str, str], mistakes: Sequence[UserError]) -> Settings:
     """The settings; all mistakes are told at once, after those of the file's keys."""
     faults, known = list(mistakes), _keys(RunOptions)
+    later = tuple(key for key in LATER if chosen.get(key) == "auto")
     built: list[Any] = []
     classes: list[tuple[type[Any], str, str]] = [(RunOptions, "", "")]
     for kind, key, prefix in (("strategy", "plugin", ""), ("head", "head", HEAD)):
@@ -171,12 +181,12 @@ def _resolved(chosen: Mapping[str, Any], origins: Mapping[str, str], mistakes: S
         faults += [_unknown(key, known, chosen) for key in chosen if key not in known]
     for options, prefix, plugin_name in classes:
         try:
-            built.append(_build(options, chosen, origins, prefix, plugin_name))
+            built.append(_build(options, {key: chosen[key] for key in chosen if key not in later}, origins, prefix, plugin_name))
         except UserError as error:
             faults += each_of(error)
     if faults:
         raise all_of(faults)
-    return Settings(built[0], built[1], built[2], origins)
+    return Settings(built[0], built[1], built[2], origins, later)
 
 
 def _unknown(key: str, known: Iterable[str], chosen: Mapping[str, Any]) -> UserError:

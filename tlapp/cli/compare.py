@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import click
 
+from tlapp.cli import plots
 from tlapp.cli.completion import PATH, complete_files, complete_folders
-from tlapp.cli.options import json_option
+from tlapp.cli.options import json_option, on_option, settings_of
 from tlapp.cli.screen import Screen
 from tlapp.cli.usage import Command
 from tlapp.errors import UserError
@@ -40,31 +42,46 @@ def _names(context: Any, option: Any, value: str | None) -> list[str]:
     "--output", metavar="FOLDER", type=PATH, required=True, shell_complete=complete_folders,
     help="For the trials' runs. With the same folder again, only what is missing is trained.",
 )  # fmt: skip
+@click.option("--tflite", is_flag=True, help="Also export the first seed's run of each to TFLite: bytes and milliseconds.")
+@click.option(
+    "--plot", metavar="PNG", type=PATH, shell_complete=complete_files, help="A plot to write: accuracy by what it costs."
+)
+@on_option
 @json_option
 def compare(
-    data: str, plugins: list[str], backbones: list[str], seeds: int, settings: tuple[str, ...], output: str, as_json: bool
+    data: str,
+    plugins: list[str],
+    backbones: list[str],
+    seeds: int,
+    settings: tuple[str, ...],
+    output: str,
+    tflite: bool,
+    plot: str | None,
+    on: str,
+    as_json: bool,
 ) -> None:
     """Train several strategies on the same splits, and say which is better and by how much.
 
     Each trial runs in a process of its own: one that fails costs no other. Ctrl-C stops; the same command goes on.
     """
-    from tlapp.trials import carry_out, kinds, lines
+    from tlapp.trials import compare as trials
+    from tlapp.trials.cluster import workers_on
 
-    shared: dict[str, Any] = {"data": data}
-    for each in settings:
-        key, equals, value = each.partition("=")
-        if not equals:
-            raise UserError("expected KEY=VALUE, such as image_size=96", each, option="set")
-        shared[key.replace("-", "_")] = value
+    plots.check(plot, "plot")
+    shared = {"data": data, **settings_of(settings)}
     if not plugins:
         raise UserError("names no strategy", option="plugins")
-    every = kinds(plugins, backbones, shared)
-    with Screen() as screen:
-        report = carry_out(every, seeds, Path(output), screen)
+    every = trials.kinds(plugins, backbones, shared)
+    with Screen() as screen, closing(workers_on(on)) as workers:
+        report = trials.compare(every, seeds, Path(output), screen, workers, tflite)
+    if plot and report["rows"]:
+        measured = tflite and all(row["tflite_ms"] for row in report["rows"].values())
+        cost = ("tflite_ms", "TFLite, milliseconds a picture") if measured else ("seconds", "seconds of training")
+        plots.pareto(plot, report["rows"], *cost)
     if as_json:
         click.echo(json.dumps(report))
     else:
-        for line in lines(report):
+        for line in trials.lines(report):
             click.echo(printable(line))
     if not report["rows"]:
         raise UserError("every trial failed; each is named above")

@@ -20,6 +20,9 @@ from tlapp.words import bytes_in_words
 NEEDED = ("tlapp", "tensorflow", "keras", "keras-cv", "tensorflow-hub", "scikit-learn", "pillow", "ai-edge-litert", "flatbuffers")
 EXTRAS = {
     "export to onnx": (("tf2onnx", "onnxruntime"), "pip install 'tlapp[onnx]'"),
+    "plots": (("matplotlib",), "pip install 'tlapp[plots]'"),
+    "tune": (("optuna",), "pip install 'tlapp[tune]'"),
+    "trials on Ray": (("ray",), "pip install 'tlapp[ray]'"),
     "HEIC pictures": (("pillow_heif",), "pip install 'tlapp[heif]'"),
     "keras-hub": (("keras_hub",), "pip install keras-hub"),
 }

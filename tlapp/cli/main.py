@@ -21,6 +21,7 @@ COMMANDS = {
     "audit": "Say what is wrong with your pictures: labels, near-copies, leaks, odd ones out.",
     "advise": "Say which backbone and strategy suit your pictures, before training.",
     "preview": "Show what a strategy's augmentation does to your pictures.",
+    "find-lr": "Find a learning rate for your pictures, in seconds.",
     "evaluate": "Measure a trained model on labelled pictures.",
     "predict": "Classify pictures with a trained model.",
     "export": "Export a trained model for a server or a phone.",
@@ -30,6 +31,7 @@ COMMANDS = {
     "verify": "Check that an export is unchanged and gives the same answers.",
     "runs": "List your runs.",
     "compare": "Train several strategies on the same splits, and say which is better.",
+    "tune": "Search the options of a strategy.",
     "diff": "Say in which settings two runs differ, and which answers.",
     "plugins": "List, show, check or create strategies, heads and backbone providers.",
     "cache": "Show or clear the cache.",
@@ -47,7 +49,8 @@ class Commands(Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        return getattr(importlib.import_module(f"tlapp.cli.{cmd_name}"), cmd_name)
+        name = cmd_name.replace("-", "_")
+        return getattr(importlib.import_module(f"tlapp.cli.{name}"), name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import types
-from typing import Any, Literal, Union, get_args, get_origin
+from collections.abc import Sequence
+from typing import Any, Literal, get_args, get_origin
 
 import click
 from pydantic.fields import FieldInfo
 
 from tlapp.cli.completion import complete_backbones, complete_files, complete_folders, complete_plugins
-from tlapp.contracts.options import Options, condition_of, is_path
+from tlapp.contracts.options import Options, condition_of, is_path, plain
+from tlapp.errors import UserError
+from tlapp.settings import LATER
 from tlapp.words import flag, with_flags
 
 trust_option = click.option(
@@ -23,6 +25,25 @@ task_option = click.option("--task", metavar="NAME", help="Which of its runs is 
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Write one JSON object to standard output, and nothing else there."
 )
+
+on_option = click.option(
+    "--on", metavar="ray[:ADDRESS]", default="", help="Where trials run: on a Ray cluster, or one of all cores of this machine."
+)
+
+
+def settings_of(words: Sequence[str]) -> dict[str, str]:
+    """Settings as KEY=VALUE.
+
+    Raises:
+        UserError: one is something else.
+    """
+    found = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise UserError("expected KEY=VALUE, such as image_size=96", word, option="set")
+        found[key.replace("-", "_")] = value
+    return found
 
 
 def click_options(options: type[Options], prefix: str = "") -> list[click.Option]:
@@ -38,7 +59,8 @@ def _option(name: str, field: FieldInfo, prefix: str) -> click.Option:
     }  # fmt: skip
     complete = own.get(key) or (complete_files if is_path(field) else _values(field))
     alone: dict[str, Any] = {"is_flag": False, "flag_value": "true"} if plain(field.annotation) is bool else {}
-    return click.Option([flag(key), key], help=describe(field, prefix), metavar=metavar(field), shell_complete=complete, **alone)
+    typed = metavar(field, key)
+    return click.Option([flag(key), key], help=describe(field, prefix), metavar=typed, shell_complete=complete, **alone)
 
 
 def describe(field: FieldInfo, prefix: str = "") -> str:
@@ -55,15 +77,10 @@ def show(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def plain(annotation: Any) -> Any:
-    """The annotation without its None."""
-    if get_origin(annotation) in (Union, types.UnionType):
-        return next(part for part in get_args(annotation) if part is not type(None))
-    return annotation
-
-
-def metavar(field: FieldInfo) -> str:
+def metavar(field: FieldInfo, key: str) -> str:
     """What to type: the choices, or the type."""
+    if key in LATER:
+        return "X|auto"
     kind = plain(field.annotation)
     if get_origin(kind) is Literal:
         return "|".join(map(str, get_args(kind)))

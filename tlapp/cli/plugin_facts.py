@@ -39,7 +39,7 @@ def _options(options: Any, kind: str) -> Iterator[dict[str, Any]]:
     prefix = HEAD if kind == "head" else ""
     for key, field in options.model_fields.items():
         default = None if field.is_required() else field.get_default(call_default_factory=True)
-        about = {"flag": flag(prefix + key), "type": metavar(field), "help": describe(field, prefix)}
+        about = {"flag": flag(prefix + key), "type": metavar(field, prefix + key), "help": describe(field, prefix)}
         yield {**about, "required": field.is_required(), "default": jsonable(default)}
 
 
@@ -50,7 +50,7 @@ def option_lines(options: Any, kind: str) -> Iterator[str]:
 
     prefix = HEAD if kind == "head" else ""
     for key, field in options.model_fields.items():
-        yield f"  {flag(prefix + key):18} {metavar(field):12} {describe(field, prefix)}"
+        yield f"  {flag(prefix + key):18} {metavar(field, prefix + key):12} {describe(field, prefix)}"
     if not options.model_fields:
         yield "  no options"
 

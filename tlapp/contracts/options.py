@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Union, get_args, get_origin
 
 import pydantic
 from pydantic import BaseModel, ConfigDict
@@ -109,6 +110,13 @@ def condition_of(field: FieldInfo) -> Condition | None:
     extra = field.json_schema_extra
     condition = extra.get(_WHEN) if isinstance(extra, dict) else None
     return condition if isinstance(condition, Condition) else None
+
+
+def plain(annotation: Any) -> Any:
+    """The annotation without its None."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        return next(part for part in get_args(annotation) if part is not type(None))
+    return annotation
 
 
 def is_path(field: FieldInfo) -> bool:

@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from tlapp.contracts import Fit, Phase
-from tlapp.engine.network.net import Living
+from tlapp.engine.network.net import Living, PhaseNet
 from tlapp.engine.runs.folder import BEST
+from tlapp.engine.training.feeds import Feed
 from tlapp.engine.training.fit import Diverged, Fitting
 from tlapp.engine.training.kind import TRAINING, Kind, augments_of
 from tlapp.engine.training.pseudo_labels import pseudo_labels
@@ -89,13 +90,18 @@ class FitKind(Kind):
     def shortened(self, phase: Fit, epochs: int) -> Phase:
         return replace(phase, epochs=epochs)
 
-    def carry_out(self, session: Session, slot: Slot) -> None:
+    def prepared(self, session: Session, slot: Slot) -> tuple[PhaseNet, dict[str, Feed]]:
+        """What trains in a phase, and on what."""
         phase: Any = slot.phase
         parts = {name: as_layer(make(), name) for name, make in phase.parts.items() if name != AUX}
         net = session.net(slot, parts | session.kept_parts(phase))
         session.reset_random(net)
         labels = pseudo_labels(phase.labeller, session, slot, net)
-        feeds = {name: session.streams.feed(phase, slot.cut, name, labels) for name in phase.streams}
+        return net, {name: session.streams.feed(phase, slot.cut, name, labels) for name in phase.streams}
+
+    def carry_out(self, session: Session, slot: Slot) -> None:
+        phase: Any = slot.phase
+        net, feeds = self.prepared(session, slot)
         best = session.best = session.best or Selection(net.state(), slot.phase.select)
         options, learns = session.job.options, self.learns_labels(phase)
         judge = session.judge(net, slot, learns)

@@ -36,7 +36,6 @@ class Steps:
         self.total = self.steps * phase.epochs
         self.names: list[str] = []
         self._loss = phase.loss or (lambda net, batch: {"loss": net.task_loss(next(iter(batch.values())))})
-        self._width = self._step_bytes()
         self._start, self._averages = Start(net.weights()), dict[str, Any]()
         self._loss_net = LossNet(net, self._start, lambda: self._averages)
         self._build_parts()
@@ -44,7 +43,7 @@ class Steps:
         self._optimizers = [self._optimizer(rate, variables, options) for rate, variables in self._groups]
         if phase.average:
             self._averages = self._moving_averages()
-        self._clip = options.clip_norm
+        self._clip, self._width = options.clip_norm, self._step_bytes()
         self._block = tf.function(self._run, reduce_retracing=True, jit_compile=False)
 
     def _build_parts(self) -> None:
@@ -59,16 +58,9 @@ class Steps:
     def _optimizer(self, rate: float, variables: list[Any], options: RunOptions) -> Any:
         import keras
 
-        speed = self.phase.learning_rate * rate
-        # A linear start keeps Adam's first, badly scaled steps small (Goyal et al. 2017, https://arxiv.org/abs/1706.02677).
-        rise = min(self.steps, self.total // 10)
-        cosine = keras.optimizers.schedules.CosineDecay(
-            speed / max(rise, 1), self.total - rise, warmup_target=speed if rise else None, warmup_steps=rise
-        )
-        schedule = cosine if options.schedule == "cosine" else speed
         decay = self.phase.weight_decay
         optimizer = keras.optimizers.AdamW(
-            schedule, weight_decay=options.weight_decay if decay is None else decay,
+            self.schedule(rate, options), weight_decay=options.weight_decay if decay is None else decay,
             use_ema=bool(self.phase.average), ema_momentum=self.phase.average,
         )  # fmt: skip
         # Biases and norm scales are not decayed (He et al. 2019, https://arxiv.org/abs/1812.01187, section 3.1).
@@ -78,6 +70,19 @@ class Steps:
         optimizer._all_reduce_sum_gradients = list
         optimizer.build(variables)
         return optimizer
+
+    def schedule(self, rate: float, options: RunOptions) -> Any:
+        """The learning rate over the phase's steps, of variables whose rate is `rate` times the phase's."""
+        import keras
+
+        speed = self.phase.learning_rate * rate
+        if options.schedule != "cosine":
+            return speed
+        # A linear start keeps Adam's first, badly scaled steps small (Goyal et al. 2017, https://arxiv.org/abs/1706.02677).
+        rise = min(self.steps, self.total // 10)
+        return keras.optimizers.schedules.CosineDecay(
+            speed / max(rise, 1), self.total - rise, warmup_target=speed if rise else None, warmup_steps=rise
+        )
 
     def _moving_averages(self) -> dict[str, Any]:
         """Path -> moving average of each weight; it begins as the weight is after the first step."""

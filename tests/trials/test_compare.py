@@ -5,19 +5,40 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import time
+from contextlib import closing
 
 import numpy as np
 import pytest
-from helpers.tiny_place import furnish
+from helpers.tiny_place import furnish, of
 
 import tlapp
-from tlapp import trials
+from tlapp.cli import plots
 from tlapp.cli.main import run as command
 from tlapp.engine.advice.comparison import answers, flipped, paired
 from tlapp.engine.data.intervals import difference
 from tlapp.engine.report import Silent
-from tlapp.engine.runs.folder import RunFolder
+from tlapp.engine.runs.folder import HISTORY, RunFolder
 from tlapp.testing import SIZE
+from tlapp.trials import compare as trials
+from tlapp.trials import trial
+
+
+class Ended:
+    """A process that has ended."""
+
+    def __init__(self, code):
+        self.code = code
+
+    def poll(self):
+        return self.code
+
+
+def until(holds, seconds):
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "did not happen in time"
+        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -57,13 +78,13 @@ def test_the_table_is_of_the_runs_own_files(place, output, capfd):
 def test_what_is_there_is_not_trained_again_and_what_was_stopped_goes_on(place, output, tmp_path, monkeypatch):
     copy = shutil.copytree(output, tmp_path / "out")
     (copy / "feature-extract-0" / "metrics.json").unlink()
-    started, real = [], subprocess.run
+    started, real = [], subprocess.Popen
 
     def run(words, **how):
         started.append(words[3:])
         return real(words, **how)
 
-    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(trial.subprocess, "Popen", run)
     assert command(asked(place, copy)) == 0
     assert started == [["train", "--resume", str(copy / "feature-extract-0")]]
     assert (copy / "feature-extract-0" / "metrics.json").exists()
@@ -76,9 +97,9 @@ def test_a_trial_that_fails_costs_no_other(place, output, tmp_path, monkeypatch,
     def run(words, stdout, **how):
         stdout.write("tlapp: something is wrong\n")
         stdout.flush()
-        return subprocess.CompletedProcess(words, 3)
+        return Ended(3)
 
-    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(trial.subprocess, "Popen", run)
     assert command(asked(place, copy)) == 0
     out = capfd.readouterr().out
     assert "freeze:epochs=1 | " in out and "feature-extract, seed 0: failed with exit code 3: something is wrong (see " in out
@@ -88,10 +109,46 @@ def test_a_trial_that_fails_costs_no_other(place, output, tmp_path, monkeypatch,
 
 
 def test_ctrl_c_in_a_trial_stops_all(place, tmp_path, monkeypatch):
-    monkeypatch.setattr(subprocess, "run", lambda words, **how: subprocess.CompletedProcess(words, 130))
+    monkeypatch.setattr(trial.subprocess, "Popen", lambda words, **how: Ended(130))
     kinds = trials.kinds(["freeze", "probe"], [], {"data": str(place / "data")})
     with pytest.raises(KeyboardInterrupt):
-        trials.carry_out(kinds, 1, tmp_path / "out", Silent())
+        trials.compare(kinds, 1, tmp_path / "out", Silent(), trial.Processes())
+
+
+def test_what_is_under_way_is_stopped_and_can_go_on(place, tmp_path):
+    workers = trial.Processes()
+    settings = {"plugin": "freeze", "epochs": 2000, "patience": 2000, **of(place)}
+    one = trial.Trial("long", settings, tmp_path / "run")
+    with closing(workers):
+        workers.start(one)
+        until(lambda: one.run.has(HISTORY), 60)
+        assert [*workers.ended()] == []
+    assert not one.done and one.begun() and "resume" in one.log.read_text()
+    assert [*workers.ended()] == []
+
+
+def test_the_phones_columns_and_the_plot(place, output, tmp_path, capfd):
+    plot = tmp_path / "plot.png"
+    assert command(asked(place, output, "--tflite", "--plot", str(plot), "--json")) == 0
+    rows = json.loads(capfd.readouterr().out)["rows"]
+    for folder, row in zip(("freeze-epochs-1-0", "feature-extract-0"), rows.values(), strict=True):
+        artifact = output / folder / "export" / "tflite" / "model.tflite"
+        assert row["tflite_bytes"] == artifact.stat().st_size and row["tflite_ms"] > 0
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    assert command(asked(place, output, "--tflite")) == 0
+    out = capfd.readouterr().out
+    assert "TFLite MB | TFLite ms |" in out and f"| {rows['feature-extract']['tflite_bytes'] / 1e6:.1f} |" in out
+
+
+def test_the_front_holds_what_none_beats_in_both():
+    points = [(3, 0.9), (1, 0.7), (2, 0.6), (2, 0.8), (4, 0.9), (5, 0.95)]
+    assert plots.front(points) == [(1, 0.7), (2, 0.8), (3, 0.9), (5, 0.95)]
+
+
+@pytest.mark.parametrize(("on", "words"), [("slurm", "expected ray"), ("ray:127.0.0.1:1", "cannot be reached")])
+def test_a_cluster_that_is_not_there_is_told(place, tmp_path, on, words, capfd):
+    assert command(asked(place, tmp_path / "out", "--on", on)) == 2
+    assert words in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

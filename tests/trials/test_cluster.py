@@ -1,0 +1,90 @@
+"""Trials on a local Ray of two workers: the same as without it, and one whose worker is killed goes on elsewhere."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from helpers.tiny_place import furnish, of
+
+from tlapp.engine.report import Silent
+from tlapp.engine.runs.folder import HISTORY
+from tlapp.trials.cluster import workers_on
+from tlapp.trials.compare import compare, kinds
+from tlapp.trials.trial import Processes, Trial, carry_out
+
+EPOCHS = 300
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, tensorflow):
+    return furnish(tmp_path_factory.mktemp("ray"), each=20)
+
+
+@pytest.fixture(scope="module")
+def ray_of_two():
+    """A Ray of two cores on this machine."""
+    ray = pytest.importorskip("ray")
+    ray.init("local", num_cpus=2, log_to_driver=False, include_dashboard=False)
+    yield workers_on("ray")
+    ray.shutdown()
+
+
+def training():
+    """The processes of trials under way."""
+    for folder in Path("/proc").iterdir():
+        try:
+            if folder.name.isdigit() and b"train_here" in (folder / "cmdline").read_bytes():
+                yield int(folder.name)
+        except OSError:
+            continue
+
+
+@pytest.mark.slow
+def test_the_same_answers_as_on_this_machine(place, ray_of_two, tmp_path):
+    every = kinds(["freeze:epochs=2", "feature-extract"], [], of(place))
+    reports = []
+    for name, workers in (("ray", ray_of_two), ("here", Processes())):
+        with closing(workers):
+            reports.append(compare(every, 1, tmp_path / name, Silent(), workers))
+    on_ray, here = reports
+    assert ray_of_two.count == 2
+    assert [each[0] for each in on_ray["failed"]] == []
+    for kind in ("freeze:epochs=2", "feature-extract"):
+        assert on_ray["rows"][kind]["accuracy"] == here["rows"][kind]["accuracy"]
+
+
+def test_a_killed_worker_costs_no_trial(place, ray_of_two, tmp_path):
+    trials = [
+        Trial(
+            f"seed {seed}",
+            {"plugin": "freeze", "epochs": EPOCHS, "patience": EPOCHS, "seed": seed, **of(place)},
+            tmp_path / str(seed),
+        )
+        for seed in range(2)
+    ]
+    killed = []
+
+    def kill():
+        end = time.monotonic() + 120
+        while not killed and time.monotonic() < end:
+            if all(trial.run.has(HISTORY) for trial in trials):
+                killed.extend([*training()][:1])
+                os.kill(killed[0], signal.SIGKILL)
+            time.sleep(0.1)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    ended = {trial.name: sentence for trial, sentence in carry_out(trials, ray_of_two, lambda trial: None)}
+    thread.join()
+    assert killed and ended == {"seed 0": "", "seed 1": ""}
+    for trial in trials:
+        with open(trial.run.file(HISTORY), encoding="utf-8", newline="") as file:
+            epochs = [int(row["epoch"]) for row in csv.DictReader(file) if (row["split"], row["name"]) == ("train", "loss")]
+        assert trial.done and epochs == [*range(1, EPOCHS + 1)]
