@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from tlapp_plugins.shared import domain_losses
-from tlapp_plugins.shared.adapt import PAIR, SOURCE, SOURCE_STAGES, Adapt
+from tlapp_plugins.shared.adapt import SOURCE, SOURCE_STAGES, Adapt
+from tlapp_plugins.shared.rounds import PAIR
 
 from tlapp.contracts import Backbone, Batch, Field, Fit, Net, OneOf, Phase, Statistics, Task, above, other_than, when
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from tlapp_plugins.shared.adapt import PAIR, Adapt, Style, standardised, turn
+from tlapp_plugins.shared.adapt import Adapt, Style, standardised, turn
 from tlapp_plugins.shared.mixing import LABELS, MIXES, Mixed
+from tlapp_plugins.shared.rounds import PAIR
 
 from tlapp.contracts import Backbone, Field, Fit, Phase, Plan, Task, UserError, other_than, when
 
@@ -23,7 +24,7 @@ class AugmentAdapt(Adapt):
 
     def plan(self, task: Task, backbone: Backbone) -> Plan:
         plain = self.source(backbone, {})  # source-only is what the restyled pictures are held against
-        return Plan((*plain, *self.adapting(task, backbone), turn(backbone)), standardised)
+        return Plan((*self.simple(task, backbone), *plain, *self.adapting(task, backbone), turn(backbone)), standardised)
 
     def looks(self) -> dict[str, Any]:
         return {} if self.style in MIXES else super().looks()

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from tlapp_plugins.shared import styles
+from tlapp_plugins.shared.rounds import rounds
 
 from tlapp.contracts import (
     Augment,
@@ -26,7 +27,6 @@ from tlapp.contracts import (
     when,
 )
 
-PAIR = ("train", "target")
 Style = Literal[
     "none", "auto", "mixed", "grey", "blur", "poster", "sketch", "silhouette", "recolour", "jitter", "shrink", "crop",
     "randaugment", "augmix", "colour", "histogram", "fourier",
@@ -38,6 +38,8 @@ AUTO = ("mixed", "grey", "poster", "sketch", "silhouette", "colour", "histogram"
 """What style "auto" tries."""
 
 
+ROUNDS, SHARE, EPOCHS = 4, 0.9, 4
+"""Of the simple candidate: rounds, share of the answers in the last, and epochs of each."""
 SOURCE = when(last=above(0), source_epochs=above(0))
 """Stages train on the source."""
 SOURCE_STAGES = when(last=above(1), source_epochs=above(0))
@@ -67,7 +69,25 @@ class Adapt(Strategy):
     views: int = Field(8, ge=1, description="changed copies that are cached per picture", when=when(style=other_than("none")))
 
     def plan(self, task: Task, backbone: Backbone) -> Plan:
-        return Plan((*self.source(backbone, self.looks()), turn(backbone), *self.adapting(task, backbone)), standardised)
+        looks = self.looks()
+        return Plan(
+            (*self.simple(task, backbone), *self.source(backbone, looks), turn(backbone), *self.adapting(task, backbone)),
+            standardised,
+        )
+
+    def simple(self, task: Task, backbone: Backbone) -> tuple[Phase, ...]:
+        """The cheap candidate, which what trains stages or changes pictures must beat: only the head learns, on the frozen
+        network's features of pictures as they are, each domain's standardised by itself; then rounds of self-training.
+        """
+        if not (self.last and self.source_epochs) and not self.looks():
+            return ()  # what follows does no more
+        frozen = backbone.frozen()
+        return (
+            Statistics(name="simple-statistics", rates=frozen),
+            Fit(name="simple", rates=frozen, epochs=self.warmup, learning_rate=self.warmup_rate),
+            Statistics(name="simple-target", rates=frozen, streams=("target",), select="target"),
+            *rounds(task, "simple-round", ROUNDS, SHARE, EPOCHS, self.adapted(backbone, 0), live=False),
+        )
 
     @abstractmethod
     def adapting(self, task: Task, backbone: Backbone) -> tuple[Phase | OneOf, ...]:

@@ -35,8 +35,10 @@ def test_a_plan_covers_every_stage_in_order_and_is_the_same_for_equal_inputs(nam
     for phase, names in zip(phases, living, strict=True):
         assert set(phase.rates) == set(stages) and set(phase.streams) <= set(STREAMS)
         assert name == "surgical" or names == stages[len(stages) - len(names) :]  # nothing lives before what is frozen
-    fits = [phase for phase in phases if isinstance(phase, Fit) and "train" in phase.streams]
+    simple = [phase for phase in phases if phase.name.startswith("simple")]  # an adapting strategy's first candidate
+    fits = [phase for phase in phases if isinstance(phase, Fit) and "train" in phase.streams and phase not in simple]
     warm = [i for i, phase in enumerate(fits) if phase.name == "warm-up"]
+    assert all(not any(phase.rates.values()) for phase in simple) and [*phases[: len(simple)]] == simple
     assert warm in ([], [0])  # the head is warmed up before anything else trains on it
     if name == "gradual":
         counts = [len(names) for names in living]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from helpers.probabilities import entropies, softmax
-from tlapp_plugins.self_training import Surest
+from tlapp_plugins.shared.rounds import Surest
 
 from tlapp.engine.training.score import LOYALTY, SURENESS, equally_sure, information, look, nuclear
 

@@ -108,7 +108,8 @@ def by_target(select: Select) -> bool:
 class Overall:
     """The best weights over all phases by the target's score, from where a phase first took statistics of the target.
 
-    What follows may spoil them unseen. A phase that learns labels and is selected by val ends it: its weights are not comparable.
+    What follows may spoil them unseen. A phase that learns labels and is selected by val ends it, unless one follows that the
+    target selects: its own weights are not comparable.
 
     Args:
         changed: number of a phase -> the variables that it and later ones may change.

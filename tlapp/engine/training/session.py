@@ -163,8 +163,8 @@ class Session:
         self.loss = loss
         if by_target(phase.select):
             self.overall.offer(phase.name, loss)
-        elif learns_labels:  # a loss on val is not to be compared with the target's score
-            self.overall.forget()
+        elif learns_labels and not any(by_target(slot.phase.select) for slot in self.slots[self.number + 1 :]):
+            self.overall.forget()  # a loss on val is not to be compared with the target's score
 
     def fall_back(self) -> None:
         """Put back the weights that the target's score rated best, where the last phase did not end with them."""
