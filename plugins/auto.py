@@ -7,11 +7,13 @@ from collections.abc import Sequence
 
 from tlapp.contracts import Backbone, Field, Fit, Plan, Rung, Strategy, Task, UserError
 
+FROZEN = {"last": 0, "style": "none"}
+"""Of a strategy that adapts: only the head learns, on pictures as they are, so that one pass of the network is enough."""
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 class Auto(Strategy):
-    """Try the last layer first, then more of the network where val says that it pays, and keep the best: a race of strategies."""
+    """Try the last layer first, then more of the network, and keep what val likes best: a race of strategies."""
 
     contract = "1.2"
     time: str | None = Field(None, description="such as 90s, 5m or 2h: after it no more is tried; the first run always ends")
@@ -21,7 +23,10 @@ class Auto(Strategy):
         return Plan((Fit(name="head", rates=backbone.frozen(), epochs=20, learning_rate=1e-3),))
 
     def rungs(self) -> Sequence[Rung]:
-        """The guide's ladder: frozen features of each backbone, then the last stages of the best, then more of them."""
+        """The guide's ladder: frozen features of each backbone, then the last stage of the best, then all of them.
+
+        With a target, the ways of adapting that cost least first; what trains stages comes after those.
+        """
         names = [name.strip() for name in (self.backbones or "").split(",") if name.strip()] or [""]
         first = [
             Rung(f"{plugin}-{number}" if number else plugin, plugin, {"backbone": name} if name else {})
@@ -30,8 +35,10 @@ class Auto(Strategy):
         return (
             *first,
             Rung("partial", "partial"),
-            Rung("deeper", "partial", {"last": 4}, needs=("partial",)),
-            Rung("full", "full", {"average": 0.99}, needs=("deeper",)),
+            Rung("full", "full"),
+            Rung("simple", "self-training", FROZEN, adapts=True),
+            Rung("mcc", "adversarial", {"method": "mcc", **FROZEN}, adapts=True),
+            Rung("self-training", "self-training", adapts=True),
         )
 
     @property

@@ -11,7 +11,7 @@ from helpers.tiny_place import furnish, of
 import tlapp
 from tlapp.cli.main import run as command
 from tlapp.engine.report import Silent
-from tlapp.engine.training.rate_search import HIGH, LOW, STEPS, moving_average, valley
+from tlapp.engine.training.rate_search import HIGH, LOW, STEPS, smoothed, valley
 from tlapp.errors import UserError
 
 RATES = np.geomspace(LOW, HIGH, STEPS)
@@ -32,27 +32,28 @@ class Noting(Silent):
         self.notes.append(sentence)
 
 
-def losses(end, noise=0.0):
-    """Falling from the lowest rate to one, then rising."""
-    way = np.log(RATES / LOW) / np.log(end / LOW)
+def losses(start, end, noise=0.0):
+    """Level, falling between two rates, then rising."""
+    way = np.clip(np.log(RATES / start) / np.log(end / start), 0, None)
     curve = np.where(way < 1, 2 - way, 1 + 3 * (way - 1))
     return curve + np.random.default_rng(0).normal(0, noise, STEPS)
 
 
-@pytest.mark.parametrize("end", [1e-4, 1e-2, 1e-1])
+@pytest.mark.parametrize(("start", "end"), [(1e-5, 1e-3), (1e-4, 1e-2), (1e-3, 1e-1)])
 @pytest.mark.parametrize("noise", [0.0, 0.05])
-def test_the_middle_of_the_valley_is_found(end, noise):
-    assert 0.5 < valley(RATES, losses(end, noise)) / np.sqrt(LOW * end) < 2
+def test_the_middle_of_the_valley_is_found(start, end, noise):
+    assert 0.5 < valley(RATES, losses(start, end, noise)) / np.sqrt(start * end) < 2
 
 
-@pytest.mark.parametrize("losses", [np.linspace(1, 3, STEPS), np.ones(STEPS), np.linspace(3, 2, 5)])
+@pytest.mark.parametrize("losses", [np.linspace(1, 3, STEPS), np.ones(STEPS), np.linspace(3, 2, 5), np.linspace(1, 0.995, STEPS)])
 def test_where_nothing_falls_there_is_none(losses):
     assert valley(RATES[: len(losses)], losses) is None
 
 
-def test_the_moving_average_begins_at_the_first_loss():
-    assert moving_average([3.0, 3.0, 3.0]) == pytest.approx([3, 3, 3])
-    assert moving_average([1.0, 2.0])[1] == pytest.approx((0.9 + 2) / 1.9)
+def test_smoothing_keeps_a_line_and_its_place():
+    line = np.linspace(3, 1, STEPS)
+    assert smoothed(line)[20:-20] == pytest.approx(line[20:-20])
+    assert smoothed(np.eye(STEPS)[50]).argmax() == 50
 
 
 def test_it_is_the_first_phase_that_reads_the_option(place):

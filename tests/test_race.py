@@ -13,6 +13,7 @@ from tlapp_plugins.auto import Auto
 import tlapp
 from tlapp import race
 from tlapp.cli.main import run as command
+from tlapp.cli.result import verdict_lines
 from tlapp.contracts import Rung
 from tlapp.engine.report import Silent
 from tlapp.engine.run import Interrupted
@@ -76,42 +77,81 @@ def kept(folder):
     return metrics["kept"], list(metrics["tried"])
 
 
-@pytest.mark.parametrize(
-    ("right", "best", "tried"),
-    [
-        ({"freeze": 0.6, "probe": 0.8, "partial": 0.7}, "probe", ["freeze", "probe", "partial"]),
-        ({"freeze": 0.6, "probe": 0.7, "partial": 0.8, "deeper": 0.75}, "partial", ["freeze", "probe", "partial", "deeper"]),
-        ({"freeze": 0.6, "probe": 0.7, "partial": 0.8, "deeper": 0.9, "full": 0.85}, "deeper",
-         ["freeze", "probe", "partial", "deeper", "full"]),
-        ({"freeze": 0.8, "probe": 0.8, "partial": 0.8}, "freeze", ["freeze", "probe", "partial"]),  # the cheapest of equals
-        ({"freeze": 0.8, "probe": 0.8, "partial": 0.805}, "partial", ["freeze", "probe", "partial"]),  # two pictures are chance
-    ],
+LADDER = ["freeze", "probe", "partial", "full"]
+STEEP = (
+    Rung("freeze", "freeze"), Rung("partial", "partial"), Rung("deeper", "partial", {"last": 4}, needs=("partial",)),
+    Rung("full", "full", needs=("deeper",)),
 )  # fmt: skip
-def test_it_climbs_while_val_says_that_it_pays(place, tmp_path, right, best, tried):
+
+
+@pytest.mark.parametrize(
+    ("right", "best"),
+    [
+        ({"freeze": 0.6, "probe": 0.8, "partial": 0.7, "full": 0.75}, "probe"),
+        ({"freeze": 0.6, "probe": 0.7, "partial": 0.8, "full": 0.9}, "full"),
+        ({"freeze": 0.8, "probe": 0.8, "partial": 0.8, "full": 0.8}, "freeze"),  # the cheapest of equals
+    ],
+)
+def test_it_keeps_what_val_likes_best(place, tmp_path, right, best):
     folder = raced(place, tmp_path / "run", Runs(right))
-    assert folder == tmp_path / "run" and kept(folder) == (best, tried)
-    assert (folder / "settings.yaml").read_text() == f"plugin: {'partial' if best == 'deeper' else best}\n"
+    assert folder == tmp_path / "run" and kept(folder) == (best, LADDER)
+    assert (folder / "settings.yaml").read_text() == f"plugin: {best}\n"
     assert not (folder / "race").exists()
 
 
+@pytest.mark.parametrize(
+    ("right", "best", "tried"),
+    [
+        ({"freeze": 0.8, "partial": 0.7}, "freeze", ["freeze", "partial"]),
+        ({"freeze": 0.6, "partial": 0.8, "deeper": 0.75}, "partial", ["freeze", "partial", "deeper"]),
+        ({"freeze": 0.6, "partial": 0.8, "deeper": 0.9, "full": 0.85}, "deeper", ["freeze", "partial", "deeper", "full"]),
+        ({"freeze": 0.8, "partial": 0.805}, "partial", ["freeze", "partial"]),  # two pictures are chance
+    ],
+)
+def test_a_rung_that_needs_others_is_tried_where_they_pay(place, tmp_path, right, best, tried):
+    folder = raced(place, tmp_path / "run", Runs(right), STEEP)
+    assert kept(folder) == (best, tried)
+    assert (folder / "settings.yaml").read_text() == f"plugin: {'partial' if best == 'deeper' else best}\n"
+
+
+def test_with_a_target_the_ways_of_adapting_race_by_its_score(place, tmp_path):
+    class Adapting(Runs):
+        def __call__(self, each, reporter, resumes):
+            super().__call__(each, reporter, resumes)
+            path = Path(each.options.run) / "metrics.json"
+            score = {"adapted": {"score": self.scores[path.parent.name]}}
+            path.write_text(json.dumps({**json.loads(path.read_text()), "adaptation": score}))
+
+    right = {"simple": 0.6, "mcc": 0.9, "self-training": 0.7}
+    runs = Adapting(right)
+    runs.scores = {"simple": 0.7, "mcc": 0.5, "self-training": 0.8}
+    folder = raced(place, tmp_path / "run", runs, target=str(place / "data"))
+    assert kept(folder) == ("self-training", ["simple", "mcc", "self-training"])
+    lines = [*verdict_lines(json.loads((folder / "metrics.json").read_text()))]
+    assert lines == [
+        "race, by the target's score, higher is better: simple 0.7000, mcc 0.5000, self-training 0.8000; kept: self-training"
+    ]
+
+
 def test_backbones_are_compared_on_frozen_features_and_the_best_is_tuned(place, tmp_path):
-    runs = Runs({"freeze": 0.6, "probe": 0.65, "freeze-1": 0.9, "probe-1": 0.7, "partial": 0.5})
+    runs = Runs({"freeze": 0.6, "probe": 0.65, "freeze-1": 0.9, "probe-1": 0.7, "partial": 0.5, "full": 0.5})
     one, other = "keras-cv:efficientnet-lite0", "keras-cv:efficientnet-lite1"
     folder = raced(place, tmp_path / "run", runs, backbones=f"{one}, {other}")
     assert [(name, backbone) for name, _, backbone, _ in runs.seen] == [
-        ("freeze", one), ("probe", one), ("freeze-1", other), ("probe-1", other), ("partial", other)
+        ("freeze", one), ("probe", one), ("freeze-1", other), ("probe-1", other), ("partial", other),
+        ("full", other),
     ]  # fmt: skip
     assert kept(folder)[0] == "freeze-1"
 
 
 def test_it_goes_on_where_it_was_stopped(place, tmp_path):
-    losses = {"freeze": 0.6, "probe": 0.8, "partial": 0.7}
+    losses = {"freeze": 0.6, "probe": 0.8, "partial": 0.7, "full": 0.7}
     with pytest.raises(Interrupted) as stopped:
         raced(place, tmp_path / "run", Runs(losses, stop="probe"))
     assert stopped.value.resumable == tmp_path / "run" and not (tmp_path / "run" / "metrics.json").exists()
     again = Runs(losses)
-    assert kept(raced(place, tmp_path / "run", again, resume=True)) == ("probe", ["freeze", "probe", "partial"])
-    assert [(name, resumes) for name, _, _, resumes in again.seen] == [("probe", True), ("partial", False)]
+    assert kept(raced(place, tmp_path / "run", again, resume=True)) == ("probe", LADDER)
+    assert [(name, resumes) for name, _, _, resumes in again.seen] == [("probe", True), ("partial", False), ("full", False)]
 
 
 def test_a_rung_that_cannot_be_tried_is_told_and_the_first_leaves_nothing(place, tmp_path):
@@ -121,8 +161,8 @@ def test_a_rung_that_cannot_be_tried_is_told_and_the_first_leaves_nothing(place,
                 raise UserError("is no good")
             super().__call__(each, reporter, resumes)
 
-    right = {"freeze": 0.8, "partial": 0.6}
-    assert kept(raced(place, tmp_path / "run", Failing(right, stop="probe"))) == ("freeze", ["freeze", "partial"])
+    right = {"freeze": 0.8, "partial": 0.6, "full": 0.6}
+    assert kept(raced(place, tmp_path / "run", Failing(right, stop="probe"))) == ("freeze", ["freeze", "partial", "full"])
     with pytest.raises(UserError, match="is no good"):
         raced(place, tmp_path / "none", Failing(right, stop="freeze"))
     assert not (tmp_path / "none").exists()
@@ -170,6 +210,6 @@ def test_its_verdict_is_of_the_backbone_that_won_and_what_has_none_is_refused_fi
 
 def test_rungs_say_what_they_are():
     assert Auto(time="1.5m").seconds == 90 and Auto().seconds is None
-    assert Auto().rungs()[0] == Rung("freeze", "freeze") and Auto().rungs()[-1].needs == ("deeper",)
+    assert Auto().rungs()[0] == Rung("freeze", "freeze") and Auto().rungs()[-1].adapts
     with pytest.raises(UserError, match="expected a time"):
         _ = Auto(time="0s").seconds

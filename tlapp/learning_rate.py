@@ -21,7 +21,7 @@ JobOf = Callable[[Settings], Job]
 
 
 def search(settings: Settings, reporter: Reporter, job_of: JobOf) -> dict[str, Any]:
-    """Test learning rates in the first phase that trains by the option learning_rate, after those before it.
+    """Test learning rates in the first phase that trains by the option learning_rate.
 
     Returns:
         learning_rate: what was found, of two digits; phase: its name; rates, losses: of the steps.
@@ -32,7 +32,7 @@ def search(settings: Settings, reporter: Reporter, job_of: JobOf) -> dict[str, A
     from tlapp.engine.check import make_plan
     from tlapp.engine.run import Run
     from tlapp.engine.training.order import in_order
-    from tlapp.engine.training.rate_search import RateSearch, moving_average, valley
+    from tlapp.engine.training.rate_search import RateSearch, smoothed, valley
 
     plugin = settings.options.plugin
     if RATE not in type(settings.strategy).model_fields:
@@ -54,7 +54,7 @@ def search(settings: Settings, reporter: Reporter, job_of: JobOf) -> dict[str, A
     found = valley(work.rates, work.losses)
     if found is None:
         raise UserError("the loss falls nowhere while the learning rate rises; give learning_rate a number", option=RATE)
-    losses = [float(loss) for loss in moving_average(work.losses)]
+    losses = [float(loss) for loss in smoothed(work.losses)]
     return {RATE: float(f"{found:.2g}"), "phase": work.slots[-1].phase.name, "rates": work.rates, "losses": losses}
 
 

@@ -89,7 +89,7 @@ class Race:
         if not files.has(SETTINGS):
             folder.mkdir(parents=True, exist_ok=True)
             files.write_settings(self.settings.repeatable())
-        for rung in rungs:
+        for rung in (each for each in rungs if each.adapts == bool(options.target)):
             if rung.needs and not self._pays(rung.needs):
                 continue
             if not self._climb(rung, folder):
@@ -140,10 +140,17 @@ class Race:
     def _judge(self, rung: Rung, files: RunFolder) -> None:
         """Take a run's figures: it is the best so far where its loss on val is lower."""
         metrics, kept = files.metrics(), files.arrays(PROBABILITIES)
-        one = kept["val_labels"].dtype.kind == "i" and kept["val"].shape[1] > 1
-        losses = calibrated_losses(kept["val"], kept["val_labels"]) if one else np.array([metrics["val"]["loss"]])
+        adapted = metrics.get("adaptation") if rung.adapts else None
+        one = not adapted and kept["val_labels"].dtype.kind == "i" and kept["val"].shape[1] > 1
+        if adapted:
+            losses = np.array([-adapted["adapted"]["score"]])
+        elif one:
+            losses = calibrated_losses(kept["val"], kept["val_labels"])
+        else:
+            losses = np.array([metrics["val"]["loss"]])
+        by = {"target_score": -float(losses[0])} if adapted else {"val_loss": float(losses.mean())}
         self.tried[rung.name] = {
-            "options": self._options(rung), "val_loss": float(losses.mean()), "val_accuracy": metrics["val"].get("accuracy"),
+            "options": self._options(rung), **by, "val_accuracy": metrics["val"].get("accuracy"),
             "seconds": metrics["seconds"]["total"],
         }  # fmt: skip
         self._losses[rung.name] = losses

@@ -31,7 +31,7 @@ def rates(path: str, found: Mapping[str, Any]) -> None:
     figure, axes = _chart("output")
     axes.semilogx(found["rates"], found["losses"])
     axes.axvline(found["learning_rate"], color="tab:orange", label=f"{found['learning_rate']:g}")
-    axes.set(xlabel="learning rate", ylabel="loss, moving average", title=f"phase {found['phase']}")
+    axes.set(xlabel="learning rate", ylabel="loss, smoothed", title=f"phase {found['phase']}")
     axes.legend()
     figure.savefig(path, dpi=120)
 

@@ -51,8 +51,12 @@ def verdict_lines(metrics: Mapping[str, Any]) -> Iterator[str]:
             f"{every['accuracy']:.4f}{_interval(every, 'accuracy')}"
         )
     if race := metrics.get("race"):
-        tried = (f"{name} {each['val_loss']:.4f}" for name, each in race["tried"].items())
-        yield f"race, by calibrated loss on val: {', '.join(tried)}; kept: {race['kept']}"
+        adapts = any("target_score" in each for each in race["tried"].values())
+        key, words = (
+            ("target_score", "the target's score, higher is better") if adapts else ("val_loss", "calibrated loss on val")
+        )
+        tried = (f"{name} {each[key]:.4f}" for name, each in race["tried"].items())
+        yield f"race, by {words}: {', '.join(tried)}; kept: {race['kept']}"
     if sentence := metrics.get("verdict"):
         yield f"verdict: {with_flags(sentence)}"
 

@@ -43,12 +43,14 @@ class Rung(NamedTuple):
         plugin: the strategy's name.
         options: keys of settings -> values. Where there is no backbone among them, that of the best run so far is taken.
         needs: names of rungs: one must be the best so far, by more than chance, for this one to be tried; none: it always is.
+        adapts: it is for runs with a target, and judged by the target's score; the others are for runs without one.
     """
 
     name: str
     plugin: str
     options: Mapping[str, Any] = MappingProxyType({})
     needs: tuple[str, ...] = ()
+    adapts: bool = False
 
 
 class Strategy(Options):

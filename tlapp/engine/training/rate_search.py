@@ -1,7 +1,8 @@
 """A learning rate range test: train a little while the rate rises, and look where the loss falls.
 
-Smith 2015, Cyclical Learning Rates for Training Neural Networks, https://arxiv.org/abs/1506.01186, section 3.3. The rule by which
-a rate is chosen is that of the longest valley: https://docs.fast.ai/callback.schedule.html, `valley`.
+Smith 2015, Cyclical Learning Rates for Training Neural Networks, https://arxiv.org/abs/1506.01186, section 3.3. The middle of the
+valley is taken, as by the rule of fastai, https://docs.fast.ai/callback.schedule.html; here a valley begins where the loss
+falls, not at the lowest rate that was tried.
 """
 
 from __future__ import annotations
@@ -15,18 +16,21 @@ import numpy as np
 
 from tlapp.engine.options import RunOptions
 from tlapp.engine.training.fit_kind import FitKind
+from tlapp.engine.training.kinds import kind_of
 from tlapp.engine.training.phases import Phases
 from tlapp.engine.training.session import Slot
 from tlapp.engine.training.steps import BLOCK_BYTES, Steps
 
 LOW, HIGH, STEPS = 1e-6, 1.0, 100
 """The first and last rate, and in how many steps it gets from one to the other."""
-KEPT = 0.9
-"""Share of the past in each loss of the curve, which is a moving average."""
+WIDTH = 4.0
+"""Steps: the deviation of the window in which losses are averaged."""
+BEGUN, HARDLY = 0.1, 0.02
+"""Share of the fall that is done where a valley begins; and the least fall, as a share of the least loss."""
 TOO_HIGH = 4.0
 """A loss of so many times the least one ends the test: the rate is too high."""
-LEAST = 10
-"""Losses that tell a valley."""
+LEAST, RECENT = 10, 5
+"""Losses that tell a valley; and those by whose mean the test is ended."""
 
 
 class Rising(Steps):
@@ -43,7 +47,8 @@ class Rising(Steps):
 
 
 class RateSearch(Phases):
-    """Carries out the phases before one, and tests rates in that.
+    """Tests rates in one phase, on weights that nothing has trained: those that a warm-up leaves have little to lose, and a loss
+    that hardly falls does not tell rates apart. What does not train by gradient is carried out before it.
 
     Attributes:
         rates, losses: of the steps of the test.
@@ -56,7 +61,7 @@ class RateSearch(Phases):
 
     def carry_out_slot(self, slot: Slot) -> None:
         if slot is not self.slots[-1]:
-            return super().carry_out_slot(slot)
+            return None if kind_of(slot.phase).trains else super().carry_out_slot(slot)
         net, feeds = FitKind().prepared(self, slot)
         options: RunOptions = self.job.options
         size = next(iter(feeds.values())).size
@@ -66,7 +71,7 @@ class RateSearch(Phases):
         for epoch in itertools.count(1):
             for _, sums in steps.blocks(epoch, 0):
                 loss = float(sums.sum())
-                smooth = moving_average([*self.losses, loss])[-1] if np.isfinite(loss) else float("inf")
+                smooth = float(np.mean([*self.losses[1 - RECENT :], loss]))
                 if smooth > TOO_HIGH * best or not np.isfinite(loss) or len(self.losses) == STEPS:
                     return None
                 self.rates.append(LOW * (HIGH / LOW) ** (len(self.rates) / (STEPS - 1)))
@@ -82,32 +87,24 @@ class RateSearch(Phases):
         """Nothing is kept."""
 
 
-def moving_average(losses: Sequence[float]) -> np.ndarray:
-    """The average of each loss and those before it, older ones counting less and less; (n,)."""
-    sums, weights, averages = 0.0, 0.0, []
-    for loss in losses:
-        sums, weights = KEPT * sums + loss, KEPT * weights + 1
-        averages.append(sums / weights)
-    return np.array(averages)
+def smoothed(losses: Sequence[float]) -> np.ndarray:
+    """Losses, (n,), each averaged with its neighbours on both sides, nearer ones counting more."""
+    steps = np.arange(len(losses))
+    weights = np.exp(-0.5 * (np.subtract.outer(steps, steps) / WIDTH) ** 2)
+    return weights @ np.asarray(losses) / weights.sum(axis=1)
 
 
 def valley(rates: Sequence[float], losses: Sequence[float]) -> float | None:
-    """The middle, on a logarithmic scale, of the longest way down that the losses take; None where they hardly go down.
+    """The middle, on a logarithmic scale, of the way down: from where a tenth of the whole fall is done, to the least loss.
 
-    A way down is a sequence of steps, not each next to the last, of which each has a lower loss than the one before.
+    None where the loss hardly falls.
     """
     if len(losses) < LEAST:
         return None
-    smooth = moving_average(losses)
-    lengths, before = np.ones(len(smooth), int), np.arange(len(smooth))
-    for now in range(1, len(smooth)):
-        higher = np.flatnonzero(smooth[:now] > smooth[now])
-        if len(higher):
-            last = higher[lengths[higher].argmax()]
-            lengths[now], before[now] = lengths[last] + 1, last
-    at = end = int(lengths.argmax())
-    if lengths[end] < LEAST:
+    smooth = smoothed(losses)
+    end = int(smooth.argmin())
+    fall = float(smooth[: end + 1].max() - smooth[end])
+    start = int(np.flatnonzero(smooth[: end + 1] >= smooth[end] + (1 - BEGUN) * fall)[-1])
+    if fall < HARDLY * abs(smooth[end]) or end - start < 2:
         return None
-    while before[at] != at:
-        at = int(before[at])
-    return float(np.sqrt(rates[at] * rates[end]))
+    return float(np.sqrt(rates[start] * rates[end]))
