@@ -12,6 +12,7 @@ from filelock import FileLock
 from helpers.command import tlapp
 
 from tlapp.cli.main import run
+from tlapp.engine.data.intervals import share
 
 OLD = Path(__file__).parents[1] / "data" / "run-0.1.0" / "run"
 
@@ -89,6 +90,22 @@ def test_garbage_hides_no_other_run(tmp_path, monkeypatch, capfd):
     assert found == {**{name: (state, None) for name, (_, _, state) in GARBAGE.items()}, "good": ("finished", 0.5)}
     assert run(["runs", str(tmp_path)]) == 0
     assert "test 0.5000" in capfd.readouterr().out
+
+
+def test_the_interval_and_what_was_exported(tmp_path, capfd):
+    shutil.copytree(OLD, tmp_path / "one")
+    test = json.loads((OLD / "metrics.json").read_text())["images"]["test"]
+    for name in ("tflite-int8", "savedmodel"):
+        (tmp_path / "one" / "export" / name).mkdir(parents=True)
+    assert run(["runs", str(tmp_path), "--json"]) == 0
+    (found,) = json.loads(capfd.readouterr().out)["runs"]
+    assert found["interval"] == pytest.approx(share(found["accuracy"] * test, test)) and found["exported"] == [
+        "savedmodel",
+        "tflite-int8",
+    ]
+    assert run(["runs", str(tmp_path)]) == 0
+    said, (low, high) = capfd.readouterr().out, found["interval"]
+    assert f"({low:.2f} to {high:.2f})  finished" in said and ", exported: savedmodel, tflite-int8" in said
 
 
 def test_nothing_there(tmp_path, monkeypatch, capfd):

@@ -44,8 +44,10 @@ def lines(found: list[Entry]) -> Iterator[str]:
     for entry in found:
         begun = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.begun))
         measured = {"test": entry.accuracy, "test R2": entry.r2}
-        result = "".join(f"{name} {value:.4f}  " for name, value in measured.items() if value is not None)
+        ends = f" ({entry.interval[0]:.2f} to {entry.interval[1]:.2f})" if entry.interval else ""
+        result = "".join(f"{name} {value:.4f}{ends}  " for name, value in measured.items() if value is not None)
         yield f"{entry.folder.resolve().name:{width}}  {begun}  {result}{WORDS.get(entry.state, entry.state)}"
         pictures = "" if entry.pictures is None else f" ({entry.pictures:,} pictures)"
         what = f"{entry.strategy} of {entry.backbone} on {entry.data}{pictures}, " if entry.strategy else ""
-        yield f"  {what}{bytes_in_words(entry.bytes)}"
+        exports = f", exported: {', '.join(entry.exported)}" if entry.exported else ""
+        yield f"  {what}{bytes_in_words(entry.bytes)}{exports}"

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tlapp.engine.data.intervals import share
 from tlapp.engine.runs import lock
-from tlapp.engine.runs.folder import METRICS, SETTINGS, RunFolder
+from tlapp.engine.runs.folder import EXPORTS, METRICS, SETTINGS, RunFolder
 
 ROOT = Path("saved_models")
 """Where runs lie that were given no folder."""
@@ -26,6 +27,8 @@ class Entry:
         pictures: how many examples it trains, validates and tests with; None where unknown, as the words before it are "".
         accuracy, r2: of the test pictures; None where there is none yet, or labels are of the other kind.
         begun: seconds since 1970.
+        interval: of the accuracy, 95 %; None where there is none.
+        exported: the folders of its exports, such as "tflite-int8".
     """
 
     folder: Path
@@ -38,6 +41,8 @@ class Entry:
     begun: float
     bytes: int
     r2: float | None = None
+    interval: tuple[float, float] | None = None
+    exported: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As JSON can hold it."""
@@ -86,12 +91,18 @@ def _entry(path: Path) -> Entry:
         pictures = sum(int(counts.get(name, 0)) for name in ("train", "val", "test")) if counts else None
         test = metrics.get("test") or {}
         accuracy, r2 = _at_most_one(test.get("accuracy"), 0), _at_most_one(test.get("r2"))
+        tested = int(counts.get("test", 0))
+        interval = None if accuracy is None or tested < 1 else share(accuracy * tested, tested)
         words = [str(settings.get(key, "")) for key in ("plugin", "backbone", "data")]
         state = "finished" if metrics else "training" if lock.is_held(path) else "unfinished"
     except Exception:  # whatever the files hold, the other runs are listed
-        words, pictures, accuracy, r2, state = ["", "", ""], None, None, None, "unreadable"
+        words, pictures, accuracy, r2, interval, state = ["", "", ""], None, None, None, None, "unreadable"
     strategy, backbone, data = words
-    return Entry(path, state, strategy, backbone, data, pictures, accuracy, _begun(path), _bytes(path), r2)
+    exported = tuple(each.name for each in _inside(path / EXPORTS) if each.is_dir())
+    return Entry(
+        path, state, strategy, backbone, data, pictures, accuracy, _begun(path), _bytes(path), r2,
+        None if interval is None else (interval[0], interval[1]), exported,
+    )  # fmt: skip
 
 
 def _at_most_one(value: Any, least: float = -math.inf) -> float | None:
