@@ -135,6 +135,8 @@ def carry_out(
     from tlapp.learning_rate import settled
     from tlapp.race import Race
 
+    if dry and settings.later:
+        reporter.note(f"option {settings.later[0]}=auto is found when training begins; the plan shows the default")
     if not dry:
         settings = settled(settings, reporter, lambda each: job_of(each, trust))
     if (rungs := settings.strategy.rungs()) and not dry:

@@ -19,6 +19,7 @@ from tlapp.engine.advice.comparison import answers, flipped, paired
 from tlapp.engine.data.intervals import difference
 from tlapp.engine.report import Silent
 from tlapp.engine.runs.folder import HISTORY, RunFolder
+from tlapp.errors import UserError
 from tlapp.testing import SIZE
 from tlapp.trials import compare as trials
 from tlapp.trials import trial
@@ -185,3 +186,18 @@ def test_diff_names_settings_and_flips(place, output, capfd):
     out = capfd.readouterr().out
     assert "plugin: freeze -> feature-extract" in out and f"test: {len(before)} pictures in common" in out
     assert command(["diff", str(one), str(place)]) == 2
+
+
+def test_a_folder_with_trials_of_other_settings_is_refused(place, output, capfd):
+    assert command(asked(place, output, "--set", "label_smoothing=0.2")) == 2
+    assert "was begun with label_smoothing=0.05, now 0.2; name another folder" in capfd.readouterr().err
+
+
+def test_what_is_found_later_and_who_wins_a_race_are_no_other_settings(tmp_path):
+    for number, (own, written) in enumerate([({"learning_rate": "auto"}, "learning_rate: 0.5\n"), ({"plugin": "auto"}, "")]):
+        place = tmp_path / str(number)
+        place.mkdir()
+        (place / "settings.yaml").write_text(f"plugin: freeze\n{written}")
+        trial.Trial("one", {"plugin": "freeze", **own}, place).must_fit()
+    with pytest.raises(UserError, match=r"was begun with learning_rate=0\.5, now 0\.001"):
+        trial.Trial("one", {"plugin": "freeze"}, tmp_path / "0").must_fit()

@@ -7,10 +7,13 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout
+from pathlib import Path
 from typing import Any
 
 from tlapp.engine.report import Silent
+from tlapp.engine.runs.folder import SETTINGS
 from tlapp.errors import TlappError, UserError
+from tlapp.settings import resolve
 from tlapp.trials.trial import Processes, Trial, Workers
 
 RETRIES = 3
@@ -59,8 +62,9 @@ class OnRay(Workers):
         self._running: dict[Any, Trial] = {}
 
     def start(self, trial: Trial) -> None:
-        settings = {key: value for key, value in trial.settings.items() if value is not None}
-        self._running[self._train.remote(trial.name, settings, str(trial.place))] = trial
+        settings = resolve(trial.settings)  # paths are absolute in what a worker gets: it has a working folder of its own
+        whole = {**settings.repeatable(), **dict.fromkeys(settings.later, "auto")}
+        self._running[self._train.remote(trial.name, whole, str(trial.place.absolute()))] = trial
 
     def ended(self) -> Iterator[tuple[Trial, str]]:
         ready, _ = self._ray.wait([*self._running], num_returns=len(self._running), timeout=0) if self._running else ([], [])
@@ -101,11 +105,7 @@ def _must_answer(address: str) -> None:
 
 def train_here(name: str, settings: dict[str, Any], place: str) -> str:
     """Train a trial in this process, or go on with it; why it failed, or ""."""
-    from pathlib import Path
-
     from tlapp.api import carry_out
-    from tlapp.engine.runs.folder import SETTINGS
-    from tlapp.settings import resolve
 
     trial = Trial(name, settings, Path(place))
     try:

@@ -54,8 +54,11 @@ class Trial:
         """
         if not self.run.has(SETTINGS):
             return
-        ours, theirs = resolve(self.settings).repeatable(), self.run.settings()
-        for key in sorted(ours.keys() & theirs.keys() - {"backbone"}):  # a run has its backbone's absolute name
+        settings = resolve(self.settings)
+        if settings.strategy.rungs():  # the run is that of the race's winner
+            return
+        ours, theirs = settings.repeatable(), self.run.settings()
+        for key in sorted(ours.keys() & theirs.keys() - {"backbone", *settings.later}):  # a run has its backbone's absolute name
             if theirs[key] != ours[key]:
                 words = f"was begun with {key}={theirs[key]}, now {ours[key]}; name another folder"
                 raise UserError(f"{self.place}: {words}", option="output")
@@ -115,6 +118,7 @@ class Processes(Workers):
             self._running[trial] = subprocess.Popen(  # noqa: S603 - this interpreter, on our own program
                 [sys.executable, "-m", "tlapp", "train", *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                start_new_session=True,  # Ctrl-C is for this process, which stops them: a second one would break their saving off
             )  # fmt: skip
 
     def ended(self) -> Iterator[tuple[Trial, str]]:
