@@ -8,7 +8,7 @@ from dataclasses import fields, is_dataclass, replace
 from types import GeneratorType
 from typing import Any, cast
 
-from tlapp.contracts import BackboneProvider, Head, OneOf, Plan, Strategy, Teachable
+from tlapp.contracts import BackboneProvider, Head, OneOf, Plan, Strategy, Teachable, Weighted
 from tlapp.errors import PluginError, TlappError, UserError
 from tlapp.words import in_a_line
 
@@ -152,6 +152,9 @@ def _guard_value(value: Any, plugin_name: str, owner: str, noun: str) -> Any:
         for name in ("learn", "layer", "few", "on_device") if isinstance(value, Teachable) else ():
             if hasattr(value, name):
                 setattr(guard, name, guarded(plugin_name, f"{owner} {noun}", getattr(value, name)))
+        if isinstance(value, Weighted):
+            weighted = guarded(plugin_name, f"{owner} {noun}", value.weighted)
+            guard.weighted = lambda weights: _guard_value(weighted(weights), plugin_name, owner, noun)  # type: ignore[attr-defined]
         return guard
     if _is_record(value):
         return _guard_fields(value, plugin_name, owner, noun)

@@ -6,9 +6,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+from helpers.tiny_place import furnish, of
 
-from tlapp.contracts import Plan, Solve, Weighted
+import tlapp
+from tlapp.blame import strategy
+from tlapp.contracts import Plan, PluginError, Solve, Strategy, Weighted
 from tlapp.engine.check import unread_options
+from tlapp.engine.runs.folder import PROBABILITIES
 from tlapp.engine.training.solve import solve
 
 
@@ -58,3 +62,28 @@ def test_the_option_is_read_where_the_solver_can():
     assert isinstance(Noting(), Weighted)
     assert "class_weights" not in unread_options(Plan((plan_of(Noting()),)))
     assert "class_weights" in unread_options(Plan((plan_of(print),)))
+
+
+@pytest.mark.parametrize("plugin", ["feature-extract", "probe"])
+def test_a_run_of_uneven_classes_weights_them_unless_it_is_told_not_to(plugin, tmp_path, tensorflow):
+    place = furnish(tmp_path, each=30)
+    for path in sorted((place / "data" / "circle").iterdir())[10:]:
+        path.unlink()
+    runs = [tlapp.train(plugin=plugin, run=str(tmp_path / way), class_weights=way, **of(place)) for way in ("auto", "none")]
+    auto, none = (run.files.arrays(PROBABILITIES)["test"] for run in runs)
+    rare = runs[0].labels.index("circle")
+    assert auto[:, rare].mean() > none[:, rare].mean() + 1e-4
+
+
+def test_what_a_weighted_solver_raises_is_the_plugins_fault(tmp_path):
+    class Refuses(Noting):
+        def weighted(self, weights):
+            return lambda *given: 1 / 0
+
+    class Own(Strategy):
+        def plan(self, task, backbone):
+            return Plan((plan_of(Refuses()),))
+
+    solver = strategy(Own(), "own 1.0").plan(None, None).phases[0].solver
+    with pytest.raises(PluginError, match="its solver failed: ZeroDivisionError"):
+        solver.weighted(np.ones(2))(None, None, 2)
