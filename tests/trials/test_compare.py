@@ -15,7 +15,8 @@ from helpers.tiny_place import furnish, of
 import tlapp
 from tlapp.cli import plots
 from tlapp.cli.main import run as command
-from tlapp.engine.advice.comparison import answers, flipped, paired
+from tlapp.engine.advice import comparison
+from tlapp.engine.advice.comparison import answers, flipped, measured, paired
 from tlapp.engine.data.intervals import difference
 from tlapp.engine.report import Silent
 from tlapp.engine.runs.folder import HISTORY, RunFolder
@@ -201,3 +202,12 @@ def test_what_is_found_later_and_who_wins_a_race_are_no_other_settings(tmp_path)
         trial.Trial("one", {"plugin": "freeze", **own}, place).must_fit()
     with pytest.raises(UserError, match=r"was begun with learning_rate=0\.5, now 0\.001"):
         trial.Trial("one", {"plugin": "freeze"}, tmp_path / "0").must_fit()
+
+
+def test_what_has_no_accuracy_is_not_compared(place, output):
+    copy = trial.Trial("number", {}, output.parent / "number")
+    copy.place.mkdir()
+    (copy.place / "metrics.json").write_text('{"test": {"r2": 0.5}}')
+    assert not measured(copy.run)
+    with pytest.raises(UserError, match="has no accuracy of a test"):
+        comparison.row({0: copy.run}, {})

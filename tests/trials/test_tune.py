@@ -148,7 +148,8 @@ def known(monkeypatch):
 
     monkeypatch.setattr(tune, "LOOK_SECONDS", 0)
     monkeypatch.setattr(tune, "value", lambda run: so_far(run)[-1])
-    monkeypatch.setattr(tune, "row", lambda runs, first: {"runs": [run.path.name for run in runs.values()]})
+    monkeypatch.setattr(tune, "measured", lambda run: True)
+    monkeypatch.setattr(tune, "row", lambda runs, first: [run.path.name for part in (runs, first) for run in part.values()])
 
 
 def test_the_search_finds_the_least_and_stops_what_does_worse(known, tmp_path):
@@ -162,6 +163,13 @@ def test_the_search_finds_the_least_and_stops_what_does_worse(known, tmp_path):
     other = tmp_path / "other"
     Search({"data": "x", "plugin": "freeze"}, {"label_smoothing": Range(low=0, high=0.9)}, other, Silent(), again).run(25)
     assert again.stopped == workers.stopped
+
+
+@pytest.mark.parametrize(("low", "beside"), [(0, ["trial-0"]), (0.06, [])])
+def test_the_defaults_are_the_first_trial_only_where_they_are_in_range(known, tmp_path, low, beside):
+    over = {"label_smoothing": Range(low=low, high=0.9)}
+    report = Search({"data": "x", "plugin": "freeze"}, over, tmp_path, Silent(), Known()).run(20)
+    assert report["row"] == [report["run"].rpartition("/")[2], *beside] and report["run"] != str(tmp_path / "trial-0")
 
 
 def test_what_was_under_way_goes_on(known, tmp_path):

@@ -80,9 +80,10 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
     yield f"best on val (loss {report['value']:.4f}): " + " ".join(
         f"{flag(key)} {show(value)}" for key, value in report["best"].items()
     )
-    (low, high), row = report["row"]["accuracy_interval"], report["row"]
-    yield f"its test: accuracy {row['accuracy']:.4f} ({low:.2f} to {high:.2f})"
-    if row["difference"] is not None:
+    if row := report["row"]:
+        low, high = row["accuracy_interval"]
+        yield f"its test: accuracy {row['accuracy']:.4f} ({low:.2f} to {high:.2f})"
+    if row and row["difference"] is not None:
         below, above = (100 * end for end in row["difference_interval"])
         yield f"beside the defaults, on test: {100 * row['difference']:+.1f} points ({below:+.1f} to {above:+.1f})"
     yield f"run: {report['run']}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tlapp.engine.advice.calibration import calibrated_losses
-from tlapp.engine.advice.comparison import row
+from tlapp.engine.advice.comparison import measured, row
 from tlapp.engine.report import Reporter
 from tlapp.engine.runs.folder import HISTORY, PROBABILITIES, RunFolder
 from tlapp.errors import UserError
@@ -85,6 +85,7 @@ class Search:
             defaults = {key: each.among(settings[key]) for key, each in over.items()}
             if None not in defaults.values():
                 self._study.enqueue_trial(defaults)
+                self._study.set_user_attr("defaults", True)  # they are trial 0
         self._under_way: dict[Trial, Any] = {}
 
     def run(self, count: int, seconds: float | None = None) -> dict[str, Any]:
@@ -92,7 +93,8 @@ class Search:
 
         Returns:
             best: the options of the best on val; settings: to train with; trials: how many ended, stopped early and failed;
-            value: its loss on val; row: of its test, beside the trial of the defaults (`tlapp.engine.advice.comparison.row`).
+            value: its loss on val; row: of its test, beside the trial of the defaults (`tlapp.engine.advice.comparison.row`);
+            None where answers have no accuracy.
 
         Raises:
             UserError: every trial failed.
@@ -159,13 +161,11 @@ class Search:
         if not counts["complete"]:
             raise UserError(f"no trial came to its end; see the logs in {self._output}")
         best = self._study.best_trial
-        first = {0: RunFolder(self._place(0))} if self._study.trials[0].state == states.COMPLETE else {}
-        settings = {**self._shared, **best.params}
-        of_test = row({0: RunFolder(self._place(best.number))}, first if best.number else {})
-        default = row(first, first) if first and best.number else None
+        known = best.number and self._study.user_attrs.get("defaults") and self._study.trials[0].state == states.COMPLETE
+        run, first = RunFolder(self._place(best.number)), {0: RunFolder(self._place(0))} if known else {}
         return {
-            "best": best.params, "settings": settings, "value": best.value, "trials": counts, "row": of_test, "default": default,
-            "run": str(self._place(best.number)),
+            "best": best.params, "settings": {**self._shared, **best.params}, "value": best.value, "trials": counts,
+            "row": row({0: run}, first) if measured(run) else None, "run": str(run.path),
         }  # fmt: skip
 
 

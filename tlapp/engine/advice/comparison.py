@@ -10,6 +10,7 @@ import numpy as np
 
 from tlapp.engine.data.intervals import Z, difference, share
 from tlapp.engine.runs.folder import PREDICTIONS, RunFolder
+from tlapp.errors import UserError
 
 
 class Answer(NamedTuple):
@@ -37,6 +38,11 @@ def answers(run: RunFolder, split: str = "test") -> dict[str, Answer]:
         }  # fmt: skip
 
 
+def measured(run: RunFolder) -> bool:
+    """Whether a run has the accuracy of a test."""
+    return "accuracy" in (run.metrics()["test"] or {})
+
+
 def row(runs: Mapping[int, RunFolder], first: Mapping[int, RunFolder]) -> dict[str, Any]:
     """One line of a table: runs of one kind, by their seeds, beside those of the first kind.
 
@@ -44,7 +50,12 @@ def row(runs: Mapping[int, RunFolder], first: Mapping[int, RunFolder]) -> dict[s
         accuracy, macro_f1, seconds, memory_mb and trained (parameters of the backbone): medians or means over the runs;
         accuracy_interval: of as many examples as were tested, each counted once however many seeds tested it; difference and
         difference_interval: of the accuracy, paired by examples, None for the first kind itself.
+
+    Raises:
+        UserError: the answers have no accuracy.
     """
+    if missing := [run.path for run in runs.values() if not measured(run)]:
+        raise UserError(f"{missing[0]}: has no accuracy of a test; what is compared has one class an example")
     metrics = [run.metrics() for run in runs.values()]
     right = {seed: {name: each.right for name, each in answers(run).items()} for seed, run in runs.items()}
     tested = {name for part in right.values() for name in part}
