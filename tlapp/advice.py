@@ -14,13 +14,15 @@ from tlapp.settings import resolve
 
 
 def advise(
-    data: str | Path, backbones: Sequence[str] = (), *, reporter: Reporter | None = None, trust: bool = False, **settings: Any
-) -> dict[str, Any]:
+    data: str | Path, backbones: Sequence[str] = (), *, target: str | Path | None = None, reporter: Reporter | None = None,
+    trust: bool = False, **settings: Any,
+) -> dict[str, Any]:  # fmt: skip
     """Say which backbone and strategy suit data, before training: `tlapp.advise("pictures")["settings"]`.
 
     Args:
         data: as the option data of train; what is set aside for testing is not looked at.
         backbones: to compare; the default one where none is named.
+        target: unlabelled pictures on which the model is to be used, as the option target of train: do they look different?
         reporter, trust: as in `train`.
         settings: others of `train`, such as image_size, but plugin.
 
@@ -31,10 +33,17 @@ def advise(
         UserError: as train; or the labels are not one class each.
     """
     from tlapp.engine.advice.advise import advice, features
+    from tlapp.engine.advice.domains import PLUGIN, domains, sentence
 
     names = backbones or (resolve({}).options.backbone,)
     result = advice({name: prepared(data, {**settings, "backbone": name}, features, reporter, trust) for name in names})
     shared = {key: value for key, value in settings.items() if value is not None}
+    if target:
+        best = result["settings"]["backbone"]
+        found = prepared(data, {**settings, "backbone": best, "target": str(target), **PLUGIN}, domains, reporter, trust)
+        result = {**result, "target": found, "reasons": [*result["reasons"], sentence(found)]}
+        if found["different"]:
+            result["settings"] = {**result["settings"], "plugin": "auto", "target": str(target)}
     return {**result, "settings": {**result["settings"], "data": str(data), **shared}}
 
 
@@ -87,12 +96,12 @@ def find_lr(*, reporter: Reporter | None = None, trust: bool = False, **settings
 def prepared(
     data: str | Path, settings: Mapping[str, Any], ask: Callable[[Any], Any], reporter: Reporter | None, trust: bool
 ) -> Any:
-    """What a function says of a run of `probe` that is read, cut and ready, and is not carried out."""
+    """What a function says of a run, of `probe` where `settings` name no other plugin, that is ready and is not carried out."""
     from tlapp.engine.report import Unseen
     from tlapp.engine.run import Run
 
     given = {key: value for key, value in settings.items() if value is not None}
-    job = job_of(resolve({**given, "data": str(data), "plugin": "probe"}), trust)
+    job = job_of(resolve({"plugin": "probe", **given, "data": str(data)}), trust)
     with blame.naming(job.plugin_name):
         run = Run(job, Unseen(reporter or Silent()))
         run.load()

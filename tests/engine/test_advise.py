@@ -118,3 +118,33 @@ def test_the_better_backbone_comes_first_and_the_rules_say_why():
     assert few["settings"]["plugin"] == "freeze" and any("few: train the head only" in each for each in few["reasons"])
     nothing = np.random.default_rng(0).normal(size=(600, 5))
     assert any("transfer is doubtful" in each for each in advise.advice({"x": planted({"b": nothing}, labels)})["reasons"])
+
+
+@pytest.fixture(scope="module")
+def negatives(place):
+    """The same pictures, other ones and in negative, without classes."""
+    from PIL import Image, ImageOps
+
+    pictures(place / "other", each=40, seed=5)
+    for path in (place / "other").rglob("*.png"):
+        for folder, changed in (("alike", Image.open(path)), ("negative", ImageOps.invert(Image.open(path).convert("RGB")))):
+            (place / folder).mkdir(exist_ok=True)
+            changed.save(place / folder / f"{path.parent.name}-{path.name}")
+    return place
+
+
+@pytest.mark.parametrize(("folder", "different"), [("alike", False), ("negative", True)])
+def test_a_target_that_looks_different_is_told(negatives, folder, different, capfd):
+    place, target = negatives, negatives / folder
+    words = ["advise", "--data", str(place / "data"), "--backbones", f"file:{place}/tiny.keras", "--image-size", str(SIZE)]
+    output = place / f"{folder}.yaml"
+    assert command([*words, "--target", str(target), "--json", "--output", str(output)]) == 0
+    found = json.loads(capfd.readouterr().out)
+    assert found["target"]["different"] == different and found["target"]["images"] == 120
+    low, high = found["target"]["interval"]
+    assert low <= found["target"]["told_apart"] <= high and (found["target"]["told_apart"] > 0.9) == different
+    assert f"the target looks {'different' if different else 'like the data'}" in found["reasons"][-1]
+    assert (found["settings"].get("target"), found["settings"]["plugin"] == "auto") == (
+        (str(target), True) if different else (None, found["settings"]["plugin"] == "auto")
+    )
+    assert command(["train", "--config", str(output), "--dry-run"]) == 0

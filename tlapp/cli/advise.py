@@ -21,6 +21,10 @@ from tlapp.words import printable
 @click.command(cls=Command)
 @click.option("--data", type=PATH, required=True, shell_complete=complete_files, help="As of `tlapp train`.")
 @click.option("--backbones", metavar="A,B,...", help="Backbones to compare.  [default: keras-cv:efficientnet-lite0]")
+@click.option(
+    "--target", type=PATH, shell_complete=complete_files,
+    help="Unlabelled pictures on which the model is to be used: do they look different?",
+)  # fmt: skip
 @click.option("--image-size", type=click.IntRange(32, 2048), metavar="N", help="Pixels a side.  [default: the backbone's own]")
 @click.option("--seed", type=click.IntRange(0), help="Of the split; its test is not looked at.  [default: 0]")
 @click.option(
@@ -29,8 +33,9 @@ from tlapp.words import printable
 @trust_option
 @json_option
 def advise(
-    data: str, backbones: str | None, image_size: int | None, seed: int | None, output: str | None, trust: bool, as_json: bool
-) -> None:
+    data: str, backbones: str | None, target: str | None, image_size: int | None, seed: int | None, output: str | None,
+    trust: bool, as_json: bool,
+) -> None:  # fmt: skip
     """Say, before training, which backbone and strategy suit your pictures, and what more pictures would buy.
 
     One pass of each frozen backbone; then logistic regression on what its stages say, cross-validated, without test pictures.
@@ -41,7 +46,7 @@ def advise(
         raise UserError("already exists; remove it, or name another", output, option="output")
     with Screen() as screen:
         names = [name.strip() for name in (backbones or "").split(",") if name.strip()]
-        found = ask(data, names, reporter=screen, trust=trust, image_size=image_size, seed=seed)
+        found = ask(data, names, target=target, reporter=screen, trust=trust, image_size=image_size, seed=seed)
     if output:
         text = "".join(f"# {reason}\n" for reason in found["reasons"]) + yaml.safe_dump(found["settings"], sort_keys=False)
         Path(output).write_text(text, encoding="utf-8")

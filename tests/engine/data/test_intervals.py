@@ -63,3 +63,8 @@ def test_what_is_asked_after_each_epoch_draws_nothing(monkeypatch):
     monkeypatch.setattr(intervals, "drawn", None)
     found = metrics(np.eye(2), np.array([0, 1]), "ab", intervals=False)
     assert found["accuracy_interval"] == intervals.share(2, 2) and "macro_f1_interval" not in found
+
+
+@pytest.mark.parametrize("n", [1, 7, 50, 240, 1000])
+def test_wilsons_interval_holds_the_share_at_its_ends(n):
+    assert intervals.share(n, n)[1] == 1.0 and intervals.share(0, n)[0] == 0.0

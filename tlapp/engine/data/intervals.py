@@ -17,7 +17,8 @@ def share(right: float, n: float) -> list[float]:
     if n <= 0:
         return [0.0, 1.0]
     center, half = right + Z**2 / 2, Z * (right * (n - right) / n + Z**2 / 4) ** 0.5
-    return [max(0.0, float((center - half) / (n + Z**2))), min(1.0, float((center + half) / (n + Z**2)))]
+    low, high = (float((center + sign * half) / (n + Z**2)) for sign in (-1, 1))
+    return [max(0.0, low) if right > 0 else 0.0, min(1.0, high) if right < n else 1.0]  # exact, where rounding would not be
 
 
 def difference(ours: np.ndarray, theirs: np.ndarray) -> list[float]:
