@@ -39,14 +39,20 @@ def rates(path: str, found: Mapping[str, Any]) -> None:
 def pareto(path: str, rows: Mapping[str, Mapping[str, Any]], cost: str, words: str) -> None:
     """Accuracy, with its interval, by a cost; a line joins those that none other beats in both."""
     figure, axes = _chart("plot")
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     for name, row in rows.items():
         low, high = row["accuracy_interval"]
         ends = [[max(row["accuracy"] - low, 0)], [max(high - row["accuracy"], 0)]]
-        axes.errorbar(row[cost], row["accuracy"], yerr=ends, fmt="o", capsize=2, alpha=0.8)
-        axes.annotate(name, (row[cost], row["accuracy"]), xytext=(4, 4), textcoords="offset points", fontsize=8)
+        axes.errorbar(row[cost], row["accuracy"], yerr=ends, fmt="o", capsize=2, alpha=0.8, label=name)
     best = front([(row[cost], row["accuracy"]) for row in rows.values()])
-    axes.step(*zip(*best, strict=True), where="post", color="gray", linewidth=1)
+    best.append((max(row[cost] for row in rows.values()), best[-1][1]))
+    axes.step(*zip(*best, strict=True), where="post", color="gray", linewidth=1, label="best at its cost")
     axes.set(xlabel=words, ylabel="accuracy on test (95 %)", xscale="log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(lambda value, place: f"{value:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    figure.legend(loc="outside right upper", fontsize=8)
     figure.savefig(path, dpi=120)
 
 
