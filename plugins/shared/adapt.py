@@ -12,6 +12,7 @@ from tlapp_plugins.shared.rounds import rounds
 from tlapp.contracts import (
     Augment,
     Backbone,
+    Blend,
     Field,
     Fit,
     LoadedBackbone,
@@ -87,6 +88,8 @@ class Adapt(Strategy):
             Fit(name="simple", rates=frozen, epochs=self.warmup, learning_rate=self.warmup_rate),
             Statistics(name="simple-target", rates=frozen, streams=("target",), select="target"),
             *rounds(task, "simple-round", ROUNDS, SHARE, EPOCHS, self.adapted(backbone, 0), live=False),
+            # What follows has the head to learn anew: from one that learnt the target's answers it learnt the source worse.
+            Blend(name="fresh", since="simple", rates=frozen, steps=1, select="last"),
         )
 
     @abstractmethod

@@ -11,7 +11,7 @@ from tlapp.contracts import Blend, Fit, Phase, Solve, Statistics, Weighted
 from tlapp.engine.network.net import Living
 from tlapp.engine.training.fit_kind import FitKind
 from tlapp.engine.training.kind import Kind
-from tlapp.engine.training.selection import Selection
+from tlapp.engine.training.selection import NO_MEASURE, Selection
 from tlapp.engine.training.session import Session, Slot
 from tlapp.engine.training.solve import solve
 from tlapp.engine.training.statistics import renew
@@ -103,6 +103,9 @@ class _Blend(Kind):
 
     def does(self, phase: Blend, stages: str) -> Iterator[str]:
         yield "nothing trains"
+        if phase.select == "last":
+            yield f"{stages or 'the head'} goes back to what phase {phase.since} began with"
+            return
         yield f"of {phase.steps} blends of {stages or 'the head'} with what phase {phase.since} began with, the best is taken"
 
     def living(self, phase: Blend) -> Living:
@@ -114,6 +117,10 @@ class _Blend(Kind):
     def carry_out(self, session: Session, slot: Slot) -> None:
         phase: Any = slot.phase
         start = session.starts[slot.number]
+        if phase.select == "last":
+            start.line()(0.0)
+            session.end(phase, NO_MEASURE, True)
+            return
         best = session.best = session.best or Selection(start.variables, phase.select)
         judge = session.judge(session.net(slot, {}), slot, True)
         first = judge(0)
