@@ -132,8 +132,8 @@ class Blend(Phase):
     """A phase that trains nothing: of the weights on the line from those that an earlier phase began with to the present ones,
     the head's included, it takes those that val rates best (WiSE-FT: Wortsman et al. 2022, https://arxiv.org/abs/2109.01903).
 
-    Its rates must be above 0 for every stage that trained since; without val, the present weights stay. With `select="last"` nothing
-    is rated, and the weights go back to those that the earlier phase began with.
+    Its rates must be above 0 for every stage that trained since; without val, the present weights stay. With `select="last"`
+    nothing is rated, and the weights go back to those that the earlier phase began with.
 
     Attributes:
         since: name of the earlier phase.
