@@ -70,6 +70,13 @@ def test_a_blend_with_the_start_is_the_start(shapes, tmp_path, tensorflow):
     assert np.allclose(kernel(run), begin, atol=1e-6)
 
 
+def test_a_blend_that_nothing_selects_goes_back_though_val_likes_the_end_better(shapes, tmp_path, tensorflow):
+    run = tiny_run(Tunes(after=(blend(steps=1, select="last"),)), shapes, tmp_path / "run")
+    losses = [each.validation["loss"] for each in lines(run)]
+    assert losses[-1] < losses[0] and np.array_equal(kernel(run), untrained_kernel()) and not lines(run, "blend")
+    assert "the weights go back to those that phase tune began with" in (tmp_path / "run" / "plan.json").read_text()
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [

@@ -104,7 +104,7 @@ class _Blend(Kind):
     def does(self, phase: Blend, stages: str) -> Iterator[str]:
         yield "nothing trains"
         if phase.select == "last":
-            yield f"{stages or 'the head'} goes back to what phase {phase.since} began with"
+            yield f"the weights go back to those that phase {phase.since} began with"
             return
         yield f"of {phase.steps} blends of {stages or 'the head'} with what phase {phase.since} began with, the best is taken"
 
