@@ -60,6 +60,7 @@ def test_the_same_answers_as_on_this_machine(place, ray_of_two, tmp_path):
         assert on_ray["rows"][kind]["accuracy"] == here["rows"][kind]["accuracy"]
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_no_trial(place, ray_of_two, tmp_path):
     trials = [
         Trial(

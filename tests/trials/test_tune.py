@@ -53,7 +53,7 @@ def asked(place, output, *more):
 
 @pytest.fixture(scope="module")
 def output(place):
-    assert command(asked(place, place / "out", "--trials", "3")) == 0
+    assert command(asked(place, place / "out", "--trials", "2")) == 0
     return place / "out"
 
 
@@ -91,20 +91,21 @@ def test_ranges_that_are_none(word):
 
 
 def test_the_best_on_val_is_reported_beside_the_defaults(place, output, capfd):
-    assert command(asked(place, output, "--trials", "3", "--json")) == 0
+    assert command(asked(place, output, "--trials", "2", "--json")) == 0
     report = json.loads(capfd.readouterr().out)
-    runs = [tlapp.load(output / f"trial-{number}") for number in range(3)]
+    runs = [tlapp.load(output / f"trial-{number}") for number in range(2)]
     losses = [value(run.files) for run in runs]
     best = runs[losses.index(min(losses))]
     assert runs[0].settings["learning_rate"] == 1e-3 and runs[0].settings["head_dropout"] == 0
     assert report["value"] == min(losses) and report["run"] == str(best.folder)
-    assert report["trials"] == {"complete": 3, "pruned": 0, "fail": 0}
+    assert report["trials"] == {"complete": 2, "pruned": 0, "fail": 0}
     assert report["row"]["accuracy"] == best.metrics["test"]["accuracy"]
     tuned = yaml.safe_load((output / "tuned.yaml").read_text())
     assert {key: tuned[key] for key in report["best"]} == report["best"]
     assert all(1e-5 <= run.settings["learning_rate"] <= 0.1 and run.settings["head_dropout"] <= 0.5 for run in runs)
 
 
+@pytest.mark.slow
 def test_it_goes_on_and_refuses_another_search(place, output, capfd, monkeypatch):
     before = (output / "trial-0" / HISTORY).stat().st_mtime_ns
     assert command(asked(place, output, "--trials", "4")) == 0
