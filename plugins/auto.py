@@ -23,7 +23,7 @@ class Auto(Strategy):
         return Plan((Fit(name="head", rates=backbone.frozen(), epochs=20, learning_rate=1e-3),))
 
     def rungs(self) -> Sequence[Rung]:
-        """The guide's ladder: frozen features of each backbone, then the last stage of the best, then all of them.
+        """The guide's ladder: frozen features of each backbone, then the last stages of the best, then all of them.
 
         With a target, the ways of adapting that cost least first; what trains stages comes after those.
         """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tlapp_plugins.shared import solver_layers
 from tlapp_plugins.shared.model_selection import Choice, cross_validate, sample
@@ -29,7 +29,7 @@ class ScaledSolver(ABC):
     folds: int = 3
     weights: np.ndarray | None = None
 
-    def weighted(self, weights: np.ndarray) -> Self:
+    def weighted(self, weights: np.ndarray) -> ScaledSolver:
         """As `tlapp.contracts.Weighted`."""
         return replace(self, weights=weights)
 
