@@ -1,4 +1,6 @@
-"""Inputs: all that knows what one example is, and how it is read. `ImageInput` states the facts of a backbone for pictures."""
+"""Inputs: all that knows what one example is, and how it is read. `ImageInput` and `TextInput`
+state the facts of a backbone for pictures and for texts.
+"""
 
 from __future__ import annotations
 
@@ -42,6 +44,32 @@ class ImageInput(NamedTuple):
     def words(self) -> str:
         """What one picture is to the network."""
         return f"{self.size} x {self.size} pixels"
+
+
+class TextInput(NamedTuple):
+    """The facts of a backbone for texts: the tokenizer that it was trained with.
+
+    Attributes:
+        vocabulary: WordPiece tokens in the order of their ids; [PAD] is the first.
+        lowercase: whether texts are lower-cased.
+        strip_accents: whether accents are taken off.
+        longest: the most tokens that it takes, [CLS] and [SEP] included.
+    """
+
+    vocabulary: tuple[str, ...]
+    lowercase: bool = True
+    strip_accents: bool = True
+    longest: int = 512
+
+    @property
+    def kind(self) -> str:
+        """Which of the engine's readers makes arrays of the texts."""
+        return "text"
+
+    @property
+    def words(self) -> str:
+        """What one text is to the network."""
+        return f"at most {self.longest} tokens"
 
 
 @dataclass(frozen=True)

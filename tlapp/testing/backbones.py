@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from tlapp.contracts import ImageInput, Input, UserError
+from tlapp.contracts import ImageInput, Input, TextInput, UserError
 from tlapp.contracts.graph import is_nested, replay, steps
 from tlapp.testing.subject import BackboneSubject, Broken
 
 UNKNOWN = "no-such-backbone"
+SIDE = 16
+"""Of examples whose shape is open."""
 
 
 def names(subject: BackboneSubject) -> None:
@@ -102,13 +104,18 @@ def size(subject: BackboneSubject) -> None:
         raise Broken(f"native_size() says {stated}; load() chose {actual}")
 
 
-def _shapes(stated: ImageInput | Input) -> list[tuple[int, ...]]:
+def _shapes(stated: ImageInput | TextInput | Input) -> list[tuple[int | None, ...]]:
     """The shapes of a backbone's inputs, without the batch, as its facts state them."""
     if isinstance(stated, Input):
         return [tensor.shape for tensor in stated.tensors]
+    if isinstance(stated, TextInput):
+        return [(None,)]
     return [(stated.size, stated.size, stated.channels)]
 
 
 def _noise(model: object) -> np.ndarray:
-    shape = tuple(model.inputs[0].shape)[1:]  # type: ignore[attr-defined]
+    symbol = model.inputs[0]  # type: ignore[attr-defined]
+    shape = tuple(side or SIDE for side in symbol.shape[1:])
+    if "int" in symbol.dtype:
+        return np.random.default_rng(0).integers(0, 2, (4, *shape)).astype(symbol.dtype)  # any vocabulary has as many
     return np.random.default_rng(0).integers(0, 256, (4, *shape)).astype(np.float32)

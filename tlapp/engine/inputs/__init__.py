@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from tlapp.contracts import BackboneProvider, ImageInput, Input, UserError
+from tlapp.contracts import BackboneProvider, ImageInput, Input, TextInput, UserError
 from tlapp.engine.inputs import images
 from tlapp.engine.inputs.formats import advice_for, first_bytes, is_picture
 from tlapp.engine.inputs.images import Images
@@ -17,7 +17,7 @@ READERS: dict[str, type[Any]] = {"image": Images}
 """Kind -> the engine's reader, made `of` the facts that a backbone states and the options of the run."""
 
 
-def reader(facts: ImageInput | Input, options: RunOptions) -> Input:
+def reader(facts: ImageInput | TextInput | Input, options: RunOptions) -> Input:
     """What reads examples for a backbone whose `input` is `facts`; a plugin's own `Input` reads itself.
 
     Raises:
@@ -54,7 +54,7 @@ def advice(examples: Input, suffix: str) -> str:
     return advice_for(suffix) if isinstance(examples, Images) else ""
 
 
-def stated_input(provider: BackboneProvider, name: str, image_size: int | None) -> ImageInput | Input | None:
+def stated_input(provider: BackboneProvider, name: str, image_size: int | None) -> ImageInput | TextInput | Input | None:
     """The input of a backbone, as far as its provider can tell before it is loaded; None where it cannot."""
     facts = provider.facts(name, image_size)
     if facts is not None:
@@ -64,7 +64,7 @@ def stated_input(provider: BackboneProvider, name: str, image_size: int | None) 
 
 
 def reader_of(
-    kind: str, model: Callable[[], Any], facts: Callable[[], ImageInput | Input | None], options: RunOptions,
+    kind: str, model: Callable[[], Any], facts: Callable[[], ImageInput | TextInput | Input | None], options: RunOptions,
     size: int | None = None,
 ) -> Input:  # fmt: skip
     """What reads examples for a deployed model, by the kind of its input.
@@ -85,7 +85,7 @@ def reader_of(
     return reader(stated, options)
 
 
-def exported_reader(facts: Mapping[str, Any], stated: Callable[[], ImageInput | Input | None]) -> Input:
+def exported_reader(facts: Mapping[str, Any], stated: Callable[[], ImageInput | TextInput | Input | None]) -> Input:
     """What reads examples for an exported model, by what its export says of its input.
 
     Args:
