@@ -152,8 +152,8 @@ class Texts(Input):
         from sklearn.linear_model import LogisticRegression
         from sklearn.pipeline import make_pipeline
 
-        vectors = TfidfVectorizer(preprocessor=lambda source: self.text(source).lower(), ngram_range=(1, 2))
-        return make_pipeline(vectors, LogisticRegression(C=10, max_iter=1000))
+        vectors = TfidfVectorizer(preprocessor=lambda source: self.text(source).lower(), ngram_range=(1, 2), dtype=np.float32)
+        return make_pipeline(vectors, LogisticRegression(C=10, tol=1e-3, max_iter=500))
 
     def fitted(self, sources: Sequence[str]) -> tuple[Texts, list[str]]:
         """With the length that holds 95 % of the texts whole, unless one was set; and what is cut off, or not understood."""
