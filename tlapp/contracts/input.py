@@ -87,6 +87,10 @@ class Input(ABC):
     """Of files that hold an example, in lower case with the dot."""
     column: ClassVar[str] = "path"
     """The CSV column that holds an example: "path" means the path of a file, any other that the cell itself is the example."""
+    block: ClassVar[int] = 16
+    """How many sources are read at a time: more for an input that reads many together in less time."""
+    plain: ClassVar[str] = ""
+    """What `plain_classifier` gives, in words, such as "TF-IDF with logistic regression"; "" for nothing."""
 
     @property
     @abstractmethod
@@ -105,6 +109,16 @@ class Input(ABC):
             BadExample: it cannot be read.
         """
 
+    def read_all(self, sources: Sequence[str]) -> Sequence[tuple[Any, ...] | BadExample]:
+        """The arrays of each of several examples, or the error of one that cannot be read."""
+        return [self._read_or_fail(source) for source in sources]
+
+    def _read_or_fail(self, source: str) -> tuple[Any, ...] | BadExample:
+        try:
+            return self.read(source)
+        except BadExample as error:
+            return error
+
     @abstractmethod
     def show(self, row: Sequence[Any]) -> Any:
         """The arrays of one example for a person to look at: a picture of Pillow's, or a text."""
@@ -115,6 +129,21 @@ class Input(ABC):
 
     def builtin(self, name: str) -> Sequence[tuple[str, str, str]] | None:
         """The (source, name, label) of each example of a built-in set; None where there is no set of that name."""
+        return None
+
+    def fitted(self, sources: Sequence[str]) -> tuple[Input, Sequence[str]]:
+        """The input as suits the sources of a run's training examples, and sentences about them for the user.
+
+        It is asked once, before anything is read, and not of a finished run.
+        """
+        return self, ()
+
+    def title(self, source: str) -> str:
+        """What sentences call a source."""
+        return source
+
+    def plain_classifier(self) -> Any:
+        """A scikit-learn classifier of sources, not fitted, that needs no backbone, for a run to be held against; None: none."""
         return None
 
     @property

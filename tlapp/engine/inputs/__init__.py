@@ -11,10 +11,14 @@ from tlapp.contracts import BackboneProvider, ImageInput, Input, TextInput, User
 from tlapp.engine.inputs import images
 from tlapp.engine.inputs.formats import advice_for, first_bytes, is_picture
 from tlapp.engine.inputs.images import Images
+from tlapp.engine.inputs.texts import Texts
 from tlapp.engine.options import RunOptions
 
-READERS: dict[str, type[Any]] = {"image": Images}
+READERS: dict[str, type[Any]] = {"image": Images, "text": Texts}
 """Kind -> the engine's reader, made `of` the facts that a backbone states and the options of the run."""
+
+OPTIONS = {"image": ("augment", "resize", "image_size"), "text": ("max_length",)}
+"""Kind -> the options of a run that only its examples read."""
 
 
 def reader(facts: ImageInput | TextInput | Input, options: RunOptions) -> Input:
@@ -27,8 +31,10 @@ def reader(facts: ImageInput | TextInput | Input, options: RunOptions) -> Input:
 
 
 def unread_by(examples: Input) -> dict[str, str]:
-    """The options of a run that are for pictures, where examples are none -> why nothing reads them, in words."""
-    return {} if isinstance(examples, Images) else dict.fromkeys(("augment", "resize"), f"its examples are {examples.noun}s")
+    """The options of a run that are for examples of another kind -> why nothing reads them, in words."""
+    own = OPTIONS.get(examples.kind, ("image_size",))  # the provider of a plugin's input may read it
+    others = {option for kind, options in OPTIONS.items() if kind != examples.kind for option in options if option not in own}
+    return dict.fromkeys(sorted(others), f"its examples are {examples.noun}s")
 
 
 def recognizes(examples: Input, path: str) -> bool:
@@ -77,8 +83,8 @@ def reader_of(
     Raises:
         UserError: nothing knows the kind.
     """
-    if kind in READERS:
-        return READERS[kind].of(ImageInput(size), options) if size else READERS[kind].of_model(model(), options)
+    if kind == Images.kind:
+        return Images.of(ImageInput(size), options) if size else Images.of_model(model(), options)
     stated = facts()
     if stated is None or stated.kind != kind:
         raise UserError(f"the model reads {kind}, and its backbone's provider does not say how; install the plugin that it needs")
@@ -108,6 +114,16 @@ def exported_reader(facts: Mapping[str, Any], stated: Callable[[], ImageInput | 
 def is_own(examples: Input) -> bool:
     """Whether a reader is the engine's own, not a plugin's."""
     return READERS.get(examples.kind) is type(examples)
+
+
+def is_slow(examples: Input) -> bool:
+    """Whether files are read in processes of their own: worth it for what takes long, and holds the interpreter lock."""
+    return isinstance(examples, Images)
+
+
+def kept(examples: Input) -> str:
+    """What a run keeps of its input to read by it later, as `packed`; "" where the model and the settings say it all."""
+    return "" if isinstance(examples, Images) or not is_own(examples) else packed(examples)
 
 
 def packed(examples: Input) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from tlapp.contracts import ImageInput, Input, TextInput
 from tlapp.engine.data.labelling import LABELLINGS, Labelling
 from tlapp.engine.data.streams import Stream
-from tlapp.engine.inputs import reader_of
+from tlapp.engine.inputs import reader_of, unpacked
 from tlapp.engine.options import RunOptions
 from tlapp.engine.report import Reporter
 from tlapp.engine.runs import folder as names
@@ -98,6 +98,8 @@ class SavedRun(Predictor):
 
     @cached_property
     def input(self) -> Input:
+        if packed := self.files.input():
+            return unpacked(packed)
         plan = self.files.plan()
         known = {key: value for key, value in self.settings.items() if key in RunOptions.model_fields}
         kind, size = plan.get("input", "image"), plan.get("image_size")
