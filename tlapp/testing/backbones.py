@@ -47,7 +47,7 @@ def facts(subject: BackboneSubject) -> None:
 
 
 def graph(subject: BackboneSubject) -> None:
-    """The graph is a flat functional Keras model from raw pictures, 0 to 255, to finite features (batch, size)."""
+    """The graph is a flat functional Keras model from raw examples, such as pictures, to finite features (batch, size)."""
     model = subject.loaded.graph
     if not hasattr(model, "_nodes_by_depth") or len(model.inputs) != 1 or len(model.outputs) != 1:
         raise Broken("it must be a functional keras.Model of one input and one output")
@@ -57,7 +57,7 @@ def graph(subject: BackboneSubject) -> None:
         raise Broken(f"{nested[0]} is a model inside the graph; contracts.graph.expand flattens it")
     features = np.asarray(model(_noise(model), training=False))
     if not np.isfinite(features).all() or np.ptp(features) == 0:
-        raise Broken("pictures with values 0 to 255 give features that are not finite, or are all the same")
+        raise Broken("raw examples, such as pictures of 0 to 255, give features that are not finite, or are all the same")
 
 
 def layers(subject: BackboneSubject) -> None:
@@ -68,7 +68,7 @@ def layers(subject: BackboneSubject) -> None:
     for step in steps(loaded.graph):
         name = step.operation.name
         stage = loaded.stage_of.get(name)
-        if stage not in order and (stage is not None or step.operation.weights):
+        if stage not in order and (stage is not None or getattr(step.operation, "weights", None)):
             raise Broken(f"layer {name} is in the stage {stage}, but the facts list {', '.join(order)}")
         before = max((reached.get(id(tensor), -1) for tensor in step.inputs), default=-1)
         here = before if stage is None else order[stage]
