@@ -45,7 +45,7 @@ class Row(NamedTuple):
 
     Attributes:
         title: in words.
-        examples: pictures of Pillow's, or texts, as the input shows them.
+        examples: as the input shows them: pictures of Pillow's, or lines.
         facts: what can be told of them, as JSON can hold it.
     """
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from tlapp.contracts import ImageInput, Input, TextInput
+from tlapp.contracts import Input
 from tlapp.engine.data.labelling import LABELLINGS, Labelling
 from tlapp.engine.export import golden, metadata
 from tlapp.engine.export.facts import AGAIN, TASKS, Tasks, checked
 from tlapp.engine.export.formats import named, table
 from tlapp.engine.export.formats.format import Classifier, Format
 from tlapp.engine.export.formats.tflite import TFLite, opened
-from tlapp.engine.inputs import READERS, exported_reader
+from tlapp.engine.inputs import READERS, Facts, exported_reader
 from tlapp.engine.runs.folder import LABELS
 from tlapp.engine.runs.predictor import Predictor
 from tlapp.engine.runs.saved import open_model
@@ -25,7 +25,7 @@ from tlapp.errors import TlappError, UserError
 from tlapp.untrusted_files import refuse
 from tlapp.words import a_few, in_a_line
 
-Stated = Callable[[str], ImageInput | TextInput | Input | None]
+Stated = Callable[[str], Facts | None]
 """A backbone's ID -> what its provider says of its input."""
 Layers = Callable[[str], Mapping[str, type]]
 """A backbone's ID -> the layer classes that a Keras file of it needs beyond Keras's own, by name."""

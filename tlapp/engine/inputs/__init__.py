@@ -14,6 +14,8 @@ from tlapp.engine.inputs.images import Images
 from tlapp.engine.inputs.texts import Texts
 from tlapp.engine.options import RunOptions
 
+Facts = ImageInput | TextInput | Input
+"""What a backbone states of its input: facts for one of the engine's readers, or a reader of a plugin's own."""
 READERS: dict[str, type[Any]] = {"image": Images, "text": Texts}
 """Kind -> the engine's reader, made `of` the facts that a backbone states and the options of the run."""
 
@@ -21,7 +23,7 @@ OPTIONS = {"image": ("augment", "resize", "image_size"), "text": ("max_length",)
 """Kind -> the options of a run that only its examples read."""
 
 
-def reader(facts: ImageInput | TextInput | Input, options: RunOptions) -> Input:
+def reader(facts: Facts, options: RunOptions) -> Input:
     """What reads examples for a backbone whose `input` is `facts`; a plugin's own `Input` reads itself.
 
     Raises:
@@ -60,7 +62,7 @@ def advice(examples: Input, suffix: str) -> str:
     return advice_for(suffix) if isinstance(examples, Images) else ""
 
 
-def stated_input(provider: BackboneProvider, name: str, image_size: int | None) -> ImageInput | TextInput | Input | None:
+def stated_input(provider: BackboneProvider, name: str, image_size: int | None) -> Facts | None:
     """The input of a backbone, as far as its provider can tell before it is loaded; None where it cannot."""
     facts = provider.facts(name, image_size)
     if facts is not None:
@@ -70,7 +72,7 @@ def stated_input(provider: BackboneProvider, name: str, image_size: int | None) 
 
 
 def reader_of(
-    kind: str, model: Callable[[], Any], facts: Callable[[], ImageInput | TextInput | Input | None], options: RunOptions,
+    kind: str, model: Callable[[], Any], facts: Callable[[], Facts | None], options: RunOptions,
     size: int | None = None,
 ) -> Input:  # fmt: skip
     """What reads examples for a deployed model, by the kind of its input.
@@ -91,7 +93,7 @@ def reader_of(
     return reader(stated, options)
 
 
-def exported_reader(facts: Mapping[str, Any], stated: Callable[[], ImageInput | TextInput | Input | None]) -> Input:
+def exported_reader(facts: Mapping[str, Any], stated: Callable[[], Facts | None]) -> Input:
     """What reads examples for an exported model, by what its export says of its input.
 
     Args:

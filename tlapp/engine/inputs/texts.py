@@ -75,6 +75,10 @@ class Texts(Input):
     def tensors(self) -> tuple[Tensor, ...]:
         return (Tensor("ids", (self.length,), "int32"),)
 
+    @property
+    def words(self) -> str:
+        return f"{self.length} tokens"
+
     def key(self) -> Mapping[str, Any]:
         return {"version": VERSION, "tokenizer": self.tokenizer_digest, "max_length": self.length}
 
