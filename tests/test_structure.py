@@ -56,7 +56,7 @@ BELOW = {
     "tlapp.settings": (*CONTRACTS, "tlapp.config", "tlapp.defaults", "tlapp.engine", "tlapp.registry"),
     "tlapp.plugin_source": BASE,
     "tlapp.testing": (*CONTRACTS, "tlapp.engine", "tlapp.registry", "tlapp.settings", "tlapp.blame", "tlapp.testing"),
-    "tlapp.trials": (*CONTRACTS, "tlapp.engine", "tlapp.settings", "tlapp.api", "tlapp.reuse", "tlapp.trials"),
+    "tlapp.trials": (*CONTRACTS, "tlapp.engine", "tlapp.defaults", "tlapp.settings", "tlapp.api", "tlapp.reuse", "tlapp.trials"),
     "tlapp.race": (*CONTRACTS, "tlapp.engine", "tlapp.settings"),
     "tlapp.learning_rate": (*CONTRACTS, "tlapp.engine", "tlapp.settings", "tlapp.blame"),
     "tlapp.api": (
