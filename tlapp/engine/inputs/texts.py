@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tlapp.contracts import BadExample, Input, Tensor, TextInput
+from tlapp.engine.cache import store
 from tlapp.engine.inputs.encodings import NotUtf8, decoded
 from tlapp.engine.inputs.text_export import TextExport, stated_by
 from tlapp.engine.inputs.wordpiece import tokenizer
@@ -87,6 +89,10 @@ class Texts(Input):
     @property
     def tensors(self) -> tuple[Tensor, ...]:
         return (Tensor("ids", (self.length,), "int32"),)
+
+    @property
+    def words(self) -> str:
+        return f"{self.length} tokens"
 
     def key(self) -> Mapping[str, Any]:
         return {"version": VERSION, "tokenizer": self.tokenizer_digest, "max_length": self.length}
@@ -194,20 +200,29 @@ class Texts(Input):
         return [f"{what}: {why}" for what, holds in words.items() if holds][:1]
 
     def counts(self, sources: Sequence[str]) -> Counts:
-        """Count the tokens of sources; of very many sources, of some."""
+        """Count the tokens of sources, once; of very many sources, of some."""
         sources = sources[:: -(-len(sources) // MOST_SAMPLED) or 1]
-        unknown, continues = self.vocabulary.index("[UNK]"), np.array([word.startswith("##") for word in self.vocabulary])
-        tokens, unknowns, pieces = [], 0, 0
-        for start in range(0, len(sources), self.block):
-            texts = [text for text in map(self._text, sources[start : start + self.block]) if isinstance(text, str)]
-            if texts:
-                ids = self._ids(texts)
-                tokens.append(np.count_nonzero(ids, axis=1))
-                unknowns += int((ids == unknown).sum())
-                pieces += int(continues[ids].sum())
-        every = np.concatenate(tokens) if tokens else np.zeros(0, int)
-        own = max(int(every.sum()) - 2 * len(every), 1)
-        return Counts(every, unknowns / own, own / max(own - pieces, 1))
+        texts = [text for text in map(self._text, sources) if isinstance(text, str)]
+        if not texts:
+            return Counts(np.zeros(0, int), 0.0, 1.0)
+        tokens, unknown, pieces = self._counted(texts).T
+        own = max(int(tokens.sum()) - 2 * len(tokens), 1)
+        return Counts(tokens, int(unknown.sum()) / own, own / max(own - int(pieces.sum()), 1))
+
+    def _counted(self, texts: Sequence[str]) -> np.ndarray:
+        """Of each text its tokens, those that are unknown, and those that go on with a word: (n, 3), from the store."""
+        key = store.key_of("token counts", VERSION, self.tokenizer_digest, _digest(texts))
+        if (table := store.find(key)) is not None:
+            return table.slice(0, len(table))
+        unknown, goes_on = self.vocabulary.index("[UNK]"), np.array([word.startswith("##") for word in self.vocabulary])
+        parts = []
+        for start in range(0, len(texts), self.block):
+            ids = self._ids(texts[start : start + self.block])
+            parts.append(np.stack([ids != 0, ids == unknown, goes_on[ids]]).sum(2).T)
+        with store.write(key, len(texts), (3,), "int32") as writer:
+            writer.put(0, np.concatenate(parts))
+            table = writer.commit({"what": "token counts"})
+        return table.slice(0, len(table))
 
 
 class Counts(NamedTuple):
@@ -221,3 +236,10 @@ class Counts(NamedTuple):
 def is_file(source: str) -> bool:
     """Whether a source is the path of a file of text, not the text itself."""
     return source[-4:].lower() == ".txt" and "\n" not in source and os.path.isfile(source)
+
+
+def _digest(texts: Sequence[str]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for text in texts:
+        digest.update(f"{len(text)} {text}".encode())
+    return digest.hexdigest()
