@@ -42,14 +42,17 @@ class Exported(Predictor):
         stated: asked where examples are read by a plugin's own input.
         layers: asked when a Keras file is opened.
         trust: open it even if it holds what could run code or write files.
+        files: gives what a file of the export holds, by its name; None: of the folder in which the artifact lies.
     """
 
     def __init__(
         self, artifact: Path, format: Format, labels: tuple[str, ...], facts: Mapping[str, Any],
         stated: Stated = lambda backbone: None, layers: Layers = lambda backbone: {}, trust: bool = False,
+        files: Callable[[str], bytes] | None = None,
     ):  # fmt: skip
         self.artifact, self.format, self._labels, self._facts = artifact, format, labels, facts
         self._stated, self._layers, self._trust = stated, layers, trust
+        self._files = files or (lambda name: artifact.with_name(name).read_bytes())
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -61,7 +64,8 @@ class Exported(Predictor):
 
     @cached_property
     def input(self) -> Input:
-        return exported_reader(self._facts["input"], lambda: self._stated(self._facts["backbone"]) if self._knows else None)
+        stated = (lambda: self._stated(self._facts["backbone"])) if self._knows else lambda: None
+        return exported_reader(self._facts["input"], stated, self._files)
 
     @cached_property
     def classify(self) -> Classifier:
@@ -164,7 +168,7 @@ def _alone(path: Path, trust: bool) -> Exported:
         raise UserError(f"{path}: holds no {LABELS}, {ALONE}")
     if not facts or facts["input"]["kind"] not in READERS:
         raise UserError(f"{path}: holds no {metadata.INPUT} of an input that is known, {ALONE}")
-    return Exported(path, named("tflite"), labels, facts, trust=trust)
+    return Exported(path, named("tflite"), labels, facts, trust=trust, files=lambda name: metadata.read_file(path, name))
 
 
 def _of_0_1_0(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:

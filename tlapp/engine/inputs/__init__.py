@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from tlapp.contracts import BackboneProvider, ImageInput, Input, TextInput, UserError
-from tlapp.engine.inputs import images
+from tlapp.engine.inputs import image_export, images
 from tlapp.engine.inputs.formats import advice_for, first_bytes, is_picture
 from tlapp.engine.inputs.images import Images
 from tlapp.engine.inputs.texts import Texts
@@ -62,6 +63,15 @@ def advice(examples: Input, suffix: str) -> str:
     return advice_for(suffix) if isinstance(examples, Images) else ""
 
 
+def no_files(name: str) -> bytes:
+    """There are no files beside the artifact.
+
+    Raises:
+        KeyError: always.
+    """
+    raise KeyError(name)
+
+
 def stated_input(provider: BackboneProvider, name: str, image_size: int | None) -> Facts | None:
     """The input of a backbone, as far as its provider can tell before it is loaded; None where it cannot."""
     facts = provider.facts(name, image_size)
@@ -93,15 +103,20 @@ def reader_of(
     return reader(stated, options)
 
 
-def exported_reader(facts: Mapping[str, Any], stated: Callable[[], Facts | None]) -> Input:
+def exported_reader(
+    facts: Mapping[str, Any], stated: Callable[[], Facts | None], files: Callable[[str], bytes] = no_files
+) -> Input:
     """What reads examples for an exported model, by what its export says of its input.
 
     Args:
         stated: gives what the backbone's provider says of its input; asked where the kind is none of the engine's own.
+        files: gives what a file beside the artifact holds, by its name.
 
     Raises:
-        UserError: nothing knows the input.
+        UserError: nothing knows the input, or what is said of it was altered.
     """
+    if facts["kind"] == Texts.kind:
+        return Texts.of_export(facts, files)
     if facts["kind"] in READERS:
         options = RunOptions(**{key: value for key, value in facts.items() if key in RunOptions.model_fields})
         return READERS[facts["kind"]].of(ImageInput(facts["size"]), options)
@@ -111,6 +126,13 @@ def exported_reader(facts: Mapping[str, Any], stated: Callable[[], Facts | None]
             f"the export takes {facts['noun']}s, and its backbone's provider does not say how to read one; install its plugin"
         )
     return examples
+
+
+def read_vector(path: Path, facts: Mapping[str, Any], files: Callable[[str], bytes]) -> tuple[Any, ...]:
+    """The arrays of the example in a golden vector that is a file of the input's kind; the rest as in `exported_reader`."""
+    if facts.get("kind") == Texts.kind:
+        return Texts.of_export(facts, files).read(str(path))
+    return image_export.read_vector(path)
 
 
 def is_own(examples: Input) -> bool:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -14,7 +13,8 @@ import numpy as np
 from tlapp.contracts import BadExample, Input, Tensor, TextInput
 from tlapp.engine.cache import store
 from tlapp.engine.inputs.encodings import NotUtf8, decoded
-from tlapp.engine.inputs.wordpiece import WordPiece
+from tlapp.engine.inputs.text_export import TextExport, stated_by
+from tlapp.engine.inputs.wordpiece import tokenizer
 from tlapp.engine.options import RunOptions
 from tlapp.errors import UserError
 from tlapp.tensorflow_import import quiet_tensorflow
@@ -68,6 +68,19 @@ class Texts(Input):
             raise UserError(f"the backbone takes at most {facts.longest} tokens", options.max_length, option="max_length")
         return cls(facts.vocabulary, facts.lowercase, facts.strip_accents, facts.longest, options.max_length)
 
+    @classmethod
+    def of_export(cls, facts: Mapping[str, Any], files: Callable[[str], bytes]) -> Texts:
+        """The reader for an exported model, by the facts of its export and the files beside it."""
+        stated = stated_by(facts, files)
+        return cls(stated.vocabulary, stated.lowercase, stated.strip_accents, stated.longest, stated.max_length)
+
+    @property
+    def export(self) -> TextExport:
+        return TextExport(
+            vocabulary=self.vocabulary, lowercase=self.lowercase, strip_accents=self.strip_accents, longest=self.longest,
+            max_length=self.length,
+        )  # fmt: skip
+
     @property
     def length(self) -> int:
         """Ids of a text."""
@@ -87,7 +100,7 @@ class Texts(Input):
     @property
     def tokenizer_digest(self) -> str:
         """A digest of all that the ids depend on besides the text and the length."""
-        return _tokenizer(self.vocabulary, self.lowercase, self.strip_accents).key
+        return tokenizer(self.vocabulary, self.lowercase, self.strip_accents).key
 
     def read(self, source: str) -> tuple[np.ndarray, ...]:
         (arrays,) = self.read_all([source])
@@ -110,7 +123,7 @@ class Texts(Input):
     def _ids(self, texts: Sequence[str]) -> np.ndarray:
         """Whole texts, padded to the longest of them."""
         quiet_tensorflow()
-        return np.asarray(_tokenizer(self.vocabulary, self.lowercase, self.strip_accents).ids(texts))
+        return np.asarray(tokenizer(self.vocabulary, self.lowercase, self.strip_accents).ids(texts))
 
     def _cut_to_length(self, ids: np.ndarray) -> np.ndarray:
         rows, width = np.zeros((len(ids), self.length), np.int32), min(self.length, ids.shape[1])
@@ -223,11 +236,6 @@ class Counts(NamedTuple):
 def is_file(source: str) -> bool:
     """Whether a source is the path of a file of text, not the text itself."""
     return source[-4:].lower() == ".txt" and "\n" not in source and os.path.isfile(source)
-
-
-@functools.lru_cache(maxsize=4)
-def _tokenizer(vocabulary: tuple[str, ...], lowercase: bool, strip_accents: bool) -> WordPiece:
-    return WordPiece(vocabulary, lowercase, strip_accents)
 
 
 def _digest(texts: Sequence[str]) -> str:
