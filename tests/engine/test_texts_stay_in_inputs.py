@@ -4,9 +4,7 @@ import re
 from pathlib import Path
 
 ENGINE = Path(__file__).parents[2] / "tlapp" / "engine"
-WORDS = re.compile(
-    r"TextInput|TextExport|\bTexts\b|WordPiece|[Tt]okeni[sz]|\b[Vv]ocab|\b[Bb][Ee][Rr][Tt]\b|\"text\""
-)
+WORDS = re.compile(r"TextInput|TextExport|\bTexts\b|WordPiece|[Tt]okeni[sz]|\b[Vv]ocab|\b[Bb][Ee][Rr][Tt]\b|\"text\"")
 OPEN = ("inputs/", "export/formats/", "options.py")
 
 
