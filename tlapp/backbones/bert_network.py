@@ -7,6 +7,7 @@ attends to, and what follows the first [SEP] is the second segment.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,8 @@ from tlapp.contracts import Stage
 EMBEDDINGS = ("word_embeddings", "position_embeddings", "token_type_embeddings", "embeddings_norm")
 LAYERS = ("query", "key", "value", "attention_output", "attention_norm", "intermediate", "output", "output_norm")
 """Layers of a block that have weights, in order; a block's index stands before each name."""
+
+_BLOCK = re.compile(r"layer\d+(?=_)")
 
 NAMES = {
     "query": "attention.self.query",
@@ -44,6 +47,23 @@ def stages(shape: Shape) -> tuple[Stage, ...]:
         for number in range(shape.num_hidden_layers)
     )
     return (first, *others)
+
+
+def stages_by_name(graph: Any) -> tuple[tuple[Stage, ...], dict[str, str]] | None:
+    """The stages of a graph whose layers are named as here, and layer name -> stage name; None where they are not.
+
+    What was put inside a block, and is named after it, belongs to the block.
+    """
+    layers = {layer.name: layer for layer in graph.layers if layer.weights}
+    if EMBEDDINGS[0] not in layers:
+        return None
+    stage_of = {name: match[0] if (match := _BLOCK.match(name)) else "embeddings" for name in layers}
+    found = []
+    for stage in dict.fromkeys(stage_of.values()):
+        own = tuple(name for name in layers if stage_of[name] == stage)
+        width = layers[EMBEDDINGS[0]].output.shape[-1]
+        found.append(Stage(stage, sum(layers[name].count_params() for name in own), (None, width), own))
+    return tuple(found), stage_of
 
 
 def build(shape: Shape, separator: int, pooling: str) -> Any:

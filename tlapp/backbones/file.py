@@ -1,16 +1,24 @@
-"""A backbone from a .keras file: any classifier or feature extractor that Keras saved, without its classification layer."""
+"""A backbone from a .keras file: any classifier or feature extractor that Keras saved, without its classification layer.
+
+Of pictures, or of texts where it lies in the folder of a run on texts.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tlapp.contracts import BackboneProvider, LoadedBackbone, UserError, build
+from tlapp.backbones import bert_network
+from tlapp.contracts import Backbone, BackboneProvider, LoadedBackbone, TextInput, UserError, build
+from tlapp.contracts.anatomy import anatomy
 from tlapp.contracts.graph import Step, steps
 from tlapp.untrusted_files import keras_fault, refuse
 
+INPUT = "input.json"
+"""The file in the folder of a run that says how its texts are read."""
 PROBABILITIES = ("linear", "softmax", "sigmoid", "log_softmax", "log_sigmoid")
 """Activations that end a classifier; after any other, a dense layer makes features."""
 
@@ -37,6 +45,9 @@ class File(BackboneProvider):
         import keras
 
         model = _read(name, self.trust)
+        if stated := _texts(name):
+            return _of_texts(name, model, stated, image_size)
+        _check_pictures(name, model)
         _, height, _, channels = model.inputs[0].shape
         image = build.picture(image_size or height or 224, channels)
         size = image.shape[1]
@@ -59,7 +70,7 @@ def _read(name: str, trust: bool) -> Any:
     """The saved model, all of it trainable.
 
     Raises:
-        UserError: no such file, a dangerous one without trust, no functional model, or one that does not take pictures.
+        UserError: no such file, a dangerous one without trust, or no functional model.
     """
     import keras
 
@@ -77,15 +88,53 @@ def _read(name: str, trust: bool) -> Any:
     except Exception as error:  # Keras, zipfile and h5py raise whatever they like for a file that they do not know
         reason = str(error).strip().partition("\n")[0]
         raise UserError(f"Keras cannot load it: {reason}", f"file:{name}", option="backbone") from error
-    shapes = [tensor.shape for tensor in getattr(model, "inputs", None) or ()]
-    if len(shapes) != 1 or len(model.outputs) != 1 or len(shapes[0]) != 4 or shapes[0][-1] not in (1, 3, 4):
-        raise UserError(
-            "not a functional or sequential model from grey, RGB or RGBA pictures to one output",
-            f"file:{name}",
-            option="backbone",
-        )
+    if len(getattr(model, "inputs", None) or ()) != 1 or len(model.outputs) != 1:
+        raise UserError("not a functional or sequential model of one input and one output", f"file:{name}", option="backbone")
     model.trainable = True
     return model
+
+
+def _check_pictures(name: str, model: Any) -> None:
+    """Check that a model takes pictures.
+
+    Raises:
+        UserError: it does not.
+    """
+    shape = model.inputs[0].shape
+    if len(shape) != 4 or shape[-1] not in (1, 3, 4):
+        raise UserError(
+            "not a model of grey, RGB or RGBA pictures; one of texts must lie in the folder of its run",
+            f"file:{name}",
+            "backbone",
+        )
+
+
+def _texts(name: str) -> TextInput | None:
+    """What the folder of a run on texts says of its tokenizer; None for any other model.
+
+    Raises:
+        UserError: it was altered.
+    """
+    path = _path(name).with_name(INPUT)
+    if not path.is_file():
+        return None
+    try:
+        kind, fields = json.loads(path.read_text(encoding="utf-8"))
+        known = {field: fields[field] for field in TextInput._fields}
+        return TextInput(**{**known, "vocabulary": tuple(known["vocabulary"])}) if kind == "text" else None
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{path} was altered, and does not say how its texts are read", f"file:{name}", "backbone") from error
+
+
+def _of_texts(name: str, model: Any, stated: TextInput, image_size: int | None) -> LoadedBackbone:
+    """The network of a run on texts, with the stages that it had where its layers are named as `bert:` names them."""
+    import keras
+
+    if image_size is not None:
+        raise UserError(f"file:{name} takes texts, which have no pixels; leave the option out", image_size, "image_size")
+    graph = keras.Model(model.inputs[0], _features(model), name="backbone")
+    stages, stage_of = bert_network.stages_by_name(graph) or anatomy(graph)
+    return LoadedBackbone(Backbone(f"file:{name}", stated, stages), graph, stage_of, weights=_path(name).name)
 
 
 def _leaf(step: Step, values: dict[int, Any]) -> list[Any]:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from tlapp import blame
-from tlapp.contracts import BackboneProvider, Fit, Head, OneOf, Plan, Strategy
+from tlapp.contracts import BackboneProvider, Fit, Head, OneOf, Plan, Strategy, TextInput
 from tlapp.engine.options import RunOptions
 from tlapp.engine.training.kinds import is_phase, kind_of
 from tlapp.engine.training.order import in_order
 from tlapp.errors import TlappError
 from tlapp.tensorflow_import import quiet_tensorflow
-from tlapp.testing.tiny import CLASSES, Dense, TinyBackbones, pictures
+from tlapp.testing.tiny import CLASSES, Dense, TinyBackbones, pictures, texts
 
 EPOCHS = 6
 # Without weight decay, what no gradient reaches does not move.
@@ -191,6 +191,13 @@ class BackboneSubject(Subject):
 
     def settings(self) -> Mapping[str, Any]:
         return {"image_size": self.asked["image_size"], "backbone_weights": self.asked["weights"]}
+
+    def _pictures(self, name: str) -> Path:
+        """Texts, for a backbone that takes them."""
+        stated = self.loaded.facts.input
+        if not isinstance(stated, TextInput):
+            return super()._pictures(name)
+        return texts(self.folder / f"{name}.csv", stated.vocabulary, EACH[name], seed=[*EACH].index(name))
 
     @cached_property
     def backbone_name(self) -> str:

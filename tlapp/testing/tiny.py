@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import csv
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,19 @@ def pictures(folder: str | Path, each: int = 16, classes: Iterable[str] = CLASSE
         for number in range(each):
             Image.fromarray(_draw(name, rng)).save(inside / f"{number:03d}.png")
     return Path(folder)
+
+
+def texts(path: str | Path, vocabulary: Iterable[str], each: int = 16, classes: Sequence[str] = CLASSES, seed: int = 0) -> Path:
+    """Write a CSV of short texts in words of a vocabulary, of which each class has some of its own, and return its path."""
+    words = [word for word in vocabulary if word.isalpha()][: 30 * len(classes)]
+    rng, rows = np.random.default_rng(seed), []
+    for number, name in enumerate(classes):
+        own = words[number :: len(classes)]
+        rows += [(" ".join(rng.choice(own, rng.integers(2, 9))), name) for _ in range(each)]
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("text", "label"), *rows])
+    return Path(path)
 
 
 def _draw(name: str, rng: np.random.Generator) -> np.ndarray:
