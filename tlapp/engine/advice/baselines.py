@@ -128,7 +128,8 @@ def verdict(found: Mapping[str, Any]) -> str:
             parts.append(f"transfer helps: {points(scratch)} over training from scratch")
         elif high < 0:
             parts.append(
-                f"negative transfer: {points(scratch)} beside training from scratch; try another backbone, a smaller one, or full"
+                f"negative transfer: {points(scratch)} beside training from scratch; try another backbone, a smaller one, two "
+                "(A+B), or full"
             )
         else:
             parts.append(f"transfer made no sure difference: {points(scratch)} beside training from scratch")
