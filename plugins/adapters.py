@@ -27,7 +27,10 @@ class Adapters(FineTune):
     rank: int = Field(4, ge=1, description="rank of what is added to each kernel", when=when(method="lora"))
     stages: tuple[str, ...] = Field((), description="stages to adapt; all by default")
     epochs: int = Field(20, ge=1, description="maximum epochs after the warm-up")
-    learning_rate: float = Field(3e-3, gt=0, le=10, description="learning rate of the modules and the head")
+    # Texts: between Houlsby et al. 2019 (3e-4 to 3e-3) and LoRA (Hu et al. 2021: 4e-4 to 5e-4 for RoBERTa).
+    learning_rate: float = Field(
+        3e-3, gt=0, le=10, by_input={"text": 1e-3}, description="learning rate of the modules and the head"
+    )
 
     def rates(self, backbone: Backbone) -> Rates:
         return backbone.frozen() if self.method in GRAFTED else {**backbone.frozen(), **dict.fromkeys(self.chosen(backbone), 1.0)}

@@ -10,15 +10,22 @@ from tlapp.contracts import Backbone, Field, Rates, when
 class Layerwise(FineTune):
     """Train every stage: early ones slowly, middle ones faster, late ones fastest."""
 
-    learning_rate: float = Field(1e-3, gt=0, le=10, description="learning rate of the late third of the stages and the head")
+    learning_rate: float = Field(
+        1e-3, gt=0, le=10, by_input={"text": 1e-4}, description="learning rate of the late third of the stages and the head"
+    )
     early: float = Field(
         0.01, gt=0, le=1, description="learning-rate factor of the early third: 0.01 x 1e-3 = 1e-5", when=when(decay=None)
     )
     middle: float = Field(
         0.1, gt=0, le=1, description="learning-rate factor of the middle third: 0.1 x 1e-3 = 1e-4", when=when(decay=None)
     )
+    # Texts: 1 / 2.6 (ULMFiT, Howard & Ruder 2018, https://arxiv.org/abs/1801.06146, section 3.2).
     decay: float | None = Field(
-        None, gt=0, le=1, description="learning-rate factor per stage towards the input, instead of thirds"
+        None,
+        gt=0,
+        le=1,
+        by_input={"text": 0.385},
+        description="learning-rate factor per stage towards the input, instead of thirds",
     )
 
     def rates(self, backbone: Backbone) -> Rates:

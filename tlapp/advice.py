@@ -35,7 +35,7 @@ def advise(
     from tlapp.engine.advice.advise import advice, features
     from tlapp.engine.advice.domains import PLUGIN, domains, sentence
 
-    names = backbones or (resolve({}).options.backbone,)
+    names = backbones or (resolve({"data": str(data)}).options.backbone,)
     result = advice({name: prepared(data, {**settings, "backbone": name}, features, reporter, trust) for name in names})
     shared = {key: value for key, value in settings.items() if value is not None}
     if target:

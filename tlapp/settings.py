@@ -16,6 +16,7 @@ from tlapp import config as config_file
 from tlapp import registry
 from tlapp.contracts import Condition, Head, Options, Strategy
 from tlapp.contracts.options import condition_of, is_path
+from tlapp.defaults import defaults, input_kind, is_changed
 from tlapp.engine.options import RunOptions
 from tlapp.engine.runs.folder import PLAN, SETTINGS, RunFolder
 from tlapp.errors import PluginError, TlappError, UserError, all_of, each_of
@@ -158,11 +159,6 @@ def _check_counts(settings: Settings, chosen: Mapping[str, Any]) -> None:
         raise all_of(faults)
 
 
-def is_changed(options: Options, field: str) -> bool:
-    """Whether an option has another value than its default."""
-    return getattr(options, field) != type(options).model_fields[field].get_default(call_default_factory=True)
-
-
 def _resolved(chosen: Mapping[str, Any], origins: Mapping[str, str], mistakes: Sequence[UserError]) -> Settings:
     """The settings; all mistakes are told at once, after those of the file's keys."""
     faults, known = list(mistakes), _keys(RunOptions)
@@ -179,9 +175,10 @@ def _resolved(chosen: Mapping[str, Any], origins: Mapping[str, str], mistakes: S
         known |= _keys(options, prefix)
     if len(classes) == 3:  # else they may be those of the one that is not known
         faults += [_unknown(key, known, chosen) for key in chosen if key not in known]
+    holds, given = input_kind(chosen), {key: chosen[key] for key in chosen if key not in later}
     for options, prefix, plugin_name in classes:
         try:
-            built.append(_build(options, {key: chosen[key] for key in chosen if key not in later}, origins, prefix, plugin_name))
+            built.append(_build(options, {**defaults(options, holds, prefix), **given}, origins, prefix, plugin_name))
         except UserError as error:
             faults += each_of(error)
     if faults:

@@ -6,9 +6,11 @@ import contextlib
 import faulthandler
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
+_importing = threading.RLock()
 HEAVY = ("tensorflow", "keras", "keras_cv", "tf_keras", "tensorflow_hub", "torch", "jax")
 
 
@@ -29,8 +31,12 @@ def forbid_tensorflow() -> Iterator[None]:
 
 def quiet_tensorflow() -> None:
     """Import TensorFlow and Keras; what they print at start-up stays off the screen."""
-    if "tensorflow" in sys.modules and "keras" in sys.modules:
-        return
+    with _importing:
+        if not ("tensorflow" in sys.modules and "keras" in sys.modules):
+            _import()
+
+
+def _import() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     with silenced():

@@ -65,7 +65,9 @@ class Adapt(Strategy):
         10, ge=0, description="maximum epochs of training the stages on only the source", when=when(last=above(0))
     )
     epochs: int = Field(15, ge=1, description="maximum epochs of adapting")
-    learning_rate: float = Field(5e-4, gt=0, le=10, description="learning rate of the last stage and the head")
+    learning_rate: float = Field(
+        5e-4, gt=0, le=10, by_input={"text": 5e-5}, description="learning rate of the last stage and the head"
+    )
     style: Style = Field("mixed", description="how pictures are changed; auto: the one nearest to the target's look")
     views: int = Field(8, ge=1, description="changed copies that are cached per picture", when=when(style=other_than("none")))
 

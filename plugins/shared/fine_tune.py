@@ -19,8 +19,11 @@ class FineTune(Strategy):
     """
 
     contract = "1.2"
-    epochs: int = Field(10, ge=1, description="maximum epochs after the warm-up")
-    learning_rate: float = Field(1e-4, gt=0, le=10, description="learning rate of the last stage and the head")
+    # Texts: 2 to 4 epochs at 2e-5 to 5e-5 (Devlin et al. 2019, https://arxiv.org/abs/1810.04805, appendix A.3).
+    epochs: int = Field(10, ge=1, by_input={"text": 4}, description="maximum epochs after the warm-up")
+    learning_rate: float = Field(
+        1e-4, gt=0, le=10, by_input={"text": 5e-5}, description="learning rate of the last stage and the head"
+    )
     warmup: int = Field(20, ge=0, description="maximum epochs of training only the head first")
     warmup_rate: float = Field(1e-3, gt=0, le=10, description="learning rate of the warm-up", when=when(warmup=above(0)))
     average: float = Field(0.0, ge=0, lt=1, description="decay of a moving average of the weights, such as 0.99; 0: none")

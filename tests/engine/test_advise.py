@@ -12,6 +12,7 @@ from helpers.tiny_place import furnish
 import tlapp
 from tlapp.cli.main import run as command
 from tlapp.engine.advice import advise, probe
+from tlapp.engine.inputs.images import Images
 from tlapp.errors import UserError
 from tlapp.testing import SIZE, pictures
 
@@ -96,7 +97,9 @@ def planted(stages, labels, count=3):
     class Outline:
         classes, params, licence, image_size = tuple("abcd"), 10, "", 32
 
-    return advise.Features(stages, labels, [""] * len(labels), 1.0, Outline, {"train": len(labels)})
+    return advise.Features(
+        stages, labels, [""] * len(labels), 1.0, Outline, {"train": len(labels)}, Images(32), [""] * len(labels)
+    )
 
 
 def test_a_domain_is_far_where_earlier_stages_know_more():

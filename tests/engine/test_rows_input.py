@@ -104,7 +104,7 @@ def test_what_is_no_row_is_refused(data, tmp_path, tensorflow):
     bad.write_text(data.read_text() + "0.1 much,rising\n")
     with pytest.raises(UserError, match=r"1 row cannot be read: 0\.1 much: holds what is no number"):
         trained("freeze", bad, tmp_path / "run")
-    with pytest.raises(UserError, match=r"expected a \.csv file of rows"):
+    with pytest.raises(UserError, match=r"expected a \.csv or \.jsonl file of rows"):
         trained("freeze", tmp_path, tmp_path / "run")
     with pytest.raises(UserError, match="expected the columns values,label"):
         (tmp_path / "other.csv").write_text("path,label\na,b\n")

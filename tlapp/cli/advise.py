@@ -61,18 +61,19 @@ def advise(
 
 def lines(found: Mapping[str, Any]) -> Iterator[str]:
     """For people."""
+    noun = found["noun"]
     counts = ", ".join(f"{count} {name}" for name, count in found["images"].items())
-    yield f"{found['classes']} classes of {found['least']} to {found['most']} pictures without test; {counts}"
+    yield f"{found['classes']} classes of {found['least']} to {found['most']} {noun}s without test; {counts}"
     width = max(map(len, found["backbones"]))
     for name, each in found["backbones"].items():
         (low, high), (below, above) = each["interval"], each["all_stages_interval"]
         stages = f"{each['all_stages']:.3f} ({below:.3f} to {above:.3f}) on all stages"
-        cost = f"{each['ms']:.1f} ms a picture, {each['megabytes']:.0f} MB, {each['licence'] or 'licence unknown'}"
+        cost = f"{each['ms']:.1f} ms a {noun}, {each['megabytes']:.0f} MB, {each['licence'] or 'licence unknown'}"
         yield f"{name:{width}}  {each['accuracy']:.3f} ({low:.3f} to {high:.3f}) on its features, {stages}; {cost}"
     best = next(iter(found["backbones"].values()))
     yield "stages of the first, each alone: " + ", ".join(f"{name} {value:.3f}" for name, value in best["stages"].items())
     points = ", ".join(f"{size} {accuracy:.3f}" for size, accuracy in found["curve"]["points"])
-    yield f"pictures trained on, and accuracy: {points}"
+    yield f"{noun}s trained on, and accuracy: {points}"
     yield "about, on this machine: " + ", ".join(f"{name} {_time(seconds)}" for name, seconds in found["costs"].items())
     for reason in found["reasons"]:
         yield f"- {reason}"

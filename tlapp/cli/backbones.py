@@ -99,5 +99,5 @@ def show_backbone(identity: str, image_size: int | None, backbone_weights: str |
         click.echo(f"licence of the weights: {loaded.licence}")
     click.echo(f"{'stage':12} {'parameters':>12}  output shape")
     for stage in facts.stages:
-        click.echo(f"{stage.name:12} {stage.params:12,}  {' x '.join(map(str, stage.shape))}")
+        click.echo(f"{stage.name:12} {stage.params:12,}  {' x '.join(str(side or 'any') for side in stage.shape)}")
     click.echo(f"{'total':12} {total:12,}")

@@ -9,7 +9,7 @@ import click
 from pydantic.fields import FieldInfo
 
 from tlapp.cli.completion import complete_backbones, complete_files, complete_folders, complete_plugins
-from tlapp.contracts.options import Options, condition_of, is_path, plain
+from tlapp.contracts.options import Options, condition_of, defaults_by_input, is_path, plain
 from tlapp.errors import UserError
 from tlapp.settings import LATER
 from tlapp.words import flag, with_flags
@@ -69,7 +69,8 @@ def describe(field: FieldInfo, prefix: str = "") -> str:
     if field.is_required():
         return f"{text}  [required]"
     default = field.get_default(call_default_factory=True)
-    return text if default is None else f"{text}  [default: {show(default)}]"
+    others = "".join(f"; {kind}: {show(value)}" for kind, value in defaults_by_input(field).items())
+    return text if default is None else f"{text}  [default: {show(default)}{others}]"
 
 
 def show(value: Any) -> str:

@@ -60,10 +60,11 @@ def predict(
     trust: bool,
     as_json: bool,
 ) -> None:
-    """Classify pictures with a trained model.
+    """Classify pictures or texts with a trained model.
 
     MODEL is the folder of a run, or an export: its folder, or the model file in it. FILES are pictures, folders of pictures or
-    quoted globs; - reads their names from standard input, one a line.
+    quoted globs; - reads their names from standard input, one a line. Where a model takes texts, they are texts in quotes, .txt
+    files or folders of them; - reads texts, one a line.
     """
     if output:
         check_name(Path(output))
@@ -104,7 +105,7 @@ class Answers:
         try:
             for answer in self._given():
                 if isinstance(answer, Prediction):
-                    click.echo(f"{printable(answer.file)}: {self._words(answer)}")
+                    click.echo(f"{printable(self._model.input.title(answer.file))}: {self._words(answer)}")
         except BrokenPipeError:  # such as `| head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more at its end
             raise click.exceptions.Exit(128 + signal.SIGPIPE) from None
@@ -149,9 +150,9 @@ class Answers:
     def _told(self, answer: Prediction | Bad) -> Prediction | Bad:
         if isinstance(answer, Bad):
             if self._on_bad == "fail":
-                raise UserError(f"{answer.source}: {answer.reason}")
+                raise UserError(f"{self._model.input.title(answer.source)}: {answer.reason}")
             self.bad.append(answer)
-            click.echo(printable(f"cannot be read: {answer.source}: {answer.reason}"), err=True)
+            click.echo(printable(f"cannot be read: {self._model.input.title(answer.source)}: {answer.reason}"), err=True)
         return answer
 
 
@@ -161,7 +162,9 @@ def _named(files: tuple[str, ...], model: Predictor) -> Named:
     Raises:
         UserError: they are read from standard input, and there are none.
     """
-    names = [name for file in files for name in (names_from(sys.stdin, model.input.noun) if file == "-" else [file])]
+    noun = f"{model.input.noun}s"
+    what = f"the names of {noun}" if model.input.column == "path" else noun
+    names = [name for file in files for name in (names_from(sys.stdin, what) if file == "-" else [file])]
     if not names:
-        raise UserError(f"standard input names no {model.input.noun}s")
+        raise UserError(f"standard input names no {noun}")
     return named(names, model.input)

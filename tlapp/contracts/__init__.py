@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tlapp.contracts.backbone import Backbone, BackboneProvider, Card, LoadedBackbone, Rates, Stage
-from tlapp.contracts.input import BadExample, ImageInput, Input, Tensor
+from tlapp.contracts.input import BadExample, ImageInput, Input, Tensor, TextInput
 from tlapp.contracts.input_export import Endpoint, Feature, InputExport, Snippet
 from tlapp.contracts.losses import (
     Batch,
@@ -76,6 +76,7 @@ __all__ = [
     "Teachable",
     "TeachableOnDevice",
     "Tensor",
+    "TextInput",
     "UserError",
     "Values",
     "Weight",

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from tlapp.contracts.input import ImageInput, Input
+from tlapp.contracts.input import ImageInput, Input, TextInput
 from tlapp.errors import UserError
 
 Rates = Mapping[str, float]
@@ -28,7 +28,7 @@ class Backbone:
     """Facts about a backbone: all that `Strategy.plan` gets; never a live model."""
 
     name: str
-    input: ImageInput | Input
+    input: ImageInput | TextInput | Input
     stages: tuple[Stage, ...]
 
     def frozen(self) -> Rates:

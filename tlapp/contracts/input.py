@@ -1,4 +1,6 @@
-"""Inputs: all that knows what one example is, and how it is read. `ImageInput` states the facts of a backbone for pictures."""
+"""Inputs: all that knows what one example is, and how it is read. `ImageInput` and `TextInput`
+state the facts of a backbone for pictures and for texts.
+"""
 
 from __future__ import annotations
 
@@ -44,6 +46,32 @@ class ImageInput(NamedTuple):
         return f"{self.size} x {self.size} pixels"
 
 
+class TextInput(NamedTuple):
+    """The facts of a backbone for texts: the tokenizer that it was trained with.
+
+    Attributes:
+        vocabulary: WordPiece tokens in the order of their ids; [PAD] is the first.
+        lowercase: whether texts are lower-cased.
+        strip_accents: whether accents are taken off.
+        longest: the most tokens that it takes, [CLS] and [SEP] included.
+    """
+
+    vocabulary: tuple[str, ...]
+    lowercase: bool = True
+    strip_accents: bool = True
+    longest: int = 512
+
+    @property
+    def kind(self) -> str:
+        """Which of the engine's readers makes arrays of the texts."""
+        return "text"
+
+    @property
+    def words(self) -> str:
+        """What one text is to the network."""
+        return f"at most {self.longest} tokens"
+
+
 @dataclass(frozen=True)
 class Input(ABC):
     """What one example is, such as a picture, a text or a row of numbers, and how it is read.
@@ -59,6 +87,10 @@ class Input(ABC):
     """Of files that hold an example, in lower case with the dot."""
     column: ClassVar[str] = "path"
     """The CSV column that holds an example: "path" means the path of a file, any other that the cell itself is the example."""
+    block: ClassVar[int] = 16
+    """How many sources are read at a time: more for an input that reads many together in less time."""
+    plain: ClassVar[str] = ""
+    """What `plain_classifier` gives, in words, such as "TF-IDF with logistic regression"; "" for nothing."""
 
     @property
     @abstractmethod
@@ -77,6 +109,16 @@ class Input(ABC):
             BadExample: it cannot be read.
         """
 
+    def read_all(self, sources: Sequence[str]) -> Sequence[tuple[Any, ...] | BadExample]:
+        """The arrays of each of several examples, or the error of one that cannot be read."""
+        return [self._read_or_fail(source) for source in sources]
+
+    def _read_or_fail(self, source: str) -> tuple[Any, ...] | BadExample:
+        try:
+            return self.read(source)
+        except BadExample as error:
+            return error
+
     @abstractmethod
     def show(self, row: Sequence[Any]) -> Any:
         """The arrays of one example for a person to look at: a picture of Pillow's, or a text."""
@@ -87,6 +129,21 @@ class Input(ABC):
 
     def builtin(self, name: str) -> Sequence[tuple[str, str, str]] | None:
         """The (source, name, label) of each example of a built-in set; None where there is no set of that name."""
+        return None
+
+    def fitted(self, sources: Sequence[str]) -> tuple[Input, Sequence[str]]:
+        """The input as suits the sources of a run's training examples, and sentences about them for the user.
+
+        It is asked once, before anything is read, and not of a finished run.
+        """
+        return self, ()
+
+    def title(self, source: str) -> str:
+        """What sentences call a source."""
+        return source
+
+    def plain_classifier(self) -> Any:
+        """A scikit-learn classifier of sources, not fitted, that needs no backbone, for a run to be held against; None: none."""
         return None
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin
@@ -84,6 +84,7 @@ def Field(
     *,
     when: Condition | tuple[Condition, ...] | None = None,
     path: bool = False,
+    by_input: Mapping[str, Any] | None = None,
     **constraints: Any,
 ) -> Any:
     """An option: pydantic's `Field(default, ge=..., le=..., gt=..., lt=..., description=...)`, and when the option counts.
@@ -92,17 +93,26 @@ def Field(
     refused when the option does not count.
     `path`: its text names a file or folder of the user's: the shell completes it, and settings.yaml holds it absolute. A field of
     type `pathlib.Path` does so by itself.
+    `by_input`: kind of input, such as "text" -> the default for it where the data are of that kind.
     """
-    if path:
-        constraints["json_schema_extra"] = {**(constraints.get("json_schema_extra") or {}), _PATH: True}
+    extra: dict[str, Any] = {_PATH: True} if path else {}
     if when is not None:
         conditions = when if isinstance(when, tuple) else (when,)
-        condition = Condition(tuple(each for one in conditions for each in one.alternatives))
-        constraints["json_schema_extra"] = {**(constraints.get("json_schema_extra") or {}), _WHEN: condition}
+        extra[_WHEN] = Condition(tuple(each for one in conditions for each in one.alternatives))
+    if by_input:
+        extra[_BY_INPUT] = dict(by_input)
+    if extra:
+        constraints["json_schema_extra"] = {**(constraints.get("json_schema_extra") or {}), **extra}
     return pydantic.Field(default, **constraints)
 
 
-_WHEN, _PATH = "when", "path"
+_WHEN, _PATH, _BY_INPUT = "when", "path", "by_input"
+
+
+def defaults_by_input(field: FieldInfo) -> Mapping[str, Any]:
+    """Kind of input -> the default of an option for it, where it has one of its own."""
+    extra = field.json_schema_extra
+    return extra.get(_BY_INPUT, {}) if isinstance(extra, dict) else {}  # type: ignore[return-value]
 
 
 def condition_of(field: FieldInfo) -> Condition | None:

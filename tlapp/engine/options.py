@@ -33,12 +33,18 @@ class RunOptions(Options):
         None, path=True, description="labelled pictures of other classes, a few of each, for strategies that learn from few"
     )
     query: str | None = Field(None, path=True, description="further labelled pictures of the classes of option support")
-    backbone: str = Field("keras-cv:efficientnet-lite0", description="pre-trained network: see `tlapp backbones list`")
+    backbone: str = Field(
+        "keras-cv:efficientnet-lite0", by_input={"text": "bert:minilm"},
+        description="pre-trained network: see `tlapp backbones list`",
+    )  # fmt: skip
     backbone_weights: str | None = Field(None, path=True, description="weights file of the backbone, or none for random ones")
     head: str = Field("linear", description="head: see `tlapp plugins list`")
     image_size: int | None = Field(None, ge=32, le=2048, description="pixels a side; by default the backbone's own")
     resize: Resize = Field(
         "squash", description="pictures that are not square: stretch them, keep the centre square, or add black bars"
+    )
+    max_length: int | None = Field(
+        None, ge=8, le=8192, description="tokens of a text, the rest is cut off; by default what holds 95 % of the training texts"
     )
     batch_size: int = Field(32, ge=1, le=4096, description="pictures per training step")
     seed: int = Field(0, ge=0, lt=2**31, description="seed of the split, the order and the initial weights")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from tlapp.contracts import Backbone, Phase, Plan, Task
-from tlapp.engine.network.activations import Remembered, row_bytes
+from tlapp.engine.network.activations import Remembered
 from tlapp.engine.report import Outline, PhaseOutline
 from tlapp.engine.training.kinds import kind_of
 from tlapp.engine.training.order import in_order
@@ -94,8 +94,8 @@ def phase_outline(slot: Slot, trains: int, remembered: Remembered, params: int, 
     phase, cut = slot.phase, slot.cut
     copies = (phase.augment.views or 0) if phase.augment else 1
     cached = copies > 0 and remembered.fits(cut, copies)
-    shapes = () if cut.at_input else tuple(tuple(int(side or 0) for side in t.shape[1:]) for t in cut.boundary)
-    size = sum(row_bytes(tensor) for tensor in cut.boundary) * remembered.count * copies
+    shapes = () if cut.at_input else tuple(remembered.row_shape(tensor) for tensor in cut.boundary)
+    size = remembered.row_bytes(cut) * remembered.count * copies
     return PhaseOutline(
         phase.name,
         kind_of(phase).name,

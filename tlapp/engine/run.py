@@ -13,8 +13,10 @@ from tlapp.engine.advice.results import Results
 from tlapp.engine.check import check_labelling, check_trains, make_plan, refuse_unread
 from tlapp.engine.data import streams
 from tlapp.engine.data.labelling import LABELLINGS
+from tlapp.engine.data.listing import fitted
 from tlapp.engine.export.preflight import check_converts
-from tlapp.engine.inputs import reader, stated_input
+from tlapp.engine.inputs import kept, reader, stated_input
+from tlapp.engine.inputs.recognition import check_fits
 from tlapp.engine.job import Job
 from tlapp.engine.memory import peak_memory_mb
 from tlapp.engine.merge import keep
@@ -111,6 +113,7 @@ class Run:
         if stated is None:  # what an example is can be told only by the loaded backbone
             self._load_backbone()
             facts, stated = self.backbone.facts, self.backbone.facts.input
+        check_fits(stated.kind, options)
         listing = streams.list_sources(options, reader(stated, options), self.labelling)
         if note := self.job.where_data_is_built_in(listing.input):
             self.reporter.note(note)
@@ -118,11 +121,12 @@ class Run:
         listed = streams.task_of(listing, streams.expected_counts(listing, options), labels)
         if facts:
             self.ask(listed, facts, listing.input)
+        expected, listing = listing.input, fitted(listing)
         reading = streams.start(listing, options, self.reporter.progress)
         try:
             if not late:
                 self._load_backbone()
-            if reader(self.backbone.facts.input, options) != listing.input:
+            if reader(self.backbone.facts.input, options) != expected:
                 raise PluginError(f"loads with the input {self.backbone.facts.input}; expected {stated}", options.backbone)
             if not facts:
                 self.ask(listed, self.backbone.facts, listing.input)
@@ -212,7 +216,8 @@ class Run:
             self.record.resume(rows, column)
         else:
             settings, outline, (listed, problems) = self.job.settings, self.outline.to_json(), self.dataset.inventory
-            self.record.begin(settings, outline, self.dataset.classes, rows, column, listed, problems)
+            packed = kept(self.dataset.input)
+            self.record.begin(settings, outline, self.dataset.classes, rows, column, listed, problems, packed)
         self.own = Untouched(self.backbone.graph)
         self.baselines = frozen(self.work, resumed)
         self.work.begin(resumed)

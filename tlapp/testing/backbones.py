@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from tlapp.contracts import ImageInput, Input, UserError
+from tlapp.contracts import ImageInput, Input, TextInput, UserError
 from tlapp.contracts.graph import is_nested, replay, steps
 from tlapp.testing.subject import BackboneSubject, Broken
 
 UNKNOWN = "no-such-backbone"
+SIDE = 16
+"""Of examples whose shape is open."""
 
 
 def names(subject: BackboneSubject) -> None:
@@ -45,7 +47,7 @@ def facts(subject: BackboneSubject) -> None:
 
 
 def graph(subject: BackboneSubject) -> None:
-    """The graph is a flat functional Keras model from raw pictures, 0 to 255, to finite features (batch, size)."""
+    """The graph is a flat functional Keras model from raw examples, such as pictures, to finite features (batch, size)."""
     model = subject.loaded.graph
     if not hasattr(model, "_nodes_by_depth") or len(model.inputs) != 1 or len(model.outputs) != 1:
         raise Broken("it must be a functional keras.Model of one input and one output")
@@ -55,7 +57,7 @@ def graph(subject: BackboneSubject) -> None:
         raise Broken(f"{nested[0]} is a model inside the graph; contracts.graph.expand flattens it")
     features = np.asarray(model(_noise(model), training=False))
     if not np.isfinite(features).all() or np.ptp(features) == 0:
-        raise Broken("pictures with values 0 to 255 give features that are not finite, or are all the same")
+        raise Broken("raw examples, such as pictures of 0 to 255, give features that are not finite, or are all the same")
 
 
 def layers(subject: BackboneSubject) -> None:
@@ -66,7 +68,7 @@ def layers(subject: BackboneSubject) -> None:
     for step in steps(loaded.graph):
         name = step.operation.name
         stage = loaded.stage_of.get(name)
-        if stage not in order and (stage is not None or step.operation.weights):
+        if stage not in order and (stage is not None or getattr(step.operation, "weights", None)):
             raise Broken(f"layer {name} is in the stage {stage}, but the facts list {', '.join(order)}")
         before = max((reached.get(id(tensor), -1) for tensor in step.inputs), default=-1)
         here = before if stage is None else order[stage]
@@ -102,13 +104,18 @@ def size(subject: BackboneSubject) -> None:
         raise Broken(f"native_size() says {stated}; load() chose {actual}")
 
 
-def _shapes(stated: ImageInput | Input) -> list[tuple[int, ...]]:
+def _shapes(stated: ImageInput | TextInput | Input) -> list[tuple[int | None, ...]]:
     """The shapes of a backbone's inputs, without the batch, as its facts state them."""
     if isinstance(stated, Input):
         return [tensor.shape for tensor in stated.tensors]
+    if isinstance(stated, TextInput):
+        return [(None,)]
     return [(stated.size, stated.size, stated.channels)]
 
 
 def _noise(model: object) -> np.ndarray:
-    shape = tuple(model.inputs[0].shape)[1:]  # type: ignore[attr-defined]
+    symbol = model.inputs[0]  # type: ignore[attr-defined]
+    shape = tuple(side or SIDE for side in symbol.shape[1:])
+    if "int" in symbol.dtype:
+        return np.random.default_rng(0).integers(0, 2, (4, *shape)).astype(symbol.dtype)  # any vocabulary has as many
     return np.random.default_rng(0).integers(0, 256, (4, *shape)).astype(np.float32)

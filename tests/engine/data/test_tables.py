@@ -201,5 +201,5 @@ def test_names_that_are_not_utf_8_are_read_and_all_else_is_refused(tmp_path):
         f"path,label,st\udce4tte\n{name},cats,a\n",
     ):
         path.write_bytes(content.encode(errors="surrogateescape"))
-        with pytest.raises(UserError, match="is not UTF-8 text; save it as CSV UTF-8"):
+        with pytest.raises(UserError, match="is not UTF-8 but seems to be Windows-1252"):
             folders.labelled("data", str(path), Images(SIZE))

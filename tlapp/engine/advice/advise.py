@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tlapp.contracts import Input
 from tlapp.engine.advice import probe
 from tlapp.engine.advice.baselines import rows
 from tlapp.engine.data.intervals import Z, difference, share
@@ -31,6 +32,7 @@ class Features(NamedTuple):
         labels: (n,).
         ms: milliseconds of the front for one example.
         outline: of the run that was not carried out.
+        sources: of the examples, which `input` reads.
     """
 
     stages: dict[str, np.ndarray]
@@ -39,6 +41,8 @@ class Features(NamedTuple):
     ms: float
     outline: Any
     images: Mapping[str, int]
+    input: Input
+    sources: list[str]
 
 
 def features(run: Any) -> Features:
@@ -48,7 +52,7 @@ def features(run: Any) -> Features:
         UserError: a class has fewer examples than there are folds.
     """
     dataset, slot = run.dataset, run.work.slots[0]
-    arrays, labels, groups = [], [], list[str]()
+    arrays, labels, groups, sources = [], [], list[str](), list[str]()
     for name in ("train", "val"):
         if not (stream := dataset.streams.get(name)) or stream.labels is None:
             continue
@@ -56,18 +60,21 @@ def features(run: Any) -> Features:
         arrays.append(run.work.streams.source(slot.phase, slot.cut, name).take(taken, 0)[0].astype(np.float32))
         labels.append(stream.labels[taken])
         groups += [stream.groups[row] for row in taken]
+        sources += [stream.files[row] for row in taken]
     counts = np.bincount(np.concatenate(labels), minlength=len(dataset.classes))
     if counts.min() < probe.FOLDS:
         few, least = dataset.classes[int(counts.argmin())], counts.min()
         raise UserError(
-            f"class {few} has {least} pictures besides those for testing; advice takes at least {probe.FOLDS} of each class",
+            f"class {few} has {least} {dataset.input.noun}s besides those for testing; "
+            f"advice takes at least {probe.FOLDS} of each class",
             run.job.options.data, option="data",
         )  # fmt: skip
     sizes = {stage.name: stage.shape[-1] for stage in run.backbone.facts.stages if stage.shape and stage.shape[-1]}
     parts = np.split(np.concatenate(arrays), np.cumsum([*sizes.values()])[:-1], axis=1)
     images = {name: len(stream) for name, stream in dataset.streams.items()}
     return Features(
-        dict(zip(sizes, parts, strict=True)), np.concatenate(labels), groups, _milliseconds(run), run.outline, images
+        dict(zip(sizes, parts, strict=True)), np.concatenate(labels), groups, _milliseconds(run), run.outline, images,
+        dataset.input, sources,
     )  # fmt: skip
 
 
@@ -95,6 +102,17 @@ def judged(known: np.ndarray, labels: np.ndarray, classes: int, groups: Sequence
     for train, test in probe.folds(labels, groups, repeats=1):
         model = probe.logistic(known[train], labels[train], classes, probe.PENALTIES[1])
         right[test] = model(known[test]).argmax(1) == labels[test]
+    return Judged(right, float(right.mean()), share(int(right.sum()), len(right)))
+
+
+def without_backbone(found: Features) -> Judged | None:
+    """How well the input's own plain classifier tells the classes, judged as features are; None where there is none."""
+    if (model := found.input.plain_classifier()) is None:
+        return None
+    right, sources = np.zeros(len(found.labels), bool), np.array(found.sources, object)
+    for train, test in probe.folds(found.labels, found.groups, repeats=1):
+        answers = probe.answered(model, sources[train], found.labels[train], sources[test])
+        right[test] = answers == found.labels[test]
     return Judged(right, float(right.mean()), share(int(right.sum()), len(right)))
 
 
@@ -166,16 +184,28 @@ def advice(found: Mapping[str, Features]) -> dict[str, Any]:
     facts = ranked[best]
     known = np.concatenate([*some.stages.values()], axis=1) if facts["far"] else [*some.stages.values()][-1]
     more = curve(known, some.labels, len(some.outline.classes), some.groups)
-    settings, reasons = recommended(best, facts, counts, more)
+    settings, reasons = recommended(best, facts, counts, more, some.input.noun)
+    plain = without_backbone(some)
+    if plain:
+        reasons.append(plain_words(some.input.plain, plain, facts))
     return {
         "classes": len(counts), "images": dict(some.images), "most": int(counts.max()), "least": int(counts.min()),
         "backbones": {name: ranked[name] for name in order}, "curve": more, "settings": settings, "reasons": reasons,
-        "costs": costs(some),
+        "costs": costs(some), "noun": some.input.noun,
+        "plain": plain and {"name": some.input.plain, "accuracy": plain.accuracy, "interval": plain.interval},
     }  # fmt: skip
 
 
+def plain_words(name: str, plain: Judged, facts: Mapping[str, Any]) -> str:
+    """What a classifier without a backbone is worth beside the best one."""
+    low, high = plain.interval
+    best = max(facts["accuracy"], facts["all_stages"])
+    wins = ": more than the frozen features, so that a network has to be tuned to be worth its cost" if low > best else ""
+    return f"{name}, which needs no network, has {plain.accuracy:.3f} ({low:.3f} to {high:.3f}){wins}"
+
+
 def recommended(
-    name: str, facts: Mapping[str, Any], counts: np.ndarray, more: Mapping[str, Any]
+    name: str, facts: Mapping[str, Any], counts: np.ndarray, more: Mapping[str, Any], noun: str = "picture"
 ) -> tuple[dict[str, Any], list[str]]:
     """Settings, and why: the rules of thumb of transfer learning, with what was measured."""
     settings: dict[str, Any] = {"plugin": "auto", "backbone": name}
@@ -184,23 +214,23 @@ def recommended(
     top = max(stages, key=lambda stage: stages[stage])
     if facts["far"]:
         reasons.append(
-            f"the pictures look unlike what the backbone was trained on: with all stages' outputs accuracy is "
+            f"the {noun}s look unlike what the backbone was trained on: with all stages' outputs accuracy is "
             f"{facts['all_stages']:.3f}, and {top} alone has {stages[top]:.3f}"
         )
     typical = int(np.median(counts))
     if typical < FEW:
         settings["plugin"] = "probe" if facts["far"] else "freeze"
-        reasons.append(f"{typical} pictures a class are few: train the head only")
+        reasons.append(f"{typical} {noun}s a class are few: train the head only")
     elif typical >= MANY:
         settings |= {"plugin": "full"}
-        reasons.append(f"{typical} pictures a class are many: training every stage pays")
+        reasons.append(f"{typical} {noun}s a class are many: training every stage pays")
     else:
-        reasons.append(f"{typical} pictures a class: let val decide how much of the network to train")
+        reasons.append(f"{typical} {noun}s a class: let val decide how much of the network to train")
     if gain := more.get("4"):
         now = more["points"][-1][1]
         low, high = gain["interval"]
         reasons.append(
-            f"four times the pictures would bring about {gain['accuracy']:.3f} ({low:.3f} to {high:.3f}), from {now:.3f}"
+            f"four times the {noun}s would bring about {gain['accuracy']:.3f} ({low:.3f} to {high:.3f}), from {now:.3f}"
         )
     if counts.min() * 3 < counts.max():
         reasons.append(

@@ -187,7 +187,7 @@ def pictures(run: Any) -> Pictures:
     """
     dataset, slot = run.dataset, run.work.slots[0]
     if dataset.input.noun != "picture":
-        raise UserError("an audit is for pictures", run.job.options.data, option="data")
+        raise UserError("an audit is for pictures: it compares pixels", run.job.options.data, option="data")
     names = [name for name in ("train", "val", "test") if name in dataset.streams and len(dataset.streams[name])]
     streams = [dataset.streams[name] for name in names]
     take = [

@@ -48,8 +48,9 @@ class Baselines:
         """How baselines do on test, and what the run's answers, (n,) labels, are beside each.
 
         Returns:
-            majority, neighbours, logistic: {accuracy, difference, difference_interval} each, the run's accuracy less its; and
-            cross_validated, where test is small: logistic regression on all examples.
+            majority, neighbours, logistic: {accuracy, difference, difference_interval} each, the run's accuracy less its; plain,
+            the same with its name, where the input has a classifier that needs no backbone; and cross_validated, where test
+            is small: logistic regression on all examples.
         """
         classes, train, truth = len(self.dataset.classes), self.labels("train"), self.labels("test")
         known, asked = self.features["train"], self.features["test"]
@@ -62,6 +63,8 @@ class Baselines:
         }
         right = answers[rows(len(answers))] == truth
         found: dict[str, Any] = {name: beside(right, each == truth) for name, each in theirs.items()}
+        if (name := self.dataset.input.plain) and (answered := self._plainly()) is not None:
+            found["plain"] = {"name": name, **beside(right, answered == truth)}
         if len(truth) < ENOUGH:
             names = [name for name in ("train", "val", "test") if name in self.features]
             features, labels = (np.concatenate([part[name] for name in names])
@@ -70,6 +73,13 @@ class Baselines:
             if np.bincount(labels, minlength=classes).min() >= probe.FOLDS and len(groups) == len(labels):
                 found["cross_validated"] = probe.cross_validated(features, labels, classes, model.penalty, groups)
         return found
+
+    def _plainly(self) -> np.ndarray | None:
+        """What the input's own plain classifier, trained on train, answers to test, (n,); None where there is none."""
+        model = self.dataset.input.plain_classifier()
+        sources = {name: self.dataset.streams[name].files for name in ("train", "test")}
+        known, asked = ([files[row] for row in rows(len(files))] for files in sources.values())
+        return None if model is None else probe.answered(model, known, self.labels("train"), asked)
 
 
 def frozen(work: Phases, resumed: bool) -> Baselines | None:
@@ -147,9 +157,20 @@ def verdict(found: Mapping[str, Any]) -> str:
         parts.append(f"tuning hurt: {points(plain)} beside logistic regression on the frozen features; try option plugin=freeze")
     else:
         parts.append(f"tuning added nothing sure over logistic regression on the frozen features: {points(plain)}")
+    if without := found.get("plain"):
+        parts.append(_beside_plain(without))
     if found["majority"]["difference_interval"][0] <= 0:
-        parts.append("no better than always the most frequent class: the labels, or the pictures, do not say what is asked")
+        parts.append("no better than always the most frequent class: the labels, or the examples, do not say what is asked")
     return "; ".join(parts)
+
+
+def _beside_plain(plain: Mapping[str, Any]) -> str:
+    """What a run is worth beside a classifier without a backbone."""
+    low, high = plain["difference_interval"]
+    name = f"{plain['name']}, which needs no network"
+    if high < 0:
+        return f"{name}, does better: accuracy {plain['accuracy']:.4f}, this run {points(plain)}"
+    return f"{points(plain)} {'over' if low > 0 else 'beside'} {name}"
 
 
 def points(compared: Mapping[str, Any]) -> str:

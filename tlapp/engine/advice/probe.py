@@ -116,6 +116,15 @@ def cross_validated(
     }  # fmt: skip
 
 
+def answered(model: Any, known: Sequence[str], labels: np.ndarray, asked: Sequence[str]) -> np.ndarray:
+    """What a scikit-learn classifier of sources that learnt some answers to others: labels, (n,)."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # where there are many classes, it is stopped before its end
+        return np.asarray(model.fit(list(known), labels).predict(list(asked)))
+
+
 def folds(labels: np.ndarray, groups: Sequence[str], repeats: int = REPEATS) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(training rows, held-out rows) of each fold of each repeat, classes spread evenly, groups together."""
     from sklearn.model_selection import StratifiedGroupKFold

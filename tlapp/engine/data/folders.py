@@ -11,6 +11,7 @@ from tlapp.contracts import Input
 from tlapp.engine.data import tables
 from tlapp.engine.data.files import Content, below, kinds_in_words, look, unread_note
 from tlapp.engine.data.tables import OTHER_STREAMS, SPLIT_NAMES, Item
+from tlapp.engine.inputs.lines import JSON
 from tlapp.errors import UserError
 from tlapp.words import a_few, natural_sort
 
@@ -23,7 +24,7 @@ class Source(NamedTuple):
 
 
 def labelled(option: str, path: str, examples: Input, labels: tables.Labels = "needed") -> Source:
-    """List class folders, a folder of train/, val/ and test/ of them, a CSV, or the built-in digits.
+    """List class folders, a folder of train/, val/ and test/ of them, a table, or a built-in set.
 
     Raises:
         UserError: there is nothing there, or it is none of these.
@@ -92,14 +93,14 @@ def _table(option: str, path: str, labels: tables.Labels, examples: Input) -> So
 def _is_csv(option: str, path: str, examples: Input) -> bool:
     if os.path.isdir(path):
         if not examples.suffixes:
-            raise UserError(f"expected a .csv file of {examples.noun}s. Received: a folder", path, option)
+            raise UserError(f"expected a .csv or .jsonl file of {examples.noun}s. Received: a folder", path, option)
         return False
     if not os.path.exists(path):
         raise UserError("there is no such file or folder", path, option)
-    if path.lower().endswith((".csv", ".txt")):
+    if path.lower().endswith((".csv", ".txt", *JSON)):
         return True
     hint = ": unpack it first" if path.lower().endswith((".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")) else ""
-    raise UserError(f"expected a folder or a .csv file{hint}", path, option)
+    raise UserError(f"expected a folder or a .csv file (or .jsonl){hint}", path, option)
 
 
 def _is_split(path: str, root: Content, examples: Input) -> bool:

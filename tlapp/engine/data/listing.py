@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tlapp.contracts import Input
@@ -80,6 +80,12 @@ def list_sources(options: RunOptions, examples: Input, labelling: Labelling = ON
             own_classes[name] = own_classes.get("support") or _classes(name, path, given.items, labelling)
             check_known(name, path, given.items, own_classes[name], labelling)
     return Listing(streams, classes, own_classes, tuple(sentences), labelling, examples)
+
+
+def fitted(listing: Listing) -> Listing:
+    """The same, its input as suits the examples to train on, with sentences about them."""
+    examples, notes = listing.input.fitted([item.source for item in listing.streams["pool"]])
+    return replace(listing, input=examples, notes=(*listing.notes, *notes))
 
 
 def _classes(option: str, path: str, items: Sequence[Item], labelling: Labelling) -> tuple[str, ...]:

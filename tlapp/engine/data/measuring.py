@@ -39,7 +39,7 @@ def load_labelled(
     chosen, name, notes = _part(option, path, items, split, examples.noun)
     check_known(option, path, chosen, classes, labelling)
     result = reading.read({name: chosen}, examples, on_bad, report or (lambda what, done, total: None), reading.words_of([path]))
-    left_out = (f"left out: {reading.in_words(result.bad, examples.noun)}",) if result.bad else ()
+    left_out = (f"left out: {reading.in_words(result.bad, examples)}",) if result.bad else ()
     judged = stream(name, result.examples[name], result.tables, classes, labelling)
     return judged, (*source.notes, *notes, *left_out)
 

@@ -25,13 +25,29 @@ def named(names: Iterable[str], examples: Input) -> Named:
     """The examples that names stand for; a name that stands for none remains, and is bad."""
     found = Named([], {}, [])
     for name in names:
-        if examples.content(name) is not None or os.path.isfile(name):
-            found.sources.append(name)
-        elif os.path.isdir(name):
+        if os.path.isdir(name) and examples.suffixes:
             _add_folder(name, examples, found)
-        else:
-            found.sources.extend(sorted(path for path in glob.glob(name, recursive=True) if os.path.isfile(path)) or [name])
+            continue
+        matches = [] if os.path.isfile(name) else sorted(path for path in glob.glob(name, recursive=True) if os.path.isfile(path))
+        if not matches and (fault := _fault(name, examples)):
+            found.bad[name] = fault
+        found.sources.extend(matches if _names_files(name, examples) and matches else [name])
     return found
+
+
+def _names_files(name: str, examples: Input) -> bool:
+    """Whether a name is one of files, as far as it can be told where examples themselves can be named too."""
+    is_file_name = os.path.splitext(name)[1].lower() in examples.suffixes and " " not in name
+    return examples.content(name) is None or is_file_name
+
+
+def _fault(name: str, examples: Input) -> str:
+    """Why a name stands for no example, where examples themselves can be named; "" where it may stand for one."""
+    if examples.column == "path" or not examples.suffixes or examples.content(name) is None:
+        return ""
+    if os.path.isfile(name):
+        return f"a file that is not read: expected {' or '.join(sorted(examples.suffixes))}"
+    return "no such file" if _names_files(name, examples) else ""
 
 
 def _add_folder(name: str, examples: Input, found: Named) -> None:

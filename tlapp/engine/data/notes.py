@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
+from tlapp.contracts import Input
 from tlapp.engine.data.classes import SEPARATOR
 from tlapp.engine.data.inventory import LEAKS
 from tlapp.engine.data.labelling import Labelling
@@ -16,15 +17,16 @@ IMBALANCE = 3.0
 _Streams = Mapping[str, Sequence[Example]]
 
 
-def of(streams: _Streams, classes: Sequence[str], bad: list[Bad], labelling: Labelling, noun: str) -> Iterator[str]:
+def of(streams: _Streams, classes: Sequence[str], bad: list[Bad], labelling: Labelling, examples: Input) -> Iterator[str]:
     """Sentences on streams train, val and test of `classes`, and on what was left out."""
+    noun = examples.noun
     if bad:
-        yield f"left out: {in_words(bad, noun)}"
+        yield f"left out: {in_words(bad, examples)}"
     yield from _imbalance(streams["train"], classes, labelling)
     yield from _missing(streams, classes, labelling, noun)
-    yield from _copies(streams, noun)
-    yield from _leaks(streams, noun)
-    yield from _conflicts(streams, labelling, noun)
+    yield from _copies(streams, examples)
+    yield from _leaks(streams, examples)
+    yield from _conflicts(streams, labelling, examples)
     if several := [name for name in classes if SEPARATOR in name and labelling.kind == "one"]:
         yield f"classes such as {several[0]} are one class each; with option head=multilabel the {SEPARATOR} separates labels"
 
@@ -49,26 +51,27 @@ def _missing(streams: _Streams, classes: Sequence[str], labelling: Labelling, no
             yield f"{name} has no {noun} of {a_few(absent)}, so its metrics say nothing about them ({needed})"
 
 
-def _copies(streams: _Streams, noun: str) -> Iterator[str]:
+def _copies(streams: _Streams, kind: Input) -> Iterator[str]:
     for name, examples in streams.items():
         paths = _by_content(examples)
         groups = [same for same in paths.values() if len(same) > 1]
         if groups:
             count = sum(len(same) - 1 for same in groups)
             copies = f"{count} copies" if count > 1 else "a copy"
-            yield f"{name} holds {copies} of other {noun}s in it, such as {groups[0][0]} and {groups[0][1]}"
+            one, other = map(kind.title, groups[0][:2])
+            yield f"{name} holds {copies} of other {kind.noun}s in it, such as {one} and {other}"
 
 
-def _leaks(streams: _Streams, noun: str) -> Iterator[str]:
+def _leaks(streams: _Streams, kind: Input) -> Iterator[str]:
     for one, other in LEAKS:
         first, second = _by_content(streams[one]), _by_content(streams[other])
         shared = [content for content in second if content in first]
         if shared:
-            pair = f"{first[shared[0]][0]} and {second[shared[0]][0]}"
-            yield f"the same {noun} in {one} and {other}, {len(shared)} in all, so {other} looks better than it is: {pair}"
+            pair = " and ".join(kind.title(side[shared[0]][0]) for side in (first, second))
+            yield f"the same {kind.noun} in {one} and {other}, {len(shared)} in all, so {other} looks better than it is: {pair}"
 
 
-def _conflicts(streams: _Streams, labelling: Labelling, noun: str) -> Iterator[str]:
+def _conflicts(streams: _Streams, labelling: Labelling, kind: Input) -> Iterator[str]:
     labels: dict[str, dict[str, str]] = defaultdict(dict)
     for examples in streams.values():
         for example in examples:
@@ -76,7 +79,8 @@ def _conflicts(streams: _Streams, labelling: Labelling, noun: str) -> Iterator[s
     torn = [paths for paths in labels.values() if len(paths) > 1]
     if torn:
         (one, path), (other, copy) = list(torn[0].items())[:2]
-        yield f"the same {noun} under two labels, {len(torn)} in all: {path} ({one}) and {copy} ({other})"
+        first, second = f"{kind.title(path)} ({one})", f"{kind.title(copy)} ({other})"
+        yield f"the same {kind.noun} under two labels, {len(torn)} in all: {first} and {second}"
 
 
 def _by_content(examples: Sequence[Example]) -> dict[str, list[str]]:

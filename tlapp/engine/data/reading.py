@@ -65,7 +65,7 @@ def read(streams: Mapping[str, list[Item]], examples: Input, on_bad: str, report
         else:
             good[name].append(Example(item, row_of[digest], digest, extra["digests"][row_of[digest]], sizes[i]))
     if bad and (on_bad == "fail" or len(bad) == len(items)):
-        sentence = in_words(bad, examples.noun)
+        sentence = in_words(bad, examples)
         raise UserError(f"{sentence}. Fix or remove them, or set option on_bad=skip to leave them out")
     return Reading(good, tables, bad)
 
@@ -75,8 +75,8 @@ def words_of(paths: Iterable[str | None]) -> str:
     return ", ".join(path if path.startswith("builtin:") else os.path.abspath(path) for path in paths if path)
 
 
-def in_words(bad: list[Bad], noun: str) -> str:
+def in_words(bad: list[Bad], examples: Input) -> str:
     """How many examples are bad, and five of them with the reason."""
     more = f"; and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
-    reasons = "; ".join(f"{each.source}: {each.reason}" for each in bad[:_SHOWN])
-    return f"{len(bad)} {noun}{'s' * (len(bad) > 1)} cannot be read: {reasons}{more}"
+    reasons = "; ".join(f"{examples.title(each.source)}: {each.reason}" for each in bad[:_SHOWN])
+    return f"{len(bad)} {examples.noun}{'s' * (len(bad) > 1)} cannot be read: {reasons}{more}"

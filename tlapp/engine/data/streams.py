@@ -142,7 +142,7 @@ def _load(listing: Listing, options: RunOptions, report: Report) -> Dataset:
     if empty := next((name for name, part in parts.items() if not part), None):
         raise UserError(f"{empty}: none of its {noun}s can be read", received=empty)
     judged = {name: parts[name] for name in ("train", "val", "test")}
-    sentences = (*listing.notes, *notes.of(judged, listing.classes, result.bad, labelling, noun))
+    sentences = (*listing.notes, *notes.of(judged, listing.classes, result.bad, labelling, listing.input))
     if options.aux is not None and "aux_test" not in parts:
         sentences += (
             f"option aux={options.aux}: not measured: no class has the {splits.SMALLEST} {noun}s needed to hold some out",

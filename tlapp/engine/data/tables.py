@@ -1,14 +1,14 @@
-"""CSVs of examples: a column of the input's, such as path, and label, and optionally split and group."""
+"""Tables of examples, CSV or JSON lines: a column of the input's, such as path, and label, and optionally split and group."""
 
 from __future__ import annotations
 
-import csv
 import os
 import unicodedata
 from collections.abc import Collection, Iterator
 from typing import Literal, NamedTuple
 
 from tlapp.contracts import Input
+from tlapp.engine.inputs.lines import Lines, opened
 from tlapp.errors import UserError
 
 SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -54,28 +54,20 @@ def read(option: str, file_path: str, labels: Labels, examples: Input) -> Table:
     Raises:
         UserError: it is no such CSV; names the line.
     """
-    try:
-        with open(file_path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            rows = csv.DictReader(file)
-            found = list(_items(rows, option, file_path, labels, examples))
-    except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror}", file_path, option) from error
-    except UnicodeError as error:
-        raise UserError("is not UTF-8 text; save it as CSV UTF-8", file_path, option) from error
-    except csv.Error as error:
-        raise UserError(f"is not a CSV: {error}", file_path, option) from error
+    with opened(option, file_path) as rows:
+        found = list(_items(rows, option, file_path, labels, examples))
     items = [item for item in found if item is not None]
     if not items:
         raise UserError("has no rows under its header", file_path, option)
     _check_groups(option, file_path, items)
-    return Table(items, len(found) - len(items), "error" in (rows.fieldnames or ()) and any(item.label for item in items))
+    return Table(items, len(found) - len(items), "error" in rows.header and any(item.label for item in items))
 
 
-def _items(rows: csv.DictReader[str], option: str, file_path: str, labels: Labels, examples: Input) -> Iterator[Item | None]:
+def _items(rows: Lines, option: str, file_path: str, labels: Labels, examples: Input) -> Iterator[Item | None]:
     """The example of each row; None for a row that says what is wrong with its own."""
     columns = _columns(rows, option, file_path, labels, examples.column)
     for row in rows:
-        cells = {name: (row.get(title) or "").strip() for name, title in columns.items()}
+        cells = {name: row.get(title, "").strip() for name, title in columns.items()}
         if _says_what_is_wrong(cells):
             yield None
             continue
@@ -84,7 +76,7 @@ def _items(rows: csv.DictReader[str], option: str, file_path: str, labels: Label
             yield _item(cells, os.path.dirname(file_path), labels, examples)
         except _Fault as fault:
             _must_be_text(cells)  # a path in another encoding
-            raise UserError(f"line {rows.line_num}: {fault}", file_path, option) from fault
+            raise UserError(f"line {rows.number}: {fault}", file_path, option) from fault
 
 
 def _says_what_is_wrong(cells: dict[str, str]) -> bool:
@@ -99,9 +91,9 @@ def _must_be_text(cells: dict[str, str], but: Collection[str] = ()) -> None:
             cell.encode()
 
 
-def _columns(rows: csv.DictReader[str], option: str, file_path: str, labels: Labels, column: str) -> dict[str, str]:
+def _columns(rows: Lines, option: str, file_path: str, labels: Labels, column: str) -> dict[str, str]:
     """Our names for the columns -> the header's."""
-    header = list(rows.fieldnames or ())
+    header = rows.header
     "".join(header).encode()  # in an error like that of reading where it is no UTF-8
     columns = {name.strip().lower(): name for name in header}
     needed = {column} if labels == "optional" else {column, "label"}
@@ -124,7 +116,7 @@ def _item(cells: dict[str, str], base: str, labels: Labels, examples: Input) -> 
     cell, is_file = cells[column], column == "path" and not _is_built_in(cells[column], examples)
     source = os.path.join(base, cell) if is_file else cell
     label = unicodedata.normalize("NFC", cells.get("label", "")) or ("" if labels == "sets" else None)
-    if not cell:
+    if not cell and is_file:
         raise _Fault(f"its {column} is empty")
     if is_file and not os.path.isfile(source):
         raise _Fault(f"there is no file {source}")
@@ -132,7 +124,7 @@ def _item(cells: dict[str, str], base: str, labels: Labels, examples: Input) -> 
         raise _Fault("its label is empty, which only a head with several labels a picture takes, such as option head=multilabel")
     if "split" in cells and split not in {*SPLIT_NAMES, *OTHER_STREAMS}:
         raise _Fault(f"split must be train, val or test. Received: {cells['split'] or 'nothing'}")
-    name = cell.replace("\\", "/") if column == "path" else cell
+    name = cell.replace("\\", "/") if column == "path" else examples.title(cell)
     return Item(source, name, label, SPLIT_NAMES.get(split, split or None), cells.get("group") or None)
 
 

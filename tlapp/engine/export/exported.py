@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tlapp.contracts import ImageInput, Input
+from tlapp.contracts import ImageInput, Input, TextInput
 from tlapp.engine.data.labelling import LABELLINGS, Labelling
 from tlapp.engine.export import golden, metadata
 from tlapp.engine.export.facts import AGAIN, TASKS, Tasks, checked
@@ -25,7 +25,7 @@ from tlapp.errors import TlappError, UserError
 from tlapp.untrusted_files import refuse
 from tlapp.words import a_few, in_a_line
 
-Stated = Callable[[str], ImageInput | Input | None]
+Stated = Callable[[str], ImageInput | TextInput | Input | None]
 """A backbone's ID -> what its provider says of its input."""
 Layers = Callable[[str], Mapping[str, type]]
 """A backbone's ID -> the layer classes that a Keras file of it needs beyond Keras's own, by name."""

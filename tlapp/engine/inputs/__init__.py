@@ -7,17 +7,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from tlapp.contracts import BackboneProvider, ImageInput, Input, UserError
+from tlapp.contracts import BackboneProvider, ImageInput, Input, TextInput, UserError
 from tlapp.engine.inputs import images
 from tlapp.engine.inputs.formats import advice_for, first_bytes, is_picture
 from tlapp.engine.inputs.images import Images
+from tlapp.engine.inputs.texts import Texts
 from tlapp.engine.options import RunOptions
 
-READERS: dict[str, type[Any]] = {"image": Images}
+READERS: dict[str, type[Any]] = {"image": Images, "text": Texts}
 """Kind -> the engine's reader, made `of` the facts that a backbone states and the options of the run."""
 
+OPTIONS = {"image": ("augment", "resize", "image_size"), "text": ("max_length",)}
+"""Kind -> the options of a run that only its examples read."""
 
-def reader(facts: ImageInput | Input, options: RunOptions) -> Input:
+
+def reader(facts: ImageInput | TextInput | Input, options: RunOptions) -> Input:
     """What reads examples for a backbone whose `input` is `facts`; a plugin's own `Input` reads itself.
 
     Raises:
@@ -27,8 +31,10 @@ def reader(facts: ImageInput | Input, options: RunOptions) -> Input:
 
 
 def unread_by(examples: Input) -> dict[str, str]:
-    """The options of a run that are for pictures, where examples are none -> why nothing reads them, in words."""
-    return {} if isinstance(examples, Images) else dict.fromkeys(("augment", "resize"), f"its examples are {examples.noun}s")
+    """The options of a run that are for examples of another kind -> why nothing reads them, in words."""
+    own = OPTIONS.get(examples.kind, ("image_size",))  # the provider of a plugin's input may read it
+    others = {option for kind, options in OPTIONS.items() if kind != examples.kind for option in options if option not in own}
+    return dict.fromkeys(sorted(others), f"its examples are {examples.noun}s")
 
 
 def recognizes(examples: Input, path: str) -> bool:
@@ -54,7 +60,7 @@ def advice(examples: Input, suffix: str) -> str:
     return advice_for(suffix) if isinstance(examples, Images) else ""
 
 
-def stated_input(provider: BackboneProvider, name: str, image_size: int | None) -> ImageInput | Input | None:
+def stated_input(provider: BackboneProvider, name: str, image_size: int | None) -> ImageInput | TextInput | Input | None:
     """The input of a backbone, as far as its provider can tell before it is loaded; None where it cannot."""
     facts = provider.facts(name, image_size)
     if facts is not None:
@@ -64,7 +70,7 @@ def stated_input(provider: BackboneProvider, name: str, image_size: int | None) 
 
 
 def reader_of(
-    kind: str, model: Callable[[], Any], facts: Callable[[], ImageInput | Input | None], options: RunOptions,
+    kind: str, model: Callable[[], Any], facts: Callable[[], ImageInput | TextInput | Input | None], options: RunOptions,
     size: int | None = None,
 ) -> Input:  # fmt: skip
     """What reads examples for a deployed model, by the kind of its input.
@@ -77,15 +83,15 @@ def reader_of(
     Raises:
         UserError: nothing knows the kind.
     """
-    if kind in READERS:
-        return READERS[kind].of(ImageInput(size), options) if size else READERS[kind].of_model(model(), options)
+    if kind == Images.kind:
+        return Images.of(ImageInput(size), options) if size else Images.of_model(model(), options)
     stated = facts()
     if stated is None or stated.kind != kind:
         raise UserError(f"the model reads {kind}, and its backbone's provider does not say how; install the plugin that it needs")
     return reader(stated, options)
 
 
-def exported_reader(facts: Mapping[str, Any], stated: Callable[[], ImageInput | Input | None]) -> Input:
+def exported_reader(facts: Mapping[str, Any], stated: Callable[[], ImageInput | TextInput | Input | None]) -> Input:
     """What reads examples for an exported model, by what its export says of its input.
 
     Args:
@@ -108,6 +114,16 @@ def exported_reader(facts: Mapping[str, Any], stated: Callable[[], ImageInput | 
 def is_own(examples: Input) -> bool:
     """Whether a reader is the engine's own, not a plugin's."""
     return READERS.get(examples.kind) is type(examples)
+
+
+def is_slow(examples: Input) -> bool:
+    """Whether files are read in processes of their own: worth it for what takes long, and holds the interpreter lock."""
+    return isinstance(examples, Images)
+
+
+def kept(examples: Input) -> str:
+    """What a run keeps of its input to read by it later, as `packed`; "" where the model and the settings say it all."""
+    return "" if isinstance(examples, Images) or not is_own(examples) else packed(examples)
 
 
 def packed(examples: Input) -> str:

@@ -66,7 +66,7 @@ def parts(examples: Input, sources: Sequence[str], bad: Mapping[str, str] | None
 
 def _step(examples: Input) -> int:
     size = sum(array.nbytes for array in blank(examples, 1))
-    return max(1, min(BLOCK, _BLOCK_BYTES // max(1, size)))
+    return max(1, min(max(BLOCK, examples.block), _BLOCK_BYTES // max(1, size)))
 
 
 def _part(

@@ -11,14 +11,14 @@ import queue
 import signal
 import stat
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 from tlapp.contracts import BadExample, Input, PluginError
 from tlapp.engine.cache import store
 from tlapp.engine.cache.rowfile import Rows, Writer, row_bytes
-from tlapp.engine.inputs import is_own, packed, read_sized, threads, unpacked
+from tlapp.engine.inputs import is_own, is_slow, packed, read_sized, threads, unpacked
 from tlapp.engine.inputs.workers import Block, LocalDecoder, ProcessDecoder, Shape, blank
 from tlapp.errors import TlappError
 from tlapp.words import in_a_line
@@ -27,7 +27,9 @@ Report = Callable[[str, int, int], None]
 """(what is being done, how many are done, of how many); called from several threads, one at a time."""
 Decoder = ProcessDecoder | LocalDecoder
 
-_STEP = 16  # examples at a time: few enough to stop soon when told to
+Result = tuple[Sequence[Any], Shape] | BadExample
+
+_STEP = 16  # files at a time: few enough to stop soon when told to
 _BLOCK_BYTES = 8 << 20
 _WORTH_PROCESSES = 200  # pictures of 100 kB; starting a process takes about as long as decoding a hundred
 
@@ -77,15 +79,15 @@ def decode(examples: Input, sources: Sequence[str]) -> Block:
     """
     arrays, hashes, bad = blank(examples, len(sources)), [], {}
     shapes: list[Shape] = [None] * len(sources)
-    for i, source in enumerate(sources):
-        try:
-            values, shapes[i] = _read(examples, source)
+    for i, result in enumerate(_results(examples, sources)):
+        if isinstance(result, BadExample):
+            if result.passing:  # not to be remembered as bad
+                raise result
+            bad[i] = result.reason
+        else:
+            values, shapes[i] = result
             for array, value in zip(arrays, values, strict=True):
                 array[i] = value
-        except BadExample as error:
-            if error.passing:  # not to be remembered as bad
-                raise
-            bad[i] = error.reason
         digest = hashlib.blake2b(digest_size=16)
         for array in arrays:
             digest.update(array[i].data)
@@ -106,21 +108,39 @@ def serve(text: str) -> None:
         sys.stdout.buffer.flush()
 
 
-def _read(examples: Input, source: str) -> tuple[tuple[Any, ...], Shape]:
-    """The arrays of one example, checked against what the input says of them, and its width and height."""
+def _results(examples: Input, sources: Sequence[str]) -> Iterator[Result]:
+    """The arrays of each example, and its width and height; or why it cannot be read."""
+    if type(examples).read_all is not Input.read_all:
+        read = partial(examples.read_all, sources)
+        for each in _asked(examples, read, "read_all()", f"{len(sources)} sources"):
+            yield each if isinstance(each, BadExample) else (_checked(examples, each, "read_all()"), None)
+        return
+    for source in sources:
+        try:
+            arrays, shape = _asked(examples, partial(read_sized, examples, source), "read()", source)
+            yield _checked(examples, arrays, "read()"), shape
+        except BadExample as error:
+            yield error
+
+
+def _asked(examples: Input, read: Callable[[], Any], method: str, what: str) -> Any:
     try:
-        arrays, shape = read_sized(examples, source)
+        return read()
     except (TlappError, MemoryError):
         raise
     except Exception as error:  # a plugin's code may raise anything; its name is what helps
         if is_own(examples):
             raise
-        raise PluginError(f"read() failed on {source}: {in_a_line(error)}", type(examples).__name__) from error
+        raise PluginError(f"{method} failed on {what}: {in_a_line(error)}", type(examples).__name__) from error
+
+
+def _checked(examples: Input, arrays: Sequence[Any], method: str) -> Sequence[Any]:
+    """Arrays, checked against what the input says of them."""
     shapes = [(tuple(array.shape), str(array.dtype)) for array in arrays]
     wanted = [(tensor.shape, tensor.dtype) for tensor in examples.tensors]
     if shapes != wanted:
-        raise PluginError(f"read() must give arrays of {wanted}. Received: {shapes}", type(examples).__name__)
-    return arrays, shape
+        raise PluginError(f"{method} must give arrays of {wanted}. Received: {shapes}", type(examples).__name__)
+    return arrays
 
 
 def _read_all(keys: Sequence[str], sources: Sequence[str], examples: Input, report: Report, data: str) -> tuple[Rows, ...]:
@@ -135,7 +155,7 @@ def _read_all(keys: Sequence[str], sources: Sequence[str], examples: Input, repo
 
 
 def _fill(writers: Sequence[Writer], sources: Sequence[str], examples: Input, report: Report) -> dict[str, Any]:
-    step = max(1, min(_STEP, _BLOCK_BYTES // max(1, sum(row_bytes(writer.shape, writer.dtype) for writer in writers))))
+    step = max(1, min(examples.block, _BLOCK_BYTES // max(1, sum(row_bytes(writer.shape, writer.dtype) for writer in writers))))
     hashes, bad = [""] * len(sources), {}
     shapes: list[Shape] = [None] * len(sources)
     workers = readers(sources, examples)
@@ -173,7 +193,7 @@ def _progress(report: Report, task: str, total: int, done: int) -> None:
 
 def readers(sources: Sequence[str], examples: Input) -> list[Decoder]:
     """What reads these examples, one a core: processes where there is work for them, and the input can be sent to one."""
-    files = [source for source in sources if examples.content(source) is None] if is_own(examples) else []
+    files = [source for source in sources if examples.content(source) is None] if is_slow(examples) else []
     many = len(files) + sum(map(_bytes_of, files)) / 100_000 >= 2 * _WORTH_PROCESSES
     here = partial(decode, examples)
     if not (files and many):

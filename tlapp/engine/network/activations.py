@@ -15,6 +15,7 @@ from tlapp.engine.inputs.examples import Examples
 from tlapp.engine.network.augmented import Augmented
 from tlapp.engine.network.cut import Cut
 from tlapp.engine.network.front import Front, digest
+from tlapp.engine.network.lengths import is_variable
 
 READER = 3
 """Version of what is stored; older entries are not found."""
@@ -24,6 +25,9 @@ MEMORY = 256 * 2**20
 
 BLOCK = 128
 """Examples between two reports of progress."""
+
+WINDOW = 64 * 2**20
+"""Bytes of activations of examples of different lengths that are computed before they are written."""
 
 
 class Source(Protocol):
@@ -77,9 +81,15 @@ def stored_dtype(tensor: Any) -> np.dtype:
     return np.dtype("float32" if tensor.dtype == "bfloat16" else tensor.dtype)
 
 
-def row_bytes(tensor: Any) -> int:
-    """Bytes of one stored row of a symbolic tensor."""
-    return rowfile.row_bytes([int(side or 1) for side in tensor.shape[1:]], stored_dtype(tensor))
+class _Progress:
+    """Adds up how many examples were computed."""
+
+    def __init__(self, report: Callable[[str, int, int], None], count: int):
+        self._report, self._count, self._done = report, count, 0
+
+    def __call__(self, more: int) -> None:
+        self._done += more
+        self._report("front", self._done, self._count)
 
 
 class Remembered:
@@ -116,8 +126,16 @@ class Remembered:
 
     def fits(self, cut: Cut, copies: int = 1) -> bool:
         """Whether the activations at a cut are kept: caching is on, there is a front, and they take at most half of the limit."""
-        size = sum(row_bytes(tensor) for tensor in cut.boundary) * self.count * copies
+        size = self.row_bytes(cut) * self.count * copies
         return self.use == "auto" and not cut.at_input and size <= store.limit() // 2
+
+    def row_shape(self, tensor: Any) -> tuple[int, ...]:
+        """The shape of a stored row of a symbolic tensor: a side of any length is as long as the examples with their padding."""
+        return tuple(int(side or self.tables[0].shape[0]) for side in tensor.shape[1:])
+
+    def row_bytes(self, cut: Cut) -> int:
+        """Bytes of an example's activations at a cut."""
+        return sum(rowfile.row_bytes(self.row_shape(tensor), stored_dtype(tensor)) for tensor in cut.boundary)
 
     def expect(self, coming: Sequence[tuple[Cut, Augment | None]]) -> None:
         """Compute, in one pass over the examples, what is not there yet for the cuts that are kept.
@@ -194,17 +212,23 @@ class Remembered:
         """An entry that was computed before."""
         return self._open[key]
 
+    def _block(self, tensors: Sequence[Any]) -> int:
+        """How many examples are computed before they are written: many where they differ in length, to find some of the same."""
+        if not is_variable(self.graph.inputs):
+            return BLOCK
+        return max(BLOCK, WINDOW // max(1, sum(rowfile.row_bytes(self.row_shape(each), stored_dtype(each)) for each in tensors)))
+
     def _compute(self, tensors: Sequence[Any], source: Source, keys: Sequence[str], count: int) -> None:
         front = Front(self.graph, tensors)
         with contextlib.ExitStack() as stack:
             writers = [
-                stack.enter_context(store.write(key, count, tuple(tensor.shape[1:]), stored_dtype(tensor)))
+                stack.enter_context(store.write(key, count, self.row_shape(tensor), stored_dtype(tensor)))
                 for key, tensor in zip(keys, tensors, strict=True)
             ]
-            for start in range(0, count, BLOCK):
-                rows = np.arange(start, min(start + BLOCK, count))
-                for writer, values in zip(writers, front(source.take(rows, 0)), strict=True):
+            block, told = self._block(tensors), _Progress(self.report, count)
+            for start in range(0, count, block):
+                rows = np.arange(start, min(start + block, count))
+                for writer, values in zip(writers, front(source.take(rows, 0), told), strict=True):
                     writer.put(start, values)
-                self.report("front", int(rows[-1]) + 1, count)
             for key, writer in zip(keys, writers, strict=True):
                 self._open[key] = writer.commit(self.about)

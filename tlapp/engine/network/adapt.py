@@ -24,13 +24,17 @@ def adapted(loaded: LoadedBackbone, examples: Input) -> LoadedBackbone:
     facts = loaded.facts
     if isinstance(facts.input, ImageInput) and facts.input.channels != 3:
         loaded = _of_rgb(loaded, facts.input)
-    tensors = examples.tensors
-    inputs = [(tuple(tensor.shape[1:]), len(tensor.shape)) for tensor in loaded.graph.inputs]
-    if inputs != [(tensor.shape, len(tensor.shape) + 1) for tensor in tensors]:
+    tensors, inputs = examples.tensors, [tuple(tensor.shape[1:]) for tensor in loaded.graph.inputs]
+    if len(inputs) != len(tensors) or not all(_takes(shape, tensor.shape) for shape, tensor in zip(inputs, tensors, strict=True)):
         wanted = ", ".join(f"{tensor.name} {tensor.shape}" for tensor in tensors)
-        received = ", ".join(str(tuple(tensor.shape[1:])) for tensor in loaded.graph.inputs)
+        received = ", ".join(map(str, inputs))
         raise PluginError(f"the inputs of its graph must be {wanted}, without the batch. Received: {received}", facts.name)
     return loaded
+
+
+def _takes(shape: tuple[int | None, ...], given: tuple[int, ...]) -> bool:
+    """Whether an input of this shape, None where it takes any length, takes arrays of the given one."""
+    return len(shape) == len(given) and all(side in (None, own) for side, own in zip(shape, given, strict=True))
 
 
 def _of_rgb(loaded: LoadedBackbone, stated: ImageInput) -> LoadedBackbone:

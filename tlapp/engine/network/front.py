@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from tlapp.contracts.graph import Step, needed, replay, steps
 from tlapp.engine.network.fold import fold
+from tlapp.engine.network.lengths import alike, is_variable, padded
 from tlapp.engine.network.net import infer
 
 BATCH = 32
@@ -17,6 +18,8 @@ BATCH = 32
 
 On some CPUs they depend on its place in a matrix product, by a last bit.
 """
+STEP = 8
+"""Examples of one length are computed in multiples of it."""
 
 
 class Front:
@@ -35,24 +38,54 @@ class Front:
         call = fold(todo, boundaries, lambda norm: True, infer)
         self._dtypes = [tensor.dtype for tensor in graph.inputs]
 
-        @tf.function(input_signature=[tf.TensorSpec((BATCH, *tensor.shape[1:]), tensor.dtype) for tensor in graph.inputs])
+        self._is_variable = is_variable(graph.inputs)
+        self._shapes = [tuple(tensor.shape[1:]) for tensor in boundaries]
+        batch = None if self._is_variable else BATCH
+
+        @tf.function(input_signature=[tf.TensorSpec((batch, *tensor.shape[1:]), tensor.dtype) for tensor in graph.inputs])
         def forward(*arrays: Any) -> Any:
             values = replay(todo, {id(symbol): array for symbol, array in zip(graph.inputs, arrays, strict=True)}, call)
             return [tf.identity(values[id(tensor)]) for tensor in boundaries]
 
         self._forward = convert_variables_to_constants_v2(forward.get_concrete_function())
 
-    def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Activations at each boundary of n examples: an array (n, ...) an input, as stored."""
-        import tensorflow as tf
+    def __call__(self, arrays: Sequence[np.ndarray], report: Callable[[int], None] = lambda count: None) -> list[np.ndarray]:
+        """Activations at each boundary of n examples: an array (n, ...) an input, as stored.
 
+        Examples of different lengths are computed by length, without their padding; activations of padding are zeros.
+
+        Args:
+            report: called with how many were computed, some at a time.
+        """
+        if self._is_variable:
+            return self._by_length(arrays, report)
         blocks = []
         for start in range(0, len(arrays[0]), BATCH):
             parts = [array[start : start + BATCH] for array in arrays]
             count = len(parts[0])
-            whole = [tf.cast(tf.constant(_padded(part)), dtype) for part, dtype in zip(parts, self._dtypes, strict=True)]
-            blocks.append([output.numpy()[:count] for output in self._forward(*whole)])
+            blocks.append([output[:count] for output in self._batch([_padded(part) for part in parts])])
+        report(len(arrays[0]))
         return [np.concatenate(parts) if len(parts) > 1 else parts[0] for parts in zip(*blocks, strict=True)]
+
+    def _by_length(self, arrays: Sequence[np.ndarray], report: Callable[[int], None]) -> list[np.ndarray]:
+        results: list[np.ndarray] = []
+        for rows, parts in alike(arrays, BATCH):
+            more = np.arange(-(-len(rows) // STEP) * STEP) % len(rows)  # whole steps: the first examples once more
+            outputs = self._batch([part[more] for part in parts])
+            whole = [
+                padded(each[: len(rows)], shape, arrays[0].shape[1]) for each, shape in zip(outputs, self._shapes, strict=True)
+            ]
+            results = results or [np.empty((len(arrays[0]), *each.shape[1:]), each.dtype) for each in whole]
+            for result, each in zip(results, whole, strict=True):
+                result[rows] = each
+            report(len(rows))
+        return results
+
+    def _batch(self, parts: Sequence[np.ndarray]) -> list[np.ndarray]:
+        import tensorflow as tf
+
+        cast = [tf.cast(tf.constant(part), dtype) for part, dtype in zip(parts, self._dtypes, strict=True)]
+        return [output.numpy() for output in self._forward(*cast)]
 
 
 def _padded(part: np.ndarray) -> np.ndarray:

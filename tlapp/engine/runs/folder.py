@@ -25,7 +25,7 @@ SETTINGS, PLAN, LABELS, SPLITS = "settings.yaml", "plan.json", "labels.txt", "sp
 HISTORY, METRICS, MODEL = "history.csv", "metrics.json", "model.keras"
 PROBABILITIES = "probabilities.npz"
 DELTA, MEMORY, TESTED, TAUGHT = "adapter.safetensors", "memory.npz", "test.npz", "taught"
-PREDICTIONS, DATA, PROBLEMS = "predictions.csv", "data.csv", "problems.csv"
+PREDICTIONS, DATA, PROBLEMS, INPUT = "predictions.csv", "data.csv", "problems.csv", "input.json"
 CHECKPOINTS, EXPORTS = "checkpoints", "export"
 BEST, INTERRUPTED, STATE = f"{CHECKPOINTS}/best.keras", f"{CHECKPOINTS}/interrupted.keras", f"{CHECKPOINTS}/state.npz"
 LOCK = ".lock"
@@ -36,8 +36,7 @@ NEXT_LINE = "\x85"
 HOW_TO_REPEAT = f"""# tlapp train {flag("config")} settings.yaml repeats this run in a new folder, from any working folder:
 # paths are absolute, and the run's own folder, option run, is left out.
 """
-_HISTORY_COLUMNS = ("phase", "epoch", "split", "name", "value")
-_SPLITS_COLUMNS = ("label", "split")
+_HISTORY_COLUMNS, _SPLITS_COLUMNS = ("phase", "epoch", "split", "name", "value"), ("label", "split")
 _DATA_COLUMNS = ("split", "label", "bytes", "width", "height", "copies", "copy_group", "problem", "content")
 _PROBLEMS_COLUMNS = ("problem", "other")
 _PREDICTIONS_COLUMNS = ("split", "label", "predicted", "probability", "label_probability")
@@ -101,6 +100,10 @@ class RunFolder:
         """Whether the file of splits holds exactly these rows."""
         return self._text(SPLITS) == _table((column, *_SPLITS_COLUMNS), rows)
 
+    def input(self) -> str:
+        """What reads the run's examples, packed; "" where the model or the backbone's provider says it."""
+        return self._text(INPUT) if self.has(INPUT) else ""
+
     def metrics(self) -> dict[str, Any]:
         """The result of the run."""
         return json.loads(self._text(METRICS))
@@ -108,8 +111,7 @@ class RunFolder:
     def write_settings(self, settings: Mapping[str, Any]) -> None:
         """Write the settings, whole or not at all; a comment says how to use them."""
         text = yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True)
-        if NEXT_LINE in text:
-            text = yaml.safe_dump(dict(settings), sort_keys=False)
+        text = yaml.safe_dump(dict(settings), sort_keys=False) if NEXT_LINE in text else text
         self._write(SETTINGS, HOW_TO_REPEAT + text)
 
     def write_plan(self, plan: Mapping[str, Any]) -> None:
@@ -123,6 +125,10 @@ class RunFolder:
     def write_splits(self, rows: Iterable[Sequence[str]], column: str = "path") -> None:
         """Write rows of an example, its label and its split, whole or not at all; `column` is what the examples are called."""
         self._write(SPLITS, _table((column, *_SPLITS_COLUMNS), rows))
+
+    def write_input(self, packed: str) -> None:
+        """Write what reads the run's examples, whole or not at all."""
+        self._write(INPUT, packed)
 
     def write_history(self, epochs: Iterable[Epoch]) -> None:
         """Write the history of these epochs, whole or not at all."""

@@ -77,7 +77,7 @@ class Predictor(ABC):
             if isinstance(answer, Prediction):
                 predictions.append(answer)
             elif on_bad == "fail":
-                raise UserError(f"{answer.source}: {answer.reason}", received=answer.source)
+                raise UserError(f"{self.input.title(answer.source)}: {answer.reason}", received=answer.source)
         return predictions
 
     def answers(

@@ -19,7 +19,7 @@ from tlapp.errors import UserError
 from tlapp.words import in_a_line
 
 ROOT = Path("saved_models")
-COPIED = (names.SPLITS, names.DATA, names.PROBLEMS, names.HISTORY, names.PREDICTIONS)
+COPIED = (names.INPUT, names.SPLITS, names.DATA, names.PROBLEMS, names.HISTORY, names.PREDICTIONS)
 """What else of a run goes with a merged model."""
 
 
@@ -62,7 +62,7 @@ class Record:
     def begin(
         self, settings: Mapping[str, Any], outline: Mapping[str, Any], labels: Sequence[str],
         splits: Iterable[Sequence[str]], column: str = "path",
-        data: Iterable[Sequence[Any]] = (), problems: Iterable[Sequence[str]] = (),
+        data: Iterable[Sequence[Any]] = (), problems: Iterable[Sequence[str]] = (), packed_input: str = "",
     ) -> None:  # fmt: skip
         """Make the folder and write what is known before training.
 
@@ -76,6 +76,8 @@ class Record:
         self._write(names.SETTINGS, lambda: self._files.write_settings(settings))
         self._write(names.PLAN, lambda: self._files.write_plan(outline))
         self._write(names.LABELS, lambda: self._files.write_labels(labels))
+        if packed_input:
+            self._write(names.INPUT, lambda: self._files.write_input(packed_input))
         self._write(names.DATA, lambda: self._files.write_data(data, column))
         self._write(names.PROBLEMS, lambda: self._files.write_problems(problems, column))
         self._write(names.SPLITS, lambda: self._files.write_splits(splits, column))  # the last: with it, the run is begun

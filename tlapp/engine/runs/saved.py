@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from tlapp.contracts import ImageInput, Input
+from tlapp.contracts import ImageInput, Input, TextInput
 from tlapp.engine.data.labelling import LABELLINGS, Labelling
 from tlapp.engine.data.streams import Stream
-from tlapp.engine.inputs import reader_of
+from tlapp.engine.inputs import reader_of, unpacked
 from tlapp.engine.options import RunOptions
 from tlapp.engine.report import Reporter
 from tlapp.engine.runs import folder as names
@@ -44,7 +44,7 @@ class SavedRun(Predictor):
         folder: str | Path,
         layers: Callable[[], Mapping[str, type]] = dict,
         trust: bool = False,
-        facts: Callable[[], ImageInput | Input | None] = lambda: None,
+        facts: Callable[[], ImageInput | TextInput | Input | None] = lambda: None,
         unfinished: bool = False,
     ):
         self.files, self._layers, self._trust, self._facts = RunFolder(Path(folder)), layers, trust, facts
@@ -98,6 +98,8 @@ class SavedRun(Predictor):
 
     @cached_property
     def input(self) -> Input:
+        if packed := self.files.input():
+            return unpacked(packed)
         plan = self.files.plan()
         known = {key: value for key, value in self.settings.items() if key in RunOptions.model_fields}
         kind, size = plan.get("input", "image"), plan.get("image_size")

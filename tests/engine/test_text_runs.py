@@ -1,0 +1,96 @@
+"""A run on texts: cached and not, its folder, its answers, and the front without padding."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from helpers.texts import TextBackbones, sentence, write_texts
+from tlapp_plugins.freeze import Freeze
+from tlapp_plugins.partial import Partial
+
+from tlapp.engine.data.naming import named
+from tlapp.engine.runs.saved import SavedRun
+from tlapp.errors import UserError
+from tlapp.testing import tiny_run
+
+STRATEGIES = {
+    "freeze": Freeze(epochs=40, learning_rate=3e-2),
+    "partial": Partial(last=1, warmup=5, epochs=10, learning_rate=1e-2),
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_texts(tmp_path_factory.mktemp("texts") / "texts.csv", each=30, most=50)
+
+
+@pytest.fixture(scope="module")
+def run(data, tmp_path_factory, tensorflow):
+    return tiny_run(STRATEGIES["partial"], data, tmp_path_factory.mktemp("run") / "run", provider=TextBackbones())
+
+
+def test_it_trains_alike_with_and_without_the_cache(run, data, tmp_path):
+    plain = tiny_run(STRATEGIES["partial"], data, tmp_path / "run", provider=TextBackbones(), cache="off")
+    for one, other in zip(run.work.model().weights, plain.work.model().weights, strict=True):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-3, atol=1e-5)
+    length = run.dataset.input.max_length
+    assert length % 16 == 0 and run.work.streams.remembered.row_shape(run.work.slots[-1].cut.boundary[0])[0] == length
+
+
+def test_its_folder_says_how_to_read_without_its_backbone(run):
+    folder = run.record.folder
+    finished = SavedRun(folder)  # no provider
+    assert finished.input == run.dataset.input
+    answers = finished.predict(["soup and bread and cheese", "the owl and the moon"])
+    assert len(answers) == 2 and answers[0].file == "soup and bread and cheese"
+    shares = json.loads((folder / "metrics.json").read_text())
+    assert finished.evaluate(str(folder / "splits.csv"))["accuracy"] == pytest.approx(shares["test"]["accuracy"])
+    assert json.loads((folder / "plan.json").read_text())["input"] == "text"
+
+
+def test_the_front_computes_each_text_without_its_padding(run, tensorflow):
+    """Whatever stands beside a text, and however long all are padded, its activations are the same."""
+    from tlapp.engine.network.front import Front
+
+    graph, rng = run.graph, np.random.default_rng(1)
+    hidden = next(layer for layer in graph.layers if layer.name == "mix").output
+    front = Front(graph, [hidden, graph.outputs[0]])
+    texts = [sentence("sea", rng, most) for most in (3, 45, 10, 28, 5, 50, 18)]
+    rows = np.stack([run.dataset.input.read(text)[0] for text in texts])
+    together = front([rows])
+    assert together[0].shape == (7, rows.shape[1], hidden.shape[-1])
+    for number, row in enumerate(rows):
+        (maps, features) = front([row[None]])
+        np.testing.assert_allclose(together[0][number], maps[0], atol=1e-6)
+        np.testing.assert_allclose(together[1][number], features[0], atol=1e-6)
+        used = -(-np.count_nonzero(row) // 16) * 16
+        assert not maps[0, used:].any(), "what was left out is zeros"
+    np.testing.assert_allclose(together[1], graph(rows).numpy(), atol=1e-6)
+
+
+def test_what_a_person_names_is_a_text_a_file_or_a_folder(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.txt").write_text("soup")
+    (tmp_path / "b.csv").write_text("text\nsoup\n")
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "c.txt").write_text("wave")
+    found = named(["a cat.", "a.txt", "more", "gone.txt", "b.csv", "*.txt"], run.dataset.input)
+    assert found.sources == ["a cat.", "a.txt", "more/c.txt", "gone.txt", "b.csv", "a.txt"]
+    assert set(found.bad) == {"gone.txt", "b.csv"}
+
+
+@pytest.mark.parametrize(("option", "value"), [("augment", "basic"), ("resize", "crop"), ("image_size", 64)])
+def test_what_is_for_pictures_is_refused(option, value, data, tmp_path):
+    from tlapp.engine.job import Job
+    from tlapp.engine.options import RunOptions
+    from tlapp.engine.report import Silent
+    from tlapp.engine.run import train
+    from tlapp.testing import Dense
+
+    options = RunOptions(data=str(data), run=str(tmp_path / "run"), **{option: value})
+    settings = options.model_dump(mode="json")
+    job = Job(options, STRATEGIES["freeze"], Dense(), TextBackbones(), "small", settings, (option,), "strategy freeze")
+    with pytest.raises(UserError, match="has no effect, because its examples are texts"):
+        train(job, Silent())

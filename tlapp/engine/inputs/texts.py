@@ -1,0 +1,215 @@
+"""A text, in a cell or a file, to a row of token ids."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tlapp.contracts import BadExample, Input, Tensor, TextInput
+from tlapp.engine.inputs.encodings import NotUtf8, decoded
+from tlapp.engine.inputs.wordpiece import WordPiece
+from tlapp.engine.options import RunOptions
+from tlapp.errors import UserError
+from tlapp.tensorflow_import import quiet_tensorflow
+
+VERSION = 1
+"""Raise it whenever `read` gives other ids than before: it is part of the cache's keys."""
+MULTIPLE = 16
+"""Lengths are rounded up to a multiple of it."""
+SHARE = 0.95
+"""Of the training texts that the automatic length holds whole."""
+MOST_SAMPLED = 20_000
+"""Training texts that are counted to find the length."""
+UNKNOWN, PIECES = 0.05, 2.0
+"""Share of unknown tokens, and pieces a word, from which the vocabulary does not cover the language. In English it is 0.001 and
+1.2 at most."""
+_MOST_CHARACTERS = 1 << 20
+_TITLE = 60
+
+
+@dataclass(frozen=True)
+class Texts(Input):
+    """Texts as ids of WordPiece tokens: [CLS], the text's, [SEP], then 0 up to `max_length`; None: not fitted to texts yet.
+
+    A source is the text itself, or the path of a file that ends in .txt.
+    """
+
+    vocabulary: tuple[str, ...]
+    lowercase: bool = True
+    strip_accents: bool = True
+    longest: int = 512
+    max_length: int | None = None
+
+    kind = "text"
+    noun = "text"
+    column = "text"
+    suffixes = frozenset({".txt"})
+    block = 256
+    plain = "TF-IDF with logistic regression"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "vocabulary", tuple(self.vocabulary))  # JSON makes a list of it
+
+    @classmethod
+    def of(cls, facts: TextInput, options: RunOptions) -> Texts:
+        """The reader for a backbone with these facts.
+
+        Raises:
+            UserError: option max_length is more than the backbone takes.
+        """
+        if options.max_length and options.max_length > facts.longest:
+            raise UserError(f"the backbone takes at most {facts.longest} tokens", options.max_length, option="max_length")
+        return cls(facts.vocabulary, facts.lowercase, facts.strip_accents, facts.longest, options.max_length)
+
+    @property
+    def length(self) -> int:
+        """Ids of a text."""
+        return self.max_length or self.longest
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        return (Tensor("ids", (self.length,), "int32"),)
+
+    def key(self) -> Mapping[str, Any]:
+        return {"version": VERSION, "tokenizer": self.tokenizer_digest, "max_length": self.length}
+
+    @property
+    def tokenizer_digest(self) -> str:
+        """A digest of all that the ids depend on besides the text and the length."""
+        return _tokenizer(self.vocabulary, self.lowercase, self.strip_accents).key
+
+    def read(self, source: str) -> tuple[np.ndarray, ...]:
+        (arrays,) = self.read_all([source])
+        if isinstance(arrays, BadExample):
+            raise arrays
+        return arrays
+
+    def read_all(self, sources: Sequence[str]) -> list[tuple[np.ndarray, ...] | BadExample]:
+        texts = [self._text(source) for source in sources]
+        good = [text for text in texts if isinstance(text, str)]
+        rows = iter(self._cut_to_length(self._ids(good))) if good else iter(())
+        return [self._row(source, text, rows) for source, text in zip(sources, texts, strict=True)]
+
+    def _row(self, source: str, text: str | BadExample, rows: Any) -> tuple[np.ndarray, ...] | BadExample:
+        if isinstance(text, BadExample):
+            return text
+        row = next(rows)
+        return (row,) if np.count_nonzero(row) > 2 else BadExample(source, "no token in it: only blanks or control characters")
+
+    def _ids(self, texts: Sequence[str]) -> np.ndarray:
+        """Whole texts, padded to the longest of them."""
+        quiet_tensorflow()
+        return np.asarray(_tokenizer(self.vocabulary, self.lowercase, self.strip_accents).ids(texts))
+
+    def _cut_to_length(self, ids: np.ndarray) -> np.ndarray:
+        rows, width = np.zeros((len(ids), self.length), np.int32), min(self.length, ids.shape[1])
+        rows[:, :width] = ids[:, :width]
+        rows[np.count_nonzero(ids, axis=1) > self.length, -1] = self.vocabulary.index("[SEP]")
+        return rows
+
+    def _text(self, source: str) -> str | BadExample:
+        """The text of a source, or what is wrong with it."""
+        try:
+            text = self.text(source)
+        except OSError as error:
+            return BadExample(source, f"cannot be opened: {error.strerror}", passing=True)
+        except NotUtf8 as error:
+            return BadExample(source, str(error))
+        return text if text.strip() else BadExample(source, "empty text")
+
+    def text(self, source: str) -> str:
+        """The text of a source.
+
+        Raises:
+            OSError: its file cannot be opened. NotUtf8: it is of another encoding.
+        """
+        if is_file(source):
+            with open(source, "rb") as file:
+                return decoded(file.read(4 * _MOST_CHARACTERS), cut=True)
+        return decoded(source[:_MOST_CHARACTERS].encode("utf-8", "surrogateescape"))
+
+    def content(self, source: str) -> bytes | None:
+        return None if is_file(source) else source.encode("utf-8", "surrogateescape")
+
+    def show(self, row: Sequence[Any]) -> str:
+        words = [self.vocabulary[int(number)] for number in row[0] if int(number)]
+        return " ".join(words[1 : -1 if words[-1:] == ["[SEP]"] else None]).replace(" ##", "")
+
+    def title(self, source: str) -> str:
+        if is_file(source):
+            return source
+        line = " ".join(source.split())
+        return f'"{line}"' if len(line) <= _TITLE else f'"{line[:_TITLE]} ..."'
+
+    def plain_classifier(self) -> Any:
+        """Logistic regression on TF-IDF of words and pairs of words."""
+        from sklearn.feature_extraction.text import TfidfVectorizer
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+
+        vectors = TfidfVectorizer(preprocessor=lambda source: self.text(source).lower(), ngram_range=(1, 2), dtype=np.float32)
+        return make_pipeline(vectors, LogisticRegression(C=10, tol=1e-3, max_iter=500))
+
+    def fitted(self, sources: Sequence[str]) -> tuple[Texts, list[str]]:
+        """With the length that holds 95 % of the texts whole, unless one was set; and what is cut off, or not understood."""
+        counts = self.counts(sources)
+        if not len(counts.tokens):  # told when they are read
+            return self, []
+        usual = int(np.quantile(counts.tokens, SHARE, method="inverted_cdf"))
+        length = self.max_length or min(self.longest, -(-usual // MULTIPLE) * MULTIPLE)
+        return replace(self, max_length=length), [*self._cut(counts, length), *self._strange(counts)]
+
+    def _cut(self, counts: Counts, length: int) -> list[str]:
+        over = float((counts.tokens > length).mean())
+        if not over:
+            return []
+        limit = ", the most that the backbone takes" if length == self.longest else ""
+        chosen = f"option max_length={length}" if self.max_length else f"texts are cut at {length} tokens (option max_length)"
+        return [f"{chosen}{limit}: {over:.1%} of the training texts are longer and lose their end"]
+
+    def _strange(self, counts: Counts) -> list[str]:
+        words = {
+            f"{counts.unknown:.1%} of the training texts' tokens are unknown": counts.unknown > UNKNOWN,
+            f"the tokenizer cuts words into {counts.pieces:.1f} pieces in the mean": counts.pieces > PIECES,
+        }
+        why = "the backbone's vocabulary does not cover their language or script, so that it understands little of them"
+        return [f"{what}: {why}" for what, holds in words.items() if holds][:1]
+
+    def counts(self, sources: Sequence[str]) -> Counts:
+        """Count the tokens of sources; of very many sources, of some."""
+        sources = sources[:: -(-len(sources) // MOST_SAMPLED) or 1]
+        unknown, continues = self.vocabulary.index("[UNK]"), np.array([word.startswith("##") for word in self.vocabulary])
+        tokens, unknowns, pieces = [], 0, 0
+        for start in range(0, len(sources), self.block):
+            texts = [text for text in map(self._text, sources[start : start + self.block]) if isinstance(text, str)]
+            if texts:
+                ids = self._ids(texts)
+                tokens.append(np.count_nonzero(ids, axis=1))
+                unknowns += int((ids == unknown).sum())
+                pieces += int(continues[ids].sum())
+        every = np.concatenate(tokens) if tokens else np.zeros(0, int)
+        own = max(int(every.sum()) - 2 * len(every), 1)
+        return Counts(every, unknowns / own, own / max(own - pieces, 1))
+
+
+class Counts(NamedTuple):
+    """Of each text its tokens, [CLS] and [SEP] included; of all of them the share of unknown ones, and the pieces a word."""
+
+    tokens: np.ndarray
+    unknown: float
+    pieces: float
+
+
+def is_file(source: str) -> bool:
+    """Whether a source is the path of a file of text, not the text itself."""
+    return source[-4:].lower() == ".txt" and "\n" not in source and os.path.isfile(source)
+
+
+@functools.lru_cache(maxsize=4)
+def _tokenizer(vocabulary: tuple[str, ...], lowercase: bool, strip_accents: bool) -> WordPiece:
+    return WordPiece(vocabulary, lowercase, strip_accents)
