@@ -22,7 +22,7 @@ from tlapp.contracts.losses import (
     Weight,
     Weighted,
 )
-from tlapp.contracts.options import Condition, Field, Options, Values, above, other_than, when
+from tlapp.contracts.options import Condition, Field, Options, Values, above, duration, other_than, when
 from tlapp.contracts.plan import Augment, Blend, Finish, Fit, Graft, Guide, OneOf, Phase, Plan, Solve, Statistics
 from tlapp.contracts.strategy import Head, Rung, Strategy, Task
 from tlapp.contracts.version import VERSION
@@ -82,6 +82,7 @@ __all__ = [
     "Weight",
     "Weighted",
     "above",
+    "duration",
     "other_than",
     "when",
 ]  # fmt: skip
