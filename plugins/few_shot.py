@@ -38,11 +38,14 @@ class FewShot(Strategy):
         when=when(method=TRAINED),
     )  # fmt: skip
     classifier: Classifier = Field("ridge", description="what learns other classes by a few examples, on their directions")
+    views: int = Field(
+        3, ge=1, le=3, description="of each picture of option support, to learn their mean: as it is, nearer, farther"
+    )  # fmt: skip
     episodes: int = Field(600, ge=2, description="episodes of the classes of option support that the result is measured by")
 
     def plan(self, task: Task, backbone: Backbone) -> Plan:
         left_out = held_out.chosen(len(task.classes), self.hold_out)
-        drawn = Episodes(min(self.way, len(task.classes) - len(left_out)), self.shot, self.queries, self.episodes)
+        drawn = Episodes(min(self.way, len(task.classes) - len(left_out)), self.shot, self.queries, self.episodes, self.views)
         streams = ("train", *(name for name in ("support", "query") if name in task.streams))
         solver = Discriminant(classifier=self.classifier)
         end = Solve(name="classes", rates=backbone.frozen(), streams=streams, solver=solver, episodes=drawn)

@@ -120,7 +120,7 @@ def teach(
 
 
 def adapt(
-    run: str | Path, support: str | Path, output: str | Path, *, query: str | Path | None = None,
+    run: str | Path, support: str | Path, output: str | Path, *, query: str | Path | None = None, views: int = 3,
     reporter: Reporter | None = None, trust: bool = False,
 ) -> Any:  # fmt: skip
     """Make a run that knows other classes, by a few examples of each: `tlapp.adapt("saved_models/birds", "new", "new-birds")`.
@@ -132,6 +132,7 @@ def adapt(
         support: class folders or a CSV, as the option data of train, with one example of each class or more.
         output: the folder of the new run.
         query: others of these classes, to measure it by; without any, an export cannot be checked.
+        views: of each picture of support, whose mean is learnt: 1 as it is, 2 also a little nearer, 3 also a little farther.
         reporter, trust: as in `train`.
 
     Returns:
@@ -145,7 +146,7 @@ def adapt(
     saved = load_run(run, trust=trust)
     job = job_of(_settings(saved.settings), trust)
     with blame.naming(job.plugin_name):
-        make(saved, job, str(support), str(query) if query else None, Path(output), reporter or Silent())
+        make(saved, job, str(support), str(query) if query else None, Path(output), reporter or Silent(), views)
     return load_run(output, trust=trust)
 
 

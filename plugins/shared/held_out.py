@@ -78,7 +78,7 @@ class HeldOut:
     def _accuracy(self, directions: np.ndarray, labels: np.ndarray) -> float:
         import numpy as np
 
-        way, shot, query, number = self.episodes
+        way, shot, query, number = self.episodes[:4]
         fit, hot = CLASSIFIERS[self.classifier], np.repeat(np.eye(way), shot, axis=0)
         right = []
         for rows in self.episodes.batches(labels, np.random.default_rng(0), number):

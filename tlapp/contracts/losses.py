@@ -192,12 +192,15 @@ class Episodes(NamedTuple):
         shot: examples of each to learn from.
         query: other examples of each to be judged by.
         number: how many episodes a result is the mean of.
+        views: of each picture to learn from, whose mean features are learnt: 1 as it is, 2 also a little nearer, 3 also a little
+            farther. It counts where a result is measured.
     """
 
     way: int
     shot: int
     query: int
     number: int = 600
+    views: int = 1
 
     def batches(self, labels: np.ndarray, rng: np.random.Generator, steps: int) -> Iterator[np.ndarray]:
         """Yield `steps` episodes, arrays (way * (shot + query),) of row numbers. A class of fewer examples repeats them."""
