@@ -19,7 +19,8 @@ def merge(path: str | Path, output: str | Path, *, trust: bool = False) -> Any:
     The backbone is loaded as the run loaded it; what was trained is merged into its layers where the strategy can do that.
 
     Args:
-        path: an adapter.safetensors, or the folder of a run that has one.
+        path: an adapter.safetensors, or the folder of a run that has one. A file that the run was made with, such as its
+            backbone's, is looked for beside an adapter.safetensors that was sent alone.
         output: the folder to write.
         trust: open the backbone's file even if it holds code.
 
@@ -30,14 +31,18 @@ def merge(path: str | Path, output: str | Path, *, trust: bool = False) -> Any:
         UserError: it is no such file, the backbone is another, or the folder is taken.
     """
     from tlapp.engine.merge import merged
-    from tlapp.engine.runs.delta import read
-    from tlapp.engine.runs.folder import DELTA
+    from tlapp.engine.runs.delta import read, with_places, without_places
+    from tlapp.engine.runs.folder import DELTA, SETTINGS, RunFolder
     from tlapp.engine.runs.record import write_merged
     from tlapp.tensorflow_import import quiet_tensorflow
 
     file = Path(path) / DELTA if Path(path).is_dir() else Path(path)
     delta = read(file)
-    settings = _settings(delta.facts.settings)
+    known = RunFolder(file.parent).settings() if RunFolder(file.parent).has(SETTINGS) else {}
+    if without_places(known) != delta.facts.settings:  # the file was sent alone, perhaps with others that it needs beside it
+        known = with_places(delta.facts.settings, file.parent)
+    delta = delta._replace(facts=delta.facts._replace(settings=known))
+    settings = _settings(known)
     job = job_of(settings, trust)
     quiet_tensorflow()
     with files_named(dict.fromkeys(settings.origins, str(file))), blame.naming(job.plugin_name):
