@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from tlapp.contracts import Episodes, ImageInput, Input
+from tlapp.engine.inputs import reader
 from tlapp.engine.inputs.views import frame, framed, mean_of_views
+from tlapp.engine.options import RunOptions
 from tlapp.engine.training.episodes import judge
 
 SIZE = 50
@@ -32,8 +34,9 @@ def test_beyond_the_edge_the_picture_is_mirrored(tensorflow):
 
 
 def test_only_pictures_have_views():
-    assert framed(1, ImageInput(SIZE)) is None
-    assert framed(3, ImageInput(SIZE)).views == 3
+    pictures = reader(ImageInput(SIZE), RunOptions())
+    assert framed(1, pictures) is None
+    assert framed(3, pictures).views == 3
     assert framed(3, object.__new__(type("Others", (Input,), dict.fromkeys(Input.__abstractmethods__)))) is None
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tlapp.contracts import Augment, ImageInput, Input
+from tlapp.contracts import Augment, Input
+from tlapp.engine.inputs.images import Images
 
 MARGIN = 0.08
 """Share of a side that is cut off, or added, on each side (docs/results.md, "Few-shot")."""
@@ -16,7 +17,7 @@ MOST = 3
 
 def framed(views: int, examples: Input) -> Augment | None:
     """So many views of each picture; None where that is one, or the examples are no pictures."""
-    return Augment(frame, views, f"framed {MARGIN:g}") if views > 1 and isinstance(examples, ImageInput) else None
+    return Augment(frame, views, f"framed {MARGIN:g}") if views > 1 and isinstance(examples, Images) else None
 
 
 def frame(pictures: Any, seed: int, copy: int) -> Any:
