@@ -8,6 +8,7 @@ from tlapp.contracts.input_export import Endpoint, Feature, InputExport, Snippet
 from tlapp.contracts.losses import (
     Batch,
     Episodes,
+    FeatureScore,
     FewShot,
     Labeller,
     Loss,
@@ -41,6 +42,7 @@ __all__ = [
     "Endpoint",
     "Episodes",
     "Feature",
+    "FeatureScore",
     "FewShot",
     "Field",
     "Finish",
