@@ -36,7 +36,7 @@ class Adversarial(Adapt):
         when=(SOURCE_STAGES, when(adapt_last=above(1), method=LEARNT)),
     )  # fmt: skip
     learning_rate: float = Field(
-        5e-4, gt=0, le=10, description="learning rate of the last stage and the head",
+        5e-4, gt=0, le=10, by_input={"text": 5e-5}, description="learning rate of the last stage and the head",
         when=(SOURCE, when(adapt_last=above(0), method=LEARNT), when(method=(*FEATURES, "auto"))),
     )  # fmt: skip
     epochs: int = Field(15, ge=1, description="maximum epochs of adapting", when=when(method=LEARNT))

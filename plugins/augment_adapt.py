@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from tlapp_plugins.shared.adapt import Adapt, Style, standardised, turn
+from tlapp_plugins.shared.adapt import Adapt, Style, must_take_pictures, standardised, turn
 from tlapp_plugins.shared.mixing import LABELS, MIXES, Mixed
 from tlapp_plugins.shared.rounds import PAIR
 
@@ -23,6 +23,7 @@ class AugmentAdapt(Adapt):
     )
 
     def plan(self, task: Task, backbone: Backbone) -> Plan:
+        must_take_pictures(backbone, "choose option plugin=self-training or adversarial")
         plain = self.source(backbone, {})  # source-only is what the restyled pictures are held against
         return Plan((*self.simple(task, backbone), *plain, *self.adapting(task, backbone), turn(backbone)), standardised)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tlapp_plugins.shared.solver_layers import Scaling
 from tlapp_plugins.shared.solvers import Logistic
 
-from tlapp.contracts import Backbone, Field, LoadedBackbone, Plan, Solve, Strategy, Task, UserError, when
+from tlapp.contracts import Backbone, Field, LoadedBackbone, Plan, Solve, Strategy, Task, UserError, build, when
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,15 +50,18 @@ class Outputs:
         found = ends(loaded)
         if missing := [name for name in self.stages if name not in found]:
             raise UserError(f"has no one output of its stage {missing[0]}; use feature-extract", option="backbone")
-        features = [scaled(found[name], name) for name in self.stages]
+        mask = build.filled(loaded.graph)
+        features = [scaled(found[name], name, mask) for name in self.stages]
         joined = keras.layers.Concatenate(name="stages")(features) if len(features) > 1 else features[0]
         return keras.Model(loaded.graph.inputs, joined)
 
 
-def scaled(tensor: Any, name: str) -> Any:
-    """A vector an example, of mean square 1, of a stage's output."""
+def scaled(tensor: Any, name: str, mask: Any = None) -> Any:
+    """A vector an example, of mean square 1, of a stage's output; `mask` says which positions are not padding."""
     import keras
 
+    if mask is not None and len(tensor.shape) == 3:
+        tensor = keras.layers.GlobalAveragePooling1D(name=f"{name}_mean")(tensor, mask=mask)
     if axes := tuple(range(1, len(tensor.shape) - 1)):
         tensor = keras.ops.mean(tensor, axis=axes)
     unit = keras.layers.UnitNormalization(name=f"{name}_unit")(tensor)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tlapp_plugins.shared import styles
-from tlapp_plugins.shared.adapt import Adapt
+from tlapp_plugins.shared.adapt import Adapt, must_take_pictures
 
 from tlapp.contracts import Augment, Backbone, Batch, Field, Fit, Net, Phase, Statistics, Task, UserError, other_than, when
 
@@ -28,6 +28,7 @@ class SelfSupervised(Adapt):
     )
 
     def adapting(self, task: Task, backbone: Backbone) -> tuple[Phase, ...]:
+        must_take_pictures(backbone, "choose option plugin=self-training or adversarial")
         if not self.last:
             raise UserError("no stage trains, so pictures without labels change nothing; use option last=1", 0, "last")
         rates, pace = self.rates(backbone), self.learning_rate

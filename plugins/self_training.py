@@ -20,7 +20,7 @@ class SelfTraining(Adapt):
         when=(SOURCE_STAGES, when(adapt_last=above(1))),
     )  # fmt: skip
     learning_rate: float = Field(
-        5e-4, gt=0, le=10, description="learning rate of the last stage and the head",
+        5e-4, gt=0, le=10, by_input={"text": 5e-5}, description="learning rate of the last stage and the head",
         when=(SOURCE, when(adapt_last=above(0))),
     )  # fmt: skip
     adapt_last: int = Field(0, ge=0, description="stages that train while adapting; 0: only the head, which is fast and stable")

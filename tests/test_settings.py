@@ -197,3 +197,15 @@ def test_the_folder_in_the_settings_of_an_older_run_is_not_asked_for(tmp_path):
             (folder / "plan.json").write_text("{}")
         assert resolve({}, folder / "settings.yaml").options.run == run
     assert resolve({"run": "new"}, tmp_path / "run" / "settings.yaml").options.run == "new"
+
+
+def test_defaults_follow_from_the_kind_of_data(tmp_path):
+    (tmp_path / "a.csv").write_text("text,label\nsoup,food\n")
+    texts = resolve({"data": str(tmp_path / "a.csv"), "plugin": "full"})
+    pictures = resolve({"plugin": "full"})
+    assert texts.options.backbone == "bert:minilm" and pictures.options.backbone.startswith("keras-cv:")
+    assert (texts.strategy.decay, pictures.strategy.decay) == (0.95, 1.0)
+    chosen = resolve({"data": str(tmp_path / "a.csv"), "plugin": "full", "decay": "0.7", "backbone": "bert:other"})
+    assert (chosen.strategy.decay, chosen.options.backbone) == (0.7, "bert:other")
+    again = {**resolve({"data": str(tmp_path / "a.csv"), "plugin": "partial", "last": 1}).flat()}
+    assert resolve(again).strategy.decay == 0.95, "a default that does not count is no fault where the run is repeated"

@@ -23,6 +23,7 @@ from tlapp.contracts import (
     Statistics,
     Strategy,
     Task,
+    UserError,
     above,
     other_than,
     when,
@@ -68,11 +69,15 @@ class Adapt(Strategy):
     learning_rate: float = Field(
         5e-4, gt=0, le=10, by_input={"text": 5e-5}, description="learning rate of the last stage and the head"
     )
-    style: Style = Field("mixed", description="how pictures are changed; auto: the one nearest to the target's look")
+    style: Style = Field(
+        "mixed", by_input={"text": "none"}, description="how pictures are changed; auto: the one nearest to the target's look"
+    )
     views: int = Field(8, ge=1, description="changed copies that are cached per picture", when=when(style=other_than("none")))
 
     def plan(self, task: Task, backbone: Backbone) -> Plan:
         looks = self.looks()
+        if looks:
+            must_take_pictures(backbone, "set option style=none", self.style)
         return Plan(
             (*self.simple(task, backbone), *self.source(backbone, looks), turn(backbone), *self.adapting(task, backbone)),
             standardised,
@@ -131,6 +136,13 @@ class Adapt(Strategy):
         if name in styles.PLAIN:
             return Augment(styles.Half(styles.PLAIN[name]), self.views, name)
         return Augment(styles.Half(styles.TOWARDS_TARGET[name]), self.views, name, reference="target")
+
+
+def must_take_pictures(backbone: Backbone, instead: str, received: str | None = None) -> None:
+    """Raise a UserError where a backbone takes no pictures, which are to be changed."""
+    if backbone.input.kind != "image":
+        words = f"changes pictures, and {backbone.name} takes {backbone.input.words}; {instead}"
+        raise UserError(words, received, option="style" if received else "plugin")
 
 
 def turn(backbone: Backbone) -> Statistics:

@@ -81,6 +81,24 @@ def test_what_a_person_names_is_a_text_a_file_or_a_folder(run, tmp_path, monkeyp
     assert set(found.bad) == {"gone.txt", "b.csv"}
 
 
+def test_it_is_held_against_what_needs_no_network(run):
+    """The words of a sentence tell its class, which TF-IDF sees and a random network does not."""
+    metrics = json.loads((run.record.folder / "metrics.json").read_text())
+    plain = metrics["baselines"]["plain"]
+    assert plain["accuracy"] > 0.9 and plain["accuracy"] > metrics["test"]["accuracy"]
+    assert "TF-IDF with logistic regression, which needs no network, does better" in metrics["verdict"]
+    known, asked = ["soup bread", "ship wave"] * 4, ["bread", "a wave"]
+    model = run.dataset.input.plain_classifier().fit(known, [0, 1] * 4)
+    assert model.predict(asked).tolist() == [0, 1]
+
+
+def test_it_is_told_in_its_own_words(run):
+    from tlapp.cli.screen import outline_lines
+
+    first, second, *_ = outline_lines(run.outline)
+    assert first.endswith(f"{run.dataset.input.max_length} tokens") and "; texts: " in second
+
+
 @pytest.mark.parametrize(("option", "value"), [("augment", "basic"), ("resize", "crop"), ("image_size", 64)])
 def test_what_is_for_pictures_is_refused(option, value, data, tmp_path):
     from tlapp.engine.job import Job

@@ -13,23 +13,22 @@ MOST_CLASSES = 10
 """Of a split that are shown one by one."""
 
 
-def result_lines(folder: Path, metrics: Mapping[str, Any], problems: int = 0) -> Iterator[str]:
-    """The result for people; `problems`: how many were found with the data."""
+def result_lines(folder: Path, metrics: Mapping[str, Any], problems: int = 0, noun: str = "picture") -> Iterator[str]:
+    """The result for people; `problems`: how many were found with the data, whose examples are called `noun`."""
     for name in ("val", "test", "target", "aux", "query"):
         if split := metrics.get(name):
-            yield split_line(name, split)
+            yield split_line(name, split, noun)
     if drawn := metrics.get("episodes"):
         low, high = drawn["interval"]
-        noun = f"picture{'s' * (drawn['shot'] > 1)} each"
         yield (
-            f"other classes by {drawn['shot']} {noun}: accuracy {drawn['accuracy']:.4f} "
+            f"other classes by {drawn['shot']} {noun}{'s' * (drawn['shot'] > 1)} each: accuracy {drawn['accuracy']:.4f} "
             f"({low:.4f} to {high:.4f}; {drawn['number']} episodes of {drawn['way']} classes)"
         )
     if adaptation := metrics.get("adaptation"):
         yield adaptation_line(adaptation)
     if judged := next((name for name in ("test", "val") if metrics.get(name)), None):
-        yield from class_lines(judged, metrics[judged])
-    yield from verdict_lines(metrics)
+        yield from class_lines(judged, metrics[judged], noun=noun)
+    yield from verdict_lines(metrics, noun)
     seconds = metrics["seconds"]
     yield (
         f"{seconds['total']:.0f} s (front {seconds['front']:.0f}, train {seconds['train']:.0f}), "
@@ -43,11 +42,11 @@ def result_lines(folder: Path, metrics: Mapping[str, Any], problems: int = 0) ->
     yield f"run: {folder}"
 
 
-def verdict_lines(metrics: Mapping[str, Any]) -> Iterator[str]:
+def verdict_lines(metrics: Mapping[str, Any], noun: str = "picture") -> Iterator[str]:
     """What the run is beside baselines, for people; nothing where there are none."""
     if every := metrics.get("baselines", {}).get("cross_validated"):
         yield (
-            f"all {every['n']} pictures, cross-validated: logistic regression on the frozen features has accuracy "
+            f"all {every['n']} {noun}s, cross-validated: logistic regression on the frozen features has accuracy "
             f"{every['accuracy']:.4f}{_interval(every, 'accuracy')}"
         )
     if race := metrics.get("race"):

@@ -136,11 +136,11 @@ def outline_lines(outline: Outline) -> Iterator[str]:
     from tlapp.engine.outline import indents
 
     images = ", ".join(f"{count} {name}" for name, count in outline.images.items())
-    size = f", {outline.image_size} px" if outline.image_size else ""
+    size = f", {outline.image_size} px" if outline.image_size else f", {outline.example}" if outline.example else ""
     yield f"plan: {outline.strategy} on {outline.backbone} ({outline.weights or 'weights unknown'}){size}"
-    several = ", any number of them a picture" if outline.labelling == "many" else ""
+    several = f", any number of them a {outline.noun}" if outline.labelling == "many" else ""
     labels = "labels are numbers" if outline.labelling == "number" else f"{len(outline.classes)} classes{several}"
-    yield f"  {labels}; pictures: {images}"
+    yield f"  {labels}; {outline.noun}s: {images}"
     for phase, indent in zip(outline.phases, indents([phase.one_of for phase in outline.phases]), strict=True):
         if indent.heading:
             yield indent.heading

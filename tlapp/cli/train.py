@@ -125,7 +125,8 @@ def train(
     if as_json:
         click.echo(json.dumps({"run": str(folder), **metrics, **_told(screen, settings)}))
     else:
-        for line in result_lines(folder, metrics, len(screen.problems)):
+        noun = RunFolder(folder).plan().get("noun", "picture")
+        for line in result_lines(folder, metrics, len(screen.problems), noun):
             click.echo(printable(line))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tlapp.contracts.backbone import Backbone, BackboneProvider, Card, LoadedBackbone, Rates, Stage
 from tlapp.contracts.input import BadExample, ImageInput, Input, Tensor, TextInput
-from tlapp.contracts.input_export import Endpoint, Feature, InputExport, Snippet
+from tlapp.contracts.input_export import Attachment, Endpoint, Feature, InputExport, ProcessUnit, Snippet
 from tlapp.contracts.losses import (
     Batch,
     Episodes,
@@ -31,6 +31,7 @@ from tlapp.errors import PluginError, UserError
 
 __all__ = [
     "VERSION",
+    "Attachment",
     "Augment",
     "Backbone",
     "BackboneProvider",
@@ -64,6 +65,7 @@ __all__ = [
     "Phase",
     "Plan",
     "PluginError",
+    "ProcessUnit",
     "Rates",
     "Rung",
     "Sampler",

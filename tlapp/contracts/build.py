@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -36,6 +37,17 @@ def pooled(features: Any) -> Any:
     if len(features.shape) == 4:
         return keras.layers.GlobalAveragePooling2D(name="pool")(features)
     return keras.layers.GlobalAveragePooling1D(name="pool")(features) if len(features.shape) == 3 else features
+
+
+def filled(graph: Any) -> Any:
+    """Which positions of a graph's examples are not padding: symbolic, (batch, positions); None where all have one length.
+
+    Padding is zeros, in all inputs of any length.
+    """
+    import keras
+
+    masks = [keras.ops.not_equal(each, 0) for each in graph.inputs if len(each.shape) == 2 and each.shape[1] is None]
+    return functools.reduce(keras.ops.logical_or, masks) if masks else None
 
 
 def picture(size: int, channels: int = 3) -> Any:

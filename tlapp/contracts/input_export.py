@@ -45,6 +45,24 @@ class Snippet(NamedTuple):
     prepare: str
 
 
+class Attachment(NamedTuple):
+    """A file inside a TFLite file; `kind` is the number of its AssociatedFileType in the metadata schema."""
+
+    name: str
+    description: str
+    kind: int
+    content: bytes
+
+
+class ProcessUnit(NamedTuple):
+    """What clients of a TFLite file make of an example before they ask: `options` is the number of its kind of options in the
+    metadata schema, whose first field lists `files`.
+    """
+
+    options: int
+    files: tuple[Attachment, ...]
+
+
 @dataclass(frozen=True)
 class InputExport:
     """How an exported model takes arrays.
@@ -65,6 +83,12 @@ class InputExport:
     """Whether an int8 TFLite file takes uint8 values, one step of the scale a unit; else it takes floats."""
     file_suffixes: ClassVar[tuple[str, ...]] = ()
     """Of files that an endpoint of a SavedModel takes whole."""
+    contents: ClassVar[bool] = False
+    """Whether that endpoint takes what `Input.content` gives as well, and a golden vector is a file of it."""
+    files_agree: ClassVar[float] = 0.95
+    """The least share of answers of that endpoint that must be the Keras model's: decoding may differ."""
+    ignored: ClassVar[tuple[str, ...]] = ()
+    """Further inputs of a TFLite file that its clients give and the model does not read, each like the first."""
 
     def facts(self) -> dict[str, Any]:
         """What golden.json says about the input."""
@@ -73,6 +97,22 @@ class InputExport:
     def report(self) -> dict[str, Any]:
         """What export.json says about the input besides its facts."""
         return {}
+
+    def report_on(self, contents: Sequence[bytes]) -> dict[str, Any]:
+        """What export.json says of how a phone reads the contents of the test's examples."""
+        return {}
+
+    def unfit(self, quantize: str) -> str:
+        """Why a way of quantising does not do for models of such examples, and what does; "" where it may."""
+        return ""
+
+    def files(self) -> Mapping[str, bytes]:
+        """Files beside an artifact that say how examples are read, by their names."""
+        return {}
+
+    def process_units(self) -> Sequence[ProcessUnit]:
+        """What a TFLite file says of how its clients prepare an example."""
+        return ()
 
     def endpoints(self) -> Mapping[str, Endpoint]:
         """The endpoints of a SavedModel besides serving_default; one that takes a string takes a file's content."""
@@ -85,6 +125,16 @@ class InputExport:
         path = stem.with_name(f"{stem.name}.npz")
         np.savez(path, **dict(zip(self.names, example, strict=True)))
         return path
+
+    def save_content(self, content: bytes, stem: Path) -> Path:
+        """Write an example as a golden vector, by its content, to `stem` and a suffix; return the path."""
+        path = stem.with_name(f"{stem.name}{self.file_suffixes[0]}")
+        path.write_bytes(content)
+        return path
+
+    def received(self, arrays: Sequence[Any]) -> Sequence[Any]:
+        """What a TFLite file makes of its arrays, by TensorFlow's operations, before the model gets them."""
+        return arrays
 
     def features(self) -> Sequence[Feature]:
         """What a TFLite file says about each input tensor."""

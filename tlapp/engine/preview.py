@@ -12,6 +12,7 @@ import numpy as np
 
 from tlapp.contracts import Augment, Input
 from tlapp.engine.data.streams import Stream
+from tlapp.engine.inputs import unread_by
 from tlapp.engine.inputs.examples import Examples
 from tlapp.engine.job import Job
 from tlapp.engine.network.augmented import Augmented
@@ -45,7 +46,7 @@ class Row(NamedTuple):
 
     Attributes:
         title: in words.
-        examples: pictures of Pillow's, or texts, as the input shows them.
+        examples: as the input shows them: pictures of Pillow's, or lines.
         facts: what can be told of them, as JSON can hold it.
     """
 
@@ -99,6 +100,8 @@ def draw(rows: Sequence[Row]) -> Any:
 
 def _rows(run: Run, count: int) -> Iterator[Row]:
     streams, (changes, plain) = run.dataset.streams, _changes(run)
+    if why := unread_by(run.dataset.input).get("augment"):
+        raise UserError(f"a preview shows changed pictures: {why}, which nothing changes", run.job.options.data, "data")
     if not changes:
         raise UserError(
             f"changes no {run.dataset.input.noun}s as it is set, so that there is nothing to show; "

@@ -40,7 +40,9 @@ class PhaseOutline(NamedTuple):
 
 
 class Outline(NamedTuple):
-    """The whole run; `labelling` is "one" or "many", the labels of an example; `input` the kind of input, such as "image"."""
+    """The whole run; `labelling` is "one" or "many", the labels of an example; `input` the kind of input, such as "image",
+    `noun` what an example is called, and `example` what one is to the network, in words.
+    """
 
     strategy: str
     backbone: str
@@ -55,6 +57,8 @@ class Outline(NamedTuple):
     phases: tuple[PhaseOutline, ...]
     labelling: str = "one"
     input: str = "image"
+    noun: str = "picture"
+    example: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """As plan.json holds it."""

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import numpy as np
 import yaml as yaml_
 
+from tlapp.contracts.options import defaults_by_input
 from tlapp.contracts.version import misfit
 from tlapp.settings import collisions
 from tlapp.tensorflow_import import HEAVY
@@ -51,8 +52,11 @@ def options(subject: Subject) -> None:
     if taken := collisions("head" if hasattr(kind, "activation") else "strategy", kind.model_fields):
         raise Broken(f"option {taken[0]} is already an option of the engine")
     defaults = {key: field.get_default(call_default_factory=True) for key, field in kind.model_fields.items()}
+    own = {key: defaults_by_input(field) for key, field in kind.model_fields.items()}
     try:
         kind(**defaults)
+        for name in {name for each in own.values() for name in each}:
+            kind(**{**defaults, **{key: each[name] for key, each in own.items() if name in each}})
     except ValueError as error:
         raise Broken(f"its defaults are refused by its own checks: {' '.join(str(error).split())}") from error
 

@@ -60,7 +60,7 @@ def compare(
 
     Returns:
         rows: kind -> as `tlapp.engine.advice.comparison.row` and, for a phone, `on_phone`, first kind first; failed: [kind,
-        seed, sentence].
+        seed, sentence]; plain: as `without_network` of the first kind's runs.
     """
     done: dict[str, dict[int, RunFolder]] = {}
     failed: list[list[Any]] = []
@@ -87,7 +87,13 @@ def compare(
     rows = {kind.name: row(done[kind.name], first) for kind in every if kind.name in done}
     if phone:
         rows = {name: {**each, **on_phone(done[name][min(done[name])], reporter)} for name, each in rows.items()}
-    return {"rows": rows, "failed": sorted(failed), "folder": str(output)}
+    return {"rows": rows, "failed": sorted(failed), "folder": str(output), "plain": without_network(first)}
+
+
+def without_network(runs: Mapping[int, RunFolder]) -> dict[str, Any] | None:
+    """The mean accuracy, on the splits of some runs, of the classifier that needs no network; None where there is none."""
+    found = [plain for run in runs.values() if (plain := run.metrics().get("baselines", {}).get("plain"))]
+    return {"name": found[0]["name"], "accuracy": sum(each["accuracy"] for each in found) / len(found)} if found else None
 
 
 def on_phone(run: RunFolder, reporter: Reporter) -> dict[str, Any]:
@@ -122,6 +128,8 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
             size, ms = each["tflite_bytes"], each["tflite_ms"]
             file = " | |" if size is None else f" {size / 1e6:.1f} | {ms:.1f} |"
         yield f"| {name} | {accuracy} | {each['macro_f1']:.3f} | {cost} |{file}"
+    if plain := report.get("plain"):
+        yield f"{plain['name']}, which needs no network, on the same splits: {plain['accuracy']:.3f}"
     for name, seed, sentence in report["failed"]:
         yield f"{name}, seed {seed}: {sentence}"
     yield f"runs: {report['folder']}"

@@ -8,7 +8,8 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from tlapp.contracts.options import plain
+from tlapp.contracts.options import defaults_by_input, plain
+from tlapp.defaults import input_kind
 from tlapp.engine.options import RunOptions
 from tlapp.errors import UserError
 from tlapp.settings import HEAD, Settings, resolve
@@ -51,26 +52,30 @@ def ranges(over: Sequence[str], settings: Settings) -> dict[str, Range]:
     """
     fields = {**RunOptions.model_fields, **type(settings.strategy).model_fields}
     fields |= {HEAD + name: field for name, field in type(settings.head).model_fields.items()}
-    found = {}
+    found, kind = {}, input_kind({"data": settings.options.data})
     for word in over:
         name, equals, values = word.partition("=")
         key = name.strip().replace("-", "_")
         if key not in fields:
             resolve({**settings.flat(), key: 0})  # says so
             raise UserError("cannot be searched", key, option="over")
-        found[key] = _given(key, values, fields[key]) if equals else declared(key, fields[key])
+        found[key] = _given(key, values, fields[key]) if equals else declared(key, fields[key], kind)
     if not found:
         raise UserError("names no option to search, such as --over learning_rate", option="over")
     return found
 
 
-def declared(key: str, field: FieldInfo) -> Range:
+def declared(key: str, field: FieldInfo, holds: str | None = None) -> Range:
     """The range that an option itself has: its choices; its bounds; or, of one above 0, about its default.
+
+    Args:
+        holds: the kind of examples that the data hold; None for any.
 
     Raises:
         UserError: it has none.
     """
     kind, default = plain(field.annotation), field.get_default(call_default_factory=True)
+    default = defaults_by_input(field).get(holds or "", default)
     if kind is bool:
         return Range((False, True))
     if get_origin(kind) is Literal:

@@ -12,6 +12,7 @@ from tlapp.engine.export import snippets
 from tlapp.engine.export.formats import named
 from tlapp.engine.export.metadata import Facts
 from tlapp.engine.export.options import ExportOptions
+from tlapp.engine.inputs import unread_by
 from tlapp.engine.runs.saved import SavedRun
 from tlapp.words import printable, without_folders
 
@@ -30,6 +31,7 @@ SHOWN = (
     "head",
     "image_size",
     "resize",
+    "max_length",
     "batch_size",
     "seed",
     "augment",
@@ -96,7 +98,7 @@ def _training(run: SavedRun) -> Iterator[str]:
     for phase in plan.get("phases", ()):
         yield f"- phase {phase['name']}: {phase.get('does') or _trained(phase)}"
     for key in SHOWN:
-        if run.settings.get(key) is not None:
+        if key not in unread_by(run.input) and run.settings.get(key) is not None:
             yield f"- {key}: {without_folders(run.settings[key]) if key == 'backbone' else run.settings[key]}"
 
 

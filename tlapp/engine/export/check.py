@@ -15,8 +15,6 @@ from tlapp.engine.export.formats.artifact import Answers, Latency
 TIE = 1e-4
 FLOAT_DIFFERENCE = 1e-3
 """In probabilities, or in standard deviations of the answers where these are numbers."""
-# The endpoint for files decodes and resizes by TensorFlow, not Pillow: pixels differ by a level or so, which can turn a near tie.
-FILES_AGREE = 0.95
 
 
 @dataclass(frozen=True)
@@ -72,8 +70,8 @@ class Check:
 class Truth:
     """What the artifact is compared with: Keras's probabilities of examples, their labels as numbers, the class names.
 
-    `files` are Keras's probabilities of files as the input reads them; `stream` is where the examples are from; `noun` is what
-    sentences call one.
+    `files` are Keras's probabilities of files as the input reads them, and `files_agree` the least share of them that an endpoint
+    must agree with; `stream` is where the examples are from; `noun` is what sentences call one.
     """
 
     probabilities: np.ndarray
@@ -83,6 +81,7 @@ class Truth:
     stream: str = "test"
     labelling: Labelling = ONE
     noun: str = "example"
+    files_agree: float = 0.95
 
     def metrics(self, probabilities: np.ndarray) -> dict[str, Any]:
         """How good probabilities, (n, classes), are."""
@@ -160,7 +159,11 @@ def _endpoints(check: Check, truth: Truth, answers: Answers) -> str:
     for name, probabilities in answers.others.items():
         if not np.array_equal(probabilities, answers.probabilities):
             return f"its endpoint {name} answers the same {truth.noun}s differently"
-    if check.files and check.files["agreement"] < FILES_AGREE:
+    if check.files and check.files["agreement"] < truth.files_agree:
         (name,) = answers.files
         return f"{name} agrees with the Keras model on only {check.files['agreement']:.1%} of {check.files['n']} files"
+    far = check.files["largest_difference"] if check.files else 0.0
+    if truth.files_agree == 1 and far > FLOAT_DIFFERENCE * truth.labelling.unit(truth.probabilities):
+        (name,) = answers.files
+        return f"the answers of {name} differ from the Keras model's by up to {far:.4f}"
     return ""

@@ -34,7 +34,7 @@ def convert(model: Any, quantize: str, calibration: Arrays | None = None, takes:
     if quantize == "int8":
         model = for_int8(model)
     with tempfile.TemporaryDirectory() as folder:
-        network = write_fixed(model, Path(folder), names=takes.names)
+        network = write_fixed(model, Path(folder), takes=takes)
         samples = samples_of(model, calibration, takes, network)
         return tried(converter(network, quantize, samples, integers=takes.integers).convert)
 

@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 
 from tlapp.contracts import OnDevice
-from tlapp.contracts.input_export import Arrays
+from tlapp.contracts.input_export import Arrays, InputExport
 from tlapp.engine.export import card, golden, on_device
 from tlapp.engine.export.check import Check, check
 from tlapp.engine.export.formats.artifact import Answers
 from tlapp.engine.export.formats.format import Material, Questions, Unfit, Way
 from tlapp.engine.export.options import ExportOptions
-from tlapp.engine.export.reference import FILES, Reference, load, reference, spread
+from tlapp.engine.export.reference import FILES, Reference, contents, load, reference, spread
 from tlapp.engine.report import Reporter, Silent
 from tlapp.engine.runs.folder import EXPORTS, LABELS, MODEL, label_lines
 from tlapp.engine.runs.saved import SavedRun
@@ -50,9 +50,10 @@ def export(
         UserError: it cannot be written, does not convert, or fails its check.
     """
     options.check()
+    ways = fit(options, run.input.export)
     reporter = reporter or Silent()
     output = _fresh(run, options)
-    names = ("val", "test") if len(options.ways()) > 1 else ("test",)
+    names = ("val", "test") if len(ways) > 1 else ("test",)
     examples = load(run, options.data, names, options.writer().calibration(options.quantize), reporter)
     with _disk_errors(output), tempfile.TemporaryDirectory() as scratch:
         references = [reference(run, stream, Path(scratch), FILES) for stream in examples.streams.values()]
@@ -84,7 +85,7 @@ class Export:
         """
         tried: list[dict[str, Any]] = []
         self._compare_with_record()
-        ways = self.options.ways()
+        ways = fit(self.options, self.run.input.export)
         for way in ways:
             with aside(output) as folder:
                 facts = self._write(folder, way)
@@ -103,7 +104,8 @@ class Export:
 
     def _write(self, folder: Path, way: Way) -> dict[str, Any]:
         """Write an artifact; return what it is."""
-        (folder / LABELS).write_bytes(label_lines(self.labels).encode())
+        for name, content in {LABELS: label_lines(self.labels).encode(), **self.run.input.export.files()}.items():
+            (folder / name).write_bytes(content)
         material = Material(
             self.run.model, self.run.input.export, self.labels, folder, self.facts, self.run.labelling.kind,
             self.run.files.file(MODEL), self.calibration, self.learner, self._memo,
@@ -129,8 +131,10 @@ class Export:
         return answers, result.agreeing(self.format.agreement(self.options.quantize), each.truth)
 
     def _report(self, facts: Mapping[str, Any], result: Check) -> dict[str, Any]:
+        takes = self.run.input.export
+        read = takes.report_on(contents(self.run, self.references[-1].sources)) if self.format.phones and takes.contents else {}
         return {
-            **facts, **self.run.input.export.report(), "input": self.run.input.export.facts(), "labels": list(self.labels),
+            **facts, **takes.report(), **read, "input": takes.facts(), "labels": list(self.labels),
             "max_drop": self.options.max_drop,
             "passed": not result.fault, "check": result.to_json(), "versions": versions(), "machine": machine(),
         }  # fmt: skip
@@ -142,7 +146,9 @@ class Export:
         contract = {key: facts[key] for key in ("format", "quantize", "artifact", "backbone", "labelling")}
         examples = {name: array[rows] for name, array in test.examples.items()}
         unit = self.run.labelling.unit(test.truth.probabilities)
-        golden.write(folder, contract, self.run.input.export, examples, answers.probabilities[rows], unit)
+        takes = self.run.input.export
+        inside = contents(self.run, [test.sources[row] for row in rows]) if takes.contents else ()
+        golden.write(folder, contract, takes, examples, answers.probabilities[rows], unit, inside)
         (folder / REPORT).write_text(json.dumps(report, indent=1), encoding="utf-8")
         (folder / CARD).write_text(card.write(self.run, self.options, report), encoding="utf-8")
 
@@ -157,6 +163,19 @@ class Export:
     def _asked(self) -> str:
         quantize = self.options.quantize
         return f"option format={self.options.format}" + ("" if quantize == "none" else f" option quantize={quantize}")
+
+
+def fit(options: ExportOptions, takes: InputExport) -> tuple[Way, ...]:
+    """The ways of quantising to try that do for models of such examples.
+
+    Raises:
+        UserError: none does; says which would.
+    """
+    ways = options.ways()
+    able = tuple(way for way in ways if not takes.unfit(way.quantize))
+    if not able:
+        raise UserError(takes.unfit(ways[0].quantize), options.quantize, option="quantize")
+    return able
 
 
 @contextmanager

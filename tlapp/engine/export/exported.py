@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from tlapp.contracts import ImageInput, Input, TextInput
+from tlapp.contracts import Input
 from tlapp.engine.data.labelling import LABELLINGS, Labelling
 from tlapp.engine.export import golden, metadata
 from tlapp.engine.export.facts import AGAIN, TASKS, Tasks, checked
 from tlapp.engine.export.formats import named, table
 from tlapp.engine.export.formats.format import Classifier, Format
 from tlapp.engine.export.formats.tflite import TFLite, opened
-from tlapp.engine.inputs import READERS, exported_reader
+from tlapp.engine.inputs import READERS, Facts, exported_reader
 from tlapp.engine.runs.folder import LABELS
 from tlapp.engine.runs.predictor import Predictor
 from tlapp.engine.runs.saved import open_model
@@ -25,7 +25,7 @@ from tlapp.errors import TlappError, UserError
 from tlapp.untrusted_files import refuse
 from tlapp.words import a_few, in_a_line
 
-Stated = Callable[[str], ImageInput | TextInput | Input | None]
+Stated = Callable[[str], Facts | None]
 """A backbone's ID -> what its provider says of its input."""
 Layers = Callable[[str], Mapping[str, type]]
 """A backbone's ID -> the layer classes that a Keras file of it needs beyond Keras's own, by name."""
@@ -42,14 +42,17 @@ class Exported(Predictor):
         stated: asked where examples are read by a plugin's own input.
         layers: asked when a Keras file is opened.
         trust: open it even if it holds what could run code or write files.
+        files: gives what a file of the export holds, by its name; None: of the folder in which the artifact lies.
     """
 
     def __init__(
         self, artifact: Path, format: Format, labels: tuple[str, ...], facts: Mapping[str, Any],
         stated: Stated = lambda backbone: None, layers: Layers = lambda backbone: {}, trust: bool = False,
+        files: Callable[[str], bytes] | None = None,
     ):  # fmt: skip
         self.artifact, self.format, self._labels, self._facts = artifact, format, labels, facts
         self._stated, self._layers, self._trust = stated, layers, trust
+        self._files = files or (lambda name: artifact.with_name(name).read_bytes())
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -61,7 +64,8 @@ class Exported(Predictor):
 
     @cached_property
     def input(self) -> Input:
-        return exported_reader(self._facts["input"], lambda: self._stated(self._facts["backbone"]) if self._knows else None)
+        stated = (lambda: self._stated(self._facts["backbone"])) if self._knows else lambda: None
+        return exported_reader(self._facts["input"], stated, self._files)
 
     @cached_property
     def classify(self) -> Classifier:
@@ -164,7 +168,7 @@ def _alone(path: Path, trust: bool) -> Exported:
         raise UserError(f"{path}: holds no {LABELS}, {ALONE}")
     if not facts or facts["input"]["kind"] not in READERS:
         raise UserError(f"{path}: holds no {metadata.INPUT} of an input that is known, {ALONE}")
-    return Exported(path, named("tflite"), labels, facts, trust=trust)
+    return Exported(path, named("tflite"), labels, facts, trust=trust, files=lambda name: metadata.read_file(path, name))
 
 
 def _of_0_1_0(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:

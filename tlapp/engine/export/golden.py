@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from tlapp.contracts.input_export import Arrays, InputExport
 from tlapp.engine.export.facts import AGAIN, Golden, checked
+from tlapp.engine.inputs import read_vector
 from tlapp.engine.runs.folder import LABELS, read_labels
 from tlapp.errors import UserError
 
@@ -24,19 +25,23 @@ IMAGE = ("image",)
 
 
 def write(
-    folder: Path, facts: Mapping[str, Any], input: InputExport, examples: Arrays, probabilities: np.ndarray, unit: float = 1.0
-) -> None:
+    folder: Path, facts: Mapping[str, Any], input: InputExport, examples: Arrays, probabilities: np.ndarray, unit: float = 1.0,
+    contents: Sequence[bytes] = (),
+) -> None:  # fmt: skip
     """Write golden.json: examples, what the artifact says of them, and the digests of every file in the folder.
 
     Args:
         facts: format, quantize, artifact, backbone and labelling.
         probabilities: (n, classes).
         unit: how large a difference between them counts as 1.
+        contents: of the examples, for an input whose vectors are files of them.
     """
     (folder / FOLDER).mkdir()
     vectors = []
     for number, row in enumerate(probabilities):
-        path = input.save([examples[name][number] for name in input.names], folder / FOLDER / str(number))
+        stem = folder / FOLDER / str(number)
+        arrays = [examples[name][number] for name in input.names]
+        path = input.save_content(contents[number], stem) if contents else input.save(arrays, stem)
         vectors.append({"file": path.relative_to(folder).as_posix(), "probabilities": [float(value) for value in row]})
     tolerance = unit * TOLERANCE[facts["quantize"] != "none"]
     whole = {**facts, "input": input.facts(), "tolerance": tolerance, "sha256": digests(folder), "vectors": vectors}
@@ -119,14 +124,12 @@ def labels(folder: Path) -> tuple[str, ...]:
 def examples(folder: Path, facts: Mapping[str, Any]) -> Arrays:
     """The examples of the vectors, by the names of the model's inputs."""
     names = facts.get("input", {}).get("names", IMAGE)
-    rows = [_vector(folder / each["file"], names) for each in facts["vectors"]]
+    rows = [_vector(folder, each["file"], facts, names) for each in facts["vectors"]]
     return {name: np.stack(arrays) for name, arrays in zip(names, zip(*rows, strict=True), strict=True)}
 
 
-def _vector(path: Path, names: Any) -> tuple[np.ndarray, ...]:
-    if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as arrays:
+def _vector(folder: Path, file: str, facts: Mapping[str, Any], names: Any) -> tuple[np.ndarray, ...]:
+    if file.endswith(".npz"):
+        with np.load(folder / file, allow_pickle=False) as arrays:
             return tuple(arrays[name] for name in names)
-    from tlapp.engine.inputs.image_export import read_vector
-
-    return read_vector(path)
+    return read_vector(folder / file, facts.get("input") or {}, lambda name: (folder / name).read_bytes())

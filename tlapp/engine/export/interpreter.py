@@ -37,7 +37,8 @@ def classifier(
 
     def classify(example: Arrays) -> np.ndarray:
         arrays = dict(zip(kinds, example.values(), strict=True)) if len(kinds) == len(example) == 1 else example
-        answers: dict[str, np.ndarray] = ask(**{name: arrays[name].astype(kind) for name, kind in kinds.items()})
+        ignored = np.zeros_like(next(iter(example.values())))
+        answers: dict[str, np.ndarray] = ask(**{name: arrays.get(name, ignored).astype(kind) for name, kind in kinds.items()})
         return answers[target][0]
 
     return classify

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import flatbuffers
 import numpy as np
 
-from tlapp.contracts.input_export import Feature
+from tlapp.contracts.input_export import Attachment, Feature, InputExport, ProcessUnit
 from tlapp.engine.export import flatbuffer
 from tlapp.engine.export.facts import Reading, checked
 from tlapp.engine.export.interpreter import plain
@@ -44,11 +44,11 @@ class Table(dict[int, Any]):
     """A FlatBuffers table: field number -> value."""
 
 
-def add(content: bytes, facts: Facts, features: Sequence[Feature], reading: Mapping[str, Any] | None = None) -> bytes:
+def add(content: bytes, facts: Facts, takes: InputExport, reading: Mapping[str, Any] | None = None) -> bytes:
     """A TFLite file with metadata, and files zipped behind it.
 
     Args:
-        features: describe its inputs.
+        takes: describes its inputs.
         reading: how an example is read and labelled, in the words of golden.json.
     """
     from tensorflow.lite.python import schema_py_generated as schema
@@ -56,11 +56,12 @@ def add(content: bytes, facts: Facts, features: Sequence[Feature], reading: Mapp
     model = flatbuffer.read(content)
     buffer, entry = schema.BufferT(), schema.MetadataT()
     output = _number() if (reading or {}).get("labelling") == "number" else _probabilities()
-    buffer.data = np.frombuffer(packed(facts, in_order(model, features), output), np.uint8)
+    units = takes.process_units()
+    buffer.data = np.frombuffer(packed(facts, in_order(model, takes.features()), output, units), np.uint8)
     entry.name, entry.buffer = BUFFER, len(model.buffers)
     model.buffers.append(buffer)
     model.metadata = [*(model.metadata or []), entry]
-    files = {LABELS: label_lines(facts.labels).encode()}
+    files = {LABELS: label_lines(facts.labels).encode(), **{each.name: each.content for unit in units for each in unit.files}}
     if reading:
         files[INPUT] = json.dumps(reading).encode()
     return with_files(flatbuffer.write(model), files)
@@ -99,15 +100,17 @@ def read_reading(path: Path) -> dict[str, Any]:
         return checked(archive.read(INPUT), Reading, path / INPUT) if INPUT in archive.namelist() else {}
 
 
-def packed(facts: Facts, features: Sequence[Feature], output: Table) -> bytes:
+def packed(facts: Facts, features: Sequence[Feature], output: Table, units: Sequence[ProcessUnit] = ()) -> bytes:
     """The metadata as a FlatBuffer of the type ModelMetadata; `output` describes the model's output."""
     builder = flatbuffers.Builder(1024)
-    builder.Finish(_put(builder, _model(facts, features, output)), b"M001")
+    builder.Finish(_put(builder, _model(facts, features, output, units)), b"M001")
     return bytes(builder.Output())
 
 
-def _model(facts: Facts, features: Sequence[Feature], output: Table) -> Table:
+def _model(facts: Facts, features: Sequence[Feature], output: Table, units: Sequence[ProcessUnit]) -> Table:
     subgraph = Table({0: facts.name, 2: [_input(feature) for feature in features], 3: [output]})
+    if units:
+        subgraph[5] = [Table({0: Byte(unit.options), 1: Table({0: [*map(_file, unit.files)]})}) for unit in units]
     known = {0: facts.name, 1: facts.description, 2: facts.version, 3: [subgraph], 4: facts.author, 5: facts.licence, 7: "1.0.0"}
     return Table({field: value for field, value in known.items() if value})
 
@@ -120,6 +123,20 @@ def _input(feature: Feature) -> Table:
     if feature.low is not None and feature.high is not None:
         table[5] = Table({0: [feature.high], 1: [feature.low]})
     return table
+
+
+def _file(attachment: Attachment) -> Table:
+    return Table({0: attachment.name, 1: attachment.description, 2: Byte(attachment.kind)})
+
+
+def read_file(path: Path, name: str) -> bytes:
+    """A file inside a TFLite file.
+
+    Raises:
+        KeyError: it holds none of that name.
+    """
+    with zipfile.ZipFile(path) as archive:
+        return archive.read(name)
 
 
 def _probabilities() -> Table:

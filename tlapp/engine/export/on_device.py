@@ -13,7 +13,7 @@ from tlapp.contracts import OnDevice
 from tlapp.contracts.input_export import InputExport
 from tlapp.engine.export.check import Truth
 from tlapp.engine.export.converter import converter, tried
-from tlapp.engine.export.formats.savedmodel import specs
+from tlapp.engine.export.formats.savedmodel import fixed_specs
 from tlapp.engine.export.interpreter import FEATURES, INFER
 from tlapp.engine.network.deploy import trunk_of
 
@@ -81,7 +81,8 @@ def _module(model: Any, learner: OnDevice, classes: int, takes: InputExport) -> 
         return state()
 
     def infer(*arrays: Any) -> dict[str, Any]:
-        cast = [tf.cast(array, each.dtype) for array, each in zip(arrays, model.inputs, strict=True)]
+        own = takes.received(arrays[: len(takes.names)])
+        cast = [tf.cast(array, each.dtype) for array, each in zip(own, model.inputs, strict=True)]
         features = trunk(cast if len(cast) > 1 else cast[0], training=False)
         return {model.output_names[0]: last(learner.outputs(features, module.state)), FEATURES: features}
 
@@ -93,7 +94,7 @@ def _module(model: Any, learner: OnDevice, classes: int, takes: InputExport) -> 
     def restore(*arrays: Any) -> dict[str, Any]:
         return keep(dict(zip(module.state, arrays, strict=True)))
 
-    module.infer = tf.function(infer, input_signature=specs(model, takes.names, 1))
+    module.infer = tf.function(infer, input_signature=fixed_specs(model, takes))
     module.learn = tf.function(learn, input_signature=[feature, tf.TensorSpec((1,), tf.int32, LABEL)])
     module.save = tf.function(state, input_signature=[])
     module.restore = tf.function(restore, input_signature=given)

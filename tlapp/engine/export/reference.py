@@ -25,11 +25,12 @@ FILES = 100
 
 
 class Reference(NamedTuple):
-    """The examples of a stream, on disk, up to `FILES` of their files, and the truth about both."""
+    """The examples of a stream, on disk, some of their files, the truth about both, and where each example is from."""
 
     examples: Arrays
     files: list[str]
     truth: Truth
+    sources: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -62,15 +63,37 @@ def load(run: SavedRun, data: str | None, names: Sequence[str], calibration: int
 
 
 def reference(run: SavedRun, stream: Stream, folder: Path, count: int = 0) -> Reference:
-    """Write the examples of a stream into `folder` and ask the Keras model; `count`: how many files to take as well."""
-    examples = _written(run, stream, folder)
-    suffixes = run.input.export.file_suffixes
-    rows = [i for i, file in enumerate(stream.files) if file.lower().endswith(suffixes)][:count] if suffixes else []
+    """Write the examples of a stream into `folder` and ask the Keras model; `count`: how many files to take as well.
+
+    Of examples whose content an endpoint takes all are taken, each as a file of its content.
+    """
+    examples, takes = _written(run, stream, folder), run.input.export
+    if count and takes.contents:
+        stem = f"{stream.name}-content-"
+        saved = (takes.save_content(_content(run, each), folder / f"{stem}{i}") for i, each in enumerate(stream.files))
+        files = [*map(str, saved)]
+        rows = list(range(len(files)))
+    else:
+        able = takes.file_suffixes
+        rows = [i for i, file in enumerate(stream.files) if file.lower().endswith(able)][:count] if able else []
+        files = [stream.files[i] for i in rows]
     blocks = ([examples[name][i : i + BATCH] for name in examples] for i in range(0, len(stream), BATCH))
     probabilities = np.concatenate([run.probabilities(block) for block in blocks])
-    files = probabilities[rows] if rows else None
-    truth = Truth(probabilities, _labels(stream), run.labels, files, stream.name, run.labelling, run.input.export.noun)
-    return Reference(examples, [stream.files[i] for i in rows], truth)
+    truth = Truth(
+        probabilities, _labels(stream), run.labels, probabilities[rows] if rows else None, stream.name, run.labelling, takes.noun,
+        takes.files_agree,
+    )  # fmt: skip
+    return Reference(examples, files, truth, stream.files)
+
+
+def contents(run: SavedRun, sources: Sequence[str]) -> list[bytes]:
+    """The contents of examples, whether in a file or not."""
+    return [_content(run, source) for source in sources]
+
+
+def _content(run: SavedRun, source: str) -> bytes:
+    content = run.input.content(source)
+    return Path(source).read_bytes() if content is None else content
 
 
 def spread(labels: np.ndarray, count: int) -> np.ndarray:

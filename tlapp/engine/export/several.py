@@ -52,6 +52,8 @@ def write(
     with aside(output) as folder, tempfile.TemporaryDirectory() as scratch:
         with silenced():
             content = convert(joined(models), quantize, None, first.input.export)
+        for name, inside in first.input.export.files().items():
+            (folder / name).write_bytes(inside)
         path = folder / FILE
         path.write_bytes(content)
         tasks, vectors = {}, {}

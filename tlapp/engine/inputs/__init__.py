@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from tlapp.contracts import BackboneProvider, ImageInput, Input, TextInput, UserError
-from tlapp.engine.inputs import images
+from tlapp.engine.inputs import image_export, images
 from tlapp.engine.inputs.formats import advice_for, first_bytes, is_picture
 from tlapp.engine.inputs.images import Images
 from tlapp.engine.inputs.texts import Texts
 from tlapp.engine.options import RunOptions
 
+Facts = ImageInput | TextInput | Input
+"""What a backbone states of its input: facts for one of the engine's readers, or a reader of a plugin's own."""
 READERS: dict[str, type[Any]] = {"image": Images, "text": Texts}
 """Kind -> the engine's reader, made `of` the facts that a backbone states and the options of the run."""
 
@@ -21,7 +24,7 @@ OPTIONS = {"image": ("augment", "resize", "image_size"), "text": ("max_length",)
 """Kind -> the options of a run that only its examples read."""
 
 
-def reader(facts: ImageInput | TextInput | Input, options: RunOptions) -> Input:
+def reader(facts: Facts, options: RunOptions) -> Input:
     """What reads examples for a backbone whose `input` is `facts`; a plugin's own `Input` reads itself.
 
     Raises:
@@ -60,7 +63,16 @@ def advice(examples: Input, suffix: str) -> str:
     return advice_for(suffix) if isinstance(examples, Images) else ""
 
 
-def stated_input(provider: BackboneProvider, name: str, image_size: int | None) -> ImageInput | TextInput | Input | None:
+def no_files(name: str) -> bytes:
+    """There are no files beside the artifact.
+
+    Raises:
+        KeyError: always.
+    """
+    raise KeyError(name)
+
+
+def stated_input(provider: BackboneProvider, name: str, image_size: int | None) -> Facts | None:
     """The input of a backbone, as far as its provider can tell before it is loaded; None where it cannot."""
     facts = provider.facts(name, image_size)
     if facts is not None:
@@ -70,7 +82,7 @@ def stated_input(provider: BackboneProvider, name: str, image_size: int | None) 
 
 
 def reader_of(
-    kind: str, model: Callable[[], Any], facts: Callable[[], ImageInput | TextInput | Input | None], options: RunOptions,
+    kind: str, model: Callable[[], Any], facts: Callable[[], Facts | None], options: RunOptions,
     size: int | None = None,
 ) -> Input:  # fmt: skip
     """What reads examples for a deployed model, by the kind of its input.
@@ -91,15 +103,20 @@ def reader_of(
     return reader(stated, options)
 
 
-def exported_reader(facts: Mapping[str, Any], stated: Callable[[], ImageInput | TextInput | Input | None]) -> Input:
+def exported_reader(
+    facts: Mapping[str, Any], stated: Callable[[], Facts | None], files: Callable[[str], bytes] = no_files
+) -> Input:
     """What reads examples for an exported model, by what its export says of its input.
 
     Args:
         stated: gives what the backbone's provider says of its input; asked where the kind is none of the engine's own.
+        files: gives what a file beside the artifact holds, by its name.
 
     Raises:
-        UserError: nothing knows the input.
+        UserError: nothing knows the input, or what is said of it was altered.
     """
+    if facts["kind"] == Texts.kind:
+        return Texts.of_export(facts, files)
     if facts["kind"] in READERS:
         options = RunOptions(**{key: value for key, value in facts.items() if key in RunOptions.model_fields})
         return READERS[facts["kind"]].of(ImageInput(facts["size"]), options)
@@ -109,6 +126,13 @@ def exported_reader(facts: Mapping[str, Any], stated: Callable[[], ImageInput | 
             f"the export takes {facts['noun']}s, and its backbone's provider does not say how to read one; install its plugin"
         )
     return examples
+
+
+def read_vector(path: Path, facts: Mapping[str, Any], files: Callable[[str], bytes]) -> tuple[Any, ...]:
+    """The arrays of the example in a golden vector that is a file of the input's kind; the rest as in `exported_reader`."""
+    if facts.get("kind") == Texts.kind:
+        return Texts.of_export(facts, files).read(str(path))
+    return image_export.read_vector(path)
 
 
 def is_own(examples: Input) -> bool:

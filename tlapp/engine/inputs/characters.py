@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -42,11 +42,16 @@ class Runs(NamedTuple):
 
 
 @functools.cache
-def runs(lowercase: bool, strip_accents: bool) -> Runs:
-    """The table for a tokenizer; words of a normalized text are then what stands between blanks."""
-    starts, kinds = [0], [_treatment("\0", lowercase, strip_accents)]
+def runs(lowercase: bool, strip_accents: bool, phone: bool = False) -> Runs:
+    """The table for a tokenizer; words of a normalized text are then what stands between blanks.
+
+    Args:
+        phone: as MediaPipe's does it, which lower-cases ASCII alone, and keeps accents and control characters.
+    """
+    pieces = _pieces_on_phone if phone else functools.partial(_pieces, lowercase=lowercase, strip_accents=strip_accents)
+    starts, kinds = [0], [_treatment("\0", pieces)]
     for code in _codes():
-        kind = _treatment(chr(code), lowercase, strip_accents)
+        kind = _treatment(chr(code), pieces)
         if kind != kinds[-1]:
             starts.append(code)
             kinds.append(kind)
@@ -72,9 +77,9 @@ _KEEP = ("", True, "")
 _ALONE = (" ", True, " ")
 
 
-def _treatment(char: str, lowercase: bool, strip_accents: bool) -> tuple[str, bool, str]:
+def _treatment(char: str, pieces: Callable[[str], Iterator[str]]) -> tuple[str, bool, str]:
     """What stands before a character, whether it stands itself, and what stands after it."""
-    text = "".join(_pieces(char, lowercase, strip_accents))
+    text = "".join(pieces(char))
     if text == char:
         return _KEEP
     return _ALONE if text == f" {char} " else (text, False, "")
@@ -86,11 +91,24 @@ def _pieces(char: str, lowercase: bool, strip_accents: bool) -> Iterator[str]:
         yield " "
     elif category in _DROPPED or char == _REPLACEMENT:
         return
-    elif any(first <= ord(char) <= last for first, last in CJK):
+    elif _is_ideograph(char):
         yield f" {_plain(char, lowercase, strip_accents)} "
     else:
         for each in _plain(char, lowercase, strip_accents):
             yield f" {each} " if _is_punctuation(each) else each
+
+
+def _pieces_on_phone(char: str) -> Iterator[str]:
+    if char in f"{BLANKS}\v\f\x85" or unicodedata.category(char) in _SPACES:
+        yield " "
+    elif _is_ideograph(char) or _is_punctuation(char):
+        yield f" {char} "
+    else:
+        yield char.lower() if char.isascii() else char
+
+
+def _is_ideograph(char: str) -> bool:
+    return any(first <= ord(char) <= last for first, last in CJK)
 
 
 def _plain(char: str, lowercase: bool, strip_accents: bool) -> str:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import functools
+import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tlapp.contracts import BadExample, Input, Tensor, TextInput
+from tlapp.engine.cache import store
 from tlapp.engine.inputs.encodings import NotUtf8, decoded
-from tlapp.engine.inputs.wordpiece import WordPiece
+from tlapp.engine.inputs.text_export import TextExport, stated_by
+from tlapp.engine.inputs.wordpiece import tokenizer
 from tlapp.engine.options import RunOptions
 from tlapp.errors import UserError
 from tlapp.tensorflow_import import quiet_tensorflow
@@ -66,6 +68,19 @@ class Texts(Input):
             raise UserError(f"the backbone takes at most {facts.longest} tokens", options.max_length, option="max_length")
         return cls(facts.vocabulary, facts.lowercase, facts.strip_accents, facts.longest, options.max_length)
 
+    @classmethod
+    def of_export(cls, facts: Mapping[str, Any], files: Callable[[str], bytes]) -> Texts:
+        """The reader for an exported model, by the facts of its export and the files beside it."""
+        stated = stated_by(facts, files)
+        return cls(stated.vocabulary, stated.lowercase, stated.strip_accents, stated.longest, stated.max_length)
+
+    @property
+    def export(self) -> TextExport:
+        return TextExport(
+            vocabulary=self.vocabulary, lowercase=self.lowercase, strip_accents=self.strip_accents, longest=self.longest,
+            max_length=self.length,
+        )  # fmt: skip
+
     @property
     def length(self) -> int:
         """Ids of a text."""
@@ -75,13 +90,17 @@ class Texts(Input):
     def tensors(self) -> tuple[Tensor, ...]:
         return (Tensor("ids", (self.length,), "int32"),)
 
+    @property
+    def words(self) -> str:
+        return f"{self.length} tokens"
+
     def key(self) -> Mapping[str, Any]:
         return {"version": VERSION, "tokenizer": self.tokenizer_digest, "max_length": self.length}
 
     @property
     def tokenizer_digest(self) -> str:
         """A digest of all that the ids depend on besides the text and the length."""
-        return _tokenizer(self.vocabulary, self.lowercase, self.strip_accents).key
+        return tokenizer(self.vocabulary, self.lowercase, self.strip_accents).key
 
     def read(self, source: str) -> tuple[np.ndarray, ...]:
         (arrays,) = self.read_all([source])
@@ -104,7 +123,7 @@ class Texts(Input):
     def _ids(self, texts: Sequence[str]) -> np.ndarray:
         """Whole texts, padded to the longest of them."""
         quiet_tensorflow()
-        return np.asarray(_tokenizer(self.vocabulary, self.lowercase, self.strip_accents).ids(texts))
+        return np.asarray(tokenizer(self.vocabulary, self.lowercase, self.strip_accents).ids(texts))
 
     def _cut_to_length(self, ids: np.ndarray) -> np.ndarray:
         rows, width = np.zeros((len(ids), self.length), np.int32), min(self.length, ids.shape[1])
@@ -181,20 +200,29 @@ class Texts(Input):
         return [f"{what}: {why}" for what, holds in words.items() if holds][:1]
 
     def counts(self, sources: Sequence[str]) -> Counts:
-        """Count the tokens of sources; of very many sources, of some."""
+        """Count the tokens of sources, once; of very many sources, of some."""
         sources = sources[:: -(-len(sources) // MOST_SAMPLED) or 1]
-        unknown, continues = self.vocabulary.index("[UNK]"), np.array([word.startswith("##") for word in self.vocabulary])
-        tokens, unknowns, pieces = [], 0, 0
-        for start in range(0, len(sources), self.block):
-            texts = [text for text in map(self._text, sources[start : start + self.block]) if isinstance(text, str)]
-            if texts:
-                ids = self._ids(texts)
-                tokens.append(np.count_nonzero(ids, axis=1))
-                unknowns += int((ids == unknown).sum())
-                pieces += int(continues[ids].sum())
-        every = np.concatenate(tokens) if tokens else np.zeros(0, int)
-        own = max(int(every.sum()) - 2 * len(every), 1)
-        return Counts(every, unknowns / own, own / max(own - pieces, 1))
+        texts = [text for text in map(self._text, sources) if isinstance(text, str)]
+        if not texts:
+            return Counts(np.zeros(0, int), 0.0, 1.0)
+        tokens, unknown, pieces = self._counted(texts).T
+        own = max(int(tokens.sum()) - 2 * len(tokens), 1)
+        return Counts(tokens, int(unknown.sum()) / own, own / max(own - int(pieces.sum()), 1))
+
+    def _counted(self, texts: Sequence[str]) -> np.ndarray:
+        """Of each text its tokens, those that are unknown, and those that go on with a word: (n, 3), from the store."""
+        key = store.key_of("token counts", VERSION, self.tokenizer_digest, _digest(texts))
+        if (table := store.find(key)) is not None:
+            return table.slice(0, len(table))
+        unknown, goes_on = self.vocabulary.index("[UNK]"), np.array([word.startswith("##") for word in self.vocabulary])
+        parts = []
+        for start in range(0, len(texts), self.block):
+            ids = self._ids(texts[start : start + self.block])
+            parts.append(np.stack([ids != 0, ids == unknown, goes_on[ids]]).sum(2).T)
+        with store.write(key, len(texts), (3,), "int32") as writer:
+            writer.put(0, np.concatenate(parts))
+            table = writer.commit({"what": "token counts"})
+        return table.slice(0, len(table))
 
 
 class Counts(NamedTuple):
@@ -210,6 +238,8 @@ def is_file(source: str) -> bool:
     return source[-4:].lower() == ".txt" and "\n" not in source and os.path.isfile(source)
 
 
-@functools.lru_cache(maxsize=4)
-def _tokenizer(vocabulary: tuple[str, ...], lowercase: bool, strip_accents: bool) -> WordPiece:
-    return WordPiece(vocabulary, lowercase, strip_accents)
+def _digest(texts: Sequence[str]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for text in texts:
+        digest.update(f"{len(text)} {text}".encode())
+    return digest.hexdigest()

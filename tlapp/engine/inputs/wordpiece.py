@@ -7,6 +7,7 @@ Source: Schuster & Nakajima 2012, Japanese and Korean voice search; Devlin et al
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tlapp.engine.inputs.characters import runs
+from tlapp.engine.inputs.characters import Runs, runs
 from tlapp.errors import UserError
 
 LONGEST_WORD = 100
@@ -46,13 +47,14 @@ class WordPiece:
         vocabulary: tokens in the order of their ids.
         lowercase: whether texts are lower-cased.
         strip_accents: whether accents are taken off.
+        phone: give the ids of MediaPipe's tokenizer instead, whatever the two before say.
 
     Raises:
         UserError: the vocabulary does not begin with [PAD], or lacks [UNK], [CLS] or [SEP].
     """
 
-    def __init__(self, vocabulary: Sequence[str], lowercase: bool = True, strip_accents: bool = True):
-        self.vocabulary, self.lowercase, self.strip_accents = tuple(vocabulary), lowercase, strip_accents
+    def __init__(self, vocabulary: Sequence[str], lowercase: bool = True, strip_accents: bool = True, phone: bool = False):
+        self.vocabulary, self.lowercase, self.strip_accents, self._phone = tuple(vocabulary), lowercase, strip_accents, phone
         self._id_of = {token: number for number, token in enumerate(self.vocabulary)}
         if missing := [token for token in (PAD, UNKNOWN, FIRST, LAST) if token not in self._id_of]:
             raise UserError(f"the vocabulary lacks {missing[0]}, which a tokenizer of BERT's kind needs")
@@ -113,17 +115,22 @@ class WordPiece:
         """Ids of each text without [CLS] and [SEP]: a ragged tensor (n, None) int32."""
         import tensorflow as tf
 
-        words = tf.strings.split(normalized(texts, self.lowercase, self.strip_accents))
+        words = tf.strings.split(normalized(texts, runs(self.lowercase, self.strip_accents, self._phone)))
         different, numbers = tf.unique(words.flat_values)
         vocabulary = Vocabulary.of(self._id_of, self.unknown)
         return words.with_values(tf.gather(vocabulary.pieces(different), numbers)).merge_dims(1, 2)
 
 
-def normalized(texts: Any, lowercase: bool, strip_accents: bool) -> Any:
-    """Texts (n,) with a blank or more between words, as `characters.runs` says."""
+@functools.lru_cache(maxsize=4)
+def tokenizer(vocabulary: tuple[str, ...], lowercase: bool, strip_accents: bool, phone: bool = False) -> WordPiece:
+    """A tokenizer, made once."""
+    return WordPiece(vocabulary, lowercase, strip_accents, phone)
+
+
+def normalized(texts: Any, table: Runs) -> Any:
+    """Texts (n,) with a blank or more between words, as a table says."""
     import tensorflow as tf
 
-    table = runs(lowercase, strip_accents)
     codes = tf.strings.unicode_decode(texts, "UTF-8")
     run = tf.searchsorted(tf.constant(table.starts), codes.flat_values, side="right") - 1
     before, after = (tf.gather(tf.constant(part, tf.string), run) for part in (table.before, table.after))

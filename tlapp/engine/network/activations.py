@@ -145,20 +145,23 @@ class Remembered:
         self._coming = coming
         self._prepare([cut for cut, augment in coming if augment is None])
 
-    def _prepare(self, cuts: Sequence[Cut]) -> None:
+    def _prepare(self, cuts: Sequence[Cut]) -> dict[int, str]:
+        """Compute what is not there yet for cuts; the key of each tensor that crosses one of them and is no input, by its id."""
         tensors = {id(t): t for cut in cuts if self.fits(cut) for t in cut.boundary if id(t) not in self._inputs}
-        missing = [tensor for tensor in tensors.values() if self._table(self._key(tensor)) is None]
+        keys = {name: self._key(tensor) for name, tensor in tensors.items()}  # takes a while: it reads every weight
+        missing = [name for name in tensors if self._table(keys[name]) is None]
         if missing:
             every = Examples(self.tables, np.arange(self.count))
-            self._compute(missing, every, [self._key(tensor) for tensor in missing], self.count)
+            self._compute([tensors[name] for name in missing], every, [keys[name] for name in missing], self.count)
+        return keys
 
     def source(self, cut: Cut, rows: np.ndarray, augment: Augment | None = None, reference: np.ndarray | None = None) -> Source:
         """Where a phase with this cut gets the stream that holds `rows` of the examples; `reference` are the augmentation's."""
         examples: Source = Examples(self.tables, rows)
         if augment is None:
             if self.fits(cut):
-                self._prepare([cut])
-                return Stored([self._inputs.get(id(tensor)) or self._entry(self._key(tensor)) for tensor in cut.boundary], rows)
+                keys = self._prepare([cut])
+                return Stored([self._inputs.get(id(tensor)) or self._entry(keys[id(tensor)]) for tensor in cut.boundary], rows)
         elif augment.views and self.fits(cut, augment.views):
             copies = [self._view(cut, rows, augment, view, reference) for view in range(augment.views)]
             return Views(copies, augment.per_step == augment.views)

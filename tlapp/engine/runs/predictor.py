@@ -115,7 +115,8 @@ class Predictor(ABC):
         for note in notes:
             listener.note(note)
         trained_on = self.trained_on(stream, listener)
-        blocks = [np.arange(i, min(i + BATCH, len(stream))) for i in range(0, len(stream), BATCH)]
+        size = max(BATCH, self.input.block)
+        blocks = [np.arange(i, min(i + size, len(stream))) for i in range(0, len(stream), size)]
         rows = np.concatenate([self.probabilities(stream.examples.take(block)) for block in blocks])
         assert stream.labels is not None, "load_labelled gives labels"
         return {**self.labelling.metrics(rows, stream.labels, self.labels), "split": stream.name, "trained_on": trained_on}

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from tlapp.contracts import ImageInput, Input, TextInput
+from tlapp.contracts import Input
 from tlapp.engine.data.labelling import LABELLINGS, Labelling
 from tlapp.engine.data.streams import Stream
-from tlapp.engine.inputs import reader_of, unpacked
+from tlapp.engine.inputs import Facts, reader_of, unpacked
+from tlapp.engine.network.lengths import alike, is_variable
 from tlapp.engine.options import RunOptions
 from tlapp.engine.report import Reporter
 from tlapp.engine.runs import folder as names
@@ -44,7 +45,7 @@ class SavedRun(Predictor):
         folder: str | Path,
         layers: Callable[[], Mapping[str, type]] = dict,
         trust: bool = False,
-        facts: Callable[[], ImageInput | TextInput | Input | None] = lambda: None,
+        facts: Callable[[], Facts | None] = lambda: None,
         unfinished: bool = False,
     ):
         self.files, self._layers, self._trust, self._facts = RunFolder(Path(folder)), layers, trust, facts
@@ -113,7 +114,24 @@ class SavedRun(Predictor):
     def probabilities(self, arrays: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
         parts = [arrays] if isinstance(arrays, np.ndarray) else arrays
         tensors = [part.astype(tensor.dtype) for part, tensor in zip(parts, self.model.inputs, strict=True)]
+        if is_variable(self.model.inputs):
+            return self._by_length(tensors)
         return self.model.predict(tensors if len(tensors) > 1 else tensors[0], batch_size=BATCH, verbose=0)
+
+    def _by_length(self, tensors: Sequence[np.ndarray]) -> np.ndarray:
+        """The answers to examples of different lengths, each computed without its padding."""
+        answers = np.empty((len(tensors[0]), self.model.outputs[0].shape[-1]), np.float32)
+        for rows, part in alike(tensors, BATCH):
+            answers[rows] = self._forward(*part).numpy()
+        return answers
+
+    @cached_property
+    def _forward(self) -> Callable[..., Any]:
+        import tensorflow as tf
+
+        signature = [tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype) for tensor in self.model.inputs]
+        many = len(signature) > 1
+        return tf.function(lambda *x: self.model([*x] if many else x[0], training=False), signature, jit_compile=False)
 
     def trained_on(self, stream: Stream, reporter: Reporter) -> int | None:
         noun, column = self.input.noun, self.input.column

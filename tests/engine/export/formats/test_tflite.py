@@ -1,12 +1,12 @@
 """A TFLite file answers as the trained model does, with built-in operations only, and says what it is."""
 
-import struct
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers.artifacts import classify, interpreter
+from helpers.flatbuffer_fields import metadata_of
 
 from tlapp.engine.export import export
 from tlapp.engine.export.options import ExportOptions
@@ -45,52 +45,6 @@ def test_only_builtin_operations(tflite, int8):
         assert "CONV_2D" in names and not any(name.startswith(("Flex", "RANDOM", "MULTINOMIAL")) for name in names)
 
 
-class Fields:
-    """A FlatBuffers table, read by its offsets alone."""
-
-    def __init__(self, data, at):
-        self.data, self.at = data, at
-
-    @classmethod
-    def root(cls, data):
-        return cls(data, struct.unpack_from("<I", data)[0])
-
-    def place(self, field):
-        table = self.at - struct.unpack_from("<i", self.data, self.at)[0]
-        size = struct.unpack_from("<H", self.data, table)[0]
-        offset = struct.unpack_from("<H", self.data, table + 4 + 2 * field)[0] if 4 + 2 * field < size else 0
-        return self.at + offset if offset else None
-
-    def follow(self, field):
-        place = self.place(field)
-        return place + struct.unpack_from("<I", self.data, place)[0]
-
-    def byte(self, field):
-        return self.data[self.place(field)]
-
-    def number(self, field):
-        return struct.unpack_from("<I", self.data, self.place(field))[0]
-
-    def table(self, field):
-        return Fields(self.data, self.follow(field))
-
-    def bytes(self, field):
-        start = self.follow(field)
-        return self.data[start + 4 : start + 4 + struct.unpack_from("<I", self.data, start)[0]]
-
-    def text(self, field):
-        return self.bytes(field).decode()
-
-    def floats(self, field):
-        start = self.follow(field)
-        return struct.unpack_from(f"<{struct.unpack_from('<I', self.data, start)[0]}f", self.data, start + 4)
-
-    def tables(self, field):
-        start = self.follow(field)
-        places = range(start + 4, start + 4 + 4 * struct.unpack_from("<I", self.data, start)[0], 4)
-        return [Fields(self.data, at + struct.unpack_from("<I", self.data, at)[0]) for at in places]
-
-
 @pytest.mark.parametrize("which", ["tflite", "int8"])
 def test_metadata_reads_back(which, request, run):
     folder = Path(request.getfixturevalue(which)["folder"])
@@ -98,11 +52,7 @@ def test_metadata_reads_back(which, request, run):
     with zipfile.ZipFile(folder / "model.tflite") as archive:
         assert archive.read("labels.txt") == (folder / "labels.txt").read_bytes() == b"blue\ngreen\nred\n"
         assert all(info.compress_type == zipfile.ZIP_STORED for info in archive.infolist())
-    model = Fields.root(content)
-    entry = next(each for each in model.tables(6) if each.text(0) == "TFLITE_METADATA")
-    inside = model.tables(4)[entry.number(1)].bytes(0)
-    assert inside[4:8] == b"M001"
-    found = Fields.root(inside)
+    found = metadata_of(content)
     assert (found.text(0), found.text(2), found.text(7)) == ("run", "1", "1.0.0")
     assert which != "tflite" or found.text(4) == "Ada"
     subgraph = found.tables(3)[0]

@@ -179,30 +179,39 @@ NAMED: dict[str, Callable[[Any, Any], Any]] = {"one": _top, "many": _likely}
 """Labelling -> labels (classes,) and probabilities (n, classes) to the answers (n,), as strings. Numbers need none."""
 
 
-def write_fixed(model: Any, folder: Path, kinds: Sequence[str] | None = None, names: Sequence[str] | None = None) -> str:
+def write_fixed(model: Any, folder: Path, kinds: Sequence[str] | None = None, takes: InputExport | None = None) -> str:
     """Write a SavedModel for the TFLite converter: one example in, its answers out, named as the model names them; return
     its path.
 
     Args:
         kinds: the dtypes that it takes, cast inside; None for the model's own.
-        names: of the inputs; None for the model's own.
+        takes: the model's input; None for plain arrays of the names of the model's own inputs.
 
     Raises:
         UserError: an operation in it is random.
     """
     import tensorflow as tf
 
+    takes = takes or InputExport(names_of(model))
     service, call = tf.Module(), _caller(model)
     service.weights = _variables(model)
 
-    @tf.function(input_signature=specs(model, names or names_of(model), 1, kinds))
+    @tf.function(input_signature=fixed_specs(model, takes, kinds))
     def classify(*arrays: Any) -> dict[str, Any]:
-        answers = call(*arrays)
+        answers = call(*takes.received(arrays[: len(takes.names)]))
         return answers if isinstance(answers, dict) else {model.output_names[0]: answers}
 
     refuse_random(classify.get_concrete_function())
     tf.saved_model.save(service, str(folder), signatures={"serving_default": classify})
     return str(folder)
+
+
+def fixed_specs(model: Any, takes: InputExport, kinds: Sequence[str] | None = None) -> list[Any]:
+    """What each input of a TFLite file takes: one example, and further inputs like the first that the model does not read."""
+    import tensorflow as tf
+
+    own = specs(model, takes.names, 1, kinds)
+    return [*own, *(tf.TensorSpec(own[0].shape, own[0].dtype, name=name) for name in takes.ignored)]
 
 
 def refuse_random(function: Any) -> None:

@@ -48,7 +48,7 @@ def classify(inputs):
     def write(self, material: Material, way: Way) -> dict[str, Any]:
         content, layers = _content(material, way)
         reading = {"labelling": material.labelling, "input": material.input.facts()}
-        (material.folder / FILE).write_bytes(metadata.add(content, material.facts, material.input.features(), reading))
+        (material.folder / FILE).write_bytes(metadata.add(content, material.facts, material.input, reading))
         return {"artifact": FILE, "kept_float": layers}
 
     def ask(self, artifact: Path, questions: Questions) -> Answers:

@@ -44,7 +44,7 @@ class Dynamic:
 
     def __init__(self, model: Any, examples: Arrays, takes: InputExport):
         with tempfile.TemporaryDirectory() as folder:
-            network = write_fixed(model, Path(folder), names=takes.names)
+            network = write_fixed(model, Path(folder), takes=takes)
             floats, self._rounded = (
                 converter.tried(converter.converter(network, quantize, None).convert) for quantize in ("none", "dynamic")
             )

@@ -49,7 +49,7 @@ class Int8:
         kind = "uint8" if takes.integers else None
         with tempfile.TemporaryDirectory() as folder:
             kinds = [kind] * len(model.inputs) if kind else None
-            network = write_fixed(converter.for_int8(model), Path(folder), kinds, takes.names)
+            network = write_fixed(converter.for_int8(model), Path(folder), kinds, takes)
             samples = converter.samples_of(model, calibration, takes, network, kind)
             setup = converter.converter(network, "int8", samples, takes_uint8=takes.integers, integers=takes.integers)
             # Not int8 alone: an operation that stays in float must find its kernel.
