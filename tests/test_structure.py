@@ -50,7 +50,7 @@ BELOW = {
     ),
     "tlapp.engine.preview": (*DATA, "tlapp.engine.training", "tlapp.engine.run"),
     "tlapp.blame": (*CONTRACTS, "tlapp.engine"),
-    "tlapp.registry": CONTRACTS,
+    "tlapp.registry": (*CONTRACTS, "tlapp.backbones.joined"),
     "tlapp.config": BASE,
     "tlapp.defaults": (*CONTRACTS, "tlapp.engine"),
     "tlapp.settings": (*CONTRACTS, "tlapp.config", "tlapp.defaults", "tlapp.engine", "tlapp.registry"),
