@@ -19,7 +19,7 @@ class FineTune(Strategy):
     """
 
     contract = "1.2"
-    # Texts: 2 to 4 epochs at 2e-5 to 5e-5 (Devlin et al. 2019, https://arxiv.org/abs/1810.04805, appendix A.3).
+    # Texts: 2 to 4 epochs at 2e-5 to 5e-5 for all blocks (Devlin et al. 2019, https://arxiv.org/abs/1810.04805, appendix A.3).
     epochs: int = Field(10, ge=1, by_input={"text": 4}, description="maximum epochs after the warm-up")
     learning_rate: float = Field(
         1e-4, gt=0, le=10, by_input={"text": 5e-5}, description="learning rate of the last stage and the head"

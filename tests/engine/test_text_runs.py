@@ -11,9 +11,14 @@ from tlapp_plugins.freeze import Freeze
 from tlapp_plugins.partial import Partial
 
 from tlapp.engine.data.naming import named
+from tlapp.engine.job import Job
+from tlapp.engine.options import RunOptions
+from tlapp.engine.report import Silent
+from tlapp.engine.run import train
 from tlapp.engine.runs.saved import SavedRun
 from tlapp.errors import UserError
-from tlapp.testing import tiny_run
+from tlapp.testing import Dense, tiny_run
+from tlapp.testing.trial import Interrupter, Trial
 
 STRATEGIES = {
     "freeze": Freeze(epochs=40, learning_rate=3e-2),
@@ -81,6 +86,26 @@ def test_what_a_person_names_is_a_text_a_file_or_a_folder(run, tmp_path, monkeyp
     assert set(found.bad) == {"gone.txt", "b.csv"}
 
 
+def test_it_resumes(data, tmp_path, tensorflow):
+    whole = Trial(job(data, tmp_path / "whole"))
+    whole.all()
+    stopped = Trial(job(data, tmp_path / "run"), listener=Interrupter("tune"))
+    with pytest.raises(KeyboardInterrupt):
+        stopped.all()
+    stopped.work.save_state()
+    stopped.release()
+    again = Trial(job(data, tmp_path / "run"), resume=True)
+    again.all()
+    for one, other in zip(again.work.model().weights, whole.work.model().weights, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+
+
+def job(data, folder, **options):
+    chosen = RunOptions(data=str(data), run=str(folder), batch_size=8, **options)
+    settings = chosen.model_dump(mode="json")
+    return Job(chosen, STRATEGIES["partial"], Dense(), TextBackbones(), "small", settings, tuple(options), "strategy partial")
+
+
 def test_it_is_held_against_what_needs_no_network(run):
     """The words of a sentence tell its class, which TF-IDF sees and a random network does not."""
     metrics = json.loads((run.record.folder / "metrics.json").read_text())
@@ -101,14 +126,5 @@ def test_it_is_told_in_its_own_words(run):
 
 @pytest.mark.parametrize(("option", "value"), [("augment", "basic"), ("resize", "crop"), ("image_size", 64)])
 def test_what_is_for_pictures_is_refused(option, value, data, tmp_path):
-    from tlapp.engine.job import Job
-    from tlapp.engine.options import RunOptions
-    from tlapp.engine.report import Silent
-    from tlapp.engine.run import train
-    from tlapp.testing import Dense
-
-    options = RunOptions(data=str(data), run=str(tmp_path / "run"), **{option: value})
-    settings = options.model_dump(mode="json")
-    job = Job(options, STRATEGIES["freeze"], Dense(), TextBackbones(), "small", settings, (option,), "strategy freeze")
     with pytest.raises(UserError, match="has no effect, because its examples are texts"):
-        train(job, Silent())
+        train(job(data, tmp_path / "run", **{option: value}), Silent())
