@@ -159,3 +159,9 @@ def test_a_backbone_for_another_kind_is_refused_with_the_reason(tmp_path):
 
 def test_what_is_for_pictures_is_not_read():
     assert set(unread_by(READER)) == {"augment", "resize", "image_size"}
+
+
+def test_the_plain_classifier_takes_texts_without_words():
+    texts = ["a", "🙂 🙂", "b", "🙁", "a a", "🙂", "b b", "🙁 🙁"]
+    model = READER.plain_classifier().fit(texts, [0, 1, 2, 3] * 2)
+    assert model.predict(["a", "🙂", "b", "🙁"]).tolist() == [0, 1, 2, 3]

@@ -13,6 +13,7 @@ import numpy as np
 from tlapp.contracts import BadExample, Input, Tensor, TextInput
 from tlapp.engine.cache import store
 from tlapp.engine.inputs.encodings import NotUtf8, decoded
+from tlapp.engine.inputs.plain_texts import tfidf
 from tlapp.engine.inputs.text_export import TextExport, stated_by
 from tlapp.engine.inputs.wordpiece import tokenizer
 from tlapp.engine.options import RunOptions
@@ -166,13 +167,7 @@ class Texts(Input):
         return f'"{line}"' if len(line) <= _TITLE else f'"{line[:_TITLE]} ..."'
 
     def plain_classifier(self) -> Any:
-        """Logistic regression on TF-IDF of words and pairs of words."""
-        from sklearn.feature_extraction.text import TfidfVectorizer
-        from sklearn.linear_model import LogisticRegression
-        from sklearn.pipeline import make_pipeline
-
-        vectors = TfidfVectorizer(preprocessor=lambda source: self.text(source).lower(), ngram_range=(1, 2), dtype=np.float32)
-        return make_pipeline(vectors, LogisticRegression(C=10, tol=1e-3, max_iter=500))
+        return tfidf(self.text)
 
     def fitted(self, sources: Sequence[str]) -> tuple[Texts, list[str]]:
         """With the length that holds 95 % of the texts whole, unless one was set; and what is cut off, or not understood."""
