@@ -1,11 +1,11 @@
 """Few-shot accuracy of plain classifiers on a run's frozen features, on classes that it has not seen, as a table.
 
-    python benchmarks/few_shot.py RUN FOLDER [--way 5 20] [--shot 1 5] [--query 15] [--episodes 600]
+    python benchmarks/few_shot.py RUN FOLDER [--way 5 20] [--shot 1 5] [--query 15] [--episodes 600] [--views 3]
         [--only CLASSIFIER ...]
 
 RUN: of few-shot, or of feature-extract with classifier=lda. FOLDER: class folders of other classes. An episode draws `way` of
-them, `shot` pictures of each to learn from and `query` others to judge by; the mean accuracy over the episodes and its 95 %
-interval. Needs the pictures of FOLDER through the network once; the episodes are arithmetic.
+them, `shot` pictures of each to learn from and `query` others to judge by (fewer where a class has fewer); the mean accuracy over
+the episodes and its 95 % interval. Needs the pictures of FOLDER through the network once; the episodes are arithmetic.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from typing import Any
 
 import keras
 import numpy as np
-from sklearn.linear_model import LogisticRegression
+from tlapp_plugins.shared import support
 
 import tlapp
 from tlapp.engine.inputs import ahead
+from tlapp.engine.inputs.views import frame
 
 Classifier = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 """(features to learn from (n, d), their classes (n,), features to judge by (m, d)) -> answers (m,)."""
@@ -34,51 +35,59 @@ def main() -> None:
     parser.add_argument("--shot", nargs="*", type=int, default=[1, 5])
     parser.add_argument("--query", type=int, default=15)
     parser.add_argument("--episodes", type=int, default=600)
+    parser.add_argument("--views", type=int, default=1, help="of each picture to learn from, as `tlapp adapt` makes them")
     parser.add_argument("--only", nargs="*", default=[], metavar="CLASSIFIER", help="rows of the table; all by default")
     given = parser.parse_args()
     run = tlapp.load(given.run)
-    features, labels = features_of(run, given.folder)
+    views, labels = features_of(run, given.folder, given.views)
+    features, to_learn = views[0], views.mean(axis=0)
+    plain = (to_learn, features)
     space = Space(run.files.arrays())
-    classifiers: dict[str, Classifier] = {
-        "cosine to class means": cosine,
-        "nearest class mean": nearest,
-        "ridge": ridge,
-        "discriminant, the run's covariance": space.discriminant,
-        "cosine, the run's covariance": lambda x, y, q: cosine(space.whiten(x), y, space.whiten(q)),
-        "ridge, the run's covariance": lambda x, y, q: ridge(space.whiten(x), y, space.whiten(q)),
-        "logistic regression": logistic,
+    whitened = (space.whiten(to_learn), space.whiten(features))
+    classifiers: dict[str, tuple[Classifier, tuple[np.ndarray, np.ndarray]]] = {
+        "cosine to class means": (cosine, plain),
+        "nearest class mean": (nearest, plain),
+        "ridge": (ridge, plain),
+        "logistic regression": (logistic, plain),
+        "discriminant, the run's covariance": (nearest, whitened),
+        "cosine, the run's covariance": (cosine, whitened),
+        "ridge, the run's covariance": (ridge, whitened),
+        "logistic, the run's covariance": (logistic, whitened),
     }
     cases = [(way, shot) for way in given.way for shot in given.shot]
     print(f"| classifier | {' | '.join(f'{way}-way {shot}-shot' for way, shot in cases)} |\n{'| --- ' * (len(cases) + 1)}|")
     for name in given.only or classifiers:
-        classifier = classifiers[name]
+        classifier, seen = classifiers[name]
         cells = []
         for way, shot in cases:
             generator = np.random.default_rng(0)
-            scores = [episode(generator, features, labels, way, shot, given.query, classifier) for _ in range(given.episodes)]
+            scores = [episode(generator, seen, labels, way, shot, given.query, classifier) for _ in range(given.episodes)]
             cells.append(f"{np.mean(scores):.4f} ± {1.96 * np.std(scores) / len(scores) ** 0.5:.4f}")
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
-def features_of(run: Any, folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """The features (n, d) of every picture in class folders, and their classes (n,)."""
+def features_of(run: Any, folder: Path, views: int) -> tuple[np.ndarray, np.ndarray]:
+    """The features (views, n, d) of every picture in class folders, and their classes (n,)."""
     trunk = keras.Model(run.model.inputs, run.model.layers[-2].input)
     files = [str(file) for kind in sorted(folder.iterdir()) for file in sorted(kind.iterdir())]
     kinds = [Path(file).parent.name for file in files]
-    parts = [trunk.predict([a.astype("float32") for a in part.arrays], verbose=0) for part in ahead.parts(run.input, files)]
-    return np.concatenate(parts), np.unique(kinds, return_inverse=True)[1]
+    parts = [
+        [trunk.predict_on_batch(np.asarray(frame(part.arrays[0].astype("float32"), 0, view))) for view in range(views)]
+        for part in ahead.parts(run.input, files)
+    ]
+    return np.concatenate(parts, axis=1), np.unique(kinds, return_inverse=True)[1]
 
 
 def episode(
     generator: np.random.Generator,
-    features: np.ndarray,
+    features: tuple[np.ndarray, np.ndarray],
     labels: np.ndarray,
     way: int,
     shot: int,
     query: int,
     classify: Classifier,
 ) -> float:  # fmt: skip
-    """The accuracy in one episode."""
+    """The accuracy in one episode; of the features, the first are learnt from, and the others judged by."""
     learn, judge = [], []
     for number in generator.choice(labels.max() + 1, way, replace=False):
         rows = generator.permutation(np.flatnonzero(labels == number))[: shot + query]
@@ -86,7 +95,7 @@ def episode(
         judge.append(rows[shot:])
     given = np.repeat(np.arange(way), shot)
     truth = np.repeat(np.arange(way), [len(rows) for rows in judge])
-    return float((classify(features[np.concatenate(learn)], given, features[np.concatenate(judge)]) == truth).mean())
+    return float((classify(features[0][np.concatenate(learn)], given, features[1][np.concatenate(judge)]) == truth).mean())
 
 
 def means(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -114,7 +123,7 @@ def ridge(x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
 
 
 def logistic(x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
-    return LogisticRegression(C=10, max_iter=200).fit(unit(x), y).predict(unit(q))
+    return (unit(q) @ support.logistic(unit(x), np.eye(y.max() + 1)[y])).argmax(1)
 
 
 class Space:
@@ -127,10 +136,7 @@ class Space:
         self._scaling, self._root = scaling, np.linalg.cholesky(np.linalg.inv(within))
 
     def whiten(self, x: np.ndarray) -> np.ndarray:
-        return (x - self._scaling.mean) / self._scaling.scale @ self._root
-
-    def discriminant(self, x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
-        return nearest(self.whiten(x), y, self.whiten(q))
+        return ((x - self._scaling.mean) / self._scaling.scale @ self._root).astype("float32")
 
 
 if __name__ == "__main__":

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
-from tlapp.contracts import Backbone, Field, Fit, Plan, Rung, Strategy, Task, UserError
+from tlapp.contracts import Backbone, Field, Fit, Plan, Rung, Strategy, Task, duration
 
 FROZEN = {"last": 0, "style": "none"}
 """Of a strategy that adapts: only the head learns, on pictures as they are, so that one pass of the network is enough."""
-UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 class Auto(Strategy):
@@ -48,8 +46,4 @@ class Auto(Strategy):
         Raises:
             UserError: it is no time.
         """
-        if self.time is None:
-            return None
-        if not (match := re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", self.time.strip())) or float(match[1]) == 0:
-            raise UserError("expected a time such as 90s, 5m or 2h", self.time, option="time")
-        return float(match[1]) * UNITS[match[2]]
+        return None if self.time is None else duration(self.time, "time")

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from tlapp_plugins.shared import held_out
 from tlapp_plugins.shared.discriminant import Discriminant
 from tlapp_plugins.shared.episodes import Maml, Prototypes, Reptile, Start
+from tlapp_plugins.shared.held_out import HeldOut, Without
+from tlapp_plugins.shared.support import Classifier
 
 from tlapp.contracts import Backbone, Episodes, Field, Fit, Plan, Solve, Strategy, Task, when
 
 TRAINED = ("prototypes", "maml", "fomaml", "reptile")
 BY_STEPS = ("maml", "fomaml", "reptile")
+CHOOSING, JUDGED = 300, 5
+"""Episodes of the held-out classes that the weights are chosen by, and examples of a class in them to be judged by."""
 
 
 class FewShot(Strategy):
@@ -28,12 +33,22 @@ class FewShot(Strategy):
     learning_rate: float = Field(1e-3, gt=0, le=10, description="learning rate of the stages", when=when(method=TRAINED))
     inner_rate: float = Field(0.01, gt=0, description="learning rate within an episode", when=when(method=BY_STEPS))
     inner_steps: int = Field(3, ge=1, description="steps within an episode", when=when(method=BY_STEPS))
+    hold_out: float = Field(
+        1 / 6, ge=0, lt=1, description="share of the classes that only judge which weights are kept; 0 keeps the last ones",
+        when=when(method=TRAINED),
+    )  # fmt: skip
+    classifier: Classifier = Field("ridge", description="what learns other classes by a few examples, on their directions")
+    views: int = Field(
+        3, ge=1, le=3, description="of each picture of option support, to learn their mean: as it is, nearer, farther"
+    )  # fmt: skip
     episodes: int = Field(600, ge=2, description="episodes of the classes of option support that the result is measured by")
 
     def plan(self, task: Task, backbone: Backbone) -> Plan:
-        drawn = Episodes(min(self.way, len(task.classes)), self.shot, self.queries, self.episodes)
+        left_out = held_out.chosen(len(task.classes), self.hold_out)
+        drawn = Episodes(min(self.way, len(task.classes) - len(left_out)), self.shot, self.queries, self.episodes, self.views)
         streams = ("train", *(name for name in ("support", "query") if name in task.streams))
-        end = Solve(name="classes", rates=backbone.frozen(), streams=streams, solver=Discriminant(), episodes=drawn)
+        solver = Discriminant(classifier=self.classifier)
+        end = Solve(name="classes", rates=backbone.frozen(), streams=streams, solver=solver, episodes=drawn)
         if self.method == "covariance":
             return Plan((end,))
         loss: Any = Prototypes(drawn)
@@ -43,6 +58,11 @@ class FewShot(Strategy):
             loss = Maml(drawn, self.inner_rate, self.inner_steps, self.method == "fomaml")
         learn = Fit(
             name="episodes", rates=backbone.last(self.last), epochs=self.epochs, learning_rate=self.learning_rate, loss=loss,
-            sampler=drawn, parts={"start": Start()} if self.method in BY_STEPS else {}, head_rate=0, select="last",
+            sampler=Without(drawn, left_out), parts={"start": Start()} if self.method in BY_STEPS else {}, head_rate=0,
+            select="features" if left_out else "last", score=self._score(left_out) if left_out else None,
         )  # fmt: skip
         return Plan((learn, end))
+
+    def _score(self, left_out: tuple[int, ...]) -> HeldOut:
+        """What the weights are chosen by."""
+        return HeldOut(left_out, Episodes(min(self.way, len(left_out)), self.shot, JUDGED, CHOOSING), self.classifier)

@@ -50,7 +50,7 @@ BELOW = {
     ),
     "tlapp.engine.preview": (*DATA, "tlapp.engine.training", "tlapp.engine.run"),
     "tlapp.blame": (*CONTRACTS, "tlapp.engine"),
-    "tlapp.registry": CONTRACTS,
+    "tlapp.registry": (*CONTRACTS, "tlapp.backbones.joined"),
     "tlapp.config": BASE,
     "tlapp.defaults": (*CONTRACTS, "tlapp.engine"),
     "tlapp.settings": (*CONTRACTS, "tlapp.config", "tlapp.defaults", "tlapp.engine", "tlapp.registry"),
@@ -165,6 +165,23 @@ def test_outside_the_engine_nobody_asks_what_kind_a_phase_is(place):
     paths = [ROOT / place] if place.endswith(".py") else [*(ROOT / place).rglob("*.py")]
     assert paths
     assert [line for path in paths for line in questions(path, KINDS - {"OneOf"})] == []
+
+
+def test_only_inputs_and_formats_of_exports_know_texts():
+    known = re.compile(r"texts?input|\btexts\b|\bWordPiece\b|\btokeni[sz]|\bvocabular|\bbert\b", re.IGNORECASE)
+    inside = (
+        "tlapp/engine/inputs/",
+        "tlapp/engine/export/formats/",
+        "tlapp/engine/options.py",
+    )  # every default stands in options
+    found = [
+        f"{name}:{number}"
+        for name, path in engine_files().items()
+        if not name.startswith(inside)
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if known.search(line)
+    ]
+    assert found == []
 
 
 def test_the_engine_spells_no_flags():

@@ -149,7 +149,8 @@ def _guard_value(value: Any, plugin_name: str, owner: str, noun: str) -> Any:
         return Guard(value, plugin_name, {"batches": f"{owner} {noun}"})
     if callable(value):
         guard = guarded(plugin_name, f"{owner} {noun}", value)
-        for name in ("learn", "layer", "few", "on_device") if isinstance(value, Teachable) else ():
+        methods = ("learn", "layer", "few", "on_device") if isinstance(value, Teachable) else ()
+        for name in (*methods, "rows"):
             if hasattr(value, name):
                 setattr(guard, name, guarded(plugin_name, f"{owner} {noun}", getattr(value, name)))
         if isinstance(value, Weighted):

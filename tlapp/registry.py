@@ -118,9 +118,14 @@ def backbone(identity: str, trust: bool = False) -> tuple[Any, str]:
     """The provider of a backbone's ID, made with `trust`, and the name that the backbone has there.
 
     Raises:
-        UserError: the ID has no colon, or nothing provides its prefix.
+        UserError: the ID, or one of those that it joins by "+", has no colon, or nothing provides its prefix.
         PluginError: the provider is broken, or `trust` is set and it does not take it.
     """
+    from tlapp.backbones.joined import Joined, Part, parts_of
+
+    if len(ids := parts_of(identity)) > 1:
+        parts = [Part(*backbone(each, trust)) for each in ids]
+        return Joined(parts, [each.partition(":")[0] for each in ids]), identity.partition(":")[2]
     prefix, colon, name = identity.partition(":")
     if not colon or not name:
         raise UserError("must be PROVIDER:NAME, such as keras-cv:efficientnet-lite0", identity, "backbone")

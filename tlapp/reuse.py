@@ -19,7 +19,8 @@ def merge(path: str | Path, output: str | Path, *, trust: bool = False) -> Any:
     The backbone is loaded as the run loaded it; what was trained is merged into its layers where the strategy can do that.
 
     Args:
-        path: an adapter.safetensors, or the folder of a run that has one.
+        path: an adapter.safetensors, or the folder of a run that has one. A file that the run was made with, such as its
+            backbone's, is looked for beside an adapter.safetensors that was sent alone.
         output: the folder to write.
         trust: open the backbone's file even if it holds code.
 
@@ -30,14 +31,18 @@ def merge(path: str | Path, output: str | Path, *, trust: bool = False) -> Any:
         UserError: it is no such file, the backbone is another, or the folder is taken.
     """
     from tlapp.engine.merge import merged
-    from tlapp.engine.runs.delta import read
-    from tlapp.engine.runs.folder import DELTA
+    from tlapp.engine.runs.delta import read, with_places, without_places
+    from tlapp.engine.runs.folder import DELTA, SETTINGS, RunFolder
     from tlapp.engine.runs.record import write_merged
     from tlapp.tensorflow_import import quiet_tensorflow
 
     file = Path(path) / DELTA if Path(path).is_dir() else Path(path)
     delta = read(file)
-    settings = _settings(delta.facts.settings)
+    known = RunFolder(file.parent).settings() if RunFolder(file.parent).has(SETTINGS) else {}
+    if without_places(known) != delta.facts.settings:  # the file was sent alone, perhaps with others that it needs beside it
+        known = with_places(delta.facts.settings, file.parent)
+    delta = delta._replace(facts=delta.facts._replace(settings=known))
+    settings = _settings(known)
     job = job_of(settings, trust)
     quiet_tensorflow()
     with files_named(dict.fromkeys(settings.origins, str(file))), blame.naming(job.plugin_name):
@@ -120,7 +125,7 @@ def teach(
 
 
 def adapt(
-    run: str | Path, support: str | Path, output: str | Path, *, query: str | Path | None = None,
+    run: str | Path, support: str | Path, output: str | Path, *, query: str | Path | None = None, views: int = 3,
     reporter: Reporter | None = None, trust: bool = False,
 ) -> Any:  # fmt: skip
     """Make a run that knows other classes, by a few examples of each: `tlapp.adapt("saved_models/birds", "new", "new-birds")`.
@@ -132,6 +137,7 @@ def adapt(
         support: class folders or a CSV, as the option data of train, with one example of each class or more.
         output: the folder of the new run.
         query: others of these classes, to measure it by; without any, an export cannot be checked.
+        views: of each picture of support, whose mean is learnt: 1 as it is, 2 also a little nearer, 3 also a little farther.
         reporter, trust: as in `train`.
 
     Returns:
@@ -145,7 +151,7 @@ def adapt(
     saved = load_run(run, trust=trust)
     job = job_of(_settings(saved.settings), trust)
     with blame.naming(job.plugin_name):
-        make(saved, job, str(support), str(query) if query else None, Path(output), reporter or Silent())
+        make(saved, job, str(support), str(query) if query else None, Path(output), reporter or Silent(), views)
     return load_run(output, trust=trust)
 
 

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tlapp_plugins.shared import solver_layers
+from tlapp_plugins.shared import solver_layers, support
 from tlapp_plugins.shared.model_selection import Choice, cross_validate, sample
 from tlapp_plugins.shared.solver_layers import Scaling
 from tlapp_plugins.shared.solvers import Outputs
+from tlapp_plugins.shared.support import Classifier, Space
 
 from tlapp.contracts import OnDevice
 
@@ -21,8 +22,6 @@ START = 0.2
 LIMIT = 3000
 UNSEEN = 1e6
 """How far below zero the output of a class is of which a phone has not seen an example."""
-SHARPNESS = 20.0
-"""What the outputs of `few` are multiplied by, which are cosines times about a half."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +35,12 @@ class Discriminant:
     Attributes:
         folds: of the cross-validation that chooses the shrinkage, where it is None, and the temperature.
         shrinkage: from 0 to 1.
+        classifier: of `few`.
     """
 
     folds: int = 3
     shrinkage: float | None = None
+    classifier: Classifier = "ridge"
 
     def __call__(self, features: np.ndarray, labels: np.ndarray, classes: int) -> Any:
         return self.layer(self.learn(None, features, labels, classes))
@@ -78,27 +79,18 @@ class Discriminant:
         return solver_layers.linear(*wide, found.scaling)
 
     def few(self, memory: Mapping[str, np.ndarray]) -> Callable[[np.ndarray, np.ndarray, int], Any]:
-        """Learns other classes by a few examples of each: ridge regression on directions in the space in which the classes that
-        `memory` is of are round, by their shrunk covariance. It was chosen by docs/results.md, "Few-shot".
+        """Learns other classes by a few examples of each, by their directions in the space in which the classes that `memory` is
+        of are round, by their shrunk covariance. It was chosen by docs/results.md, "Few-shot".
         """
-        import keras
-        import numpy as np
         from threadpoolctl import threadpool_limits
 
-        scaling, within = covariance(memory["gram"], memory["sums"], float(memory["shrinkage"]))
-        root = np.linalg.cholesky(np.linalg.inv(within)) / scaling.scale[:, None]
-        x = keras.Input((len(root),), name="features")
-        round_space = solver_layers.dense(root, -scaling.mean @ root, name="whitened")(x)
-        unit = keras.layers.UnitNormalization(name="direction")(round_space)
+        with threadpool_limits(1):  # as in ScaledSolver
+            space = Space.of(*covariance(memory["gram"], memory["sums"], float(memory["shrinkage"])))
 
         def learn(features: np.ndarray, labels: np.ndarray, classes: int) -> Any:
-            with threadpool_limits(1):  # as in ScaledSolver
-                directions = (features - scaling.mean) @ root
-                directions /= np.linalg.norm(directions, axis=1, keepdims=True).clip(1e-9)
-                duals = np.linalg.solve(directions @ directions.T + np.eye(len(directions)), np.eye(classes)[labels])
-                kernel = SHARPNESS * directions.T @ duals
-            outputs = solver_layers.dense(kernel, None, name="outputs")(unit)
-            return keras.Model(x, outputs, name="few_shot")
+            with threadpool_limits(1):
+                kernel = support.learn(self.classifier, space.directions(features), labels, classes)
+            return space.layer(kernel)
 
         return learn
 
@@ -114,7 +106,7 @@ class Discriminant:
         sums, temperature = memory["sums"], float(memory["temperature"])
         with threadpool_limits(1):  # as in ScaledSolver
             scaling, within = covariance(memory["gram"], sums, float(memory["shrinkage"]))
-            root = np.linalg.cholesky(np.linalg.inv(within)) / scaling.scale[:, None]
+            root = Space.of(scaling, within).root
             means = root.T @ (sums[:-1] / np.maximum(sums[-1], 1) - scaling.mean[:, None])
         to_round, origin = root.astype(np.float32), (scaling.mean @ root).astype(np.float32)
         counts = np.pad(sums[-1], (0, room))

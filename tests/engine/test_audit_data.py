@@ -11,7 +11,7 @@ from PIL import Image
 
 import tlapp
 from tlapp.cli.main import run as command
-from tlapp.engine.advice import audit
+from tlapp.engine.advice import audit, copies
 from tlapp.errors import UserError
 from tlapp.testing import SIZE, TinyBackbones
 
@@ -49,10 +49,10 @@ def test_copies_are_told_by_pixels_whatever_was_cut_off():
     other = np.asarray(Image.fromarray(rng.integers(0, 256, (12, 12), dtype=np.uint8)).resize((96, 96), Image.Resampling.BICUBIC))
     cropped = np.asarray(Image.fromarray(whole).resize((96, 96), Image.Resampling.BILINEAR, (4.8, 4.8, 96, 96)))
     small = np.asarray(Image.fromarray(whole).resize((60, 60)).resize((96, 96)))
-    plain = audit.thumbnails(np.stack([whole, other, cropped, small]), 0, 0, 1)
-    likeness = {name: audit.alike(whole, each, plain[0], plain[number])
+    plain = copies.thumbnails(np.stack([whole, other, cropped, small]), 0, 0, 1)
+    likeness = {name: copies.alike(whole, each, plain[0], plain[number])
                 for name, number, each in (("other", 1, other), ("cropped", 2, cropped), ("small", 3, small))}  # fmt: skip
-    assert likeness["cropped"] >= audit.ALIKE and likeness["small"] >= audit.ALIKE and likeness["other"] < 0.6
+    assert likeness["cropped"] >= copies.ALIKE and likeness["small"] >= copies.ALIKE and likeness["other"] < 0.6
 
 
 def test_a_copy_is_a_leak_in_another_split_and_a_conflict_under_another_label():
@@ -129,3 +129,42 @@ def test_the_command(place, capfd):
 def test_what_has_no_classes_is_refused(place):
     with pytest.raises(UserError, match="one label a picture"):
         tlapp.audit(place / "data", backbone=f"file:{place}/tiny.keras", image_size=SIZE, head="multilabel")
+
+
+def test_a_run_tells_of_test_pictures_that_are_copies_of_training_pictures(tmp_path, tensorflow, capfd):
+    rng, rows = np.random.default_rng(0), []
+
+    def picture(name, split, pixels):
+        Image.fromarray(pixels).save(tmp_path / name, quality=90)
+        rows.append((name, "ab"[len(rows) % 2], split))
+
+    def new():
+        small = Image.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8))
+        return np.asarray(small.resize((4 * SIZE, 4 * SIZE), Image.Resampling.BICUBIC))
+
+    known = [new() for _ in range(24)]
+    for number, pixels in enumerate(known):
+        picture(f"train{number}.png", "train", pixels)
+    for number in range(8):
+        picture(f"val{number}.png", "val", new())
+    for number in range(20):
+        picture(f"test{number}.png", "test", new())
+    TinyBackbones().load("tiny").graph.save(tmp_path / "tiny.keras")
+    words = ["train", "--plugin", "freeze", "--data", str(tmp_path / "data.csv"), "--image-size", str(SIZE), "--epochs", "1",
+             "--backbone", f"file:{tmp_path}/tiny.keras"]  # fmt: skip
+
+    def trained(name):
+        with open(tmp_path / "data.csv", "w", newline="") as file:
+            csv.writer(file).writerows([("path", "label", "split"), *rows])
+        assert command([*words, "--run", str(tmp_path / name)]) == 0
+        return tlapp.load(tmp_path / name).metrics.get("leaks"), capfd.readouterr().out
+
+    leaks, said = trained("clean")
+    assert leaks is None and "look like training pictures" not in said
+    picture("again1.jpg", "test", known[1])
+    picture("again2.jpg", "test", np.asarray(Image.fromarray(known[2]).resize((90, 90))))
+    leaks, said = trained("leaking")
+    assert (leaks["count"], leaks["of"]) == (2, 22)
+    pairs = {(one.rsplit("/")[-1], other.rsplit("/")[-1]) for one, other in leaks["pairs"]}
+    assert pairs == {("again1.jpg", "train1.png"), ("again2.jpg", "train2.png")}
+    assert "2 of 22 test pictures look like training pictures" in said and "tlapp audit" in said

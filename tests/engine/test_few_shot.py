@@ -35,7 +35,7 @@ def test_the_new_run_knows_the_new_classes_and_exports(place, tmp_path):
     made = tlapp.adapt(place / "run", place / "support", tmp_path / "made", query=place / "query")
     old = tlapp.load(place / "run")
     assert made.labels == tuple(sorted(path.name for path in (place / "support").iterdir()))
-    assert made.metrics["test"]["accuracy"] > 0.6 and made.metrics["test"]["n"] == 20
+    assert made.metrics["test"]["accuracy"] > 0.55 and made.metrics["test"]["n"] == 20
     known = {layer.name: layer.get_weights() for layer in old.model.layers[:-2]}
     for layer in made.model.layers:
         for a, b in zip(layer.get_weights(), known.get(layer.name, layer.get_weights()), strict=True):
@@ -46,6 +46,14 @@ def test_the_new_run_knows_the_new_classes_and_exports(place, tmp_path):
     assert right == pytest.approx(made.metrics["test"]["accuracy"])
     assert command(["export", str(tmp_path / "made"), "--format", "tflite"]) == 0
     assert {row["split"] for row in made.files.splits()} == {"train", "test"}
+
+
+def test_views_move_what_is_learnt(place, tmp_path):
+    heads = [
+        tlapp.adapt(place / "run", place / "support", tmp_path / str(views), views=views).model.layers[-2].get_weights()[-1]
+        for views in (1, 3)
+    ]
+    assert np.abs(heads[0] - heads[1]).max() > 1e-3
 
 
 def test_without_a_query_it_predicts_and_an_export_says_that_it_cannot_be_checked(place, tmp_path, capfd):

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 import tlapp
 from tlapp.cli.main import run as command
 from tlapp.engine.report import Silent
+from tlapp.engine.runs.delta import with_places, without_places
 from tlapp.engine.runs.folder import DELTA, MODEL
 from tlapp.errors import UserError
 from tlapp.testing import SIZE, TinyBackbones
@@ -55,9 +59,17 @@ def test_a_run_is_made_again_of_its_delta_to_the_bit(name, runs, tmp_path):
     (tmp_path / "mailed").mkdir()
     alone = tmp_path / "mailed" / DELTA
     alone.write_bytes((run.folder / DELTA).read_bytes())
+    shutil.copy(run.settings["backbone"].removeprefix("file:"), tmp_path / "mailed")
     merged = tlapp.merge(alone, tmp_path / "merged")
     np.testing.assert_array_equal(answers(merged), answers(run))
-    assert merged.labels == run.labels and merged.metrics == run.metrics and merged.settings == run.settings
+    assert merged.labels == run.labels and merged.metrics == run.metrics
+    backbone = str(tmp_path / "mailed" / "tiny.keras")
+    assert merged.settings == {
+        **run.settings,
+        "data": f"./{os.path.basename(run.settings['data'])}",
+        "backbone": f"file:{backbone}",
+    }
+    assert tlapp.merge(run.folder, tmp_path / "beside").settings == run.settings
     assert any("_up" in layer.name for layer in merged.model.layers) == (name == "bottleneck")
     again = tlapp.merge(merged.folder, tmp_path / "again")  # a merged run has its delta too
     np.testing.assert_array_equal(answers(again), answers(run))
@@ -69,6 +81,34 @@ def test_a_delta_holds_what_is_not_the_backbones(runs):
     biases = [name.partition(" ")[2] for name in load_file(runs("bias").folder / DELTA)]
     assert all(name.endswith(("/bias", "/beta")) or name.startswith(("head", "dense", "sequential")) for name in biases), biases
     assert (runs("lora").folder / DELTA).stat().st_size < (runs("lora").folder / MODEL).stat().st_size
+
+
+def test_a_delta_names_no_place_of_the_machine(runs):
+    run = runs("lora")
+    with safe_open(run.folder / DELTA, framework="np") as file:
+        facts = file.metadata()["tlapp"]
+    assert os.path.isabs(run.settings["data"]) and str(run.folder.parent) not in facts and run.settings["data"] not in facts
+    assert json.loads(facts)["settings"]["backbone"] == "file:./tiny.keras"
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ("/home/ann/pets/", "./pets"),
+        ("file:/home/ann/net.keras", "file:./net.keras"),
+        (["/home/ann/a", "b"], ["./a", "b"]),
+        ({"kept": "/x/y"}, {"kept": "./y"}),
+        *((each, each) for each in ("builtin:digits", "keras-cv:efficientnet-lite0", "none", None, 3, "hub:https://a.org/b")),
+    ],
+)
+def test_paths_become_names(value, written):
+    assert without_places(value) == written
+
+
+def test_what_was_sent_along_is_found(tmp_path):
+    (tmp_path / "net.keras").touch()
+    settings = {"backbone": "file:./net.keras", "data": "./pets", "plugin": "net.keras"}
+    assert with_places(settings, tmp_path) == {**settings, "backbone": f"file:{tmp_path}/net.keras"}
 
 
 def test_what_changed_much_or_was_solved_has_none(runs):
@@ -117,7 +157,9 @@ def test_what_is_no_delta_and_a_folder_that_is_taken_are_told(runs, tmp_path, mo
 def test_a_weight_without_a_place_is_told(runs, tmp_path):
     from tlapp.engine.runs.delta import content, read
 
-    delta = read(runs("lora").folder / DELTA)
+    run = runs("lora")
+    delta = read(run.folder / DELTA)
+    shutil.copy(run.settings["backbone"].removeprefix("file:"), tmp_path)
     name, array = next(iter(delta.weights.items()))
     for wrong in ({**delta.weights, name: array[..., None]}, {**delta.weights, "99999 x": array}, {"x": array}):
         path = tmp_path / "wrong.safetensors"

@@ -240,4 +240,4 @@ def test_an_episode_has_no_more_classes_than_there_are():
 
     task = Task(("a", "b", "c"), {"train": 30})
     plan = FewShot().plan(task, Backbone("toy", ImageInput(32), (Stage("one", 1), Stage("two", 1))))
-    assert plan.phases[0].sampler.way == 3
+    assert plan.phases[0].sampler.episodes.way == 3

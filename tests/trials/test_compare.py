@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import subprocess
@@ -30,7 +31,7 @@ class Ended:
     """A process that has ended."""
 
     def __init__(self, code):
-        self.code = code
+        self.code, self.stdin = code, io.BytesIO()
 
     def poll(self):
         return self.code
@@ -117,7 +118,7 @@ def test_ctrl_c_in_a_trial_stops_all(place, tmp_path, monkeypatch):
         trials.compare(kinds, 1, tmp_path / "out", Silent(), trial.Processes())
 
 
-def test_what_is_under_way_is_stopped_and_can_go_on(place, tmp_path):
+def test_what_is_under_way_is_stopped_with_its_parent_too_and_can_go_on(place, tmp_path):
     workers = trial.Processes()
     settings = {"plugin": "freeze", "epochs": 2000, "patience": 2000, **of(place)}
     one = trial.Trial("long", settings, tmp_path / "run")
@@ -127,6 +128,12 @@ def test_what_is_under_way_is_stopped_and_can_go_on(place, tmp_path):
         assert [*workers.ended()] == []
     assert not one.done and one.begun() and "resume" in one.log.read_text()
     assert [*workers.ended()] == []
+    workers.start(one)
+    child = workers._running[one]
+    epochs = (one.place / HISTORY).read_text()
+    until(lambda: (one.place / HISTORY).read_text() != epochs, 60)
+    child.stdin.close()  # as the system does where this process is killed
+    assert child.wait(60) == 143 and not one.done and one.begun()
 
 
 def test_the_phones_columns_and_the_plot(place, output, tmp_path, capfd):

@@ -58,6 +58,12 @@ def verdict_lines(metrics: Mapping[str, Any], noun: str = "picture") -> Iterator
         yield f"race, by {words}: {', '.join(tried)}; kept: {race['kept']}"
     if sentence := metrics.get("verdict"):
         yield f"verdict: {with_flags(sentence)}"
+    if leaks := metrics.get("leaks"):
+        one, other = leaks["pairs"][0]
+        yield (
+            f"{leaks['count']} of {leaks['of']} test pictures look like training pictures but for encoding, size or a margin, "
+            f"such as {one} and {other}: the figures on test are too good if they are copies; tlapp audit lists them"
+        )
 
 
 def class_lines(name: str, split: Mapping[str, Any], most: int = MOST_CLASSES, noun: str = "picture") -> Iterator[str]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+
+from tlapp.trials import OWNED
 
 received: list[int] = []
 """The signals that asked this process to stop."""
@@ -15,6 +18,8 @@ def listen() -> None:
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _stop)
+        if os.environ.pop(OWNED, None):
+            threading.Thread(target=_stop_with_parent, daemon=True).start()
 
 
 def check() -> None:
@@ -30,3 +35,10 @@ def check() -> None:
 def _stop(number: int, frame: object) -> None:
     received.append(number)
     raise KeyboardInterrupt
+
+
+def _stop_with_parent() -> None:
+    """Stop this process once the one that holds the other end of its standard input has gone, for whatever reason."""
+    while os.read(0, 1024):  # not through sys.stdin, whose lock would be held when Python shuts down
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)

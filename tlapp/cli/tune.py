@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -19,7 +18,6 @@ from tlapp.cli.usage import Command
 from tlapp.errors import UserError
 from tlapp.words import flag, printable
 
-UNITS = {"s": 1, "m": 60, "h": 3600}
 TUNED = "tuned.yaml"
 
 
@@ -48,12 +46,13 @@ def tune(
     Trials that do worse than most are stopped early. The figure of the best on test is honest: only val chose. Ctrl-C stops;
     the same command goes on.
     """
+    from tlapp.contracts import duration
     from tlapp.settings import resolve
     from tlapp.trials.cluster import workers_on
     from tlapp.trials.ranges import ranges
     from tlapp.trials.tune import Search
 
-    seconds = _seconds(timeout)
+    seconds = None if timeout is None else duration(timeout, "timeout")
     shared = {"data": data, "plugin": plugin, **settings_of(settings)}
     found = resolve(shared)
     if found.strategy.rungs():
@@ -87,11 +86,3 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
         below, above = (100 * end for end in row["difference_interval"])
         yield f"beside the defaults, on test: {100 * row['difference']:+.1f} points ({below:+.1f} to {above:+.1f})"
     yield f"run: {report['run']}"
-
-
-def _seconds(text: str | None) -> float | None:
-    if text is None:
-        return None
-    if not (match := re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())) or float(match[1]) == 0:
-        raise UserError("expected a time such as 90s, 5m or 2h", text, option="timeout")
-    return float(match[1]) * UNITS[match[2]]

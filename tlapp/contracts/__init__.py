@@ -8,6 +8,7 @@ from tlapp.contracts.input_export import Attachment, Endpoint, Feature, InputExp
 from tlapp.contracts.losses import (
     Batch,
     Episodes,
+    FeatureScore,
     FewShot,
     Labeller,
     Loss,
@@ -22,7 +23,7 @@ from tlapp.contracts.losses import (
     Weight,
     Weighted,
 )
-from tlapp.contracts.options import Condition, Field, Options, Values, above, other_than, when
+from tlapp.contracts.options import Condition, Field, Options, Values, above, duration, other_than, when
 from tlapp.contracts.plan import Augment, Blend, Finish, Fit, Graft, Guide, OneOf, Phase, Plan, Solve, Statistics
 from tlapp.contracts.strategy import Head, Rung, Strategy, Task
 from tlapp.contracts.version import VERSION
@@ -42,6 +43,7 @@ __all__ = [
     "Endpoint",
     "Episodes",
     "Feature",
+    "FeatureScore",
     "FewShot",
     "Field",
     "Finish",
@@ -84,6 +86,7 @@ __all__ = [
     "Weight",
     "Weighted",
     "above",
+    "duration",
     "other_than",
     "when",
 ]  # fmt: skip

@@ -57,15 +57,23 @@ def picture(size: int, channels: int = 3) -> Any:
     return keras.Input((size, size, channels), name="image")
 
 
-def flat(model: Any, image: Any, leaf: Call = Step.call) -> Any:
+RESERVED = ("image", "pool", "rescale")
+
+
+def flat(model: Any, image: Any, leaf: Call = Step.call, taken: dict[str, Any] | None = None) -> Any:
     """The output of `model` on `image`, models nested in it run layer by layer, each step of theirs by `leaf`.
 
     Layers of one name, or of one that a SavedModel cannot hold, are renamed.
+
+    Args:
+        taken: names that are taken, as `reserved` gives them and former calls for the same graph added to.
     """
-    return _flat(model, image, leaf, dict.fromkeys(RESERVED))
+    return _flat(model, image, leaf, reserved() if taken is None else taken)
 
 
-RESERVED = ("image", "pool", "rescale")
+def reserved() -> dict[str, Any]:
+    """The names that a graph has for its own layers."""
+    return dict.fromkeys(RESERVED)
 
 
 def _flat(model: Any, image: Any, leaf: Call, taken: dict[str, Any]) -> Any:

@@ -153,13 +153,26 @@ class TeachableOnDevice(Teachable, Protocol):
 Labeller = Callable[["np.ndarray", "np.ndarray"], "tuple[np.ndarray, np.ndarray]"]
 """(features (n, size), probabilities (n, classes)) -> labels (n, classes), rows summing to 1, and weights (n,), 0 = left out."""
 
-Select = Union[Literal["val", "accuracy", "last", "target"], Callable[["np.ndarray", float], float]]  # noqa: UP007 - for 3.10
+Select = Union[Literal["val", "accuracy", "last", "target", "features"], Callable[["np.ndarray", float], float]]  # noqa: UP007 - for 3.10
 """What the best weights are chosen by.
 
 "val": the loss on val. "accuracy": the accuracy on val. "last": nothing; the phase's last weights are kept, and it does not stop
-early. "target": a score of what the model says of the target, without its labels. A function of one's own: (probabilities of
-each target example (n, classes), accuracy on val, 0 where there is none) -> score, higher is better.
+early. "target": a score of what the model says of the target, without its labels. "features": what `Fit.score` says of the
+features of train, as for a head that is yet to be made. A function of one's own: (probabilities of each target example (n,
+classes), accuracy on val, 0 where there is none) -> score, higher is better.
 """
+
+
+class FeatureScore(Protocol):
+    """How good features are: what `Fit.score` holds. Accuracy on classes that the phase does not train on is one."""
+
+    def rows(self, labels: np.ndarray) -> np.ndarray:
+        """The numbers (n,) of the examples of train that it looks at, by the labels (rows of train,) of all."""
+        ...
+
+    def __call__(self, features: np.ndarray, labels: np.ndarray) -> float:
+        """The score of these examples by their features (n, size), without augmentation, and labels (n,); higher is better."""
+        ...
 
 
 class Sampler(Protocol):
@@ -179,12 +192,15 @@ class Episodes(NamedTuple):
         shot: examples of each to learn from.
         query: other examples of each to be judged by.
         number: how many episodes a result is the mean of.
+        views: of each picture to learn from, whose mean features are learnt: 1 as it is, 2 also a little nearer, 3 also a little
+            farther. It counts where a result is measured.
     """
 
     way: int
     shot: int
     query: int
     number: int = 600
+    views: int = 1
 
     def batches(self, labels: np.ndarray, rng: np.random.Generator, steps: int) -> Iterator[np.ndarray]:
         """Yield `steps` episodes, arrays (way * (shot + query),) of row numbers. A class of fewer examples repeats them."""

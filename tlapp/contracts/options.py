@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ import pydantic
 from pydantic import BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
+
+from tlapp.errors import UserError
 
 
 class Options(BaseModel):
@@ -146,3 +149,17 @@ def _words(value: Any) -> str:
 
 def _or(words: Sequence[str]) -> str:
     return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
+def duration(text: str, option: str) -> float:
+    """Seconds of a time such as 90s, 5m or 2h.
+
+    Args:
+        option: its name, for the error.
+
+    Raises:
+        UserError: it is no time, or none at all.
+    """
+    if not (match := re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())) or float(match[1]) == 0:
+        raise UserError("expected a time such as 90s, 5m or 2h", text, option=option)
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from tlapp.contracts.backbone import LoadedBackbone, Rates
-from tlapp.contracts.losses import Episodes, Labeller, Loss, PartFactory, Sampler, Select, Solver
+from tlapp.contracts.losses import Episodes, FeatureScore, Labeller, Loss, PartFactory, Sampler, Select, Solver
 
 Graft = Callable[[LoadedBackbone], Any]
 """A loaded backbone -> a functional Keras model on the same input; layers without a stage are what was grafted."""
@@ -86,6 +86,7 @@ class Fit(Phase):
     Attributes:
         epochs: the maximum; early stopping may end the phase earlier.
         learning_rate: of stages at rate 1, of the head, of the parts and of what was grafted.
+        score: of the features; needs `select="features"`, which needs it.
         head_rate: factor of the head's learning rate; 0 freezes the head, which is then in inference mode.
         graft_rate: factor of the learning rate of what was grafted; 0 freezes it.
         loss: None for the head's own.
@@ -117,6 +118,7 @@ class Fit(Phase):
     average: float = 0.0
     head_rate: float = 1.0
     graft_rate: float = 1.0
+    score: FeatureScore | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from tlapp.words import a_few, shortened
 
 STREAMS = ("train", "target", "aux", "support", "query")
 """The streams that a phase may name: val and test measure, and nothing trains on them."""
-SELECT = ("val", "accuracy", "last", "target")
+SELECT = ("val", "accuracy", "last", "target", "features")
 
 
 def make_plan(strategy: Strategy, task: Task, backbone: Backbone) -> Plan:
@@ -122,6 +122,8 @@ def _rates_faults(phase: Phase, backbone: Backbone) -> Iterator[str]:
 def _selection_faults(phase: Phase) -> Iterator[str]:
     if phase.select not in SELECT and not callable(phase.select):
         yield f"select must be one of {', '.join(SELECT)}, or a function. Received: {phase.select}"
+    if (phase.select == "features") != (getattr(phase, "score", None) is not None):
+        yield f'a score is what select="features" chooses by, and nothing else does. Received: select={phase.select!r}'
     for augment in augments_of(phase):
         if augment.per_step < 1 or augment.per_step > (augment.views or augment.per_step):
             yield f"per_step must be from 1 to views, here {augment.views}. Received: {augment.per_step}"

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from tlapp.contracts import FewShot, Task
+from tlapp.contracts import Augment, FewShot, Task
 from tlapp.engine.data import folders
 from tlapp.engine.data.measuring import load_labelled
 from tlapp.engine.data.streams import Stream
+from tlapp.engine.inputs.views import MOST, framed, mean_of_views
 from tlapp.engine.job import Job
 from tlapp.engine.network.deploy import answering, deployed, trunk_of
 from tlapp.engine.report import Reporter
@@ -22,8 +23,11 @@ from tlapp.errors import UserError
 from tlapp.words import natural_sort
 
 
-def adapt(run: SavedRun, job: Job, support: str, query: str | None, folder: Path, reporter: Reporter) -> None:
+def adapt(run: SavedRun, job: Job, support: str, query: str | None, folder: Path, reporter: Reporter, views: int = MOST) -> None:
     """Write the folder of a run that knows the classes of `support`; what is in `query` is its test.
+
+    Args:
+        views: of each picture of `support`, whose mean features are learnt, from 1 to 3.
 
     Raises:
         UserError: the run remembers nothing, an example cannot be read, there is one class only, or the folder is taken.
@@ -40,7 +44,7 @@ def adapt(run: SavedRun, job: Job, support: str, query: str | None, folder: Path
         raise UserError(f"{run.folder}: the solver of its head does not learn other classes from a few examples")
     learnt = _stream(run, "support", support, labels, reporter)
     judged = _stream(run, "query", query, labels, reporter) if query else None
-    layer = solver.few(memory)(_features(trunk, learnt), _numbers(learnt), len(labels))
+    layer = solver.few(memory)(_features(trunk, learnt, framed(views, run.input)), _numbers(learnt), len(labels))
     answers, test = answering("softmax", run.labelling.output), None
     if judged:
         outputs = np.asarray(answers(layer(_features(trunk, judged))))
@@ -73,8 +77,13 @@ def _every(run: SavedRun, option: str, path: str) -> str | None:
     return "all" if any(item.split in ("train", "val", "test") for item in items) else None
 
 
-def _features(trunk: Any, stream: Stream) -> np.ndarray:
-    return features_of(trunk, stream.examples.take(np.arange(len(stream))))
+def _features(trunk: Any, stream: Stream, views: Augment | None = None) -> np.ndarray:
+    arrays = stream.examples.take(np.arange(len(stream)))
+    if views is None:
+        return features_of(trunk, arrays)
+    return mean_of_views(
+        lambda view: features_of(trunk, [np.asarray(views.apply(part, 0, copy=view)) for part in arrays]), views.views or 1
+    )
 
 
 def _numbers(stream: Stream) -> np.ndarray:

@@ -17,6 +17,7 @@ from typing import Any
 from tlapp.engine.runs.folder import METRICS, SETTINGS, SPLITS, RunFolder
 from tlapp.errors import UserError
 from tlapp.settings import resolve
+from tlapp.trials import OWNED
 
 LOOK_SECONDS = 0.2
 STOP_SECONDS = 60.0
@@ -116,8 +117,8 @@ class Processes(Workers):
             words = [f"--{key.replace('_', '-')}={value}" for key, value in settings.items() if value is not None]
         with open(trial.log, "a", encoding="utf-8") as log:
             self._running[trial] = subprocess.Popen(  # noqa: S603 - this interpreter, on our own program
-                [sys.executable, "-m", "tlapp", "train", *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                [sys.executable, "-m", "tlapp", "train", *words], stdin=subprocess.PIPE, stdout=log, stderr=log,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", OWNED: "1"},
                 start_new_session=True,  # Ctrl-C is for this process, which stops them: a second one would break their saving off
             )  # fmt: skip
 
@@ -126,7 +127,7 @@ class Processes(Workers):
             code = child.poll()
             if code is None:
                 continue
-            del self._running[trial]
+            _forget(self._running.pop(trial))
             if code in (130, -2):
                 raise KeyboardInterrupt
             yield trial, why(trial, code) if code else ""
@@ -139,10 +140,17 @@ class Processes(Workers):
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
+        _forget(child)
 
     def close(self) -> None:
         for trial in [*self._running]:
             self.stop(trial)
+
+
+def _forget(child: subprocess.Popen[bytes]) -> None:
+    """Close what tells a process, while it is open, that this one is there."""
+    assert child.stdin is not None, "it was asked for"
+    child.stdin.close()
 
 
 def why(trial: Trial, code: int) -> str:

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import tlapp
 from tlapp.cli.main import run as command
@@ -104,3 +105,27 @@ def test_a_task_of_it_predicts_and_is_measured(place, shapes, tmp_path, capfd):
     (both / "tasks.json").write_text("{")
     assert command(["predict", str(both), files[0], "--task", "one"]) == 2
     assert "tasks.json: is not JSON" in capfd.readouterr().err
+
+
+def test_it_is_verified_wherever_it_is(place, tmp_path, capfd):
+    both = tmp_path / "both"
+    tlapp.merge_tasks({"one": place / "one", "three": place / "three"}, both, quantize="none")
+    facts = json.loads((both / "golden-tasks.json").read_text())
+    for name in ("one", "three"):
+        task = facts["tasks"][name]
+        assert len(task["vectors"]) == 8 and task["largest_difference_from_run"] < 1e-5
+        pictures = np.stack([np.asarray(Image.open(both / each["file"])) for each in task["vectors"]])
+        np.testing.assert_allclose([each["run"] for each in task["vectors"]], tlapp.load(place / name).probabilities(pictures))
+    moved = both.rename(tmp_path / "moved")
+    assert command(["verify", str(moved)]) == 0 == command(["verify", str(moved / "model.tflite")])
+    assert "unchanged; 16 pictures" in capfd.readouterr().out
+    facts["tasks"]["three"]["vectors"][0]["probabilities"] = [0.9, 0.05, 0.05]
+    (moved / "golden-tasks.json").write_text(json.dumps(facts))
+    assert command(["verify", str(moved)]) == 2
+    assert "three: an answer differs from what it was when the file was written" in capfd.readouterr().err
+    (moved / "labels-one.txt").write_text("other")
+    assert command(["verify", str(moved)]) == 2
+    assert "labels-one.txt: was changed since it was exported" in capfd.readouterr().err
+    (moved / "golden-tasks.json").write_text("{}")
+    assert command(["verify", str(moved)]) == 2
+    assert "golden-tasks.json: " in capfd.readouterr().err

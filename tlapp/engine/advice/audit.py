@@ -11,14 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tlapp.engine.advice import probe
+from tlapp.engine.advice.copies import GREY, copies, neighbours
 from tlapp.errors import UserError
 
-SIDE = 48
-"""Pixels a side of the thumbnails by which near-copies are told."""
-NEAR, ALIKE = 4, 0.985
-"""How many neighbours of each picture are looked at, and how alike thumbnails of near-copies are (correlation)."""
-CROPS = (0.0, 0.025, 0.05, 0.075, 0.1)
-"""What of a side may have been cut off."""
 PENALTY, GAP = 1.0, 0.35
 """Of logistic regression, strong, so that it does not learn wrong labels by heart; and by how much another class must be more
 probable than the label for it to look wrong: chosen with 5 % of labels flipped on two sets (docs/results.md, "Audit")."""
@@ -111,48 +106,11 @@ def wrong_labels(data: Pictures, probabilities: np.ndarray) -> Iterator[Finding]
 
 def near_copies(data: Pictures) -> Iterator[Finding]:
     """Pictures that show the same but for encoding, size or a margin: neighbours by features, then compared by pixels."""
-    scale = probe.scale_of(data.features)
-    unit = scale(data.features)
-    unit /= np.linalg.norm(unit, axis=1, keepdims=True).clip(1e-9)
-    pairs = set()
-    for start in range(0, len(unit), 512):
-        near = unit[start : start + 512] @ unit.T
-        near[np.arange(len(near)), np.arange(start, start + len(near))] = -2
-        best = np.argpartition(-near, min(NEAR, near.shape[1] - 1), axis=1)[:, :NEAR]
-        for row, each in enumerate(best.tolist(), start):
-            pairs |= {(min(row, other), max(row, other)) for other in each}
-    plain = thumbnails(data.grey, 0, 0, 1)
-    likeness = dict.fromkeys(sorted(pairs), 0.0)
-    for one, other in likeness:
-        if float(plain[one] @ plain[other]) > 0.6:
-            likeness[one, other] = alike(data.grey[one], data.grey[other], plain[one], plain[other])
-    for (one, other), value in likeness.items():
-        if value >= ALIKE:
-            same, together = data.labels[one] == data.labels[other], data.splits[one] == data.splits[other]
-            kind = "conflict" if not same else "copy" if together else "leak"
-            yield _finding(data, other, kind, value, other=data.sources[one])
-
-
-def alike(one: np.ndarray, other: np.ndarray, plain_one: np.ndarray, plain_other: np.ndarray) -> float:
-    """The highest correlation of two grey pictures, one of which may have lost a margin."""
-    best = float(plain_one @ plain_other)
-    for picture, against in ((one, plain_other), (other, plain_one)):
-        for cut in CROPS[1:]:
-            for left, top in ((cut / 2, cut / 2), (0, 0), (cut, 0), (0, cut), (cut, cut)):
-                best = max(best, float(thumbnails(picture[None], left, top, 1 - cut)[0] @ against))
-    return best
-
-
-def thumbnails(grey: np.ndarray, left: float, top: float, share: float) -> np.ndarray:
-    """Windows of pictures, (n, side, side), as vectors of mean 0 and length 1; edges are shares of a side."""
-    from PIL import Image
-
-    side = grey.shape[1]
-    box = (left * side, top * side, (left + share) * side, (top + share) * side)
-    small = np.stack([np.asarray(Image.fromarray(each).resize((SIDE, SIDE), Image.Resampling.BILINEAR, box)) for each in grey])
-    flat = small.reshape(len(small), -1).astype(np.float32)
-    flat -= flat.mean(1, keepdims=True)
-    return flat / np.linalg.norm(flat, axis=1, keepdims=True).clip(1e-6)
+    pairs = {(min(pair), max(pair)) for pair in neighbours(data.features, data.features, same=True)}
+    for one, other, value in copies(sorted(pairs), data.grey, data.grey):
+        same, together = data.labels[one] == data.labels[other], data.splits[one] == data.splits[other]
+        kind = "conflict" if not same else "copy" if together else "leak"
+        yield _finding(data, other, kind, value, other=data.sources[one])
 
 
 def odd(data: Pictures) -> Iterator[Finding]:
@@ -235,7 +193,7 @@ def pictures(run: Any) -> Pictures:
     take = [
         run.work.streams.source(slot.phase, slot.cut, name).take(np.arange(len(dataset.streams[name])), 0)[0] for name in names
     ]
-    grey = [stream.examples.take(np.arange(len(stream)))[0] @ np.array([0.299, 0.587, 0.114]) for stream in streams]
+    grey = [stream.examples.take(np.arange(len(stream)))[0] @ GREY for stream in streams]
     sides = {row.source: (row.width or 0, row.height or 0) for row in dataset.inventory.listed}
     sources = [source for stream in streams for source in stream.files]
     return Pictures(

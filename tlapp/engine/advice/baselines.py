@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tlapp.engine.advice import probe
+from tlapp.engine.advice.copies import Sample, leaks
 from tlapp.engine.data.intervals import difference
 from tlapp.engine.data.streams import Dataset
 from tlapp.engine.network.cut import cut
@@ -34,6 +35,14 @@ class Baselines:
         labels = self.dataset.streams[name].labels
         assert labels is not None, "train, val and test have labels"
         return labels[rows(len(labels))]
+
+    def leaks(self) -> list[tuple[str, str]]:
+        """(test picture, training picture) that show the same but for encoding, size or a margin; for pictures."""
+        if self.dataset.input.noun != "picture":
+            return []
+        known, asked = (Sample(self.dataset.streams[name], rows(len(self.dataset.streams[name])), self.features[name])
+                        for name in ("train", "test"))  # fmt: skip
+        return leaks(known, asked)
 
     def measured(self, answers: np.ndarray) -> dict[str, Any]:
         """How baselines do on test, and what the run's answers, (n,) labels, are beside each.
@@ -129,7 +138,8 @@ def verdict(found: Mapping[str, Any]) -> str:
             parts.append(f"transfer helps: {points(scratch)} over training from scratch")
         elif high < 0:
             parts.append(
-                f"negative transfer: {points(scratch)} beside training from scratch; try another backbone, a smaller one, or full"
+                f"negative transfer: {points(scratch)} beside training from scratch; try another backbone, a smaller one, two "
+                "(A+B), or full"
             )
         else:
             parts.append(f"transfer made no sure difference: {points(scratch)} beside training from scratch")

@@ -15,6 +15,10 @@ from tlapp.engine.training.episodes import few_shot
 from tlapp.engine.training.kinds import kind_of
 from tlapp.engine.training.phases import Phases
 
+FALSE = 0.01
+"""The share of test pictures that may look like training pictures by chance; fewer are not told (docs/results.md, "Audit")."""
+SHOWN = 20
+
 
 class Results:
     """The answers of a run's last net to val, test and target, (n, classes) or None each.
@@ -48,6 +52,8 @@ class Results:
         if self.baselines and (test := self.outputs["test"]) is not None:
             found["baselines"] = {"tuned": self.tuned, **self.baselines.measured(self.dataset.labelling.decide(test))}
             found["verdict"] = verdict(found["baselines"])
+            if len(pairs := self.baselines.leaks()) > FALSE * len(self.baselines.features["test"]):
+                found["leaks"] = {"count": len(pairs), "of": len(self.baselines.features["test"]), "pairs": pairs[:SHOWN]}
         return found
 
     def probabilities(self) -> dict[str, np.ndarray]:

@@ -83,6 +83,21 @@ class Golden(Reading):
         return self
 
 
+class _TaskVectors(_Part):
+    tolerance: float
+    vectors: Annotated[list[_Vector], Field(min_length=1)]
+
+
+class GoldenTasks(_Part):
+    """What golden-tasks.json says of a file with an output for each of several runs."""
+
+    input: _Input
+    artifact: str
+    quantize: str
+    sha256: dict[str, str]
+    tasks: Annotated[dict[str, _TaskVectors], Field(min_length=1)]
+
+
 def checked(text: str | bytes, kind: type[BaseModel], where: Path) -> dict[str, Any]:
     """The facts in a JSON text, as they stand there.
 

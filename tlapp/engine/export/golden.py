@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,10 +79,32 @@ def read(folder: Path) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"{folder / FILE}: cannot be read: {error.strerror}") from error
     facts = checked(text, Golden, folder / FILE)
-    for name in (*facts["sha256"], facts["artifact"], *(each["file"] for each in facts["vectors"])):
-        if not (folder / name).resolve().is_relative_to(folder.resolve()):
-            raise UserError(f"{folder / FILE}: names {name}, which lies outside the folder")
+    must_lie_in(folder, [*facts["sha256"], facts["artifact"], *(each["file"] for each in facts["vectors"])], folder / FILE)
     return facts
+
+
+def must_lie_in(folder: Path, names: Iterable[str], file: Path) -> None:
+    """Check that what a file names lies in a folder.
+
+    Raises:
+        UserError: one does not.
+    """
+    for name in names:
+        if not (folder / name).resolve().is_relative_to(folder.resolve()):
+            raise UserError(f"{file}: names {name}, which lies outside the folder")
+
+
+def check_files(folder: Path, expected: Mapping[str, str]) -> None:
+    """Check that files have the digests that are expected.
+
+    Raises:
+        UserError: one is missing, or has another.
+    """
+    for name, digest in expected.items():
+        if not (folder / name).is_file():
+            raise UserError(f"{folder}: {name} is missing")
+        if sha256(folder / name) != digest:
+            raise UserError(f"{folder / name}: was changed since it was exported (its SHA-256 is another)")
 
 
 def labels(folder: Path) -> tuple[str, ...]:

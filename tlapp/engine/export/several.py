@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tlapp.engine.export import golden, golden_tasks
 from tlapp.engine.export.check import Check, check
 from tlapp.engine.export.converter import convert
 from tlapp.engine.export.export import aside, machine, size_of, versions
@@ -18,7 +19,7 @@ from tlapp.engine.export.facts import TASKS
 from tlapp.engine.export.formats.artifact import Answers, blocks, threads, timed
 from tlapp.engine.export.formats.tflite import FILE
 from tlapp.engine.export.interpreter import classifier
-from tlapp.engine.export.reference import Reference, load, reference
+from tlapp.engine.export.reference import Reference, load, reference, spread
 from tlapp.engine.network.join import joined
 from tlapp.engine.report import Reporter
 from tlapp.engine.runs.folder import label_lines
@@ -30,7 +31,7 @@ from tlapp.tensorflow_import import silenced
 def write(
     runs: Mapping[str, SavedRun], models: Mapping[str, Any], quantize: str, max_drop: float, output: Path, reporter: Reporter
 ) -> dict[str, Any]:
-    """Write a folder with model.tflite, the labels of each run, and tasks.json.
+    """Write a folder with model.tflite, the labels of each run, tasks.json, and golden-tasks.json for `tlapp verify`.
 
     Args:
         runs: by the names of the outputs.
@@ -55,17 +56,20 @@ def write(
             (folder / name).write_bytes(inside)
         path = folder / FILE
         path.write_bytes(content)
-        tasks = {}
+        tasks, vectors = {}, {}
         for name, run in runs.items():
             stream = load(run, None, ("test",), 0, reporter).streams["test"]
-            tasks[name] = _task(
-                folder, name, run, _checked(path, name, run, reference(run, stream, Path(scratch)), quantize, max_drop)
-            )
+            each = reference(run, stream, Path(scratch))
+            answers = _answers(path, name, run, each)
+            tasks[name] = _task(folder, name, run, _checked(path, name, each, answers, quantize, max_drop))
+            vectors[name] = _vectors(run, each, answers)
         report = {
             "artifact": FILE, "bytes": size_of(path), "quantize": quantize, "input": first.input.export.facts(), "tasks": tasks,
             "versions": versions(), "machine": machine(),
         }  # fmt: skip
         (folder / TASKS).write_text(json.dumps(report, indent=1), encoding="utf-8")
+        golden_tasks.write(folder, {"artifact": FILE, "quantize": quantize}, first.input.export, vectors)
+        golden_tasks.verify(folder)
         os.rename(folder, output)
     return {**report, "folder": str(output)}
 
@@ -80,20 +84,33 @@ def _check_inputs(runs: Mapping[str, SavedRun]) -> None:
             raise UserError(f"{other} takes other {runs[other].input.noun}s than {name}: {found}")
 
 
-def _checked(path: Path, name: str, run: SavedRun, each: Reference, quantize: str, max_drop: float) -> Check:
+def _answers(path: Path, name: str, run: SavedRun, each: Reference) -> Answers:
+    """What one output says of its run's test."""
+    ask = classifier(str(path), threads(), output=name)
+    answers = np.stack([ask(block) for block in blocks(each.examples, 1)])
+    first = next(blocks(each.examples, 1))
+    return Answers(answers, tuple(run.labels), timed(lambda: ask(first)))
+
+
+def _checked(path: Path, name: str, each: Reference, answers: Answers, quantize: str, max_drop: float) -> Check:
     """The check of one output on its run's test.
 
     Raises:
         UserError: it fails.
     """
-    ask = classifier(str(path), threads(), output=name)
-    answers = np.stack([ask(block) for block in blocks(each.examples, 1)])
-    first = next(blocks(each.examples, 1))
-    told = Answers(answers, tuple(run.labels), timed(lambda: ask(first)))
-    result = check(each.truth, told, size_of(path), quantize != "none", max_drop)
+    result = check(each.truth, answers, size_of(path), quantize != "none", max_drop)
     if result.fault:
         raise UserError(f"{name}: {result.fault}; nothing was kept; option quantize=float16 or none is nearer to the run")
     return result
+
+
+def _vectors(run: SavedRun, each: Reference, answers: Answers) -> golden_tasks.Vectors:
+    """A few of the run's test examples, with the answers of the file and of the run."""
+    truth = each.truth
+    rows = np.sort(spread(run.labelling.groups(truth.labels), golden.COUNT))
+    examples = {name: array[rows] for name, array in each.examples.items()}
+    unit = run.labelling.unit(truth.probabilities)
+    return golden_tasks.Vectors(examples, answers.probabilities[rows], truth.probabilities[rows], unit)
 
 
 def _task(folder: Path, name: str, run: SavedRun, result: Check) -> dict[str, Any]:

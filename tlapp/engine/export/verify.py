@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tlapp.engine.data.labelling import LABELLINGS
-from tlapp.engine.export import golden
+from tlapp.engine.export import golden, golden_tasks
 from tlapp.engine.export.check import names_wrongly
 from tlapp.engine.export.facts import AGAIN
 from tlapp.engine.export.formats import named
@@ -37,9 +37,11 @@ def verify(
     Raises:
         UserError: it is not an export, a file of it was changed or is missing, it is dangerous, or it answers otherwise.
     """
+    if several := golden_tasks.folder_of(Path(artifact)):
+        return golden_tasks.verify(several)
     folder = _folder(Path(artifact))
     facts = golden.read(folder)
-    _check_files(folder, facts["sha256"])
+    golden.check_files(folder, facts["sha256"])
     expected = np.array([each["probabilities"] for each in facts["vectors"]])
     files = [str(folder / each["file"]) for each in facts["vectors"]]
     path, format = folder / facts["artifact"], named(facts["format"])
@@ -94,11 +96,3 @@ def _folder(path: Path) -> Path:
         error.resumable = path
         raise error
     raise UserError(f"{path}: is not an export: a folder that `tlapp export` wrote holds {golden.FILE}")
-
-
-def _check_files(folder: Path, expected: dict[str, str]) -> None:
-    for name, digest in expected.items():
-        if not (folder / name).is_file():
-            raise UserError(f"{folder}: {name} is missing")
-        if golden.sha256(folder / name) != digest:
-            raise UserError(f"{folder / name}: was changed since it was exported (its SHA-256 is another)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
@@ -27,7 +28,9 @@ class Facts(NamedTuple):
     Attributes:
         backbone: digest of the backbone's weights before training.
         task: what was to be learnt.
-        settings, plan, labels, metrics: as in the run's folder.
+        settings: as in the run's folder; in the file, ./NAME stands for each path, as where the user's files lie is nobody's
+            business.
+        plan, labels, metrics: as in the run's folder.
         scale: what makes answers of outputs where labels are numbers: a factor and what is added then.
     """
 
@@ -57,6 +60,8 @@ def content(delta: Delta) -> bytes:
     from safetensors.numpy import save
 
     facts = {**delta.facts._asdict(), "task": asdict(delta.facts.task)}
+    facts["settings"] = without_places(delta.facts.settings)
+    facts["plan"] = {key: without_places(value) if key == "backbone" else value for key, value in delta.facts.plan.items()}
     return save({name: np.ascontiguousarray(a) for name, a in delta.weights.items()}, {_KEY: json.dumps(facts)})
 
 
@@ -85,3 +90,31 @@ def read(path: Path) -> Delta:
     except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
         raise UserError(f"{path}: cannot be read as adapter.safetensors of a run: {in_a_line(error)}") from error
     return Delta(known, weights)
+
+
+def without_places(value: Any) -> Any:
+    """Settings with ./NAME for each absolute path, after a prefix such as "file:" too."""
+    if isinstance(value, Mapping):
+        return {key: without_places(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_places(each) for each in value]
+    prefix, path = _parts(value)
+    return f"{prefix}./{os.path.basename(os.path.normpath(path))}" if os.path.isabs(path) else value
+
+
+def with_places(value: Any, folder: Path) -> Any:
+    """Settings in which ./NAME is the file or folder of that name in `folder`, where there is one."""
+    if isinstance(value, Mapping):
+        return {key: with_places(each, folder) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [with_places(each, folder) for each in value]
+    prefix, path = _parts(value)
+    return f"{prefix}{folder.absolute() / path}" if path.startswith("./") and (folder / path).exists() else value
+
+
+def _parts(value: Any) -> tuple[str, str]:
+    """A prefix such as "file:", and the path after it; ("", "") of what is no text."""
+    if not isinstance(value, str):
+        return "", ""
+    prefix, colon, path = value.partition(":")
+    return (f"{prefix}:", path) if colon and prefix.isidentifier() and len(prefix) > 1 else ("", value)

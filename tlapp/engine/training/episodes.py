@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tlapp.contracts import Episodes, FewShot
+from tlapp.contracts import Augment, Episodes, FewShot
+from tlapp.engine.inputs.views import framed, mean_of_views
 from tlapp.engine.training.session import Session, Slot
 
 Learn = Callable[[np.ndarray, np.ndarray, int], Any]
@@ -23,14 +24,18 @@ def few_shot(session: Session) -> dict[str, Any]:
     phase: Any = slot.phase
     if getattr(phase, "episodes", None) is None or not isinstance(phase.solver, FewShot):
         return {}
-    seen = {name: _features(session, slot, name) for name in ("support", "query") if name in phase.streams}
+    names = [name for name in ("support", "query") if name in phase.streams]
+    seen = {name: _features(session, slot, name) for name in names}
     if not seen:
         return {}
+    views = framed(phase.episodes.views, session.streams.dataset.input)
+    framed_ones = {name: _features(session, slot, name, views)[0] for name in names} if views else {n: seen[n][0] for n in names}
     learn, results = phase.solver.few(session.memory), dict[str, Any]()
     if "support" in seen and "query" in seen:
-        names, classes = session.streams.dataset.classes_of("query"), session.streams.dataset.classes_of("support")
-        assert names == classes, "support and query share their classes"
-        outputs = np.asarray(session.streams.last_layer()(learn(*seen["support"], len(classes))(seen["query"][0])))
+        classes = session.streams.dataset.classes_of("support")
+        assert session.streams.dataset.classes_of("query") == classes, "support and query share their classes"
+        layer = learn(framed_ones["support"], seen["support"][1], len(classes))
+        outputs = np.asarray(session.streams.last_layer()(layer(seen["query"][0])))
         results["query"] = session.streams.dataset.labelling.metrics(outputs, seen["query"][1], classes)
     features, labels = (np.concatenate(parts) for parts in zip(*seen.values(), strict=True))
     drawn = possible(phase.episodes, labels)
@@ -38,7 +43,8 @@ def few_shot(session: Session) -> dict[str, Any]:
         least = phase.episodes.shot + 1
         session.reporter.note(f"no episodes: they need at least 2 classes with {least} examples or more of {' and '.join(seen)}")
     else:
-        results["episodes"] = judge(drawn, learn, features, labels, session.job.options.seed)
+        to_learn = np.concatenate(list(framed_ones.values()))
+        results["episodes"] = judge(drawn, learn, features, labels, session.job.options.seed, to_learn)
     return results
 
 
@@ -51,24 +57,34 @@ def possible(wanted: Episodes, labels: np.ndarray) -> Episodes | None:
     return wanted._replace(way=min(wanted.way, len(counts)), query=min(wanted.query, int(counts.min()) - wanted.shot))
 
 
-def judge(episodes: Episodes, learn: Learn, features: np.ndarray, labels: np.ndarray, seed: int) -> Mapping[str, Any]:
-    """The mean accuracy over episodes, and its 95 % interval by the normal distribution."""
+def judge(
+    episodes: Episodes, learn: Learn, features: np.ndarray, labels: np.ndarray, seed: int, to_learn: np.ndarray | None = None
+) -> Mapping[str, Any]:
+    """The mean accuracy over episodes, and its 95 % interval by the normal distribution.
+
+    Args:
+        to_learn: features of the same examples where they are learnt from, if these are others.
+    """
     enough = np.flatnonzero(np.bincount(labels)[labels] > episodes.shot)
+    to_learn = (features if to_learn is None else to_learn)[enough]
     features, labels = features[enough], labels[enough]
     places = np.tile(np.arange(episodes.shot + episodes.query), episodes.way)
     truth = np.repeat(np.arange(episodes.way), episodes.shot + episodes.query)
     given = places < episodes.shot
     right = []
     for rows in episodes.batches(labels, np.random.default_rng(seed), episodes.number):
-        layer = learn(features[rows[given]], truth[given], episodes.way)
+        layer = learn(to_learn[rows[given]], truth[given], episodes.way)
         answers = np.argmax(np.asarray(layer(features[rows[~given]])), axis=1)
         right.append(float(np.mean(answers == truth[~given])))
     mean, half = float(np.mean(right)), float(1.96 * np.std(right, ddof=1) / len(right) ** 0.5)
     return {**episodes._asdict(), "accuracy": mean, "interval": [mean - half, mean + half]}
 
 
-def _features(session: Session, slot: Slot, name: str) -> tuple[np.ndarray, np.ndarray]:
-    stream = session.streams.dataset.streams[name]
+def _features(session: Session, slot: Slot, name: str, views: Augment | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """The features of a stream, of each view's mean where there are several, and its labels."""
+    stream, rows = session.streams.dataset.streams[name], np.arange(len(session.streams.dataset.streams[name]))
     assert stream.labels is not None, "support and query have labels"
-    source = session.streams.source(slot.phase, slot.cut, name)
-    return source.take(np.arange(len(stream)), 0)[0], stream.labels
+    if views is None:
+        return session.streams.source(slot.phase, slot.cut, name).take(rows, 0)[0], stream.labels
+    source = session.streams.remembered.source(slot.cut, stream.examples.numbers, views)
+    return mean_of_views(lambda view: source.take(rows, view)[0], views.views or 1), stream.labels

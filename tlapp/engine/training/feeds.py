@@ -20,6 +20,7 @@ from tlapp.engine.network.net import PhaseNet
 from tlapp.engine.network.predict import describer, predictor
 from tlapp.engine.options import RunOptions
 from tlapp.engine.runs.history import Epoch
+from tlapp.engine.training.returned import rows_of, score_of
 from tlapp.engine.training.score import Look, look
 from tlapp.engine.training.selection import by_target
 
@@ -113,6 +114,8 @@ class Streams:
         """How a net does on what selects in a phase, epoch by epoch; `validates`: whether val says something then."""
         looks = by_target(phase.select)
         validate = self._validator(net, cut) if looks or validates else dict
+        if phase.select == "features":
+            validate = self._scorer(net, cut, phase)
         look_at_target = self._looker(net, cut, phase.select) if looks else None
 
         def line(epoch: int) -> Epoch:
@@ -148,6 +151,14 @@ class Streams:
         predict = predictor(net, self.last_layer())
         score = select if callable(select) else None
         return lambda accuracy: look(predict(source, count), accuracy, score)
+
+    def _scorer(self, net: PhaseNet, cut: Cut, phase: Any) -> Callable[[], Mapping[str, float]]:
+        """What the phase's own score says of the features of train."""
+        stream, describe = self.dataset.streams["train"], describer(net, self.last_layer())
+        labels: Any = stream.labels
+        rows = rows_of(phase.score.rows(labels), len(stream), phase.name)
+        source = self.remembered.source(cut, stream.examples.numbers[rows])
+        return lambda: {"score": score_of(phase.score(describe(source, len(rows))[0], labels[rows]), phase.name)}
 
     def _validator(self, net: PhaseNet, cut: Cut) -> Callable[[], Mapping[str, float]]:
         stream = self.dataset.streams.get("val")

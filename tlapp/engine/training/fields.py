@@ -65,6 +65,7 @@ PHASE = {
     "solver": _FUNCTION,
     "since": Rule(_is_name, "the name of an earlier phase"),
     "steps": _WHOLE,
+    "score": _or_none(Rule(lambda value: callable(value) and callable(getattr(value, "rows", None)), "a function with rows()")),
 }
 AUGMENT = {"apply": _FUNCTION, "views": _or_none(_WHOLE), "name": Rule(_is_name, "a word"), "per_step": _WHOLE}
 

@@ -68,7 +68,7 @@ class FitKind(Kind):
         return Living(phase.rates, phase.batch_norm, phase.only, phase.head_rate, phase.graft_rate)
 
     def learns_labels(self, phase: Fit) -> bool:
-        untouched = phase.head_rate == 0 and phase.select == "last"  # such as where the head is still to be made
+        untouched = phase.head_rate == 0 and phase.select in ("last", "features")  # such as where the head is still to be made
         return phase.loss is None or ("train" in phase.streams and not untouched)
 
     def needs_target(self, phase: Fit) -> bool:

@@ -1,4 +1,4 @@
-"""What a strategy's loss and sampler return, checked where they are called."""
+"""What a strategy's loss, sampler and score return, checked where they are called."""
 
 from __future__ import annotations
 
@@ -61,3 +61,32 @@ def batches(drawn: Iterable[Any], phase: str, steps: int, size: int) -> np.ndarr
     if fault:
         raise PluginError(f"phase {phase}: its sampler {fault}")
     return np.stack(arrays)
+
+
+def rows_of(chosen: Any, size: int, phase: str) -> np.ndarray:
+    """The rows of train that a score looks at, checked.
+
+    Raises:
+        PluginError: they are no row numbers below `size`, or none.
+    """
+    rows = np.asarray(chosen)
+    if rows.ndim != 1 or not np.issubdtype(rows.dtype, np.integer) or not len(rows) or rows.min() < 0 or rows.max() >= size:
+        raise PluginError(
+            f"phase {phase}: rows() of its score must return row numbers (n,) from 0 to {size - 1}. Received: {shortened(chosen)}"
+        )
+    return rows
+
+
+def score_of(score: Any, phase: str) -> float:
+    """What a score gave, checked.
+
+    Raises:
+        PluginError: it is no finite number.
+    """
+    try:
+        number = float(score)
+    except (TypeError, ValueError):
+        number = float("nan")
+    if not np.isfinite(number):
+        raise PluginError(f"phase {phase}: its score must return a finite number. Received: {shortened(score)}")
+    return number

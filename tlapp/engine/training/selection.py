@@ -74,7 +74,7 @@ def loss_of(judged: Epoch, select: Select = "val") -> float | None:
         return -judged.target["score"]
     if select == "last" or not judged.validation:
         return None
-    return -judged.validation[headline(judged)] if select == "accuracy" else judged.validation["loss"]
+    return -judged.validation[headline(judged)] if select in ("accuracy", "features") else judged.validation["loss"]
 
 
 def headline(judged: Epoch) -> str:
@@ -93,9 +93,11 @@ def unimproved(phase: Phase, first: Epoch, epochs: Sequence[Epoch]) -> str:
     own = [loss for each in epochs if each.phase == phase.name and (loss := loss_of(each, phase.select)) is not None]
     if start is None or not own or by_target(phase.select) or min(own) < start:
         return ""
-    measure, more = (headline(first), "a higher") if phase.select == "accuracy" else ("loss", "a lower")
+    measure, more = ("loss on val", "a lower") if phase.select == "val" else (f"{headline(first)} on val", "a higher")
+    if phase.select == "features":
+        measure = "score of the features"
     return (
-        f"no epoch has {more} {measure} on val ({abs(min(own)):.4f} at best) than the weights that it began with "
+        f"no epoch has {more} {measure} ({abs(min(own)):.4f} at best) than the weights that it began with "
         f"({abs(start):.4f}), so these are kept and the phase changes nothing"
     )
 

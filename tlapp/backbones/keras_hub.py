@@ -1,0 +1,166 @@
+"""Backbones of KerasHub for pictures: a preset by name, which is downloaded, or a folder that holds one."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tlapp.backbones import keras_hub_layers
+from tlapp.contracts import BackboneProvider, Card, LoadedBackbone, UserError, build
+from tlapp.home import expanded
+
+log = logging.getLogger("tlapp")
+
+CONVERTER, CONFIG = "image_converter.json", "config.json"
+FAMILIES = (
+    "CSPNet", "DeiT", "DenseNet", "DINOV2", "DINOV3", "EfficientNet", "HGNetV2", "MiT", "MobileNet", "ResNet", "SigLIP",
+    "SwinTransformer", "VGG", "ViT", "Xception",
+)  # fmt: skip
+"""Whose presets are listed; any other preset that takes pictures can be named too."""
+FIRST_TOKEN = ("ViTBackbone", "DeiTBackbone", "DINOV2Backbone", "DINOV3Backbone")
+"""Networks whose first token stands for the picture, as their classifiers read it; of others the mean of all."""
+
+
+class KerasHub(BackboneProvider):
+    """Networks of keras-hub (extra `hub`) with their preprocessing inside; a saved model needs keras-hub to be opened."""
+
+    def names(self) -> Iterable[str]:
+        """The presets of networks for pictures."""
+        models = _keras_hub("keras-hub:...").models
+        return tuple(name for family in FAMILIES for name in getattr(getattr(models, f"{family}Backbone", None), "presets", ()))
+
+    def native_size(self, name: str) -> int | None:
+        """That of a folder's converter; of a preset by name only loading tells."""
+        try:
+            return _size(json.loads((expanded(name) / CONVERTER).read_text(encoding="utf-8"))["config"])
+        except (OSError, ValueError, KeyError):
+            return None
+
+    def card(self, name: str) -> Card:
+        here = expanded(name).is_dir()
+        return Card(None, self.native_size(name), "a folder of yours" if here else "download", here)
+
+    def absolute(self, name: str) -> str:
+        return os.path.abspath(expanded(name)) if expanded(name).is_dir() else name
+
+    def custom_layers(self) -> Mapping[str, type]:
+        """The layers of keras-hub that Keras knows once it is imported."""
+        import keras
+
+        _keras_hub("keras-hub:...")
+        known = [kind for kind in keras.saving.get_custom_objects().values() if isinstance(kind, type)]
+        return {
+            kind.__name__: kind for kind in known if kind.__module__.startswith("keras_hub.") and issubclass(kind, keras.Layer)
+        }
+
+    def load(self, name: str, *, image_size: int | None = None, weights: str | None = None) -> LoadedBackbone:
+        """Build a backbone; see `BackboneProvider.load`."""
+        identity = f"keras-hub:{name}"
+        if weights not in (None, "none"):
+            raise UserError(f"{identity} has its own weights; leave the option out", weights, option="backbone_weights")
+        hub = _keras_hub(identity)
+        converter = _converter(hub, name)
+        size = image_size or _size(converter.get_config())
+        shape = {"image_shape": (size, size, 3)} if size else {}
+        with build.fresh_names():
+            base = _network(hub, name, weights is None, shape)
+            if len(base.inputs) != 1 or len(base.inputs[0].shape) != 4 or base.inputs[0].shape[-1] != 3:
+                raise UserError(
+                    "it does not take pictures; for texts there are bert:minilm, and bert:FOLDER with a folder of Hugging Face's",
+                    identity, option="backbone",
+                )  # fmt: skip
+            image = build.picture(size or base.inputs[0].shape[1] or 224)
+            output = build.flat(keras_hub_layers.taken_apart(_one(base)), _scaled(image, converter.get_config()))
+            if len(output.shape) == 3 and _first_token(base):
+                output = output[:, 0]
+            source = "random" if weights else f"{Path(name).name}, of keras-hub"
+            loaded = build.assemble(identity, image, output, weights=source)
+            keras_hub_layers.check_opens(loaded.graph, identity)
+            return loaded
+
+
+def _keras_hub(identity: str) -> Any:
+    """The package, its layers mended.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        import keras_hub
+    except ImportError as error:
+        raise UserError("needs keras-hub: pip install 'tlapp[hub]'", identity, option="backbone") from error
+    import keras
+
+    keras_hub_layers.mend(keras.Layer)
+    return keras_hub
+
+
+def _converter(hub: Any, name: str) -> Any:
+    """What makes a picture ready for the network.
+
+    Raises:
+        UserError: there is no preset of that name, or none that says how pictures are made ready.
+    """
+    folder = expanded(name)
+    if folder.is_dir() and not (folder / CONVERTER).is_file():
+        words = f"the folder has no {CONVERTER}, so that nothing says how pictures are scaled; save one with "
+        raise UserError(f"{words}preprocessor.save_to_preset(FOLDER)", f"keras-hub:{name}", option="backbone")
+    if not folder.is_dir():
+        log.info("keras-hub:%s: downloading it, unless this machine has it already", name)
+    return _loaded(name, hub.layers.ImageConverter.from_preset)
+
+
+def _network(hub: Any, name: str, load_weights: bool, shape: Mapping[str, Any]) -> Any:
+    """The network that reads pictures; of one that reads texts too, that part."""
+
+    def load(place: str) -> Any:
+        base = hub.models.Backbone.from_preset(place, load_weights=load_weights, **shape)
+        return getattr(base, "vision_encoder", base)
+
+    return _loaded(name, load)
+
+
+def _loaded(name: str, load: Any) -> Any:
+    """What keras-hub makes of a preset.
+
+    Raises:
+        UserError: it makes nothing of it.
+    """
+    folder = expanded(name)
+    try:
+        return load(str(folder) if folder.is_dir() else name)
+    except Exception as error:  # keras-hub, kagglehub and Keras raise whatever they like
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(
+            f"keras-hub cannot load it: {reason}; give a preset's name, or a folder that save_to_preset wrote, and an image size "
+            "that the network takes", f"keras-hub:{name}", option="backbone",
+        ) from error  # fmt: skip
+
+
+def _size(config: Mapping[str, Any]) -> int | None:
+    size = config.get("image_size")
+    return int(size[0]) if size else None
+
+
+def _scaled(image: Any, config: Mapping[str, Any]) -> Any:
+    """Raw pictures as the network was trained on them: times `scale`, plus `offset`, of all channels or of each."""
+    import keras
+
+    scale, offset = (default if config.get(key) is None else config[key] for key, default in (("scale", 1.0), ("offset", 0.0)))
+    return keras.layers.Rescaling(scale, offset, name="rescale")(image)
+
+
+def _one(base: Any) -> Any:
+    """The network with one output: of several the last, as each is deeper than the one before."""
+    import keras
+
+    outputs = keras.tree.flatten(base.output)
+    return base if len(outputs) == 1 else keras.Model(base.inputs[0], outputs[-1])
+
+
+def _first_token(base: Any) -> bool:
+    return type(base).__name__ in FIRST_TOKEN and getattr(base, "use_class_token", True)

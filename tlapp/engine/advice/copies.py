@@ -1,0 +1,105 @@
+"""Pictures that show the same but for encoding, size or a margin: neighbours by features, then compared by pixels."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from tlapp.engine.advice import probe
+from tlapp.engine.data.streams import Stream
+
+SIDE = 48
+"""Pixels a side of the thumbnails by which near-copies are told."""
+NEAR, ALIKE = 4, 0.985
+"""How many neighbours of each picture are looked at, and how alike thumbnails of near-copies are (correlation)."""
+CROPS = (0.0, 0.025, 0.05, 0.075, 0.1)
+"""What of a side may have been cut off."""
+LIKELY = 0.5
+"""Cosine of features from which two pictures are compared by pixels at the end of a run."""
+GREY = np.array([0.299, 0.587, 0.114])
+"""The shares of red, green and blue in the brightness of a picture."""
+
+
+class Sample(NamedTuple):
+    """Some pictures of a stream: their rows there, and the features of each, (n, d)."""
+
+    stream: Stream
+    rows: np.ndarray
+    features: np.ndarray
+
+    def source(self, place: int) -> str:
+        """Where one comes from."""
+        return self.stream.files[self.rows[place]]
+
+    def grey(self, places: Sequence[int]) -> np.ndarray:
+        """Some of them without colours, (m, side, side) uint8."""
+        rows = self.rows[np.asarray(places)]
+        parts = [self.stream.examples.take(rows[start : start + 128])[0] for start in range(0, len(rows), 128)]
+        return np.concatenate([(part @ GREY).round().astype(np.uint8) for part in parts])
+
+
+def neighbours(features: np.ndarray, known: np.ndarray, same: bool = False, least: float = -1) -> Iterator[tuple[int, int]]:
+    """(row, row of `known`) of the nearest of each row by cosine.
+
+    Args:
+        same: both are one set, and no row is its own neighbour.
+        least: the cosine of a pair that is worth to be named.
+    """
+    scale = probe.scale_of(known)
+    ours, theirs = (each / np.linalg.norm(each, axis=1, keepdims=True).clip(1e-9) for each in (scale(features), scale(known)))
+    for start in range(0, len(ours), 512):
+        near = ours[start : start + 512] @ theirs.T
+        if same:
+            near[np.arange(len(near)), np.arange(start, start + len(near))] = -2
+        best = np.argpartition(-near, min(NEAR, near.shape[1]) - 1, axis=1)[:, :NEAR]
+        alike = np.take_along_axis(near, best, 1) >= least
+        yield from ((start + row, int(best[row, place])) for row, place in np.argwhere(alike).tolist())
+
+
+def copies(pairs: Sequence[tuple[int, int]], ones: np.ndarray, others: np.ndarray) -> Iterator[tuple[int, int, float]]:
+    """(row, row, likeness) of the pairs that show the same, of grey pictures, (n, side, side) uint8."""
+    plain_ones = thumbnails(ones, 0, 0, 1)
+    plain_others = plain_ones if others is ones else thumbnails(others, 0, 0, 1)
+    for one, other in pairs:
+        if float(plain_ones[one] @ plain_others[other]) > 0.6:
+            value = alike(ones[one], others[other], plain_ones[one], plain_others[other])
+            if value >= ALIKE:
+                yield one, other, value
+
+
+def leaks(known: Sample, asked: Sample) -> list[tuple[str, str]]:
+    """(picture of `asked`, picture of `known`) where one shows what the other does; for each the first that was found."""
+    pairs = list(neighbours(asked.features, known.features, least=LIKELY))
+    if not pairs:
+        return []
+    ours, theirs = (sorted(set(rows)) for rows in zip(*pairs, strict=True))
+    places = [(bisect_left(ours, one), bisect_left(theirs, other)) for one, other in pairs]
+    first: dict[str, str] = {}
+    for one, other, _ in copies(places, asked.grey(ours), known.grey(theirs)):
+        first.setdefault(asked.source(ours[one]), known.source(theirs[other]))
+    return sorted(first.items())
+
+
+def alike(one: np.ndarray, other: np.ndarray, plain_one: np.ndarray, plain_other: np.ndarray) -> float:
+    """The highest correlation of two grey pictures, one of which may have lost a margin."""
+    best = float(plain_one @ plain_other)
+    for picture, against in ((one, plain_other), (other, plain_one)):
+        for cut in CROPS[1:]:
+            for left, top in ((cut / 2, cut / 2), (0, 0), (cut, 0), (0, cut), (cut, cut)):
+                best = max(best, float(thumbnails(picture[None], left, top, 1 - cut)[0] @ against))
+    return best
+
+
+def thumbnails(grey: np.ndarray, left: float, top: float, share: float) -> np.ndarray:
+    """Windows of pictures, (n, side, side), as vectors of mean 0 and length 1; edges are shares of a side."""
+    from PIL import Image
+
+    side = grey.shape[1]
+    box = (left * side, top * side, (left + share) * side, (top + share) * side)
+    small = np.stack([np.asarray(Image.fromarray(each).resize((SIDE, SIDE), Image.Resampling.BILINEAR, box)) for each in grey])
+    flat = small.reshape(len(small), -1).astype(np.float32)
+    flat -= flat.mean(1, keepdims=True)
+    return flat / np.linalg.norm(flat, axis=1, keepdims=True).clip(1e-6)
