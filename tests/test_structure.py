@@ -167,6 +167,23 @@ def test_outside_the_engine_nobody_asks_what_kind_a_phase_is(place):
     assert [line for path in paths for line in questions(path, KINDS - {"OneOf"})] == []
 
 
+def test_only_inputs_and_formats_of_exports_know_texts():
+    known = re.compile(r"texts?input|\btexts\b|\bWordPiece\b|\btokeni[sz]|\bvocabular|\bbert\b", re.IGNORECASE)
+    inside = (
+        "tlapp/engine/inputs/",
+        "tlapp/engine/export/formats/",
+        "tlapp/engine/options.py",
+    )  # every default stands in options
+    found = [
+        f"{name}:{number}"
+        for name, path in engine_files().items()
+        if not name.startswith(inside)
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if known.search(line)
+    ]
+    assert found == []
+
+
 def test_the_engine_spells_no_flags():
     spelt = {
         f"{name}:{number}"

@@ -99,6 +99,23 @@ def test_onnx_holds_the_exact_gelu(run):
     assert report["check"]["agreement"] == 1 and report["check"]["largest_difference"] < 1e-5
 
 
+def test_a_file_that_a_phone_teaches_takes_what_mediapipe_gives(run, tmp_path):
+    data = run.settings["data"]
+    learns = tlapp.train(
+        plugin="feature-extract", classifier="lda", data=data, backbone=run.settings["backbone"], run=str(tmp_path / "run")
+    )
+    report = tlapp.export(learns.folder, format="tflite", on_device=1)
+    assert report["check"]["agreement"] == 1
+    verify(report["folder"])
+
+
+def test_several_runs_on_texts_go_into_one_file(run, tmp_path):
+    report = tlapp.merge_tasks({"one": str(run.folder), "other": str(run.folder)}, str(tmp_path / "both"))
+    assert (Path(report["folder"]) / "vocab.txt").is_file()
+    (expected,) = run.predict(["a good film"])
+    assert tlapp.load(report["folder"], task="other").predict(["a good film"])[0].label == expected.label
+
+
 def test_int8_is_refused_and_auto_does_without(run):
     from tlapp.engine.export.export import fit
     from tlapp.engine.export.options import ExportOptions

@@ -12,7 +12,7 @@ from tlapp.tensorflow_import import silenced
 
 INFER, FEATURES = "infer", "features"
 """Of a file that a phone teaches: its signature that takes an example, and what that gives besides probabilities."""
-_NAME = re.compile(r"(?:serving_default_)?(.+?)(?::\d+)?")
+_NAME = re.compile(rf"(?:serving_default_|{INFER}_)?(.+?)(?::\d+)?")
 
 
 def classifier(

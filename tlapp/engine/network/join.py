@@ -35,17 +35,14 @@ class _Shared:
     def __init__(self) -> None:
         self._layers: dict[tuple[str, ...], Any] = {}
         self._names: set[str] = set()
-        self._calls: dict[tuple[int, ...], tuple[Sequence[Any], Sequence[Any]]] = {}
+        self._calls: dict[tuple[Any, ...], tuple[Sequence[Any], Sequence[Any]]] = {}
 
     def caller(self, name: str) -> Any:
         """Runs the steps of the model of this name."""
-        import keras
 
         def call(step: Step, values: dict[int, Any]) -> Sequence[Any]:
-            if not isinstance(step.operation, keras.layers.Layer):
-                return step.call(values)
             layer, inputs = self._layer(step, name), [values[id(tensor)] for tensor in step.inputs]
-            place = (id(layer), *map(id, inputs))
+            place = (id(layer), _constants(step), *map(id, inputs))
             if place not in self._calls:  # the inputs are held with it, so that no other tensor takes an id
                 self._calls[place] = (step._replace(operation=layer).call(values), inputs)
             return self._calls[place][0]
@@ -55,7 +52,7 @@ class _Shared:
     def _layer(self, step: Step, name: str) -> Any:
         layer = step.operation
         config = {key: value for key, value in layer.get_config().items() if key != "name"}
-        weights = [np.ascontiguousarray(weight) for weight in layer.get_weights()]
+        weights = [np.ascontiguousarray(weight) for weight in getattr(layer, "get_weights", list)()]
         digest = hashlib.blake2b(b"".join(weight.tobytes() for weight in weights)).hexdigest()
         key = (type(layer).__module__, type(layer).__qualname__, json.dumps(config, sort_keys=True, default=str), digest)
         if key not in self._layers:
@@ -67,3 +64,17 @@ class _Shared:
             self._names.add(made.name)
             self._layers[key] = made
         return self._layers[key]
+
+
+def _constants(step: Step) -> str:
+    """What a step is called with besides tensors, as a key."""
+    import keras
+
+    known = {id(tensor) for tensor in step.inputs}
+
+    def word(value: Any) -> str:
+        if id(value) in known:
+            return "tensor"
+        return value.tobytes().hex() if isinstance(value, np.ndarray) else repr(value)
+
+    return repr(keras.tree.map_structure(word, (step.arguments.args, step.arguments.kwargs)))
