@@ -192,7 +192,7 @@ def test_diff_names_settings_and_flips(place, output, capfd):
     assert {name for name, *_ in found["flips"]} == {name for name in before if before[name].predicted != after[name].predicted}
     assert command(["diff", str(one), str(other)]) == 0
     out = capfd.readouterr().out
-    assert "plugin: freeze -> feature-extract" in out and f"test: {len(before)} pictures in common" in out
+    assert "plugin: freeze -> feature-extract" in out and f"test: {len(before)} examples in common" in out
     assert command(["diff", str(one), str(place)]) == 2
 
 

@@ -36,9 +36,9 @@ def advise(
     data: str, backbones: str | None, target: str | None, image_size: int | None, seed: int | None, output: str | None,
     trust: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Say, before training, which backbone and strategy suit your pictures, and what more pictures would buy.
+    """Say, before training, which backbone and strategy suit your data, and what more of it would buy.
 
-    One pass of each frozen backbone; then logistic regression on what its stages say, cross-validated, without test pictures.
+    One pass of each frozen backbone; then logistic regression on what its stages say, cross-validated, without the test set.
     """
     from tlapp.advice import advise as ask
 

@@ -21,7 +21,7 @@ SHOWN = 20
 @click.argument("other", metavar="OTHER", type=PATH, shell_complete=complete_runs)
 @json_option
 def diff(one: str, other: str, as_json: bool) -> None:
-    """Say in which settings two finished runs differ, and which test pictures they answer otherwise."""
+    """Say in which settings two finished runs differ, and which test examples they answer otherwise."""
     from tlapp.api import load_run
     from tlapp.engine.advice.comparison import flipped
 
@@ -38,13 +38,13 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
     for key, (before, after) in found["settings"].items():
         yield f"{key}: {before} -> {after}"
     if not found["tested"]:
-        yield "they were tested on no picture in common"
+        yield "they were tested on no example in common"
         return
     gap, low, high = (100 * each for each in (found["difference"], *found["difference_interval"]))
     flips = found["flips"]
     better = sum(after == label for _, label, _, after in flips)
     worse = sum(before == label for _, label, before, _ in flips)
-    yield f"test: {found['tested']} pictures in common; accuracy {gap:+.1f} points ({low:+.1f} to {high:+.1f})"
+    yield f"test: {found['tested']} examples in common; accuracy {gap:+.1f} points ({low:+.1f} to {high:+.1f})"
     yield f"{len(flips)} answers changed: {better} became right, {worse} became wrong"
     for name, label, before, after in flips[:SHOWN]:
         yield f"  {name} ({label}): {before} -> {after}"

@@ -94,7 +94,7 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
     yield f"{metric}: {check[f'{metric}_before']:.4f} before, {check[f'{metric}_after']:.4f} after"
     yield f"largest difference of a {what}: {check['largest_difference']:.6f}"
     if check["files"]:
-        yield f"encoded files: agreement {check['files']['agreement']:.2%} of {check['files']['n']}"
+        yield f"{noun}s as they come: agreement {check['files']['agreement']:.2%} of {check['files']['n']}"
     time = check["latency"]
     yield f"one {noun}: {time['median_ms']:.1f} ms (median of {time['n']}, {time['threads']} threads)"
     if check["fault"]:

@@ -99,7 +99,7 @@ def _chosen(from_flags: Mapping[str, str], lenient: bool) -> tuple[str, str]:
 def train(
     config: str | None, resume: str | None, dry_run: bool, exports: str | None, trust: bool, as_json: bool, **flags: Any
 ) -> None:
-    """Train a model on your pictures, by the strategy --plugin.
+    """Train a model on your pictures or texts, by the strategy --plugin.
 
     Options of other strategies and heads: tlapp train --plugin NAME --head NAME --help
     """
