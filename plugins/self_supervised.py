@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tlapp_plugins.shared import styles
-from tlapp_plugins.shared.adapt import Adapt, must_take_pictures
+from tlapp_plugins.shared.adapt import Adapt
 
 from tlapp.contracts import Augment, Backbone, Batch, Field, Fit, Net, Phase, Statistics, Task, UserError, other_than, when
 
@@ -16,19 +16,29 @@ COMPARED = when(method=("simclr", "simsiam", "vicreg"))
 
 
 class SelfSupervised(Adapt):
-    """Learn from the target's pictures without labels, by comparing changed copies of each; then train on the source again."""
+    """Learn from the target without labels, by comparing changed copies of each example; then train on the source again."""
 
-    method: Literal["simclr", "simsiam", "vicreg", "rotation"] = Field(
-        "simclr", description="loss between two changed copies of a picture; rotation: predict how far a picture is turned"
-    )
-    pretrain_epochs: int = Field(10, ge=1, description="epochs on only the target's pictures")
+    method: Literal["simclr", "simsiam", "vicreg", "rotation", "simcse"] = Field(
+        "simclr", by_input={"text": "simcse"},
+        description="loss between two changed copies of a picture; rotation: predict how far a picture is turned; simcse, for "
+        "texts: between two passes of one text, whose dropout differs",
+    )  # fmt: skip
+    pretrain_epochs: int = Field(10, ge=1, by_input={"text": 1}, description="epochs on only the target's examples")
     width: int = Field(128, ge=2, description="size of the projections that are compared", when=COMPARED)
     views: int = Field(
         8, ge=2, description="changed copies that are cached per picture", when=(COMPARED, when(style=other_than("none")))
     )
 
     def adapting(self, task: Task, backbone: Backbone) -> tuple[Phase, ...]:
-        must_take_pictures(backbone, "choose option plugin=self-training or adversarial")
+        pictures = backbone.input.kind == "image"
+        if pictures == (self.method == "simcse"):
+            words = "simcse, which compares passes that differ by dropout, is for texts" if pictures else "it changes pictures"
+            instead = "simclr" if pictures else "simcse"
+            raise UserError(
+                f"{words}, and {backbone.name} takes {backbone.input.words}; choose option method={instead}",
+                self.method,
+                "method",
+            )
         if not self.last:
             raise UserError("no stage trains, so pictures without labels change nothing; use option last=1", 0, "last")
         rates, pace = self.rates(backbone), self.learning_rate
@@ -45,6 +55,8 @@ class SelfSupervised(Adapt):
         """What is to be learnt without labels, as a phase's arguments."""
         if self.method == "rotation":
             return {"loss": upright, "parts": {"turn": turn}, "augment": Augment(rotated, TURNS, "rotated", per_step=TURNS)}
+        if self.method == "simcse":
+            return {"loss": compare_passes}
         parts = {"project": Projector(self.width)}
         if self.method == "simsiam":
             parts["predict"] = Projector(self.width)
@@ -76,6 +88,25 @@ class Compare:
             predict = net.part("predict")
             return {"simsiam": (simsiam(predict(a), b) + simsiam(predict(b), a)) / 2.0}
         return {self.method: simclr(a, b) if self.method == "simclr" else vicreg(a, b)}
+
+
+def compare_passes(net: Net, batches: Mapping[str, Batch]) -> Mapping[str, Any]:
+    """SimCSE's loss of two passes of a target batch: dropout is the only change."""
+    x = batches["target"].x
+    return {"simcse": simcse(net.features(x), net.features(x))}
+
+
+def simcse(a: Any, b: Any, temperature: float = 0.05) -> Any:
+    """Cross-entropy of which of b, (batch, size), is the other pass of each of a, by cosine.
+
+    Gao et al. 2021, https://arxiv.org/abs/2104.08821: the unsupervised form, without the layer before the loss.
+    """
+    import keras
+
+    ops = keras.ops
+    a, b = (each / (ops.norm(each, axis=1, keepdims=True) + 1e-6) for each in (a, b))
+    likeness = ops.matmul(a, ops.transpose(b)) / temperature
+    return ops.mean(keras.losses.sparse_categorical_crossentropy(ops.arange(ops.shape(a)[0]), likeness, from_logits=True))
 
 
 def simclr(a: Any, b: Any, temperature: float = 0.2) -> Any:

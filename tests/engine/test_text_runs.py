@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import json
 
 import numpy as np
 import pytest
+from helpers.bert_folders import bert_folder
 from helpers.texts import TextBackbones, sentence, write_texts
 from tlapp_plugins.freeze import Freeze
 from tlapp_plugins.partial import Partial
 
+import tlapp
 from tlapp.engine.data.naming import named
 from tlapp.engine.job import Job
 from tlapp.engine.options import RunOptions
@@ -73,6 +76,31 @@ def test_the_front_computes_each_text_without_its_padding(run, tensorflow):
         used = -(-np.count_nonzero(row) // 16) * 16
         assert not maps[0, used:].any(), "what was left out is zeros"
     np.testing.assert_allclose(together[1], graph(rows).numpy(), atol=1e-6)
+
+
+def test_simcse_s_passes_differ_by_dropout(tmp_path, tensorflow):
+    """Loss of the first epoch: with much dropout the passes of one text are less alike than with none."""
+    rng, words = (
+        np.random.default_rng(0),
+        ["good film", "bad book", "great day", "awful night", "the cat", "a dog", "it rain", "not work"],
+    )
+    for name in ("source", "target"):
+        rows = [(f"{' and '.join(rng.choice(words, 3))}", "ab"[n % 2]) for n in range(40)]
+        with open(tmp_path / f"{name}.csv", "w", newline="") as file:
+            csv.writer(file).writerows([("text", "label"), *rows])
+    losses = []
+    for share in (0.0, 0.5):
+        folder = bert_folder(tmp_path / f"bert{share}", {"hidden_dropout_prob": share})
+        run = tlapp.train(
+            plugin="self-supervised", data=str(tmp_path / "source.csv"), target=str(tmp_path / "target.csv"),
+            backbone=f"bert:{folder}", last=1, warmup=1, source_epochs=1, epochs=1, learning_rate=1e-5,
+            run=str(tmp_path / f"run{share}"),
+        )  # fmt: skip
+        with open(run.folder / "history.csv", newline="") as file:
+            losses += [
+                float(row["value"]) for row in csv.DictReader(file) if (row["phase"], row["name"]) == ("pretrain", "simcse")
+            ]
+    assert len(losses) == 2 and 0 < losses[0] < losses[1]
 
 
 def test_what_a_person_names_is_a_text_a_file_or_a_folder(run, tmp_path, monkeypatch):

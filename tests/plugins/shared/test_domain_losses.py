@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from helpers.probabilities import entropies, softmax
-from tlapp_plugins.self_supervised import simclr, simsiam, vicreg
+from tlapp_plugins.self_supervised import simclr, simcse, simsiam, vicreg
 from tlapp_plugins.shared import domain_losses
 
 RNG = np.random.default_rng(5)
@@ -86,3 +86,10 @@ def test_simsiam_is_the_paper_s_and_stands_still_on_one_side(tensorflow):
     with tf.GradientTape() as tape:
         loss = simsiam(a, x * 1.0)
     assert tape.gradient(loss, x) is None
+
+
+def test_simcse_asks_which_other_pass_is_ones_own(tensorflow):
+    a, b = (RNG.normal(size=(6, 5)).astype(np.float32) for _ in range(2))
+    u, v = (each / np.linalg.norm(each, axis=1, keepdims=True) for each in (a, b))
+    expected = -np.log(np.diag(softmax(u @ v.T / 0.05))).mean()
+    assert float(simcse(a, b)) == pytest.approx(expected, rel=1e-3)
