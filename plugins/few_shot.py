@@ -44,12 +44,13 @@ class FewShot(Strategy):
     episodes: int = Field(600, ge=2, description="episodes of the classes of option support that the result is measured by")
 
     def plan(self, task: Task, backbone: Backbone) -> Plan:
-        left_out = held_out.chosen(len(task.classes), self.hold_out)
+        trains = self.method != "covariance"
+        left_out = held_out.chosen(len(task.classes), self.hold_out) if trains else ()
         drawn = Episodes(min(self.way, len(task.classes) - len(left_out)), self.shot, self.queries, self.episodes, self.views)
         streams = ("train", *(name for name in ("support", "query") if name in task.streams))
         solver = Discriminant(classifier=self.classifier)
         end = Solve(name="classes", rates=backbone.frozen(), streams=streams, solver=solver, episodes=drawn)
-        if self.method == "covariance":
+        if not trains:
             return Plan((end,))
         loss: Any = Prototypes(drawn)
         if self.method == "reptile":

@@ -47,7 +47,7 @@ SENTENCES = {
     "streams-empty": 'phase head: streams must be a tuple of names, such as ("train",). Received: ()',
     "streams-unknown": "phase head: phases train on the streams train, target, aux, support, query. Received: extra",
     "streams-test": "phase head: phases train on the streams train, target, aux, support, query. Received: test",
-    "select-unknown": "phase head: select must be one of val, accuracy, last, target, or a function. Received: best",
+    "select-unknown": "phase head: select must be one of val, accuracy, last, target, features, or a function. Received: best",
     "batch-norm": "phase head: batch_norm must be one of frozen, affine, update. Received: off",
     "only-nothing": "phase head: `only` lets no variable of its live stages (top) train",
     "only-text": "phase head: only must be a function, or None. Received: 'kernel'",

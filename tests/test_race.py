@@ -196,6 +196,7 @@ def test_a_real_race_is_a_run_like_any_other(place, tmp_path, capfd):
     assert "--time soon: expected a time such as 90s, 5m or 2h" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_its_verdict_is_of_the_backbone_that_won_and_what_has_none_is_refused_first(place, tmp_path):
     shared = {"plugin": "auto", "data": str(place / "data"), "image_size": SIZE, "verdict": True}
     won = f"file:{place}/tiny.keras"

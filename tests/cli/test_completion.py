@@ -31,7 +31,7 @@ CASES = {
     ("train", "--backbone", "keras-cv", ":", "efficientnet-l"): LITE,
     ("train", "--backbone", "=", "keras-cv", ":", "efficientnet-lite4"): LITE[4:],
     ("backbones", "show", "keras-cv", ":", "vgg"): ["vgg16"],
-    ("backbones", "show", "keras-"): ["keras-cv:"],
+    ("backbones", "show", "keras-"): ["keras-cv:", "keras-hub:"],
     ("train", "--backbone", "file", ":", "pic"): ["(default)"],
     ("train", "--plugin", "par"): ["partial"],
     ("train", "--plugin", "adversarial", "--method", "mc"): ["mcc"],

@@ -90,6 +90,7 @@ def test_ranges_that_are_none(word):
         ranges([word], resolve({"plugin": "partial"}))
 
 
+@pytest.mark.slow
 def test_the_best_on_val_is_reported_beside_the_defaults(place, output, capfd):
     assert command(asked(place, output, "--trials", "2", "--json")) == 0
     report = json.loads(capfd.readouterr().out)
@@ -105,6 +106,7 @@ def test_the_best_on_val_is_reported_beside_the_defaults(place, output, capfd):
     assert all(1e-5 <= run.settings["learning_rate"] <= 0.1 and run.settings["head_dropout"] <= 0.5 for run in runs)
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 def test_it_goes_on_and_refuses_another_search(place, output, capfd, monkeypatch):
     before = (output / "trial-0" / HISTORY).stat().st_mtime_ns

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import logging
 import os
 from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +20,8 @@ log = logging.getLogger("tlapp")
 
 CONVERTER, CONFIG = "image_converter.json", "config.json"
 FAMILIES = (
-    "CSPNet", "DeiT", "DenseNet", "DINOV2", "DINOV3", "EfficientNet", "HGNetV2", "MiT", "MobileNet", "ResNet", "SigLIP",
-    "SwinTransformer", "VGG", "ViT", "Xception",
+    "cspnet", "deit", "densenet", "dinov2", "dinov3", "efficientnet", "hgnetv2", "mit", "mobilenet", "resnet", "siglip",
+    "swin_transformer", "vgg", "vit", "xception",
 )  # fmt: skip
 """Whose presets are listed; any other preset that takes pictures can be named too."""
 FIRST_TOKEN = ("ViTBackbone", "DeiTBackbone", "DINOV2Backbone", "DINOV3Backbone")
@@ -29,9 +32,8 @@ class KerasHub(BackboneProvider):
     """Networks of keras-hub (extra `hub`) with their preprocessing inside; a saved model needs keras-hub to be opened."""
 
     def names(self) -> Iterable[str]:
-        """The presets of networks for pictures."""
-        models = _keras_hub("keras-hub:...").models
-        return tuple(name for family in FAMILIES for name in getattr(getattr(models, f"{family}Backbone", None), "presets", ()))
+        """The presets of networks for pictures, as the source of keras-hub names them, which takes no import."""
+        return tuple(_presets())
 
     def native_size(self, name: str) -> int | None:
         """That of a folder's converter; of a preset by name only loading tells."""
@@ -42,7 +44,7 @@ class KerasHub(BackboneProvider):
 
     def card(self, name: str) -> Card:
         here = expanded(name).is_dir()
-        return Card(None, self.native_size(name), "a folder of yours" if here else "download", here)
+        return Card(_presets().get(name), self.native_size(name), "a folder of yours" if here else "download", here)
 
     def absolute(self, name: str) -> str:
         return os.path.abspath(expanded(name)) if expanded(name).is_dir() else name
@@ -81,6 +83,23 @@ class KerasHub(BackboneProvider):
             loaded = build.assemble(identity, image, output, weights=source)
             keras_hub_layers.check_opens(loaded.graph, identity)
             return loaded
+
+
+@cache
+def _presets() -> dict[str, int | None]:
+    """Name of a preset -> its parameters, None where they are not told; of the installed keras-hub, none without it."""
+    spec = PathFinder.find_spec("keras_hub")
+    folder = Path(spec.origin).parent / "src" / "models" if spec and spec.origin else Path()
+    found: dict[str, int | None] = {}
+    for file in (folder / family / f"{family}_presets.py" for family in FAMILIES):
+        body = ast.parse(file.read_text("utf-8")).body if file.is_file() else []
+        for table in (each.value for each in body if isinstance(each, ast.Assign) and isinstance(each.value, ast.Dict)):
+            for key, value in zip(table.keys, table.values, strict=True):
+                try:
+                    found[ast.literal_eval(key)] = ast.literal_eval(value)["metadata"].get("params")  # type: ignore[arg-type]
+                except (ValueError, KeyError, TypeError):  # it is written otherwise
+                    continue
+    return found
 
 
 def _keras_hub(identity: str) -> Any:

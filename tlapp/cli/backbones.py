@@ -17,6 +17,9 @@ from tlapp.contracts import Card
 from tlapp.errors import PluginError
 from tlapp.tensorflow_import import forbid_tensorflow, quiet_tensorflow
 
+LINE = 80
+"""Characters of a line of the table."""
+
 
 @click.group(cls=Group)
 def backbones() -> None:
@@ -47,15 +50,19 @@ def list_backbones(installed: bool, as_json: bool) -> None:
 
 
 def table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """A line a backbone; its licence is a number, which is explained below."""
+    """A line a backbone, two where its ID is long; its licence is a number, which is explained below."""
     licences = list(dict.fromkeys(row["licence"] for row in rows if row["licence"]))
-    width = max((len(row["id"]) for row in rows), default=2)
     origin = max((len(row["weights"]) for row in rows), default=7)
+    width = min(max((len(row["id"]) for row in rows), default=2), LINE - len(f"  {'':11}  {'':6}  {'':{origin}}  licence"))
     yield f"{'ID':{width}}  {'parameters':>11}  {'pixels':>6}  {'weights':{origin}}  licence"
     for row in rows:
         params, size = (f"{row[key]:,}" if row[key] is not None else "" for key in ("params", "image_size"))
         mark = f"[{licences.index(row['licence']) + 1}]" if row["licence"] else ""
-        yield f"{row['id']:{width}}  {params:>11}  {size:>6}  {row['weights']:{origin}}  {mark}".rstrip()
+        name = row["id"]
+        if len(name) > width:
+            yield name
+            name = ""
+        yield f"{name:{width}}  {params:>11}  {size:>6}  {row['weights']:{origin}}  {mark}".rstrip()
     for number, licence in enumerate(licences, 1):
         yield f"[{number}] {licence}"
 

@@ -99,6 +99,7 @@ def test_onnx_holds_the_exact_gelu(run):
     assert report["check"]["agreement"] == 1 and report["check"]["largest_difference"] < 1e-5
 
 
+@pytest.mark.slow
 def test_a_file_that_a_phone_teaches_takes_what_mediapipe_gives(run, tmp_path):
     data = run.settings["data"]
     learns = tlapp.train(
