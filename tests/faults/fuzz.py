@@ -23,6 +23,7 @@ from PIL import Image
 from workshop import Workshop
 
 from tlapp.engine.inputs import images
+from tlapp.engine.memory import peak_memory_mb
 
 SECONDS = 5.0
 MEGABYTES = 2048
@@ -128,8 +129,7 @@ def main(mutants: int, seed: int) -> dict[str, Any]:
                 print(f"kept as {kept}", file=sys.stderr)
                 raise
             slowest = max(slowest, time.perf_counter() - began)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    return {**outcomes, "slowest": round(slowest, 2), "peak_mb": peak}
+    return {**outcomes, "slowest": round(slowest, 2), "peak_mb": round(peak_memory_mb())}
 
 
 def in_a_process(mutants: int, seed: int) -> dict[str, Any]:
