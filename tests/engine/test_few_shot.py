@@ -32,10 +32,10 @@ def place(tmp_path_factory, tensorflow):
 
 
 def test_the_new_run_knows_the_new_classes_and_exports(place, tmp_path):
-    made = tlapp.adapt(place / "run", place / "support", tmp_path / "made", query=place / "query")
+    made = tlapp.adapt(place / "run", place / "support", tmp_path / "made", query=place / "query", views=1)
     old = tlapp.load(place / "run")
     assert made.labels == tuple(sorted(path.name for path in (place / "support").iterdir()))
-    assert made.metrics["test"]["accuracy"] > 0.55 and made.metrics["test"]["n"] == 20
+    assert made.metrics["test"]["accuracy"] > 0.6 and made.metrics["test"]["n"] == 20
     known = {layer.name: layer.get_weights() for layer in old.model.layers[:-2]}
     for layer in made.model.layers:
         for a, b in zip(layer.get_weights(), known.get(layer.name, layer.get_weights()), strict=True):
