@@ -55,6 +55,25 @@ def test_copies_are_told_by_pixels_whatever_was_cut_off():
     assert likeness["cropped"] >= copies.ALIKE and likeness["small"] >= copies.ALIKE and likeness["other"] < 0.6
 
 
+def test_drawings_of_a_few_pixels_are_copies_only_where_they_are_the_same():
+    rng = np.random.default_rng(0)
+
+    def shown(pixels):
+        return np.asarray(Image.fromarray(pixels).resize((96, 96), Image.Resampling.BILINEAR))
+
+    drawn = [rng.integers(0, 256, (8, 8), dtype=np.uint8) for _ in range(12)]
+    redrawn = drawn[0].copy()
+    redrawn[4, 4] += 40 if redrawn[4, 4] < 128 else -40
+    pictures = np.stack([shown(each) for each in (*drawn, redrawn, drawn[1])])
+    features = pictures.reshape(len(pictures), -1)[:, ::7].astype(np.float32)
+    names = [f"{number}.png" for number in range(len(pictures))]
+    data = audit.Pictures(names, np.zeros(len(names), int), ["train"] * len(names), ["a", "b"], [""] * len(names),
+                          features, pictures, [(8, 8)] * len(names))  # fmt: skip
+    assert [(each.source, each.other) for each in audit.near_copies(data)] == [("13.png", "1.png")]
+    large = [(each.source, each.other) for each in audit.near_copies(data._replace(sizes=[(96, 96)] * len(names)))]
+    assert ("12.png", "0.png") in large
+
+
 def test_a_copy_is_a_leak_in_another_split_and_a_conflict_under_another_label():
     data = made()
     features, grey, labels = data.features.copy(), data.grey.copy(), data.labels.copy()

@@ -112,7 +112,7 @@ def test_an_entry_of_an_earlier_version_has_no_sizes_and_is_read_anew_where_it_h
 def test_the_built_in_set_is_listed():
     dataset = load("builtin:digits")
     row = dataset.inventory.listed[0]
-    assert (row.source[:15], row.bytes, row.width, row.copies) == ("builtin:digits/", 64, None, 0)
+    assert (row.source[:15], row.bytes, row.width, row.height, row.copies) == ("builtin:digits/", 64, 8, 8, 0)
     assert len(dataset.inventory.listed) == 1797 == len(streams.split_rows(dataset))
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tlapp.engine.advice import probe
-from tlapp.engine.advice.copies import GREY, copies, neighbours
+from tlapp.engine.advice.copies import GREY, SAME, copies, neighbours, small
 from tlapp.errors import UserError
 
 PENALTY, GAP = 1.0, 0.35
@@ -107,7 +107,10 @@ def wrong_labels(data: Pictures, probabilities: np.ndarray) -> Iterator[Finding]
 def near_copies(data: Pictures) -> Iterator[Finding]:
     """Pictures that show the same but for encoding, size or a margin: neighbours by features, then compared by pixels."""
     pairs = {(min(pair), max(pair)) for pair in neighbours(data.features, data.features, same=True)}
+    tiny = small((source, *sides) for source, sides in zip(data.sources, data.sizes, strict=True))
     for one, other, value in copies(sorted(pairs), data.grey, data.grey):
+        if value < SAME and (data.sources[one] in tiny or data.sources[other] in tiny):
+            continue
         same, together = data.labels[one] == data.labels[other], data.splits[one] == data.splits[other]
         kind = "conflict" if not same else "copy" if together else "leak"
         yield _finding(data, other, kind, value, other=data.sources[one])

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tlapp.engine.advice import probe
-from tlapp.engine.advice.copies import Sample, leaks
+from tlapp.engine.advice.copies import Sample, leaks, small
 from tlapp.engine.data.intervals import difference
 from tlapp.engine.data.streams import Dataset
 from tlapp.engine.network.cut import cut
@@ -40,7 +40,8 @@ class Baselines:
         """(test picture, training picture) that show the same but for encoding, size or a margin; for pictures."""
         if self.dataset.input.noun != "picture":
             return []
-        known, asked = (Sample(self.dataset.streams[name], rows(len(self.dataset.streams[name])), self.features[name])
+        tiny = small((row.source, row.width, row.height) for row in self.dataset.inventory.listed)
+        known, asked = (Sample(self.dataset.streams[name], rows(len(self.dataset.streams[name])), self.features[name], tiny)
                         for name in ("train", "test"))  # fmt: skip
         return leaks(known, asked)
 

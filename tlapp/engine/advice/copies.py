@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,8 @@ SIDE = 48
 """Pixels a side of the thumbnails by which near-copies are told."""
 NEAR, ALIKE = 4, 0.985
 """How many neighbours of each picture are looked at, and how alike thumbnails of near-copies are (correlation)."""
+FEW, SAME = 16, 0.9999
+"""From how few pixels a side pictures are copies only where they are the same: so small, different ones look alike."""
 CROPS = (0.0, 0.025, 0.05, 0.075, 0.1)
 """What of a side may have been cut off."""
 LIKELY = 0.5
@@ -24,11 +26,12 @@ GREY = np.array([0.299, 0.587, 0.114])
 
 
 class Sample(NamedTuple):
-    """Some pictures of a stream: their rows there, and the features of each, (n, d)."""
+    """Some pictures of a stream: their rows there, the features of each, (n, d), and which have few pixels."""
 
     stream: Stream
     rows: np.ndarray
     features: np.ndarray
+    small: Container[str] = ()
 
     def source(self, place: int) -> str:
         """Where one comes from."""
@@ -70,6 +73,11 @@ def copies(pairs: Sequence[tuple[int, int]], ones: np.ndarray, others: np.ndarra
                 yield one, other, value
 
 
+def small(sides: Iterable[tuple[str, int | None, int | None]]) -> frozenset[str]:
+    """Which pictures, (name, width, height) each, have few pixels; one whose size is not known does not."""
+    return frozenset(name for name, width, height in sides if min(width or FEW, height or FEW) < FEW)
+
+
 def leaks(known: Sample, asked: Sample) -> list[tuple[str, str]]:
     """(picture of `asked`, picture of `known`) where one shows what the other does; for each the first that was found."""
     pairs = list(neighbours(asked.features, known.features, least=LIKELY))
@@ -78,8 +86,10 @@ def leaks(known: Sample, asked: Sample) -> list[tuple[str, str]]:
     ours, theirs = (sorted(set(rows)) for rows in zip(*pairs, strict=True))
     places = [(bisect_left(ours, one), bisect_left(theirs, other)) for one, other in pairs]
     first: dict[str, str] = {}
-    for one, other, _ in copies(places, asked.grey(ours), known.grey(theirs)):
-        first.setdefault(asked.source(ours[one]), known.source(theirs[other]))
+    for one, other, likeness in copies(places, asked.grey(ours), known.grey(theirs)):
+        picture, copied = asked.source(ours[one]), known.source(theirs[other])
+        if likeness >= SAME or (picture not in asked.small and copied not in known.small):
+            first.setdefault(picture, copied)
     return sorted(first.items())
 
 

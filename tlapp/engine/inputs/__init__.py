@@ -10,6 +10,7 @@ from typing import Any
 
 from tlapp.contracts import BackboneProvider, ImageInput, Input, TextInput, UserError
 from tlapp.engine.inputs import image_export, images
+from tlapp.engine.inputs.digits import digit
 from tlapp.engine.inputs.formats import advice_for, first_bytes, is_picture
 from tlapp.engine.inputs.images import Images
 from tlapp.engine.inputs.texts import Texts
@@ -51,9 +52,12 @@ def recognizes(examples: Input, path: str) -> bool:
 
 
 def read_sized(examples: Input, source: str) -> tuple[tuple[Any, ...], tuple[int, int] | None]:
-    """The arrays of one example, and the width and height of a picture in a file; see `Input.read`."""
-    if not isinstance(examples, Images) or examples.content(source) is not None:
+    """The arrays of one example, and the width and height of a picture; see `Input.read`."""
+    if not isinstance(examples, Images):
         return examples.read(source), None
+    if examples.content(source) is not None:
+        height, width = digit(source).shape
+        return examples.read(source), (width, height)
     picture, shape = images.read_sized(source, examples.size, examples.resize)
     return (picture,), shape
 
