@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
 from tlapp.contracts.graph import Step, needed, replay, steps
+from tlapp.engine.inputs.threads import workers
 from tlapp.engine.network.fold import fold
 from tlapp.engine.network.lengths import alike, is_variable, padded
 from tlapp.engine.network.net import infer
@@ -69,16 +71,22 @@ class Front:
 
     def _by_length(self, arrays: Sequence[np.ndarray], report: Callable[[int], None]) -> list[np.ndarray]:
         results: list[np.ndarray] = []
-        for rows, parts in alike(arrays, BATCH):
+
+        def computed(group: tuple[np.ndarray, list[np.ndarray]]) -> tuple[np.ndarray, list[np.ndarray]]:
+            rows, parts = group
             more = np.arange(-(-len(rows) // STEP) * STEP) % len(rows)  # whole steps: the first examples once more
-            outputs = self._batch([part[more] for part in parts])
-            whole = [
-                padded(each[: len(rows)], shape, arrays[0].shape[1]) for each, shape in zip(outputs, self._shapes, strict=True)
-            ]
-            results = results or [np.empty((len(arrays[0]), *each.shape[1:]), each.dtype) for each in whole]
-            for result, each in zip(results, whole, strict=True):
-                result[rows] = each
-            report(len(rows))
+            return rows, self._batch([part[more] for part in parts])
+
+        with ThreadPoolExecutor(workers()) as pool:  # one batch of short examples keeps few cores busy
+            for rows, outputs in pool.map(computed, alike(arrays, BATCH)):
+                whole = [
+                    padded(each[: len(rows)], shape, arrays[0].shape[1])
+                    for each, shape in zip(outputs, self._shapes, strict=True)
+                ]
+                results = results or [np.empty((len(arrays[0]), *each.shape[1:]), each.dtype) for each in whole]
+                for result, each in zip(results, whole, strict=True):
+                    result[rows] = each
+                report(len(rows))
         return results
 
     def _batch(self, parts: Sequence[np.ndarray]) -> list[np.ndarray]:
