@@ -164,17 +164,19 @@ def test_the_unknown_limit_is_said(monkeypatch, capsys):
 
 @pytest.mark.parametrize("live", [0, 2])
 def test_lite0_front_equals_the_plain_forward_pass(live, tensorflow):
-    """Folded and with its constants in place, within 1e-3 of Keras's predict, relative to the largest feature."""
+    """Folded and with its constants in place, within 1e-3 of Keras's predict, of the largest feature; by both engines."""
     from tlapp.backbones.keras_cv import KerasCV
     from tlapp.engine.network.cut import cut
+    from tlapp.engine.network.engines import LiteFront
     from tlapp.engine.network.front import Front
 
     loaded = KerasCV().load("efficientnet-lite0", image_size=64)
     pictures = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
     rates = loaded.facts.last(live)
     where = cut(loaded.graph, rates, loaded.stage_of)
-    (found,) = Front(loaded.graph, where.boundary)([pictures])
     import keras
 
     plain = keras.Model(loaded.graph.inputs, where.boundary[0])(pictures.astype(np.float32), training=False).numpy()
-    assert np.abs(found - plain).max() <= 1e-3 * np.abs(plain).max()
+    for engine in (Front, LiteFront):
+        (found,) = engine(loaded.graph, where.boundary)([pictures])
+        assert np.abs(found - plain).max() <= 1e-3 * np.abs(plain).max()

@@ -14,6 +14,7 @@ from tlapp.engine.cache.rowfile import Rows
 from tlapp.engine.inputs.examples import Examples
 from tlapp.engine.network.augmented import Augmented
 from tlapp.engine.network.cut import Cut
+from tlapp.engine.network.engines import TENSORFLOW, LiteFront, engine, front
 from tlapp.engine.network.front import Front, digest
 from tlapp.engine.network.lengths import is_variable
 
@@ -41,7 +42,7 @@ class Source(Protocol):
 class Computed:
     """The front, run anew at each call."""
 
-    def __init__(self, examples: Source, front: Front):
+    def __init__(self, examples: Source, front: Front | LiteFront):
         self.examples, self.front = examples, front
 
     def take(self, rows: np.ndarray, draw: int) -> tuple[np.ndarray, ...]:
@@ -114,6 +115,7 @@ class Remembered:
         self._inputs = {id(tensor): table for tensor, table in zip(graph.inputs, tables, strict=True)}
         self._open: dict[str, Rows] = {}
         self._coming: Sequence[tuple[Cut, Augment | None]] = ()
+        self._engine: str | None = None
 
     def of(self, graph: Any) -> Remembered:
         """The same for another network of the same examples."""
@@ -148,6 +150,7 @@ class Remembered:
     def _prepare(self, cuts: Sequence[Cut]) -> dict[int, str]:
         """Compute what is not there yet for cuts; the key of each tensor that crosses one of them and is no input, by its id."""
         tensors = {id(t): t for cut in cuts if self.fits(cut) for t in cut.boundary if id(t) not in self._inputs}
+        self._choose(list(tensors.values()))
         keys = {name: self._key(tensor) for name, tensor in tensors.items()}  # takes a while: it reads every weight
         missing = [name for name in tensors if self._table(keys[name]) is None]
         if missing:
@@ -167,7 +170,7 @@ class Remembered:
             return Views(copies, augment.per_step == augment.views)
         else:
             examples = self._augmented(rows, augment, reference)
-        return examples if cut.at_input else Computed(examples, Front(self.graph, cut.boundary))
+        return examples if cut.at_input else Computed(examples, front(self.graph, cut.boundary, self.count))
 
     def copies(self, cut: Cut, rows: np.ndarray, augment: Augment | None, reference: np.ndarray | None = None) -> list[Source]:
         """The examples behind what `source` stores for these arguments, a source a copy; none where it stores nothing."""
@@ -189,6 +192,7 @@ class Remembered:
         about = [augment.name, self.seed, view, store.key_of(rows.tolist())]
         if reference is not None:
             about.append(store.key_of(reference.tolist()))
+        self._choose(cut.boundary)
         keys = {id(tensor): self._key(tensor, *about) for tensor in cut.boundary}
         if any(self._table(key) is None for key in keys.values()):
             changed = self._augmented(rows, augment, reference, view)
@@ -202,8 +206,14 @@ class Remembered:
         alike = [other for other, its in self._coming if its is not None and (its.name, its.views) == (augment.name, copies)]
         return list({id(t): t for each in (cut, *alike) if self.fits(each, copies) for t in each.boundary}.values())
 
+    def _choose(self, tensors: Sequence[Any]) -> None:
+        """What computes activations is a part of their key, so that it is chosen first."""
+        if tensors and self._engine is None:
+            self._engine = engine(self.graph, tensors, self.count)
+
     def _key(self, tensor: Any, *about: object) -> str:
-        return store.key_of(READER, self.key, digest(self.graph, tensor), *about)
+        by = () if self._engine == TENSORFLOW else (self._engine,)
+        return store.key_of(READER, self.key, digest(self.graph, tensor), *about, *by)
 
     def _table(self, key: str) -> Rows | None:
         """An entry; kept open, so that it stays readable when the store lets it go."""
@@ -222,7 +232,7 @@ class Remembered:
         return max(BLOCK, WINDOW // max(1, sum(rowfile.row_bytes(self.row_shape(each), stored_dtype(each)) for each in tensors)))
 
     def _compute(self, tensors: Sequence[Any], source: Source, keys: Sequence[str], count: int) -> None:
-        front = Front(self.graph, tensors)
+        computed = front(self.graph, tensors, self.count)
         with contextlib.ExitStack() as stack:
             writers = [
                 stack.enter_context(store.write(key, count, self.row_shape(tensor), stored_dtype(tensor)))
@@ -231,7 +241,7 @@ class Remembered:
             block, told = self._block(tensors), _Progress(self.report, count)
             for start in range(0, count, block):
                 rows = np.arange(start, min(start + block, count))
-                for writer, values in zip(writers, front(source.take(rows, 0), told), strict=True):
+                for writer, values in zip(writers, computed(source.take(rows, 0), told), strict=True):
                     writer.put(start, values)
             for key, writer in zip(keys, writers, strict=True):
                 self._open[key] = writer.commit(self.about)

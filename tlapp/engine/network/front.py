@@ -33,22 +33,12 @@ class Front:
     """
 
     def __init__(self, graph: Any, boundaries: Sequence[Any]):
-        import tensorflow as tf
         from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-        todo = needed(steps(graph), boundaries)
-        call = fold(todo, boundaries, lambda norm: True, infer)
         self._dtypes = [tensor.dtype for tensor in graph.inputs]
-
         self._is_variable = is_variable(graph.inputs)
         self._shapes = [tuple(tensor.shape[1:]) for tensor in boundaries]
-        batch = None if self._is_variable else BATCH
-
-        @tf.function(input_signature=[tf.TensorSpec((batch, *tensor.shape[1:]), tensor.dtype) for tensor in graph.inputs])
-        def forward(*arrays: Any) -> Any:
-            values = replay(todo, {id(symbol): array for symbol, array in zip(graph.inputs, arrays, strict=True)}, call)
-            return [tf.identity(values[id(tensor)]) for tensor in boundaries]
-
+        forward = function(graph, boundaries, None if self._is_variable else BATCH)
         self._forward = convert_variables_to_constants_v2(forward.get_concrete_function())
 
     def __call__(self, arrays: Sequence[np.ndarray], report: Callable[[int], None] = lambda count: None) -> list[np.ndarray]:
@@ -96,6 +86,21 @@ class Front:
         return [output.numpy() for output in self._forward(*cast)]
 
 
+def function(graph: Any, boundaries: Sequence[Any], batch: int | None) -> Any:
+    """The front as a tf.function of batches of this many examples, with batch norms folded into convolutions."""
+    import tensorflow as tf
+
+    todo = needed(steps(graph), boundaries)
+    call = fold(todo, boundaries, lambda norm: True, infer)
+
+    @tf.function(input_signature=[tf.TensorSpec((batch, *tensor.shape[1:]), tensor.dtype) for tensor in graph.inputs])
+    def forward(*arrays: Any) -> Any:
+        values = replay(todo, {id(symbol): array for symbol, array in zip(graph.inputs, arrays, strict=True)}, call)
+        return [tf.identity(values[id(tensor)]) for tensor in boundaries]
+
+    return forward
+
+
 def _padded(part: np.ndarray) -> np.ndarray:
     """A whole batch: zeros after the last examples."""
     if len(part) == BATCH:
@@ -103,15 +108,15 @@ def _padded(part: np.ndarray) -> np.ndarray:
     return np.concatenate([part, np.zeros((BATCH - len(part), *part.shape[1:]), part.dtype)])
 
 
-def digest(graph: Any, boundary: Any) -> str:
-    """What a boundary's activations depend on besides the examples: the operations, their settings and their weights."""
+def digest(graph: Any, boundary: Any, weights: bool = True) -> str:
+    """What a boundary's activations depend on besides the examples: the operations, their settings and their `weights`."""
     names = {id(tensor): number for number, tensor in enumerate(graph.inputs)}
     state = hashlib.blake2b(digest_size=16)
     for step in needed(steps(graph), [boundary]):
         state.update(f"{type(step.operation).__name__} {_settings(step.operation)} {_arguments(step, names)}".encode())
         for tensor in step.outputs:
             names[id(tensor)] = len(names)
-        for variable in getattr(step.operation, "weights", ()):
+        for variable in getattr(step.operation, "weights", ()) if weights else ():
             state.update(np.ascontiguousarray(variable.numpy()).tobytes())
     state.update(f"{names[id(boundary)]} {boundary.shape}".encode())
     return state.hexdigest()

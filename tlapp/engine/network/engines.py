@@ -1,0 +1,169 @@
+"""What computes a frozen front: TensorFlow, or LiteRT where that gives the same and is faster.
+
+LiteRT computes one example a call, on a thread a core, so that an example's activations depend on nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from tlapp.engine.cache import store
+from tlapp.engine.inputs.threads import workers
+from tlapp.engine.network.front import BATCH, Front, digest, function
+from tlapp.engine.network.lengths import is_variable
+from tlapp.errors import UserError
+from tlapp.tensorflow_import import silenced
+
+TENSORFLOW, LITERT = "tensorflow", "litert"
+FEWEST = 1000
+"""Examples from which converting, one to two seconds, pays."""
+FASTER, SAME = 1.1, 1e-4
+"""How many times as fast LiteRT must be, and how far its activations may be from TensorFlow's, of the largest of them."""
+TRIED, ROUNDS = BATCH, 3
+"""Examples that both compute, and how often; the fastest round counts, as the machine may do other things."""
+VERSION = 1
+"""Of what the cache remembers of engines; older choices are made anew."""
+CHUNK = 8
+"""Examples that a thread takes at a time."""
+BYTES = 2**30
+"""What the weights of all interpreters may take; of a large network there are fewer, each with more threads."""
+_remembered: dict[str, str] = {}
+"""Of this process, by key: where the cache cannot be written, a choice stays as it is at least so long."""
+
+
+class LiteFront:
+    """As `Front`, by LiteRT; for inputs of a fixed shape.
+
+    Args:
+        content: a converted file of the same graph and boundaries, as `content` gives it; None to convert.
+
+    Raises:
+        Exception: of the converter's or LiteRT's own kinds: it does not convert.
+    """
+
+    def __init__(self, graph: Any, boundaries: Sequence[Any], content: bytes | None = None):
+        self._dtypes = [np.dtype(tensor.dtype) for tensor in graph.inputs]
+        self._outputs = [(tuple(tensor.shape[1:]), np.dtype(tensor.dtype)) for tensor in boundaries]
+        with silenced():
+            self.content = content or _converted(graph, boundaries)
+            many = max(1, min(workers(), BYTES // len(self.content)))
+            self._free: queue.SimpleQueue[Any] = queue.SimpleQueue()
+            for _ in range(many):
+                self._free.put(_interpreter(self.content, max(1, workers() // many)))
+        self._many = many
+
+    def __call__(self, arrays: Sequence[np.ndarray], report: Callable[[int], None] = lambda count: None) -> list[np.ndarray]:
+        """As `Front`."""
+        count = len(arrays[0])
+        found = [np.empty((count, *shape), dtype) for shape, dtype in self._outputs]
+
+        def compute(start: int) -> int:
+            runtime = self._free.get()
+            try:
+                inputs, outputs = ([each["index"] for each in details] for details in _details(runtime))
+                for row in range(start, min(start + CHUNK, count)):
+                    for place, array, dtype in zip(inputs, arrays, self._dtypes, strict=True):
+                        runtime.set_tensor(place, array[row : row + 1].astype(dtype))
+                    runtime.invoke()
+                    for place, result in zip(outputs, found, strict=True):
+                        result[row] = runtime.get_tensor(place)[0]
+            finally:
+                self._free.put(runtime)
+            return min(CHUNK, count - start)
+
+        with ThreadPoolExecutor(self._many) as pool:
+            for done in pool.map(compute, range(0, count, CHUNK)):
+                report(done)
+        return found
+
+
+def front(graph: Any, boundaries: Sequence[Any], count: int) -> Front | LiteFront:
+    """What computes these boundaries of so many examples, as `engine` chose."""
+    if engine(graph, boundaries, count) == TENSORFLOW:
+        return Front(graph, boundaries)
+    key = store.key_of("litert", VERSION, [digest(graph, tensor) for tensor in boundaries])
+    known = _read(key)
+    try:
+        made = LiteFront(graph, boundaries, known)
+    except (KeyboardInterrupt, MemoryError):
+        raise
+    except Exception:  # what was tried converts, and a part of it does not
+        return Front(graph, boundaries)
+    if known is None:
+        _keep(key, made.content)
+    return made
+
+
+def engine(graph: Any, boundaries: Sequence[Any], count: int) -> str:
+    """What computes boundaries of so many examples; it is tried once for a network, whatever its weights, and remembered."""
+    if count < FEWEST or is_variable(graph.inputs):
+        return TENSORFLOW
+    key = store.key_of("engine", VERSION, digest(graph, graph.outputs[0], weights=False), workers())
+    if key not in _remembered:
+        known = _read(key)
+        _remembered[key] = known.decode() if known else tried(graph, boundaries)
+        if known is None:
+            _keep(key, _remembered[key].encode())
+    return _remembered[key]
+
+
+def tried(graph: Any, boundaries: Sequence[Any]) -> str:
+    """The faster of the two engines, by a trial on noise."""
+    noise = np.random.default_rng(0)
+    arrays = [noise.integers(0, 256, (TRIED, *tensor.shape[1:])).astype(tensor.dtype) for tensor in graph.inputs]
+    plain = Front(graph, boundaries)
+    try:
+        other = LiteFront(graph, boundaries)
+        expected, found = plain(arrays), other(arrays)
+        seconds = [[_seconds(each, arrays) for each in (plain, other)] for _ in range(ROUNDS)]
+    except (KeyboardInterrupt, MemoryError):
+        raise
+    except Exception:  # the converter raises its own kinds, by version; TensorFlow computes it as before
+        return TENSORFLOW
+    far = max(float(np.abs(a - b).max() / max(float(np.abs(a).max()), 1e-9)) for a, b in zip(expected, found, strict=True))
+    ours, theirs = (min(column) for column in zip(*seconds, strict=True))
+    return LITERT if far <= SAME and ours >= FASTER * theirs else TENSORFLOW
+
+
+def _seconds(front: Front | LiteFront, arrays: Sequence[np.ndarray]) -> float:
+    began = time.perf_counter()
+    front(arrays)
+    return time.perf_counter() - began
+
+
+def _converted(graph: Any, boundaries: Sequence[Any]) -> bytes:
+    import tensorflow as tf
+
+    forward = function(graph, boundaries, 1)
+    return bytes(tf.lite.TFLiteConverter.from_concrete_functions([forward.get_concrete_function()], forward).convert())
+
+
+def _interpreter(content: bytes, threads: int) -> Any:
+    from ai_edge_litert.interpreter import Interpreter
+
+    runtime = Interpreter(model_content=content, num_threads=threads)
+    runtime.allocate_tensors()
+    return runtime
+
+
+def _details(runtime: Any) -> tuple[list[Any], list[Any]]:
+    return runtime.get_input_details(), runtime.get_output_details()
+
+
+def _read(key: str) -> bytes | None:
+    table = store.find(key)
+    return None if table is None else bytes(table.take(np.arange(1)).tobytes())
+
+
+def _keep(key: str, content: bytes) -> None:
+    # Where there is no room, or the cache cannot be written, it is made anew the next time.
+    with contextlib.suppress(UserError), store.write(key, 1, (len(content),), "uint8") as writer:
+        writer.put(0, np.frombuffer(content, np.uint8)[None])
+        writer.commit({"what": "engines"})
