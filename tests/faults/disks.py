@@ -167,7 +167,7 @@ def damaged_cache(shop: Workshop, seed: int) -> str:
 def cut_in_use(shop: Workshop, seed: int) -> str:
     """A file of the cache cut short while a run reads it."""
     dice, whole, cache, folder = random.Random(seed), shop.whole(PLAN), shop.fresh("cache"), shop.fresh("cut")
-    constants = {**OFTEN, "tlapp.engine.network.activations.MEMORY": 0}
+    constants = {**OFTEN, "tlapp.engine.network.sources.MEMORY": 0}
     process = shop.start(*shop.train(PLAN, folder), cache=cache, constants=constants)
     process.until("plan:")
     time.sleep(shop.earlier * dice.uniform(0, 0.7 * whole.seconds))

@@ -53,7 +53,7 @@ def test_what_changed_is_decoded_anew(tmp_path, monkeypatch, reads, change):
         (path,) = (tmp_path / "cache").glob("*.rows")
         path.write_bytes(b"\1" + path.read_bytes()[1:])
     dataset = streams.load(RunOptions(data=str(root)), Images(SIZE + 1 if change == "size" else SIZE))
-    assert len(reads) == 40
+    assert len(reads) == 20 + (1 if change == "content" else 20)
     if change == "content":
         (held,) = (stream for stream in dataset.streams.values() if str(root / "cats" / "4.png") in stream.files)
         assert held.examples.take([held.files.index(str(root / "cats" / "4.png"))])[0][0, 0, 0].tolist() == [255, 0, 0]

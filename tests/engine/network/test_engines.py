@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tlapp.contracts import Fit, Plan, Strategy
 from tlapp.testing import TinyBackbones, tiny_run
@@ -90,3 +91,27 @@ def test_runs_are_the_same_to_the_bit_with_and_without_the_cache(cache, shapes, 
     assert not used and cache.store.entries()
     kinds = [each.what for each in cache.store.entries()]
     assert kinds.count("activations") == 4 and kinds.count("engines") == 4  # a choice, and a file a pass
+
+
+def test_a_set_that_grew_pays_for_what_is_new_and_gives_the_same_to_the_bit(cache, tmp_path, monkeypatch):
+    from helpers.image_sets import two_classes
+
+    monkeypatch.setattr(cache, "FEWEST", 1)
+    monkeypatch.setattr(cache, "_seconds", lambda front, arrays: float(type(front) is cache.Front))
+    root, used, call = two_classes(tmp_path / "pictures", 8), [], cache.LiteFront.__call__
+    monkeypatch.setattr(cache.LiteFront, "__call__", lambda self, *told: used.append(len(told[0][0])) or call(self, *told))
+
+    def trained(name):
+        used.clear()
+        run = tiny_run(Top(), root, tmp_path / name)
+        return sum(used), (tmp_path / name / "history.csv").read_text(), run
+
+    trained("before")
+    rng = np.random.default_rng(5)
+    for name in ("0-new.png", "9-new.png"):  # listed before and after what is known
+        Image.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)).save(root / "cats" / name)
+    grown, history, _ = trained("grown")
+    monkeypatch.setenv("TLAPP_CACHE", str(tmp_path / "empty"))
+    monkeypatch.setattr(cache, "_remembered", {})
+    whole, fresh, _ = trained("fresh")
+    assert history == fresh and (grown, whole - cache.TRIED) == (2, 18)

@@ -13,10 +13,12 @@ import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from tlapp.contracts import BadExample, Input, PluginError
-from tlapp.engine.cache import store
+from tlapp.engine.cache import earlier, store
 from tlapp.engine.cache.rowfile import Rows, Writer, row_bytes
 from tlapp.engine.inputs import is_own, is_slow, packed, read_sized, threads, unpacked
 from tlapp.engine.inputs.workers import Block, LocalDecoder, ProcessDecoder, Shape, blank
@@ -67,7 +69,7 @@ def rows(sources: Sequence[str], hashes: Sequence[str], examples: Input, report:
     keys = [store.key_of(key, *tensor) for tensor in examples.tensors]
     tables = tuple(table for table in map(store.find, keys) if table is not None)
     known = len(tables) == len(keys) and ("shapes" in tables[0].extra or not tables[0].extra["bad"])
-    return tables if known else _read_all(keys, sources, examples, report, data)
+    return tables if known else _read_all(keys, sources, hashes, examples, report, data)
 
 
 def decode(examples: Input, sources: Sequence[str]) -> Block:
@@ -143,48 +145,69 @@ def _checked(examples: Input, arrays: Sequence[Any], method: str) -> Sequence[An
     return arrays
 
 
-def _read_all(keys: Sequence[str], sources: Sequence[str], examples: Input, report: Report, data: str) -> tuple[Rows, ...]:
+def _read_all(
+    keys: Sequence[str], sources: Sequence[str], hashes: Sequence[str], examples: Input, report: Report, data: str
+) -> tuple[Rows, ...]:
+    family = store.key_of(examples.kind, dict(examples.key()), *examples.tensors[0])
+    # Of an input of several tensors, the other tables would have to be found too.
+    known = earlier.parts(family, hashes) if len(keys) == 1 else []
     with contextlib.ExitStack() as stack:
         writers = [
             stack.enter_context(store.write(key, len(sources), tensor.shape, tensor.dtype))
             for key, tensor in zip(keys, examples.tensors, strict=True)
         ]
+        facts = Facts([""] * len(sources), {}, [None] * len(sources))
+        earlier.copy(known, writers[0])
+        for table, numbers, places in known:
+            for row, place in zip(numbers.tolist(), places.tolist(), strict=True):
+                facts.digests[place], facts.shapes[place] = table.extra["digests"][row], table.extra["shapes"][row]
+        _fill(writers, sources, earlier.missing(known, len(sources)), examples, report, facts)
         about = {"what": f"{examples.noun}s", "data": data}
-        extra = {**about, **_fill(writers, sources, examples, report)}
+        names = ["" if str(row) in facts.bad else name for row, name in enumerate(hashes)]  # a later version may read it
+        extra = {**about, **facts._asdict(), **earlier.facts(family, names)}
         return tuple(writer.commit(extra if writer is writers[0] else about) for writer in writers)
 
 
-def _fill(writers: Sequence[Writer], sources: Sequence[str], examples: Input, report: Report) -> dict[str, Any]:
+class Facts(NamedTuple):
+    """What is told of rows beside the rows: the digest of each, row (as text) -> why it is bad, and the shape of each."""
+
+    digests: list[str]
+    bad: dict[str, str]
+    shapes: list[Shape]
+
+
+def _fill(
+    writers: Sequence[Writer], sources: Sequence[str], places: np.ndarray, examples: Input, report: Report, facts: Facts
+) -> None:
+    """Read the sources of these places, ascending, and write their rows and facts."""
     step = max(1, min(examples.block, _BLOCK_BYTES // max(1, sum(row_bytes(writer.shape, writer.dtype) for writer in writers))))
-    hashes, bad = [""] * len(sources), {}
-    shapes: list[Shape] = [None] * len(sources)
-    workers = readers(sources, examples)
+    wanted = [sources[place] for place in places]
+    workers = readers(wanted, examples)
     idle: queue.SimpleQueue[Decoder] = queue.SimpleQueue()
     for worker in workers:
         idle.put(worker)
 
     def work(number: int) -> int:
-        start = number * step
-        part = sources[start : start + step]
+        part = slice(number * step, (number + 1) * step)
         worker = idle.get()
         try:
-            block = worker.decode(part)
+            block = worker.decode(wanted[part])
         finally:
             idle.put(worker)
         for writer, array in zip(writers, block.arrays, strict=True):
-            writer.put(start, array)
-        hashes[start : start + step] = block.digests
-        shapes[start : start + step] = block.shapes
-        bad.update({str(start + i): reason for i, reason in block.bad.items()})
-        return len(part)
+            earlier.put(writer, places[part], array)
+        for i, place in enumerate(places[part].tolist()):
+            facts.digests[place], facts.shapes[place] = block.digests[i], block.shapes[i]
+            if i in block.bad:
+                facts.bad[str(place)] = block.bad[i]
+        return len(block.digests)
 
-    done = partial(_progress, report, f"reading {examples.noun}s", len(sources))
+    done = partial(_progress, report, f"reading {examples.noun}s", len(wanted))
     try:
-        threads.each(work, -(-len(sources) // step), len(workers), done)
+        threads.each(work, -(-len(wanted) // step), len(workers), done)
     finally:
         for worker in workers:
             worker.close()
-    return {"digests": hashes, "bad": bad, "shapes": shapes}
 
 
 def _progress(report: Report, task: str, total: int, done: int) -> None:

@@ -1,85 +1,32 @@
-"""What the frozen front computed, remembered: sources of activations at a phase's cut."""
+"""What the frozen front computes, remembered: it hands out sources of activations at a phase's cut."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from tlapp.contracts import Augment
-from tlapp.engine.cache import rowfile, store
+from tlapp.engine.cache import earlier, rowfile, store
 from tlapp.engine.cache.rowfile import Rows
 from tlapp.engine.inputs.examples import Examples
 from tlapp.engine.network.augmented import Augmented
 from tlapp.engine.network.cut import Cut
-from tlapp.engine.network.engines import TENSORFLOW, LiteFront, engine, front
-from tlapp.engine.network.front import Front, digest
+from tlapp.engine.network.engines import LITERT, TENSORFLOW, engine, front
+from tlapp.engine.network.front import digest
 from tlapp.engine.network.lengths import is_variable
+from tlapp.engine.network.sources import Computed, Source, Stored, Views, stored_dtype
 
 READER = 3
 """Version of what is stored; older entries are not found."""
-
-MEMORY = 256 * 2**20
-"""Bytes of activations that are kept in memory; what is larger is read from its file, row by row."""
 
 BLOCK = 128
 """Examples between two reports of progress."""
 
 WINDOW = 64 * 2**20
 """Bytes of activations of examples of different lengths that are computed before they are written."""
-
-
-class Source(Protocol):
-    """Where a phase gets the activations of one stream."""
-
-    def take(self, rows: np.ndarray, draw: int) -> tuple[np.ndarray, ...]:
-        """Arrays (len(rows), ...), one a tensor that crosses the cut; `draw` chooses among random versions (the epoch)."""
-        ...
-
-
-class Computed:
-    """The front, run anew at each call."""
-
-    def __init__(self, examples: Source, front: Front | LiteFront):
-        self.examples, self.front = examples, front
-
-    def take(self, rows: np.ndarray, draw: int) -> tuple[np.ndarray, ...]:
-        """The activations of the examples of those numbers."""
-        return tuple(self.front(self.examples.take(rows, draw)))
-
-
-class Stored:
-    """Rows of activations, one table a tensor that crosses; small ones are kept in memory."""
-
-    def __init__(self, tables: Sequence[Rows], rows: np.ndarray):
-        size = sum(len(rows) * rowfile.row_bytes(table.shape, table.dtype) for table in tables)
-        self._arrays = [table.take(rows) for table in tables] if size <= MEMORY else None
-        self._tables, self._rows = tables, rows
-
-    def take(self, rows: np.ndarray, draw: int) -> tuple[np.ndarray, ...]:
-        """The stored activations of the examples of those numbers."""
-        if self._arrays is not None:
-            return tuple(table[rows] for table in self._arrays)
-        return tuple(table.take(self._rows[rows]) for table in self._tables)
-
-
-class Views:
-    """Several stored copies of each example; each draw takes one of them for each row, all rows the same where `together`."""
-
-    def __init__(self, views: Sequence[Source], together: bool):
-        self.views, self.together = views, together
-
-    def take(self, rows: np.ndarray, draw: int) -> tuple[np.ndarray, ...]:
-        choice = (rows * (0 if self.together else 7919) + draw) % len(self.views)
-        parts = [view.take(rows, draw) for view in self.views]
-        return tuple(np.stack(tables)[choice, np.arange(len(rows))] for tables in zip(*parts, strict=True))
-
-
-def stored_dtype(tensor: Any) -> np.dtype:
-    """The NumPy dtype in which a symbolic tensor's values are stored: its own, or float32 where NumPy has none such."""
-    return np.dtype("float32" if tensor.dtype == "bfloat16" else tensor.dtype)
 
 
 class _Progress:
@@ -232,16 +179,34 @@ class Remembered:
         return max(BLOCK, WINDOW // max(1, sum(rowfile.row_bytes(self.row_shape(each), stored_dtype(each)) for each in tensors)))
 
     def _compute(self, tensors: Sequence[Any], source: Source, keys: Sequence[str], count: int) -> None:
-        computed = front(self.graph, tensors, self.count)
+        families = [self._family(tensor) if isinstance(source, Examples) else None for tensor in tensors]
+        known = [earlier.parts(family, self._names) if family else [] for family in families]
+        todo = np.unique(np.concatenate([earlier.missing(parts, count) for parts in known]))
+        computed = front(self.graph, tensors, self.count) if len(todo) else None
         with contextlib.ExitStack() as stack:
             writers = [
                 stack.enter_context(store.write(key, count, self.row_shape(tensor), stored_dtype(tensor)))
                 for key, tensor in zip(keys, tensors, strict=True)
             ]
-            block, told = self._block(tensors), _Progress(self.report, count)
-            for start in range(0, count, block):
-                rows = np.arange(start, min(start + block, count))
+            for writer, parts in zip(writers, known, strict=True):
+                earlier.copy(earlier.without(parts, todo), writer)
+            block, told = self._block(tensors), _Progress(self.report, len(todo))
+            for start in range(0, len(todo), block):
+                rows = todo[start : start + block]
+                assert computed is not None, "there are rows to compute"
                 for writer, values in zip(writers, computed(source.take(rows, 0), told), strict=True):
-                    writer.put(start, values)
-            for key, writer in zip(keys, writers, strict=True):
-                self._open[key] = writer.commit(self.about)
+                    earlier.put(writer, rows, values)
+            for key, writer, family in zip(keys, writers, families, strict=True):
+                self._open[key] = writer.commit(self.about | (earlier.facts(family, self._names) if family else {}))
+
+    def _family(self, tensor: Any) -> str | None:
+        """Of entries whose rows for the same example are the same; None where they can differ by the example's neighbours."""
+        if self._engine != LITERT:
+            return None
+        shapes = [list(each.shape) for each in self.graph.inputs]
+        return store.key_of(READER, LITERT, shapes, digest(self.graph, tensor), self.row_shape(tensor))
+
+    @property
+    def _names(self) -> list[str]:
+        """The digests of the rows of the examples."""
+        return list(self.tables[0].extra["digests"])

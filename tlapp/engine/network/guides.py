@@ -9,7 +9,8 @@ import numpy as np
 
 from tlapp.contracts import Guide
 from tlapp.engine.cache import store
-from tlapp.engine.network.activations import BLOCK, Source
+from tlapp.engine.network.activations import BLOCK
+from tlapp.engine.network.sources import Source
 from tlapp.errors import PluginError
 from tlapp.words import shortened
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tlapp.engine.network.activations import Source
 from tlapp.engine.network.net import PhaseNet
+from tlapp.engine.network.sources import Source
 
 
 def describer(net: PhaseNet, last: Any) -> Callable[[Source, int], tuple[np.ndarray, ...]]:

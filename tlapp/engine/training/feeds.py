@@ -12,12 +12,13 @@ from tlapp.contracts import Fit, Head, Phase, Select
 from tlapp.engine.cache import store
 from tlapp.engine.data.labelling import Labelling
 from tlapp.engine.data.streams import Dataset
-from tlapp.engine.network.activations import Remembered, Source, Views
+from tlapp.engine.network.activations import Remembered
 from tlapp.engine.network.cut import Cut
 from tlapp.engine.network.deploy import answering
 from tlapp.engine.network.guides import Asked, answers, asking
 from tlapp.engine.network.net import PhaseNet
 from tlapp.engine.network.predict import describer, predictor
+from tlapp.engine.network.sources import Source, Views
 from tlapp.engine.options import RunOptions
 from tlapp.engine.runs.history import Epoch
 from tlapp.engine.training.returned import rows_of, score_of

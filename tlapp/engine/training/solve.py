@@ -9,7 +9,7 @@ import numpy as np
 
 from tlapp.contracts import Solve, Teachable, Weighted
 from tlapp.engine.data.classes import class_weights
-from tlapp.engine.network.activations import Source, Views
+from tlapp.engine.network.sources import Source, Views
 from tlapp.errors import PluginError
 from tlapp.words import shortened
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tlapp.engine.network.activations import Source
 from tlapp.engine.network.net import PhaseNet, is_batch_norm
+from tlapp.engine.network.sources import Source
 
 BATCH = 64
 """Pictures whose statistics are taken at once."""
