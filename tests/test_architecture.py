@@ -14,6 +14,8 @@ WORDS = {
     "how stages are found": "stages",
     "the cut": "the cut",
     "the cache key": "cache key",
+    "what computes a front: TensorFlow or LiteRT": "LiteRT",
+    "rows that an earlier set left in the cache": "earlier entries",
     "DANN's loss": "DANN",
     "the default of an option": "default",
     "the check of a TFLite file": "TFLite",
