@@ -39,6 +39,7 @@ WORDS = {
     "what is mended in keras-hub": "def mend",
     "copies of training pictures in the test set": "leaks",
     "how a text becomes a row of ids": "row of token ids",
+    "pairs of texts, and how they are cut": "pair",
     "which kind of examples data hold": "kind of examples",
     "how examples of different lengths are computed": "different lengths",
     "an export that answers as a run does": "exported",

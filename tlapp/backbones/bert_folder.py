@@ -127,7 +127,9 @@ def _text_input(path: Path, shape: Shape, name: str) -> TextInput:
     strip = told.get("strip_accents")
     stated = told.get("model_max_length") or shape.max_position_embeddings
     longest = min(int(stated), shape.max_position_embeddings) if stated < _UNSAID else shape.max_position_embeddings
-    return TextInput(tuple(vocabulary), lowercase, lowercase if strip is None else bool(strip), longest)
+    return TextInput(
+        tuple(vocabulary), lowercase, lowercase if strip is None else bool(strip), longest, shape.type_vocab_size > 1
+    )
 
 
 def _pooling(path: Path, name: str) -> str:

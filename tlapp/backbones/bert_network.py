@@ -66,6 +66,12 @@ def stages_by_name(graph: Any) -> tuple[tuple[Stage, ...], dict[str, str]] | Non
     return tuple(found), stage_of
 
 
+def takes_pairs(graph: Any) -> bool:
+    """Whether a graph whose layers are named as here knows a second text from the first."""
+    types = next((layer for layer in graph.layers if layer.name == EMBEDDINGS[2]), None)
+    return types is not None and types.input_dim > 1
+
+
 def build(shape: Shape, separator: int, pooling: str) -> Any:
     """The functional model `backbone` from ids (batch, length) int32 of any length to features (batch, hidden_size).
 

@@ -120,7 +120,7 @@ def _texts(name: str) -> TextInput | None:
         return None
     try:
         kind, fields = json.loads(path.read_text(encoding="utf-8"))
-        known = {field: fields[field] for field in TextInput._fields}
+        known = {field: fields[field] for field in TextInput._fields if field != "pairs"}
         return TextInput(**{**known, "vocabulary": tuple(known["vocabulary"])}) if kind == "text" else None
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"{path} was altered, and does not say how its texts are read", f"file:{name}", "backbone") from error
@@ -134,6 +134,7 @@ def _of_texts(name: str, model: Any, stated: TextInput, image_size: int | None) 
         raise UserError(f"file:{name} takes texts, which have no pixels; leave the option out", image_size, "image_size")
     graph = keras.Model(model.inputs[0], _features(model), name="backbone")
     stages, stage_of = bert_network.stages_by_name(graph) or anatomy(graph)
+    stated = stated._replace(pairs=bert_network.takes_pairs(graph))
     return LoadedBackbone(Backbone(f"file:{name}", stated, stages), graph, stage_of, weights=_path(name).name)
 
 

@@ -5,7 +5,7 @@ state the facts of a backbone for pictures and for texts.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -54,12 +54,14 @@ class TextInput(NamedTuple):
         lowercase: whether texts are lower-cased.
         strip_accents: whether accents are taken off.
         longest: the most tokens that it takes, [CLS] and [SEP] included.
+        pairs: whether it takes two texts as well, [CLS] a [SEP] b [SEP], and knows them apart.
     """
 
     vocabulary: tuple[str, ...]
     lowercase: bool = True
     strip_accents: bool = True
     longest: int = 512
+    pairs: bool = False
 
     @property
     def kind(self) -> str:
@@ -126,6 +128,14 @@ class Input(ABC):
     def content(self, source: str) -> bytes | None:
         """The bytes of an example that is not in a file; None for one that is."""
         return None if self.column == "path" else source.encode("utf-8", "surrogateescape")
+
+    def columns(self, header: Collection[str]) -> tuple[str, ...]:
+        """The columns that hold an example in a table of these columns; cells of several are joined by tabs.
+
+        Raises:
+            UserError: the table is for examples of another kind.
+        """
+        return (self.column,)
 
     def builtin(self, name: str) -> Sequence[tuple[str, str, str]] | None:
         """The (source, name, label) of each example of a built-in set; None where there is no set of that name."""

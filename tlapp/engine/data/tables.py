@@ -65,9 +65,10 @@ def read(option: str, file_path: str, labels: Labels, examples: Input) -> Table:
 
 def _items(rows: Lines, option: str, file_path: str, labels: Labels, examples: Input) -> Iterator[Item | None]:
     """The example of each row; None for a row that says what is wrong with its own."""
-    columns = _columns(rows, option, file_path, labels, examples.column)
+    columns, own = _columns(rows, option, file_path, labels, examples)
     for row in rows:
         cells = {name: row.get(title, "").strip() for name, title in columns.items()}
+        cells[examples.column] = "\t".join(cells[name] if len(own) == 1 else cells[name].replace("\t", " ") for name in own)
         if _says_what_is_wrong(cells):
             yield None
             continue
@@ -91,20 +92,25 @@ def _must_be_text(cells: dict[str, str], but: Collection[str] = ()) -> None:
             cell.encode()
 
 
-def _columns(rows: Lines, option: str, file_path: str, labels: Labels, column: str) -> dict[str, str]:
-    """Our names for the columns -> the header's."""
+def _columns(rows: Lines, option: str, file_path: str, labels: Labels, examples: Input) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Our names for the columns -> the header's; and the names of those that hold an example."""
     header = rows.header
     "".join(header).encode()  # in an error like that of reading where it is no UTF-8
     columns = {name.strip().lower(): name for name in header}
-    needed = {column} if labels == "optional" else {column, "label"}
+    try:
+        own = examples.columns(columns)
+    except UserError as error:
+        raise UserError(str(error), file_path, option) from error
+    needed = {*own} if labels == "optional" else {*own, "label"}
     if not needed <= columns.keys():
         hint = " (separate them with commas)" if any(mark in name for name in header for mark in ";\t") else ""
+        received = ",".join(header) or "nothing"
         raise UserError(
-            f"expected the columns {column},label and optionally split,group{hint}. Received: {','.join(header) or 'nothing'}",
+            f"expected the columns {','.join(own)},label and optionally split,group{hint}. Received: {received}",
             file_path,
             option,
         )
-    return {name: title for name, title in columns.items() if name in (column, *ABOUT)}
+    return {name: title for name, title in columns.items() if name in (*own, *ABOUT)}, own
 
 
 class _Fault(ValueError):

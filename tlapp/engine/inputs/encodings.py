@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 
 _MARKS = {
     codecs.BOM_UTF32_LE: "UTF-32",
@@ -28,6 +29,11 @@ def decoded(content: bytes, cut: bool = False) -> str:
         return codecs.getincrementaldecoder("utf-8-sig")().decode(content, final=not cut)
     except UnicodeDecodeError as error:
         raise NotUtf8(not_utf8(content)) from error
+
+
+def is_file(source: str) -> bool:
+    """Whether a source is the path of a file of text, not the text itself."""
+    return source[-4:].lower() == ".txt" and "\n" not in source and os.path.isfile(source)
 
 
 def not_utf8(content: bytes) -> str:

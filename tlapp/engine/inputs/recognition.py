@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from tlapp.engine.inputs.digits import BUILTIN
 from tlapp.engine.inputs.formats import HEIC, SUFFIXES
 from tlapp.engine.inputs.lines import JSON, opened
+from tlapp.engine.inputs.pairs import COLUMN as PAIR
 from tlapp.engine.inputs.texts import Texts
 from tlapp.engine.options import RunOptions
 from tlapp.errors import UserError
@@ -53,7 +54,7 @@ def _of_table(path: str) -> str | None:
         return None
     if "path" in columns:
         return "image"
-    return "text" if Texts.column in columns else None
+    return "text" if columns & {Texts.column, PAIR} else None
 
 
 def check_fits(kind: str, options: RunOptions) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from tlapp.contracts.input_export import Attachment, Endpoint, Feature, InputExport, ProcessUnit, Snippet
-from tlapp.engine.inputs.text_programs import PREPARE, program
+from tlapp.engine.inputs import pairs as of_pairs
+from tlapp.engine.inputs.text_programs import PREPARE, PREPARE_PAIR, program
 from tlapp.engine.inputs.wordpiece import FIRST, LAST, tokenizer
 from tlapp.errors import UserError
 
@@ -18,11 +19,12 @@ VOCABULARY = "vocab.txt"
 """The file beside an artifact, and inside a TFLite file, that holds the tokens in the order of their ids."""
 BERT_OPTIONS, VOCABULARY_FILE = 4, 5
 """BertTokenizerOptions and VOCABULARY, by their numbers in the metadata schema."""
+ONE_TEXT = "MediaPipe's TextClassifier takes one text, so that it cannot open a model of pairs."
 
 
 @dataclass(frozen=True)
 class TextExport(InputExport):
-    """How an exported model takes texts of at most `max_length` tokens; see `tlapp.contracts.TextInput`."""
+    """How an exported model takes texts, or `pairs` of them, of at most `max_length` tokens; see `tlapp.contracts.TextInput`."""
 
     names: tuple[str, ...] = ("ids",)
     noun: str = "text"
@@ -31,6 +33,7 @@ class TextExport(InputExport):
     strip_accents: bool = True
     longest: int = 512
     max_length: int = 512
+    pairs: bool = False
 
     task = "text-classification"
     dataset = "csv"
@@ -43,13 +46,16 @@ class TextExport(InputExport):
         return {
             **super().facts(), "kind": "text", "lowercase": self.lowercase, "strip_accents": self.strip_accents,
             "longest": self.longest, "max_length": self.max_length, "vocabulary": _digest(self.vocabulary),
+            **({"pairs": True} if self.pairs else {}),
         }  # fmt: skip
 
     def report(self) -> dict[str, Any]:
-        return {"max_length": self.max_length}
+        return {"max_length": self.max_length, **({"mediapipe": ONE_TEXT} if self.pairs else {})}
 
     def report_on(self, contents: Sequence[bytes]) -> dict[str, Any]:
         """How many texts MediaPipe cuts into other tokens than the model was trained on: its answers to these may differ."""
+        if self.pairs:
+            return {}
         own, phone = (
             np.asarray(tokenizer(self.vocabulary, self.lowercase, self.strip_accents, phone).ids(contents, self.max_length))
             for phone in (False, True)
@@ -69,11 +75,14 @@ class TextExport(InputExport):
         return {VOCABULARY: "".join(f"{token}\n" for token in self.vocabulary).encode()}
 
     def process_units(self) -> Sequence[ProcessUnit]:
+        if self.pairs:
+            return ()
         words = "Tokens in the order of their ids."
         return [ProcessUnit(BERT_OPTIONS, (Attachment(VOCABULARY, words, VOCABULARY_FILE, self.files()[VOCABULARY]),))]
 
     def endpoints(self) -> Mapping[str, Endpoint]:
-        return {"serve_text": Endpoint({"texts": ((None,), "string")}, self._ids)}
+        takes = of_pairs.NAMES if self.pairs else of_pairs.NAMES[:1]
+        return {"serve_text": Endpoint({name: ((None,), "string") for name in takes}, self._ids)}
 
     def received(self, arrays: Sequence[Any]) -> Sequence[Any]:
         """Ids cut to the model's length, as in training: MediaPipe gives those of the whole text."""
@@ -84,26 +93,37 @@ class TextExport(InputExport):
         return [tf.where(is_last & (ids != 0), self.vocabulary.index(LAST), ids)]
 
     def features(self) -> Sequence[Feature]:
+        between, note = (f"{LAST} between two texts, ", f" {ONE_TEXT}") if self.pairs else ("", "")
+        limit = f"of any length; what is over {self.max_length} is left out.{note}"
         about = (
-            f"Ids of WordPiece tokens, {FIRST} first, {LAST} last, of any length; what is over {self.max_length} is left out.",
+            f"Ids of WordPiece tokens, {FIRST} first, {between}{LAST} last, {limit}",
             "Not read: the model finds segments by itself.",
             "Not read: the model attends to all ids but 0.",
         )
         return [Feature(name, words) for name, words in zip((*self.names, *self.ignored), about, strict=True)]
 
     def snippet(self) -> Snippet:
-        program = PREPARE
+        program = PREPARE_PAIR if self.pairs else PREPARE
         for name, value in (
             ("lowercase", self.lowercase), ("strip_accents", self.strip_accents), ("inside", self.max_length - 2),
+            ("length", self.max_length),
         ):  # fmt: skip
             program = program.replace(f"{{{name}}}", str(value))
-        return Snippet("TEXT.txt", "from tokenizers import Tokenizer, models, normalizers, pre_tokenizers\n", program)
+        modules = "models, normalizers, pre_tokenizers" + ", processors" * self.pairs
+        return Snippet("TEXT.txt", f"from tokenizers import Tokenizer, {modules}\n", program)
 
     def phone_program(self, language: str, labelling: str) -> str | None:
-        return None if labelling == "number" else program(language, labelling)
+        return None if labelling == "number" or self.pairs else program(language, labelling)
 
     def usage(self, shapes: Mapping[str, Sequence[Any]]) -> str:
         inside = self.max_length - 2
+        if self.pairs:
+            return (
+                "The endpoint serve_text of a SavedModel takes pairs of strings, texts and texts2: the tokenizer is inside. "
+                f"Elsewhere give ids of the tokens in {VOCABULARY}: {FIRST}, those of the first text, {LAST}, those of the "
+                f"second, {LAST}, at most {self.max_length} in all, the longer text cut first. The program below makes them "
+                f"as training did, of a file that holds both texts with a tab between them. {ONE_TEXT}"
+            )
         return (
             "The endpoint serve_text of a SavedModel takes strings: the tokenizer is inside. Elsewhere give ids of the tokens in "
             f"{VOCABULARY}: {FIRST}, at most {inside} of the text, {LAST}. The program below makes them as training did. A "
@@ -111,11 +131,13 @@ class TextExport(InputExport):
             "export.json says of how many test texts its tokens are others (mediapipe)."
         )
 
-    def _ids(self, texts: Any) -> Sequence[Any]:
-        """Ids of strings, as long as the longest of them."""
+    def _ids(self, texts: Any, second: Any = None) -> Sequence[Any]:
+        """Ids of strings, or of pairs of them, as long as the longest."""
         import tensorflow as tf
 
-        ids = tokenizer(self.vocabulary, self.lowercase, self.strip_accents).ids(texts, self.max_length)
+        if self.pairs:
+            texts = of_pairs.together(texts, second)
+        ids = tokenizer(self.vocabulary, self.lowercase, self.strip_accents).ids(texts, self.max_length, self.pairs)
         used = tf.reduce_max(tf.math.count_nonzero(ids, axis=1, dtype=tf.int32))
         return [ids[:, : tf.maximum(used, 2)]]
 
@@ -131,10 +153,12 @@ def stated_by(facts: Mapping[str, Any], files: Callable[[str], bytes]) -> TextEx
     except (OSError, KeyError, UnicodeDecodeError) as error:
         raise UserError(f"its {VOCABULARY} cannot be read; keep the file in the folder of its export") from error
     known = {name: facts.get(name) for name in ("lowercase", "strip_accents", "longest", "max_length")}
+    pairs = facts.get("pairs", False)
     right = all(type(known[name]) is kind for name, kind in zip(known, (bool, bool, int, int), strict=True))
-    if not right or not 2 < known["max_length"] <= known["longest"] or _digest(vocabulary) != facts.get("vocabulary"):  # type: ignore[operator]
+    right = right and type(pairs) is bool
+    if not right or not 2 + pairs < known["max_length"] <= known["longest"] or _digest(vocabulary) != facts.get("vocabulary"):  # type: ignore[operator]
         raise UserError(f"what its export says of its texts does not fit its {VOCABULARY}; export the run again")
-    return TextExport(vocabulary=vocabulary, **known)  # type: ignore[arg-type]
+    return TextExport(vocabulary=vocabulary, pairs=pairs, **known)  # type: ignore[arg-type]
 
 
 def _digest(vocabulary: Sequence[str]) -> str:

@@ -13,6 +13,19 @@ first, last = (tokenizer.token_to_id(token) for token in ("[CLS]", "[SEP]"))
 ids = np.array([[first, *tokenizer.encode(text).ids[:{inside}], last]])
 inputs = {name: ids if name == "ids" or len(shapes) == 1 else np.zeros_like(ids) for name in shapes}"""
 
+PREPARE_PAIR = """
+
+# pip install tokenizers; vocab.txt lies beside the model
+tokenizer = Tokenizer(models.WordPiece.from_file("vocab.txt", unk_token="[UNK]", max_input_chars_per_word=100))
+tokenizer.normalizer = normalizers.BertNormalizer(lowercase={lowercase}, strip_accents={strip_accents})
+tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+first, last = ((token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]"))
+tokenizer.post_processor = processors.BertProcessing(last, first)
+tokenizer.enable_truncation({length}, strategy="longest_first")
+text, text2 = open(sys.argv[1], encoding="utf-8-sig", errors="ignore").read().split("\\t")
+ids = np.array([tokenizer.encode(text, text2).ids])
+inputs = {name: ids if name == "ids" or len(shapes) == 1 else np.zeros_like(ids) for name in shapes}"""
+
 _KOTLIN = """\
 // Android, app/build.gradle: implementation("com.google.mediapipe:tasks-text:latest.release")
 // Put model.tflite into app/src/main/assets. Labels and vocabulary are inside it.

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -12,7 +11,8 @@ import numpy as np
 
 from tlapp.contracts import BadExample, Input, Tensor, TextInput
 from tlapp.engine.cache import store
-from tlapp.engine.inputs.encodings import NotUtf8, decoded
+from tlapp.engine.inputs import pairs as of_pairs
+from tlapp.engine.inputs.encodings import NotUtf8, decoded, is_file
 from tlapp.engine.inputs.plain_texts import tfidf
 from tlapp.engine.inputs.text_export import TextExport, stated_by
 from tlapp.engine.inputs.wordpiece import tokenizer
@@ -39,7 +39,7 @@ _TITLE = 60
 class Texts(Input):
     """Texts as ids of WordPiece tokens: [CLS], the text's, [SEP], then 0 up to `max_length`; None: not fitted to texts yet.
 
-    A source is the text itself, or the path of a file that ends in .txt.
+    A source is the text itself, or the path of a file that ends in .txt. Of `pairs` it is two texts with a tab between them.
     """
 
     vocabulary: tuple[str, ...]
@@ -47,6 +47,7 @@ class Texts(Input):
     strip_accents: bool = True
     longest: int = 512
     max_length: int | None = None
+    pairs: bool = False
 
     kind = "text"
     noun = "text"
@@ -57,29 +58,33 @@ class Texts(Input):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "vocabulary", tuple(self.vocabulary))  # JSON makes a list of it
+        if self.pairs:
+            object.__setattr__(self, "column", of_pairs.COLUMN)
 
     @classmethod
     def of(cls, facts: TextInput, options: RunOptions) -> Texts:
         """The reader for a backbone with these facts.
 
         Raises:
-            UserError: option max_length is more than the backbone takes.
+            UserError: option max_length is more than the backbone takes, or it takes no pairs, and the data are.
         """
+        pairs = of_pairs.in_table(options.data, facts.pairs)
         if options.max_length and options.max_length > facts.longest:
             raise UserError(f"the backbone takes at most {facts.longest} tokens", options.max_length, option="max_length")
-        return cls(facts.vocabulary, facts.lowercase, facts.strip_accents, facts.longest, options.max_length)
+        return cls(facts.vocabulary, facts.lowercase, facts.strip_accents, facts.longest, options.max_length, pairs)
 
     @classmethod
     def of_export(cls, facts: Mapping[str, Any], files: Callable[[str], bytes]) -> Texts:
         """The reader for an exported model, by the facts of its export and the files beside it."""
         stated = stated_by(facts, files)
-        return cls(stated.vocabulary, stated.lowercase, stated.strip_accents, stated.longest, stated.max_length)
+        own = stated.vocabulary, stated.lowercase, stated.strip_accents, stated.longest, stated.max_length, stated.pairs
+        return cls(*own)
 
     @property
     def export(self) -> TextExport:
         return TextExport(
             vocabulary=self.vocabulary, lowercase=self.lowercase, strip_accents=self.strip_accents, longest=self.longest,
-            max_length=self.length,
+            max_length=self.length, pairs=self.pairs,
         )  # fmt: skip
 
     @property
@@ -101,7 +106,7 @@ class Texts(Input):
     @property
     def tokenizer_digest(self) -> str:
         """A digest of all that the ids depend on besides the text and the length."""
-        return tokenizer(self.vocabulary, self.lowercase, self.strip_accents).key
+        return tokenizer(self.vocabulary, self.lowercase, self.strip_accents).key + " pairs" * self.pairs
 
     def read(self, source: str) -> tuple[np.ndarray, ...]:
         (arrays,) = self.read_all([source])
@@ -112,25 +117,21 @@ class Texts(Input):
     def read_all(self, sources: Sequence[str]) -> list[tuple[np.ndarray, ...] | BadExample]:
         texts = [self._text(source) for source in sources]
         good = [text for text in texts if isinstance(text, str)]
-        rows = iter(self._cut_to_length(self._ids(good))) if good else iter(())
+        rows = iter(self._ids(good, self.length)) if good else iter(())
         return [self._row(source, text, rows) for source, text in zip(sources, texts, strict=True)]
 
     def _row(self, source: str, text: str | BadExample, rows: Any) -> tuple[np.ndarray, ...] | BadExample:
         if isinstance(text, BadExample):
             return text
         row = next(rows)
-        return (row,) if np.count_nonzero(row) > 2 else BadExample(source, "no token in it: only blanks or control characters")
+        if np.count_nonzero(row) > 2 + self.pairs:
+            return (row,)
+        return BadExample(source, "no token in it: only blanks or control characters")
 
-    def _ids(self, texts: Sequence[str]) -> np.ndarray:
-        """Whole texts, padded to the longest of them."""
+    def _ids(self, texts: Sequence[str], length: int | None = None) -> np.ndarray:
+        """Texts cut and padded to a length; None: whole, padded to the longest of them."""
         quiet_tensorflow()
-        return np.asarray(tokenizer(self.vocabulary, self.lowercase, self.strip_accents).ids(texts))
-
-    def _cut_to_length(self, ids: np.ndarray) -> np.ndarray:
-        rows, width = np.zeros((len(ids), self.length), np.int32), min(self.length, ids.shape[1])
-        rows[:, :width] = ids[:, :width]
-        rows[np.count_nonzero(ids, axis=1) > self.length, -1] = self.vocabulary.index("[SEP]")
-        return rows
+        return np.asarray(tokenizer(self.vocabulary, self.lowercase, self.strip_accents).ids(texts, length, self.pairs))
 
     def _text(self, source: str) -> str | BadExample:
         """The text of a source, or what is wrong with it."""
@@ -140,7 +141,8 @@ class Texts(Input):
             return BadExample(source, f"cannot be opened: {error.strerror}", passing=True)
         except NotUtf8 as error:
             return BadExample(source, str(error))
-        return text if text.strip() else BadExample(source, "empty text")
+        fault = of_pairs.fault(text) if self.pairs else "" if text.strip() else "empty text"
+        return BadExample(source, fault) if fault else text
 
     def text(self, source: str) -> str:
         """The text of a source.
@@ -150,8 +152,10 @@ class Texts(Input):
         """
         if is_file(source):
             with open(source, "rb") as file:
-                return decoded(file.read(4 * _MOST_CHARACTERS), cut=True)
-        return decoded(source[:_MOST_CHARACTERS].encode("utf-8", "surrogateescape"))
+                text = decoded(file.read(4 * _MOST_CHARACTERS), cut=True)
+        else:
+            text = decoded(source[:_MOST_CHARACTERS].encode("utf-8", "surrogateescape"))
+        return of_pairs.parsed(text) if self.pairs else text
 
     def content(self, source: str) -> bytes | None:
         return None if is_file(source) else source.encode("utf-8", "surrogateescape")
@@ -163,8 +167,14 @@ class Texts(Input):
     def title(self, source: str) -> str:
         if is_file(source):
             return source
-        line = " ".join(source.split())
+        line = " ".join((source.replace("\t", " | ") if self.pairs else source).split())
         return f'"{line}"' if len(line) <= _TITLE else f'"{line[:_TITLE]} ..."'
+
+    def columns(self, header: Collection[str]) -> tuple[str, ...]:
+        if self.pairs:
+            return of_pairs.columns_of(header)
+        of_pairs.check_column(header)
+        return super().columns(header)
 
     def plain_classifier(self) -> Any:
         return tfidf(self.text)
@@ -201,7 +211,7 @@ class Texts(Input):
         if not texts:
             return Counts(np.zeros(0, int), 0.0, 1.0)
         tokens, unknown, pieces = self._counted(texts).T
-        own = max(int(tokens.sum()) - 2 * len(tokens), 1)
+        own = max(int(tokens.sum()) - (2 + self.pairs) * len(tokens), 1)
         return Counts(tokens, int(unknown.sum()) / own, own / max(own - int(pieces.sum()), 1))
 
     def _counted(self, texts: Sequence[str]) -> np.ndarray:
@@ -226,11 +236,6 @@ class Counts(NamedTuple):
     tokens: np.ndarray
     unknown: float
     pieces: float
-
-
-def is_file(source: str) -> bool:
-    """Whether a source is the path of a file of text, not the text itself."""
-    return source[-4:].lower() == ".txt" and "\n" not in source and os.path.isfile(source)
 
 
 def _digest(texts: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tlapp.engine.inputs import pairs as of_pairs
 from tlapp.engine.inputs.characters import Runs, runs
 from tlapp.errors import UserError
 
@@ -60,7 +61,7 @@ class WordPiece:
             raise UserError(f"the vocabulary lacks {missing[0]}, which a tokenizer of BERT's kind needs")
         if self._id_of[PAD]:
             raise UserError(f"the vocabulary must begin with {PAD}. Received: {self.vocabulary[0]}")
-        self._functions: dict[int | None, Any] = {}
+        self._functions: dict[tuple[int | None, bool], Any] = {}
 
     @property
     def unknown(self) -> int:
@@ -73,22 +74,29 @@ class WordPiece:
         facts = f"{VERSION} {unicodedata.unidata_version} {self.lowercase} {self.strip_accents}\n" + "\n".join(self.vocabulary)
         return hashlib.blake2b(facts.encode(), digest_size=16).hexdigest()
 
-    def ids(self, texts: Any, max_length: int | None = None) -> Any:
-        """Ids (n, length) int32: [CLS], the tokens, [SEP], then 0s.
+    def ids(self, texts: Any, max_length: int | None = None, pairs: bool = False) -> Any:
+        """Ids (n, length) int32: [CLS], the tokens, [SEP], then 0s; of pairs [CLS], tokens, [SEP], tokens, [SEP], then 0s.
 
         Args:
             texts: a string tensor (n,), UTF-8; bytes that are no UTF-8 are left out.
-            max_length: the length; longer texts lose their end. None for the longest text's own.
+            max_length: the length; longer texts lose their end, of a pair the longer one first. None for the longest text's own.
+            pairs: each is two texts with a tab between them.
         """
         import tensorflow as tf
 
         def padded(texts: Any) -> Any:
-            tokens = self._tokens(texts)
-            tokens = tokens if max_length is None else tokens[:, : max_length - 2]
-            first, last = (tf.fill([tokens.nrows(), 1], self._id_of[token]) for token in (FIRST, LAST))
-            return tf.concat([first, tokens, last], axis=1).to_tensor(0, shape=(None, max_length))
+            tokens = self._of_pairs(texts, max_length) if pairs else [self._tokens(texts)]
+            if max_length is not None and not pairs:
+                tokens = [tokens[0][:, : max_length - 2]]
+            first, last = (tf.fill([tf.size(texts), 1], self._id_of[token]) for token in (FIRST, LAST))
+            parts = [first, *(part for each in tokens for part in (each, last))]
+            return tf.concat(parts, axis=1).to_tensor(0, shape=(None, max_length))
 
-        return self._function(max_length, padded)(tf.convert_to_tensor(texts, tf.string))
+        return self._function((max_length, pairs), padded)(tf.convert_to_tensor(texts, tf.string))
+
+    def _of_pairs(self, texts: Any, max_length: int | None) -> Any:
+        first, second = map(self._tokens, of_pairs.split(texts))
+        return (first, second) if max_length is None else of_pairs.cut(first, second, max_length - 3)
 
     def measure(self, texts: Any) -> Measured:
         """How long texts are, and how much of them is unknown, whatever the length that is used in the end."""
@@ -99,10 +107,10 @@ class WordPiece:
             unknown = tf.reduce_sum(tf.cast(tokens == self.unknown, tf.int32), axis=1)
             return tf.cast(tokens.row_lengths(), tf.int32) + 2, unknown
 
-        lengths, unknown = self._function(_MEASURE, counts)(tf.convert_to_tensor(texts, tf.string))
+        lengths, unknown = self._function((_MEASURE, False), counts)(tf.convert_to_tensor(texts, tf.string))
         return Measured(lengths.numpy(), unknown.numpy())
 
-    def _function(self, key: int | None, function: Callable[[Any], Any]) -> Any:
+    def _function(self, key: tuple[int | None, bool], function: Callable[[Any], Any]) -> Any:
         """A function of texts, traced once."""
         import tensorflow as tf
 

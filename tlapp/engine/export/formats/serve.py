@@ -69,15 +69,16 @@ def numbers(answers):
 
 
 def read(endpoint, files, classes):
-    """Probabilities of files by an endpoint that takes their contents."""
+    """Probabilities of files by an endpoint that takes their contents, with tabs between several strings."""
     import numpy as np
     import tensorflow as tf
 
-    (name,) = endpoint.structured_input_signature[1]
+    names = sorted(endpoint.structured_input_signature[1])
     probabilities = [np.zeros((0, classes), np.float32)]
     for start in range(0, len(files), 8):
-        contents = [tf.io.read_file(file) for file in files[start : start + 8]]
-        probabilities.append(numbers(endpoint(**{name: tf.stack(contents)})).numpy())
+        contents = tf.stack([tf.io.read_file(file) for file in files[start : start + 8]])
+        parts = tf.strings.split(contents, "\t").to_tensor() if len(names) > 1 else contents[:, None]
+        probabilities.append(numbers(endpoint(**{name: parts[:, i] for i, name in enumerate(names)})).numpy())
     return np.concatenate(probabilities)
 
 
