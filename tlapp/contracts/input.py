@@ -144,7 +144,8 @@ class Input(ABC):
     def fitted(self, sources: Sequence[str]) -> tuple[Input, Sequence[str]]:
         """The input as suits the sources of a run's training examples, and sentences about them for the user.
 
-        It is asked once, before anything is read, and not of a finished run.
+        It is asked once, before anything is read or split, and not of a finished run: of examples that are split later, those
+        of val and test are among the sources, so that nothing but sizes may follow from them.
         """
         return self, ()
 

@@ -17,7 +17,7 @@ class RunOptions(Options):
     data: str = Field(
         "builtin:digits",
         path=True,
-        description="folder of class folders, or with train/ val/ test/ in it; CSV with path,label[,split,group]; builtin:digits",
+        description="class folders, or train/ val/ test/ of them; CSV with path,label[,split,group]; builtin:digits, :signs",
     )
     val: str | None = Field(
         None, path=True, description="class folders or CSV to validate with, instead of a split of option data"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from tlapp.engine.inputs.digits import BUILTIN
+from tlapp.engine.inputs import digits, signs
 from tlapp.engine.inputs.formats import HEIC, SUFFIXES
 from tlapp.engine.inputs.lines import JSON, opened
 from tlapp.engine.inputs.pairs import COLUMN as PAIR
@@ -15,6 +15,8 @@ from tlapp.errors import UserError
 
 TABLES = (".csv", *JSON)
 NOUNS = {"image": "pictures", "text": "texts"}
+BUILTIN = {digits.BUILTIN: "image", signs.BUILTIN: "text"}
+"""Built-in set -> the kind of its examples."""
 WHY = "what a network learns carries over only to inputs of the same kind"
 MOST_SEEN = 2000
 """Files of a folder that are looked at."""
@@ -25,8 +27,8 @@ def kind_of(path: str) -> str | None:
 
     A folder that holds a picture holds pictures: a text often lies beside one.
     """
-    if path == BUILTIN:
-        return "image"
+    if path in BUILTIN:
+        return BUILTIN[path]
     if os.path.isdir(path):
         suffixes = set(_suffixes(path))
         return "image" if suffixes & (SUFFIXES | HEIC) else "text" if suffixes & Texts.suffixes else None

@@ -12,6 +12,7 @@ import numpy as np
 from tlapp.contracts import BadExample, Input, Tensor, TextInput
 from tlapp.engine.cache import store
 from tlapp.engine.inputs import pairs as of_pairs
+from tlapp.engine.inputs import signs
 from tlapp.engine.inputs.encodings import NotUtf8, decoded, is_file
 from tlapp.engine.inputs.plain_texts import tfidf
 from tlapp.engine.inputs.text_export import TextExport, stated_by
@@ -169,6 +170,9 @@ class Texts(Input):
             return source
         line = " ".join((source.replace("\t", " | ") if self.pairs else source).split())
         return f'"{line}"' if len(line) <= _TITLE else f'"{line[:_TITLE]} ..."'
+
+    def builtin(self, name: str) -> Sequence[tuple[str, str, str]] | None:
+        return signs.listed() if name == signs.BUILTIN else None
 
     def columns(self, header: Collection[str]) -> tuple[str, ...]:
         if self.pairs:
