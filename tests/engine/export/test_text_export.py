@@ -56,6 +56,17 @@ def test_a_saved_model_answers_to_strings_as_keras_does(run):
     np.testing.assert_allclose(answer["probabilities"], run.probabilities([ids]), atol=1e-5)
     best = np.argmax(answer["probabilities"], axis=1)
     assert [each.decode() for each in answer["label"].numpy()] == [run.labels[number] for number in best]
+    whole, cut = long_ids(run)
+    answer = tf.saved_model.load(f"{report['folder']}/1").signatures["serving_default"](ids=tf.constant(whole))
+    np.testing.assert_allclose(answer["probabilities"], run.probabilities([cut]), atol=1e-5)
+
+
+def long_ids(run):
+    """Ids of a text that is longer than the network's positions, whole, and as training cuts them."""
+    piece, texts = tokenizer(run.input.vocabulary, True, True), ["bad awful day, very poor. " * 30, "good film"]
+    whole, cut = piece.ids(texts).numpy(), piece.ids(texts, run.input.max_length).numpy()
+    assert whole.shape[1] > 3 * run.input.longest
+    return whole, cut
 
 
 def test_a_tflite_file_takes_ids_of_any_length_and_cuts_them_as_training_does(run, tflite):
@@ -94,9 +105,14 @@ def test_smaller_files_answer_nearly_alike(run, quantize):
     verify(report["folder"])
 
 
-def test_onnx_holds_the_exact_gelu(run):
+def test_onnx_holds_the_exact_gelu_and_cuts_ids_as_training_does(run):
+    import onnxruntime
+
     report = tlapp.export(run.folder, format="onnx")
     assert report["check"]["agreement"] == 1 and report["check"]["largest_difference"] < 1e-5
+    session = onnxruntime.InferenceSession(f"{report['folder']}/model.onnx")
+    whole, cut = long_ids(run)
+    np.testing.assert_allclose(session.run(None, {"ids": whole})[0], run.probabilities([cut]), atol=1e-5)
 
 
 @pytest.mark.slow

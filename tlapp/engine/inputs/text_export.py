@@ -85,7 +85,9 @@ class TextExport(InputExport):
         return {"serve_text": Endpoint({name: ((None,), "string") for name in takes}, self._ids)}
 
     def received(self, arrays: Sequence[Any]) -> Sequence[Any]:
-        """Ids cut to the model's length, as in training: MediaPipe gives those of the whole text."""
+        """Ids cut to the model's length, as in training: a client may give those of a whole text, for which there are no
+        positions.
+        """
         import tensorflow as tf
 
         ids = arrays[0][:, : self.max_length]

@@ -117,7 +117,7 @@ def write(model: Any, labels: Sequence[str], folder: Path, labelling: str = "one
     call = _caller(model)
 
     def answer(*arrays: Any) -> dict[str, Any]:
-        answers = {LABELLINGS[labelling].output: call(*arrays)}
+        answers = {LABELLINGS[labelling].output: call(*takes.received(arrays))}
         named = NAMED.get(labelling)
         return answers if named is None else {**answers, "label": named(service.labels, answers["probabilities"])}
 
