@@ -24,7 +24,7 @@ class Distill(Partial):
         if not self.teacher:
             raise UserError("needs the folder of a trained run: the model that teaches", option="teacher")
         if task.labels != "one":
-            raise UserError("has another kind of labels; distillation needs a head with one label a picture", option="head")
+            raise UserError("has another kind of labels; distillation needs a head with one label an example", option="head")
         guides = {"teacher": teacher(self.teacher, task.classes)}
         streams = tuple(sorted({"train", "target"} & task.streams.keys(), key=lambda name: -task.streams[name]))
         tune = self.tune("tune", self.rates(backbone), guides=guides, streams=streams)

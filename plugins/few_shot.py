@@ -26,8 +26,8 @@ class FewShot(Strategy):
         "prototypes", description="how the last stages learn; covariance: only how the classes vary is learnt, nothing trains"
     )
     way: int = Field(20, ge=2, description="classes of an episode")
-    shot: int = Field(1, ge=1, description="pictures of each class that an episode learns from")
-    queries: int = Field(4, ge=1, description="other pictures of each class that it is judged by")
+    shot: int = Field(1, ge=1, description="examples of each class that an episode learns from")
+    queries: int = Field(4, ge=1, description="other examples of each class that it is judged by")
     last: int = Field(2, ge=1, description="stages to train, counted from the output", when=when(method=TRAINED))
     epochs: int = Field(20, ge=1, description="epochs of episodes", when=when(method=TRAINED))
     learning_rate: float = Field(1e-3, gt=0, le=10, description="learning rate of the stages", when=when(method=TRAINED))

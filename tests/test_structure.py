@@ -63,7 +63,9 @@ BELOW = {
         *CONTRACTS, "tlapp.engine", "tlapp.registry", "tlapp.settings", "tlapp.blame", "tlapp.race", "tlapp.learning_rate",
     ),
     "tlapp.reuse": (*CONTRACTS, "tlapp.engine", "tlapp.registry", "tlapp.settings", "tlapp.blame", "tlapp.api"),
-    "tlapp.advice": (*CONTRACTS, "tlapp.engine", "tlapp.settings", "tlapp.blame", "tlapp.api", "tlapp.learning_rate"),
+    "tlapp.advice": (
+        *CONTRACTS, "tlapp.engine", "tlapp.defaults", "tlapp.settings", "tlapp.blame", "tlapp.api", "tlapp.learning_rate",
+    ),
     "tlapp": ("tlapp.api", "tlapp.reuse", "tlapp.advice"),
     "tlapp.cli": ("tlapp",),
     "tlapp.__main__": ("tlapp.cli",),

@@ -8,6 +8,7 @@ from typing import Any
 
 from tlapp import blame
 from tlapp.api import job_of
+from tlapp.defaults import defaults, input_kind
 from tlapp.engine.report import Reporter, Silent
 from tlapp.errors import UserError
 from tlapp.settings import resolve
@@ -32,17 +33,19 @@ def advise(
     Raises:
         UserError: as train; or the labels are not one class each.
     """
-    from tlapp.engine.advice.advise import advice, features
+    from tlapp.engine.advice.advise import EPOCHS, advice, features
     from tlapp.engine.advice.domains import PLUGIN, domains, sentence
 
     names = backbones or (resolve({"data": str(data)}).options.backbone,)
-    result = advice({name: prepared(data, {**settings, "backbone": name}, features, reporter, trust) for name in names})
+    found = {name: prepared(data, {**settings, "backbone": name}, features, reporter, trust) for name in names}
+    full = type(resolve({"plugin": "full", "data": str(data)}).strategy)
+    result = advice(found, defaults(full, input_kind({"data": str(data)}), "").get("epochs", EPOCHS))
     shared = {key: value for key, value in settings.items() if value is not None}
     if target:
         best = result["settings"]["backbone"]
-        found = prepared(data, {**settings, "backbone": best, "target": str(target), **PLUGIN}, domains, reporter, trust)
-        result = {**result, "target": found, "reasons": [*result["reasons"], sentence(found)]}
-        if found["different"]:
+        apart = prepared(data, {**settings, "backbone": best, "target": str(target), **PLUGIN}, domains, reporter, trust)
+        result = {**result, "target": apart, "reasons": [*result["reasons"], sentence(apart)]}
+        if apart["different"]:
             result["settings"] = {**result["settings"], "plugin": "auto", "target": str(target)}
     return {**result, "settings": {**result["settings"], "data": str(data), **shared}}
 

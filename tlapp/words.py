@@ -48,6 +48,11 @@ def shortened(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
+def counted(number: int, noun: str) -> str:
+    """So many of what a noun calls: 1 text, 2 texts, 1,200 pictures."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 def a_few(names: Sequence[str]) -> str:
     """Up to five names, and how many more."""
     more = len(names) - _A_FEW

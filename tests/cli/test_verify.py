@@ -6,7 +6,7 @@ from tlapp.cli.main import run
 
 
 def test_the_line_for_people(monkeypatch, capfd):
-    report = {"images": 7, "largest_difference": 0.00012, "tolerance": 0.001}
+    report = {"images": 7, "noun": "text", "largest_difference": 0.00012, "tolerance": 0.001}
     monkeypatch.setattr("tlapp.engine.export.verify.verify", lambda artifact, layers, trust: report)
     assert run(["verify", "pets"]) == 0
-    assert capfd.readouterr().out == "pets: unchanged; 7 pictures, largest difference of an answer 0.000120 (at most 0.001)\n"
+    assert capfd.readouterr().out == "pets: unchanged; 7 texts, largest difference of an answer 0.000120 (at most 0.001)\n"

@@ -64,7 +64,7 @@ def test_the_yaml_trains(place, found, capfd):
 
 
 def test_labels_that_are_no_classes_are_refused(place):
-    with pytest.raises(UserError, match="which needs one label a picture"):
+    with pytest.raises(UserError, match="which needs one label an example"):
         tlapp.advise(place / "data", [f"file:{place}/tiny.keras"], image_size=SIZE, head="multilabel")
 
 

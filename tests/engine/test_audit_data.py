@@ -146,7 +146,7 @@ def test_the_command(place, capfd):
 
 
 def test_what_has_no_classes_is_refused(place):
-    with pytest.raises(UserError, match="one label a picture"):
+    with pytest.raises(UserError, match="one label an example"):
         tlapp.audit(place / "data", backbone=f"file:{place}/tiny.keras", image_size=SIZE, head="multilabel")
 
 

@@ -9,7 +9,7 @@ from tlapp.cli.options import trust_option
 from tlapp.cli.screen import Screen
 from tlapp.cli.usage import Command
 from tlapp.reuse import adapt as make
-from tlapp.words import printable
+from tlapp.words import counted, printable
 
 
 @click.command(cls=Command)
@@ -29,5 +29,5 @@ def adapt(run: str, support: str, query: str | None, output: str, views: int, tr
         made = make(run, support, output, query=query, views=views, reporter=screen, trust=trust)
     click.echo(printable(f"{len(made.labels)} classes: {', '.join(made.labels)}"))
     if test := made.metrics["test"]:
-        click.echo(f"accuracy on --query: {test['accuracy']:.4f} ({test['n']} pictures)")
+        click.echo(f"accuracy on --query: {test['accuracy']:.4f} ({counted(test['n'], made.input.noun)})")
     click.echo(printable(f"run: {made.folder}"))

@@ -76,7 +76,7 @@ def compare(
         report = trials.compare(every, seeds, Path(output), screen, workers, tflite)
     if plot and report["rows"]:
         measured = tflite and all(row["tflite_ms"] for row in report["rows"].values())
-        cost = ("tflite_ms", "TFLite, milliseconds a picture") if measured else ("seconds", "seconds of training")
+        cost = ("tflite_ms", "TFLite, milliseconds an example") if measured else ("seconds", "seconds of training")
         plots.pareto(plot, report["rows"], *cost)
     if as_json:
         click.echo(json.dumps(report))

@@ -37,7 +37,7 @@ from tlapp.words import printable
 def evaluate(
     run: str, data: str, split: str | None, on_bad: str, unfinished: bool, task: str | None, trust: bool, as_json: bool
 ) -> None:
-    """Measure a trained model on labelled pictures.
+    """Measure a trained model on labelled pictures or texts.
 
     MODEL is the folder of a run, or an export: its folder, or the model file in it. A note says how many of the pictures the run
     was trained on.

@@ -17,16 +17,16 @@ from tlapp.cli.usage import Group
 from tlapp.errors import TlappError
 
 COMMANDS = {
-    "train": "Train a model on your pictures.",
+    "train": "Train a model on your pictures or texts.",
     "audit": "Say what is wrong with your pictures: labels, near-copies, leaks, odd ones out.",
-    "advise": "Say which backbone and strategy suit your pictures, before training.",
+    "advise": "Say which backbone and strategy suit your data, before training.",
     "preview": "Show what a strategy's augmentation does to your pictures.",
-    "find-lr": "Find a learning rate for your pictures, in seconds.",
-    "evaluate": "Measure a trained model on labelled pictures.",
-    "predict": "Classify pictures with a trained model.",
+    "find-lr": "Find a learning rate for your data, in seconds.",
+    "evaluate": "Measure a trained model on labelled pictures or texts.",
+    "predict": "Classify pictures or texts with a trained model.",
     "export": "Export a trained model for a server or a phone.",
-    "teach": "Add a class or pictures to a finished run, in seconds.",
-    "adapt": "Make a run that knows other classes, by a few pictures of each.",
+    "teach": "Add a class or examples to a finished run, in seconds.",
+    "adapt": "Make a run that knows other classes, by a few examples of each.",
     "merge": "Make a whole model of what a run changed and the pre-trained network.",
     "verify": "Check that an export is unchanged and gives the same answers.",
     "runs": "List your runs.",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tlapp.engine.runs.folder import PREDICTIONS, PROBLEMS
-from tlapp.words import with_flags
+from tlapp.words import counted, with_flags
 
 MOST_CLASSES = 10
 """Of a split that are shown one by one."""
@@ -81,7 +81,7 @@ def class_lines(name: str, split: Mapping[str, Any], most: int = MOST_CLASSES, n
     for label in worst:
         each = classes[label]
         recall = f"recall {each['recall']:.4f}{_interval(each, 'recall')}"
-        yield f"  {label:{width}}  {recall}  precision {each['precision']:.4f}  ({each['n']} {noun}s)"
+        yield f"  {label:{width}}  {recall}  precision {each['precision']:.4f}  ({counted(each['n'], noun)})"
 
 
 def adaptation_line(adaptation: Mapping[str, Any]) -> str:
@@ -103,11 +103,11 @@ def split_line(name: str, split: Mapping[str, Any], noun: str = "picture") -> st
     """A split's metrics for people."""
     if "r2" in split:
         r2 = f"R2 {split['r2']:.4f}{_interval(split, 'r2')}"
-        return f"{name:6} {r2}  MAE {split['mae']:.4g}  RMSE {split['rmse']:.4g}  ({split['n']} {noun}s)"
+        return f"{name:6} {r2}  MAE {split['mae']:.4g}  RMSE {split['rmse']:.4g}  ({counted(split['n'], noun)})"
     sets = f"micro F1 {split['micro_f1']:.4f}  mAP {split['map']:.4f}  " if "map" in split else ""
     return (
         f"{name:6} accuracy {split['accuracy']:.4f}{_interval(split, 'accuracy')}  balanced {split['balanced_accuracy']:.4f}  "
-        f"macro F1 {split['macro_f1']:.4f}  {sets}loss {split['loss']:.4f}  ({split['n']} {noun}s)"
+        f"macro F1 {split['macro_f1']:.4f}  {sets}loss {split['loss']:.4f}  ({counted(split['n'], noun)})"
     )
 
 

@@ -14,7 +14,7 @@ from tlapp.cli.options import json_option
 from tlapp.cli.usage import Command
 from tlapp.engine.runs.catalog import ROOT, Entry, entries
 from tlapp.errors import UserError
-from tlapp.words import bytes_in_words, printable
+from tlapp.words import bytes_in_words, counted, printable
 
 WORDS = {"training": "training now"}
 """What a state is called, where that is not its own word."""
@@ -47,7 +47,7 @@ def lines(found: list[Entry]) -> Iterator[str]:
         ends = f" ({entry.interval[0]:.2f} to {entry.interval[1]:.2f})" if entry.interval else ""
         result = "".join(f"{name} {value:.4f}{ends}  " for name, value in measured.items() if value is not None)
         yield f"{entry.folder.resolve().name:{width}}  {begun}  {result}{WORDS.get(entry.state, entry.state)}"
-        pictures = "" if entry.pictures is None else f" ({entry.pictures:,} pictures)"
+        pictures = "" if entry.pictures is None else f" ({counted(entry.pictures, entry.noun)})"
         what = f"{entry.strategy} of {entry.backbone} on {entry.data}{pictures}, " if entry.strategy else ""
         exports = f", exported: {', '.join(entry.exported)}" if entry.exported else ""
         yield f"  {what}{bytes_in_words(entry.bytes)}{exports}"

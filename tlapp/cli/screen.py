@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tlapp.engine.report import Outline, PhaseOutline
     from tlapp.engine.runs.history import Epoch
 
-TASKS = {"read": "reading pictures", "hash": "looking at files", "front": "frozen front"}
+TASKS = {"read": "reading examples", "hash": "looking at files", "front": "frozen front"}
 
 
 class Lasting:

@@ -38,7 +38,7 @@ def teach(run: str, name: str | None, files: tuple[str, ...], undo: bool, trust:
         report: dict[str, Any] = {"run": run, "labels": [*load_run(run).labels], "lessons": left}
         lines = [f"undone; classes: {', '.join(report['labels'])}"]
     elif not name or not files:
-        raise UserError("name a class and its pictures: tlapp teach RUN NAME FILES...")
+        raise UserError("name a class and its pictures or texts: tlapp teach RUN NAME FILES...")
     else:
         with Screen() as screen:
             taught = add(run, name, files, reporter=screen, trust=trust)

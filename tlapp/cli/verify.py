@@ -10,6 +10,7 @@ from tlapp.api import layers
 from tlapp.cli.completion import PATH, complete_files
 from tlapp.cli.options import json_option, trust_option
 from tlapp.cli.usage import Command
+from tlapp.words import counted
 
 
 @click.command(cls=Command)
@@ -25,6 +26,6 @@ def verify(artifact: str, trust: bool, as_json: bool) -> None:
         click.echo(json.dumps(report))
         return
     click.echo(
-        f"{artifact}: unchanged; {report['images']} pictures, largest difference of an answer "
+        f"{artifact}: unchanged; {counted(report['images'], report['noun'])}, largest difference of an answer "
         f"{report['largest_difference']:.6f} (at most {report['tolerance']:g})"
     )

@@ -206,7 +206,7 @@ def check_labelling(plan: Plan, head: str, takes: str) -> None:
         if what := kind_of(phase).one_label(phase) or _judged_by_class(phase):
             raise UserError(
                 f"takes {takes}, but the strategy {what} in phase {phase.name}, "
-                "which needs one label a picture; choose another head or strategy",
+                "which needs one label an example; choose another head or strategy",
                 received=head,
                 option="head",
             )

@@ -38,7 +38,9 @@ def adapt(run: SavedRun, job: Job, support: str, query: str | None, folder: Path
     items = folders.labelled("support", support, run.input, run.labelling.cells).items
     labels = tuple(natural_sort({item.label for item in items if item.label is not None}))
     if len(labels) < 2:
-        raise UserError(f"expected pictures of at least two classes. Received: {', '.join(labels) or 'none'}", support, "support")
+        raise UserError(
+            f"expected {run.input.noun}s of at least two classes. Received: {', '.join(labels) or 'none'}", support, "support"
+        )
     solver = solver_of(job, Task(labels, run.metrics["images"]))
     if not isinstance(solver, FewShot):
         raise UserError(f"{run.folder}: the solver of its head does not learn other classes from a few examples")

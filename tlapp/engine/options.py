@@ -24,15 +24,15 @@ class RunOptions(Options):
     )
     test: str | None = Field(None, path=True, description="class folders or CSV to test with, instead of a split of option data")
     target: str | None = Field(
-        None, path=True, description="pictures of the domain to adapt to; labels, if any, are only used for metrics"
+        None, path=True, description="pictures or texts of the domain to adapt to; labels, if any, are only used for metrics"
     )
     aux: str | None = Field(
         None, path=True, description="a second labelled set, with its own classes; a share is held out to measure it"
     )
     support: str | None = Field(
-        None, path=True, description="labelled pictures of other classes, a few of each, for strategies that learn from few"
+        None, path=True, description="labelled examples of other classes, a few of each, for strategies that learn from few"
     )
-    query: str | None = Field(None, path=True, description="further labelled pictures of the classes of option support")
+    query: str | None = Field(None, path=True, description="further labelled examples of the classes of option support")
     backbone: str = Field(
         "keras-cv:efficientnet-lite0", by_input={"text": "bert:minilm"},
         description="pre-trained network: see `tlapp backbones list`",
@@ -46,7 +46,7 @@ class RunOptions(Options):
     max_length: int | None = Field(
         None, ge=8, le=8192, description="tokens of a text, the rest is cut off; by default what holds 95 % of the training texts"
     )
-    batch_size: int = Field(32, ge=1, le=4096, description="pictures per training step")
+    batch_size: int = Field(32, ge=1, le=4096, description="examples per training step")
     seed: int = Field(0, ge=0, lt=2**31, description="seed of the split, the order and the initial weights")
     # 15 % and 20 %: with 200 pictures that leaves 24 to stop on and 40 to test on.
     val_share: float = Field(
@@ -60,7 +60,7 @@ class RunOptions(Options):
         0.2, gt=0, lt=0.9, description="share of option data, and of option aux, split off for testing, if there is no test set",
         when=(when(test=None), when(aux=other_than(None))),
     )  # fmt: skip
-    on_bad: Literal["fail", "skip"] = Field("fail", description="unreadable pictures: stop, or skip them")
+    on_bad: Literal["fail", "skip"] = Field("fail", description="unreadable examples: stop, or skip them")
     augment: Literal["none", "basic"] = Field("none", description="basic: random flip, crop and colour, new each epoch")
     patience: int = Field(10, ge=1, description="epochs without a better validation loss before a phase stops")
     schedule: Literal["cosine", "constant"] = Field("cosine", description="how the learning rate changes during a phase")

@@ -118,7 +118,7 @@ def test_outliers_pull_less():
     [
         (FeatureExtract(), {}, "takes a number as the label, but the strategy fits a head in closed form"),
         (Adversarial(), {"target": True}, "judges the target by its predicted classes"),
-        (Distill(teacher="x"), {}, "needs a head with one label a picture"),
+        (Distill(teacher="x"), {}, "needs a head with one label an example"),
         (MultiTask(), {"aux": True}, "learns two sets of classes"),
     ],
 )

@@ -83,7 +83,7 @@ def samples(rates):
 
 @pytest.mark.parametrize(
     ("phase", "words"),
-    [(solves, "fits a head in closed form in phase solve"), (samples, "draws pictures by class in phase few")],
+    [(solves, "fits a head in closed form in phase solve"), (samples, "draws examples by class in phase few")],
 )
 def test_what_needs_one_label_a_picture_is_refused(phase, words, table, tmp_path):
     class Needs(Strategy):
@@ -92,7 +92,7 @@ def test_what_needs_one_label_a_picture_is_refused(phase, words, table, tmp_path
         def plan(self, task, backbone):
             return Plan((phase(backbone.frozen()),))
 
-    with pytest.raises(UserError, match=f"option head=linear: takes several labels a picture, but the strategy {words}"):
+    with pytest.raises(UserError, match=f"option head=linear: takes several labels an example, but the strategy {words}"):
         tiny_run(Needs(), table, tmp_path / "run", MultiLabel())
     assert not (tmp_path / "run").exists()
 

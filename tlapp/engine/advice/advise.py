@@ -18,6 +18,7 @@ from tlapp.errors import UserError
 
 PARTS = (1 / 8, 1 / 4, 1 / 2, 1.0)
 """Shares of the examples from which the learning curve is drawn."""
+EPOCHS = 30  # that training every stage usually takes
 FAR = 0.02
 """By how much earlier stages must tell classes better for a domain to be called far."""
 FEW, MANY = 30, 1000
@@ -171,11 +172,11 @@ def backbone(found: Features) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def advice(found: Mapping[str, Features]) -> dict[str, Any]:
+def advice(found: Mapping[str, Features], epochs: int = EPOCHS) -> dict[str, Any]:
     """Backbones, best first, what more data would buy, and a recommendation with its reasons.
 
     Args:
-        found: by the backbones' IDs; the same data for each.
+        found: by the backbones' IDs; the same data for each. `epochs`: that are usual where every stage trains.
     """
     ranked = {name: backbone(each) for name, each in found.items()}
     order = sorted(ranked, key=lambda name: -max(ranked[name]["accuracy"], ranked[name]["all_stages"]))
@@ -191,7 +192,7 @@ def advice(found: Mapping[str, Features]) -> dict[str, Any]:
     return {
         "classes": len(counts), "images": dict(some.images), "most": int(counts.max()), "least": int(counts.min()),
         "backbones": {name: ranked[name] for name in order}, "curve": more, "settings": settings, "reasons": reasons,
-        "costs": costs(some), "noun": some.input.noun,
+        "costs": costs(some, epochs), "noun": some.input.noun,
         "plain": plain and {"name": some.input.plain, "accuracy": plain.accuracy, "interval": plain.interval},
     }  # fmt: skip
 
@@ -241,10 +242,8 @@ def recommended(
     return settings, reasons
 
 
-def costs(found: Features) -> dict[str, float]:
-    """About how many seconds strategies would take on this machine, by the measured front: a step forth and back takes about
-    three times as long as one forth, and 30 epochs are usual.
-    """
+def costs(found: Features, epochs: int = EPOCHS) -> dict[str, float]:
+    """About how many seconds strategies would take here, by the measured front: a step takes thrice as long as one forth."""
     count, each = sum(found.images.get(name, 0) for name in ("train", "val", "test")), found.ms / 1000
     front = count * each
-    return {"freeze": front, "partial": front * 4, "full": front * (1 + 3 * 30)}
+    return {"freeze": front, "partial": front * 4, "full": front * (1 + 3 * epochs)}

@@ -23,7 +23,7 @@ def domains(run: Any) -> dict[str, Any]:
 
     Returns:
         told_apart and interval: the accuracy, on as many examples of each; different: whether that is more than chance by much;
-        images: how many there are of the target.
+        images: how many there are of the target; noun: what they are called.
     """
     work, dataset = run.work, run.dataset
     size = min(LIMIT, *(len(dataset.streams[name]) for name in ("train", "target")))
@@ -35,16 +35,16 @@ def domains(run: Any) -> dict[str, Any]:
     told = judged(np.concatenate(features), np.repeat([0, 1], size), 2, ())
     return {
         "told_apart": told.accuracy, "interval": told.interval, "different": told.accuracy > DIFFERENT and told.interval[0] > 0.5,
-        "images": len(dataset.streams["target"]),
+        "images": len(dataset.streams["target"]), "noun": dataset.input.noun,
     }  # fmt: skip
 
 
 def sentence(found: dict[str, Any]) -> str:
     """What was found, for people."""
-    low, high = found["interval"]
+    (low, high), noun = found["interval"], found["noun"]
     told = (
-        f"{found['told_apart']:.3f} ({low:.3f} to {high:.3f}) of the pictures are told to be of data or of target, 0.5 by chance"
+        f"{found['told_apart']:.3f} ({low:.3f} to {high:.3f}) of the {noun}s are told to be of data or of target, 0.5 by chance"
     )
     if found["different"]:
-        return f"the target looks different: {told}; adapt to it, and compare with pictures whose labels you know"
+        return f"the target looks different: {told}; adapt to it, and compare with {noun}s whose labels you know"
     return f"the target looks like the data: {told}; nothing needs to adapt"

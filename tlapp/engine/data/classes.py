@@ -36,7 +36,7 @@ class ByClass:
 class One(ByClass):
     """A picture is of one class; its label is the class's name."""
 
-    kind, takes, differ, answer = "one", "one label a picture", "classes", "top label"
+    kind, takes, differ, answer = "one", "one label an example", "classes", "top label"
     cells: Labels = "needed"
 
     def fitted(self, numbers: np.ndarray) -> One:
@@ -92,7 +92,7 @@ class One(ByClass):
 class Many(ByClass):
     """A picture is of any number of classes; its label is their names with ";" between, or nothing for none."""
 
-    kind, takes, differ, answer = "many", "several labels a picture", "sets of labels", "set of labels"
+    kind, takes, differ, answer = "many", "several labels an example", "sets of labels", "set of labels"
     cells: Labels = "sets"
 
     def fitted(self, numbers: np.ndarray) -> Many:

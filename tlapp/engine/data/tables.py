@@ -127,7 +127,7 @@ def _item(cells: dict[str, str], base: str, labels: Labels, examples: Input) -> 
     if is_file and not os.path.isfile(source):
         raise _Fault(f"there is no file {source}")
     if label is None and labels == "needed" and split not in OTHER_STREAMS:
-        raise _Fault("its label is empty, which only a head with several labels a picture takes, such as option head=multilabel")
+        raise _Fault("its label is empty, which only a head with several labels an example takes, such as option head=multilabel")
     if "split" in cells and split not in {*SPLIT_NAMES, *OTHER_STREAMS}:
         raise _Fault(f"split must be train, val or test. Received: {cells['split'] or 'nothing'}")
     name = cell.replace("\\", "/") if column == "path" else examples.title(cell)

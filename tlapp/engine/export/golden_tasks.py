@@ -99,7 +99,8 @@ def verify(folder: Path) -> dict[str, Any]:
             )
         differences[name], count = difference, count + len(expected)
     return {
-        "format": "tflite", "quantize": facts["quantize"], "images": count, "largest_difference": max(differences.values()),
+        "format": "tflite", "quantize": facts["quantize"], "images": count,
+        "noun": facts["input"].get("noun", "picture"), "largest_difference": max(differences.values()),
         "tolerance": max(task["tolerance"] for task in facts["tasks"].values()), "latency": latency._asdict(),
         "tasks": differences,
     }  # fmt: skip

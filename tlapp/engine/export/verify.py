@@ -78,7 +78,8 @@ def verify(
                 f"when it was exported; at most {facts['tolerance']:g} is due to another machine"
             )
     return {
-        "format": facts["format"], "quantize": facts["quantize"], "images": len(expected), "largest_difference": largest,
+        "format": facts["format"], "quantize": facts["quantize"], "images": len(expected),
+        "noun": facts.get("input", {}).get("noun", "picture"), "largest_difference": largest,
         "tolerance": facts["tolerance"], "latency": answers.latency._asdict(),
     }  # fmt: skip
 

@@ -24,6 +24,7 @@ class Entry:
 
     Attributes:
         state: "finished", "training" (by another process, now), "unfinished", or "unreadable" where a file is damaged.
+        noun: what its examples are called.
         pictures: how many examples it trains, validates and tests with; None where unknown, as the words before it are "".
         accuracy, r2: of the test pictures; None where there is none yet, or labels are of the other kind.
         begun: seconds since 1970.
@@ -43,6 +44,7 @@ class Entry:
     r2: float | None = None
     interval: tuple[float, float] | None = None
     exported: tuple[str, ...] = ()
+    noun: str = "picture"
 
     def to_json(self) -> dict[str, Any]:
         """As JSON can hold it."""
@@ -89,7 +91,7 @@ def _entry(path: Path) -> Entry:
         settings, metrics = _mapping(files.settings()), _mapping(files.metrics() if files.has(METRICS) else {})
         counts = metrics.get("images") or files.plan().get("images") or {}
         pictures = sum(int(counts.get(name, 0)) for name in ("train", "val", "test")) if counts else None
-        test = metrics.get("test") or {}
+        test, noun = metrics.get("test") or {}, str(files.plan().get("noun", "picture"))
         accuracy, r2 = _at_most_one(test.get("accuracy"), 0), _at_most_one(test.get("r2"))
         tested = int(counts.get("test", 0))
         interval = None if accuracy is None or tested < 1 else share(accuracy * tested, tested)
@@ -97,11 +99,12 @@ def _entry(path: Path) -> Entry:
         state = "finished" if metrics else "training" if lock.is_held(path) else "unfinished"
     except Exception:  # whatever the files hold, the other runs are listed
         words, pictures, accuracy, r2, interval, state = ["", "", ""], None, None, None, None, "unreadable"
+        noun = "picture"
     strategy, backbone, data = words
     exported = tuple(each.name for each in _inside(path / EXPORTS) if each.is_dir())
     return Entry(
         path, state, strategy, backbone, data, pictures, accuracy, _begun(path), _bytes(path), r2,
-        None if interval is None else (interval[0], interval[1]), exported,
+        None if interval is None else (interval[0], interval[1]), exported, noun,
     )  # fmt: skip
 
 

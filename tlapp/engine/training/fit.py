@@ -98,7 +98,7 @@ class Fitting:
             if not reason:
                 epoch = self._end_epoch()
                 tell(epoch)
-                reason = "nearly all target pictures were assigned to one class" if self._collapsed(epoch) else ""
+                reason = "nearly all target examples were assigned to one class" if self._collapsed(epoch) else ""
             if not reason:
                 pause()
         report(self.phase.name, steps.total, steps.total)

@@ -76,8 +76,8 @@ class FitKind(Kind):
 
     def one_label(self, phase: Fit) -> str:
         if phase.labeller is not None:
-            return "labels the target with one class per picture"
-        return "draws pictures by class" if phase.sampler is not None else ""
+            return "labels the target with one class per example"
+        return "draws examples by class" if phase.sampler is not None else ""
 
     def reads(self, phase: Fit) -> frozenset[str]:
         own = {"weight_decay"} if phase.weight_decay is not None else set()
