@@ -23,7 +23,7 @@ class AugmentAdapt(Adapt):
     )
 
     def plan(self, task: Task, backbone: Backbone) -> Plan:
-        must_take_pictures(backbone, "choose option plugin=self-training or adversarial")
+        must_take_pictures(backbone, "for texts, which have no look, choose option plugin=self-training or adversarial")
         plain = self.source(backbone, {})  # source-only is what the restyled pictures are held against
         return Plan((*self.simple(task, backbone), *plain, *self.adapting(task, backbone), turn(backbone)), standardised)
 

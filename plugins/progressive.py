@@ -25,6 +25,12 @@ class Progressive(FineTune):
         return backbone.frozen()
 
     def plan(self, task: Task, backbone: Backbone) -> Plan:
+        if backbone.input.kind == "text":
+            words = "its columns are convolutions beside the maps of a network of pictures, and a network of texts has no maps"
+            raise UserError(
+                f"{words}; option plugin=adapters leaves the network as it is too, and tlapp merge puts its runs into one file",
+                "progressive", "plugin",
+            )  # fmt: skip
         if self.earlier:
             self.check(load(self.earlier).settings, backbone)
         return Plan(self.phases(backbone), Columns(self.width, self.last, self.laterals, self.earlier))

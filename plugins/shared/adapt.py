@@ -141,7 +141,7 @@ class Adapt(Strategy):
 def must_take_pictures(backbone: Backbone, instead: str, received: str | None = None) -> None:
     """Raise a UserError where a backbone takes no pictures, which are to be changed."""
     if backbone.input.kind != "image":
-        words = f"changes pictures, and {backbone.name} takes {backbone.input.words}; {instead}"
+        words = f"changes how pictures look, and {backbone.name} takes {backbone.input.words}; {instead}"
         raise UserError(words, received, option="style" if received else "plugin")
 
 
