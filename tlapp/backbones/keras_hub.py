@@ -18,7 +18,11 @@ from tlapp.home import expanded
 
 log = logging.getLogger("tlapp")
 
-CONVERTER, CONFIG = "image_converter.json", "config.json"
+CONVERTER, CONFIG, TOKENIZER = "image_converter.json", "config.json", "tokenizer.json"
+TEXTS = (
+    "keras-hub: takes pictures only. For texts there are bert:minilm, and bert:FOLDER with a folder of Hugging Face's "
+    "(config.json, vocab.txt, model.safetensors): the presets of the BERT family are published so as well"
+)
 FAMILIES = (
     "cspnet", "deit", "densenet", "dinov2", "dinov3", "efficientnet", "hgnetv2", "mit", "mobilenet", "resnet", "siglip",
     "swin_transformer", "vgg", "vit", "xception",
@@ -71,10 +75,7 @@ class KerasHub(BackboneProvider):
         with build.fresh_names():
             base = _network(hub, name, weights is None, shape)
             if len(base.inputs) != 1 or len(base.inputs[0].shape) != 4 or base.inputs[0].shape[-1] != 3:
-                raise UserError(
-                    "it does not take pictures; for texts there are bert:minilm, and bert:FOLDER with a folder of Hugging Face's",
-                    identity, option="backbone",
-                )  # fmt: skip
+                raise UserError(f"it does not take pictures; {TEXTS}", identity, option="backbone")
             image = build.picture(size or base.inputs[0].shape[1] or 224)
             output = build.flat(keras_hub_layers.taken_apart(_one(base)), _scaled(image, converter.get_config()))
             if len(output.shape) == 3 and _first_token(base):
@@ -125,6 +126,8 @@ def _converter(hub: Any, name: str) -> Any:
         UserError: there is no preset of that name, or none that says how pictures are made ready.
     """
     folder = expanded(name)
+    if (folder / TOKENIZER).is_file() and not (folder / CONVERTER).is_file():
+        raise UserError(f"the preset is for texts; {TEXTS}", f"keras-hub:{name}", option="backbone")
     if folder.is_dir() and not (folder / CONVERTER).is_file():
         words = f"the folder has no {CONVERTER}, so that nothing says how pictures are scaled; save one with "
         raise UserError(f"{words}preprocessor.save_to_preset(FOLDER)", f"keras-hub:{name}", option="backbone")
