@@ -42,7 +42,7 @@ def test_hard_pairs_give_the_ids_of_hugging_face(tmp_path, tensorflow):
     pairs = [(one, other) for one in HARD for other in HARD]
     pairs += [(" ".join(draw.choices(words, k=draw.randint(1, 12))), " ".join(draw.choices(words, k=9))) for _ in range(100)]
     piece = WordPiece(vocabulary)
-    for length in (None, 4, 5, 12, 13, 64):
+    for length in (None, 12, 13):
         if length:
             theirs.enable_truncation(length, strategy="longest_first")
         expected = [each.ids for each in theirs.encode_batch(pairs)]
