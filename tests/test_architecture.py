@@ -47,6 +47,7 @@ WORDS = {
     "what a phase's fields must be": "field of a phase",
     "what a teacher says, kept": "guide",
     "shell completion": "shell completes",
+    "what a heat map shows": "speaks for",
     "names in a run folder": "run folder",
 }
 """What to look for -> the word that a newcomer would search for."""

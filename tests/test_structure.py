@@ -39,6 +39,7 @@ BELOW = {
     "tlapp.engine.export": (*DATA, "tlapp.engine.export"),
     "tlapp.engine.training": (*DATA, "tlapp.engine.training"),
     "tlapp.engine.advice": (*DATA, "tlapp.engine.training", "tlapp.engine.advice"),
+    "tlapp.engine.visuals": (*DATA, "tlapp.engine.visuals"),
     "tlapp.engine.check": (*DATA, "tlapp.engine.training"),
     "tlapp.engine.outline": (*DATA, "tlapp.engine.training"),
     "tlapp.engine.merge": (*DATA, "tlapp.engine.training", "tlapp.engine.check"),
