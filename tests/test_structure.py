@@ -64,10 +64,11 @@ BELOW = {
         *CONTRACTS, "tlapp.engine", "tlapp.registry", "tlapp.settings", "tlapp.blame", "tlapp.race", "tlapp.learning_rate",
     ),
     "tlapp.reuse": (*CONTRACTS, "tlapp.engine", "tlapp.registry", "tlapp.settings", "tlapp.blame", "tlapp.api"),
+    "tlapp.visuals": (*CONTRACTS, "tlapp.engine", "tlapp.api"),
     "tlapp.advice": (
         *CONTRACTS, "tlapp.engine", "tlapp.defaults", "tlapp.settings", "tlapp.blame", "tlapp.api", "tlapp.learning_rate",
     ),
-    "tlapp": ("tlapp.api", "tlapp.reuse", "tlapp.advice"),
+    "tlapp": ("tlapp.api", "tlapp.reuse", "tlapp.advice", "tlapp.visuals"),
     "tlapp.cli": ("tlapp",),
     "tlapp.__main__": ("tlapp.cli",),
 }  # fmt: skip

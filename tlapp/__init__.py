@@ -5,9 +5,23 @@ if TYPE_CHECKING:  # for type checkers; importing typing takes a while
     from tlapp.advice import advise, audit, find_lr
     from tlapp.api import load, train
     from tlapp.reuse import adapt, export, merge, merge_tasks, teach, undo_teach
+    from tlapp.visuals import explain
 
-__all__ = ["adapt", "advise", "audit", "export", "find_lr", "load", "merge", "merge_tasks", "teach", "train", "undo_teach"]
-PLACES = {"advise": "advice", "audit": "advice", "find_lr": "advice", "load": "api", "train": "api"}
+__all__ = [
+    "adapt",
+    "advise",
+    "audit",
+    "explain",
+    "export",
+    "find_lr",
+    "load",
+    "merge",
+    "merge_tasks",
+    "teach",
+    "train",
+    "undo_teach",
+]
+PLACES = {"advise": "advice", "audit": "advice", "explain": "visuals", "find_lr": "advice", "load": "api", "train": "api"}
 """Verb -> its file; the others are in reuse.py."""
 
 

@@ -140,7 +140,7 @@ def complete_runs(context: click.Context, parameter: click.Parameter, typed: str
     names = [name for name in (str(run.path) for run in runs) if name.startswith(typed) and name.isprintable()]
     if names:
         return [CompletionItem(name, path=True) for name in names]
-    return [CompletionItem(typed, type="file" if context.info_name == "predict" else "dir")]
+    return [CompletionItem(typed, type="file" if context.info_name in ("predict", "explain") else "dir")]
 
 
 @silent

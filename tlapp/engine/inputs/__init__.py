@@ -62,6 +62,11 @@ def read_sized(examples: Input, source: str) -> tuple[tuple[Any, ...], tuple[int
     return (picture,), shape
 
 
+def sides(examples: Input, source: str) -> tuple[int, int] | None:
+    """Width and height of a picture in a file, upright, read without decoding it; None of all else."""
+    return images.sides(source) if isinstance(examples, Images) and examples.content(source) is None else None
+
+
 def advice(examples: Input, suffix: str) -> str:
     """What makes a file of this suffix, which is not read, an example; "" where nothing is known."""
     return advice_for(suffix) if isinstance(examples, Images) else ""

@@ -118,6 +118,17 @@ def read_sized(path: str, size: int, resize: Resize, most_pixels: int = MOST_PIX
         raise BadExample(path, _reason(path, error)) from error
 
 
+def sides(path: str) -> tuple[int, int] | None:
+    """Width and height of a picture, upright, as its header tells them; None where it cannot be read."""
+    _hush()
+    try:
+        with _open(path) as image:
+            width, height = image.size
+            return (height, width) if orientation(image) in _ON_SIDE else (width, height)
+    except Exception:  # as in `read_sized`
+        return None
+
+
 def from_array(array: np.ndarray, size: int, resize: Resize = "squash") -> np.ndarray:
     """An array, (height, width) or (height, width, 3) uint8, as `read` makes it of a file: (size, size, 3) uint8."""
     return square(Image.fromarray(array), size, resize)

@@ -11,9 +11,9 @@ from tlapp.contracts.graph import Step, needed, replay, steps
 from tlapp.errors import UserError
 from tlapp.tensorflow_import import quiet_tensorflow
 
-Method = Literal["auto", "grad-cam", "layer-cam"]
+Method = Literal["grad-cam", "layer-cam"]
 FINE = 7
-"""Places a side that a last map must have for Grad-CAM on it to say where; on a coarser one LayerCAM takes an earlier map."""
+"""Places a side that a map must have to say where: where the last one is coarser, an earlier one is taken."""
 BLOCK = 16
 """Pictures at a time."""
 
@@ -42,7 +42,7 @@ class Place(NamedTuple):
         return [[int(side) for side in symbol.shape[1:3]] for symbol in self.maps]
 
 
-def heat_map(run_or_model: Any, rows: Any, classes: Sequence[int] | None = None, method: Method = "auto") -> np.ndarray:
+def heat_map(run_or_model: Any, rows: Any, classes: Sequence[int] | None = None, method: Method = "grad-cam") -> np.ndarray:
     """What in each picture speaks for a class, from 0 to 1, the most of a picture 1; all 0 where nothing does.
 
     Args:
@@ -62,14 +62,13 @@ def heat_map(run_or_model: Any, rows: Any, classes: Sequence[int] | None = None,
     return explained(model, place_of(model, method), rows, classes)[0]
 
 
-def place_of(model: Any, method: Method = "auto") -> Place:
+def place_of(model: Any, method: Method = "grad-cam") -> Place:
     """Where the gradients of a deployed model are taken.
 
     Args:
         method: "grad-cam" (Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391) at the last map, or at the last of each
-            branch; "layer-cam" (Jiang et al. 2021, https://doi.org/10.1109/TIP.2021.3089943) at the last finer map that all
-            passes through, of at least `FINE` places a side; "auto" for the first where the last map has so many, else the
-            second.
+            branch; "layer-cam" (Jiang et al. 2021, https://doi.org/10.1109/TIP.2021.3089943) at a finer one. Grad-CAM is what
+            was found to tell where a class is (docs/results.md, "Heat maps").
 
     Raises:
         UserError: the network has no map of features.
@@ -78,9 +77,9 @@ def place_of(model: Any, method: Method = "auto") -> Place:
     todo = steps(model)
     maps, score = _last_maps(model, todo), _before_activation(todo, model.outputs[0])
     side = min(min(symbol.shape[1:3]) for symbol in maps)
-    if method == "grad-cam" or (method == "auto" and side >= FINE):
-        return Place(maps, score, False)
-    return Place(_finer_map(model, todo, max(FINE, side + 1)) or maps, score, True)
+    if method == "layer-cam":
+        return Place(_finer_map(model, todo, max(FINE, side + 1)) or maps, score, True)
+    return Place(maps if side >= FINE else _finer_map(model, todo, FINE) or maps, score, False)
 
 
 def explained(model: Any, place: Place, rows: Any, classes: Sequence[int] | None = None) -> tuple[np.ndarray, np.ndarray]:
