@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,21 +18,26 @@ from tlapp.engine.visuals.explain import check_takes_pictures
 from tlapp.engine.visuals.overlay import in_the_file, overlaid, peak_of, shown
 from tlapp.errors import UserError
 
+KEPT = Path(__file__).parents[1] / "data" / "run-0.1.0"
+"""A finished run of the tiny network, its pictures and its export."""
+
 
 @pytest.fixture
-def here(tiny, monkeypatch, tmp_path):
-    """An empty working folder, and the run beside it."""
+def here(tensorflow, monkeypatch, tmp_path):
+    """An empty working folder."""
     monkeypatch.chdir(tmp_path)
-    return tiny
+    return KEPT
 
 
 def test_pngs_and_json(here, capfd):
-    wide = Image.open(here / "new" / "circle" / "000.png").resize((64, 32))
+    wide = Image.open(here / "images" / "circle" / "000.png").resize((64, 32))
     wide.save("wide one.png")
-    words = ["explain", str(here / "run"), "wide one.png", str(here / "new" / "square"), "--json"]
+    words = ["explain", str(here / "run"), "wide one.png", str(here / "images" / "square"), "--json"]
     assert run(words) == 0
     found = json.loads(capfd.readouterr().out)["explanations"]
-    assert [each["image"] for each in found] == [f"heat-maps/{name}.png" for name in ("wide-one", "000", "001", "002", "003")]
+    assert [each["image"] for each in found] == [
+        f"heat-maps/{name}.png" for name in ("wide-one", "000", "001", "002", "003", "004", "005")
+    ]
     assert Image.open(found[0]["image"]).size == (2 * 320 + 8, 160)
     answers = tlapp.load(here / "run").predict([each["path"] for each in found])
     for each, answer in zip(found, answers, strict=True):
@@ -46,7 +52,7 @@ def test_pngs_and_json(here, capfd):
 
 
 def test_a_class_that_is_asked_for(here):
-    files = [here / "new" / "circle" / "000.png"]
+    files = [here / "images" / "circle" / "000.png"]
     (plain,) = tlapp.explain(here / "run", files)
     other = next(label for label in tlapp.load(here / "run").labels if label != plain.label)
     (asked,) = tlapp.explain(here / "run", files, label=other)
@@ -57,25 +63,29 @@ def test_a_class_that_is_asked_for(here):
 
 
 def test_one_bad_file_costs_no_other(here, capfd):
-    assert run(["explain", str(here / "run"), str(here / "bad.jpg"), str(here / "new" / "circle" / "000.png")]) == 2
+    Path("bad.jpg").write_bytes(b"no picture")
+    assert run(["explain", str(here / "run"), "bad.jpg", str(here / "images" / "circle" / "000.png")]) == 2
     out, error = capfd.readouterr()
     assert "000.png: " in out and "bad.jpg: not a picture" in error and "1 of 2 pictures cannot be read" in error
     with pytest.raises(UserError, match="not a picture"):
-        tlapp.explain(here / "run", [here / "bad.jpg"])
+        tlapp.explain(here / "run", ["bad.jpg"])
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("run new --label strip", "--label strip: the run knows no such class; did you mean stripe?"),
-        ("exports/keras new", "exports/keras: is an export, which holds no gradients; name the run that it was made of"),
-        ("new new", "new: is neither a run nor an export"),
-        ("stopped new", "stopped: this run did not finish"),
-        ("run new --output tiny.keras", "--output tiny.keras: cannot be made"),
+        ("run images --label strip", "--label strip: the run knows no such class; did you mean stripe?"),
+        ("exported images", "exported: is an export, which holds no gradients; name the run that it was made of"),
+        ("images images", "images: is neither a run nor an export"),
+        ("stopped images", "stopped: this run did not finish"),
+        ("run images --output file", "--output file: cannot be made"),
     ],
 )
-def test_what_cannot_be_explained_ends_in_a_sentence(exports, unfinished, monkeypatch, capfd, words, said):
-    monkeypatch.chdir(exports)
+def test_what_cannot_be_explained_ends_in_a_sentence(here, capfd, words, said):
+    for name in ("run", "exported", "images"):
+        Path(name).symlink_to(here / name)
+    shutil.copytree(here / "run", "stopped", ignore=shutil.ignore_patterns("metrics.json"))
+    Path("file").touch()
     assert run(["explain", *words.split()]) == 2
     assert f"tlapp: {said}" in capfd.readouterr().err
 
