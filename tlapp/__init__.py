@@ -5,23 +5,16 @@ if TYPE_CHECKING:  # for type checkers; importing typing takes a while
     from tlapp.advice import advise, audit, find_lr
     from tlapp.api import load, train
     from tlapp.reuse import adapt, export, merge, merge_tasks, teach, undo_teach
-    from tlapp.visuals import explain
+    from tlapp.visuals import explain, report
 
 __all__ = [
-    "adapt",
-    "advise",
-    "audit",
-    "explain",
-    "export",
-    "find_lr",
-    "load",
-    "merge",
-    "merge_tasks",
-    "teach",
-    "train",
+    "adapt", "advise", "audit", "explain", "export", "find_lr", "load", "merge", "merge_tasks", "report", "teach", "train",
     "undo_teach",
-]
-PLACES = {"advise": "advice", "audit": "advice", "explain": "visuals", "find_lr": "advice", "load": "api", "train": "api"}
+]  # fmt: skip
+PLACES = {
+    "advise": "advice", "audit": "advice", "find_lr": "advice", "load": "api", "train": "api",
+    "explain": "visuals", "report": "visuals",
+}  # fmt: skip
 """Verb -> its file; the others are in reuse.py."""
 
 

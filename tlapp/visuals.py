@@ -1,4 +1,4 @@
-"""The verbs for Python that show what a finished run does: explain."""
+"""The verbs for Python that show what a finished run does: explain and report."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tlapp.api import load
+from tlapp.api import load, load_run
 from tlapp.errors import UserError
 
 
@@ -57,3 +57,31 @@ def explained_run(run: str | Path, trust: bool = False) -> Any:
     if not isinstance(saved, SavedRun):
         raise UserError(f"{run}: is an export, which holds no gradients; name the run that it was made of")
     return saved
+
+
+def report(run: str | Path, output: str | Path | None = None, *, images: bool = True, trust: bool = False) -> Path:
+    """Write the report of a finished run, one page that needs no other file: `tlapp.report("saved_models/pets")`.
+
+    Args:
+        run: its folder.
+        output: the file; None for report.html in the run's folder.
+        images: False leaves out the pictures or texts, and their names.
+        trust: as in `train`.
+
+    Returns:
+        The file.
+
+    Raises:
+        UserError: there is no finished run, or the file cannot be written.
+    """
+    from tlapp.engine.runs.folder import RunFolder
+    from tlapp.engine.visuals.html_report import write_report
+    from tlapp.engine.visuals.run_facts import check_finished
+    from tlapp.engine.visuals.thumbnails import Gallery, from_files
+
+    check_finished(RunFolder(Path(run)))
+    saved = load_run(run, trust=trust)
+    gallery = Gallery(saved.input, from_files(saved.input))
+    if images and gallery.has_pictures:
+        gallery = gallery._replace(model=saved.model)
+    return write_report(saved.files, gallery, Path(output) if output else None, images)

@@ -24,6 +24,7 @@ COMMANDS = {
     "find-lr": "Find a learning rate for your data, in seconds.",
     "evaluate": "Measure a trained model on labelled pictures or texts.",
     "predict": "Classify pictures or texts with a trained model.",
+    "report": "Write a page about a finished run: figures, mistakes, heat maps, data.",
     "explain": "Show where in pictures a trained model sees what speaks for its answers.",
     "export": "Export a trained model for a server or a phone.",
     "teach": "Add a class or examples to a finished run, in seconds.",

@@ -25,10 +25,9 @@ SETTINGS, PLAN, LABELS, SPLITS = "settings.yaml", "plan.json", "labels.txt", "sp
 HISTORY, METRICS, MODEL = "history.csv", "metrics.json", "model.keras"
 PROBABILITIES = "probabilities.npz"
 DELTA, MEMORY, TESTED, TAUGHT = "adapter.safetensors", "memory.npz", "test.npz", "taught"
-PREDICTIONS, DATA, PROBLEMS, INPUT = "predictions.csv", "data.csv", "problems.csv", "input.json"
-CHECKPOINTS, EXPORTS = "checkpoints", "export"
+PREDICTIONS, DATA, PROBLEMS, INPUT, REPORT = "predictions.csv", "data.csv", "problems.csv", "input.json", "report.html"
+CHECKPOINTS, EXPORTS, LOCK = "checkpoints", "export", ".lock"
 BEST, INTERRUPTED, STATE = f"{CHECKPOINTS}/best.keras", f"{CHECKPOINTS}/interrupted.keras", f"{CHECKPOINTS}/state.npz"
-LOCK = ".lock"
 ANY_NAME = "surrogateescape"
 """How names of files that are not UTF-8 are written and read: as their bytes."""
 NEXT_LINE = "\x85"
@@ -86,12 +85,12 @@ class RunFolder:
         Raises:
             UserError: the file cannot be read, or is another table.
         """
-        return self._rows(SPLITS, (column, *_SPLITS_COLUMNS))
+        return self.rows(SPLITS, (column, *_SPLITS_COLUMNS))
 
     def contents(self, column: str = "path") -> dict[str, str]:
         """Example -> the digest of its arrays, as far as the run says it: runs of earlier versions do not."""
         try:
-            rows = self._rows(DATA, (column, "content"))
+            rows = self.rows(DATA, (column, "content"))
         except UserError:
             return {}
         return {row[column]: row["content"] for row in rows if row["content"]}
@@ -184,7 +183,8 @@ class RunFolder:
             model.save(temporary)
         return path
 
-    def _rows(self, name: str, columns: Sequence[str]) -> list[dict[str, str]]:
+    def rows(self, name: str, columns: Sequence[str] = ()) -> list[dict[str, str]]:
+        """The rows of one of the tables. Raises a UserError where it cannot be read, or lacks one of the columns."""
         path = self.file(name)
         try:
             table = csv.DictReader(io.StringIO(self._text(name), newline=""), restval="")
