@@ -47,7 +47,7 @@ BELOW = {
     "tlapp.engine.few_shot": (*DATA, "tlapp.engine.training", "tlapp.engine.teach"),
     "tlapp.engine.run": (
         *DATA, "tlapp.engine.training", "tlapp.engine.check", "tlapp.engine.outline", "tlapp.engine.export.preflight",
-        "tlapp.engine.merge", "tlapp.engine.advice",
+        "tlapp.engine.merge", "tlapp.engine.advice", "tlapp.engine.visuals",
     ),
     "tlapp.engine.preview": (*DATA, "tlapp.engine.training", "tlapp.engine.run"),
     "tlapp.blame": (*CONTRACTS, "tlapp.engine"),

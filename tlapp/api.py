@@ -147,6 +147,7 @@ def carry_out(
             won = race.run(rungs)
         if settings.options.verdict:
             judge_transfer(settings, won, reporter, trust)
+        report_again(settings, won, reporter, trust)
         return won
     with files_named(settings.origins):
         job = job_of(settings, trust)
@@ -154,6 +155,7 @@ def carry_out(
         folder = run(job, reporter, dry, resume, exports)
         if folder and job.options.verdict:
             judge_transfer(settings, folder, reporter, trust)
+            report_again(settings, folder, reporter, trust)
         return folder
 
 
@@ -163,7 +165,8 @@ def rung(settings: Settings, reporter: Reporter, resume: bool, exports: str | No
 
     job = job_of(settings, trust)
     with blame.naming(job.plugin_name), enough_memory(job.options):
-        run(replace(job, given={"data"}), reporter, resume=resume, exports=exports)
+        options = job.options.model_copy(update={"report": "off"})  # of the best only, when all are over
+        run(replace(job, options=options, given={"data"}), reporter, resume=resume, exports=exports)
 
 
 def judge_transfer(settings: Settings, folder: Path, reporter: Reporter, trust: bool) -> None:
@@ -182,12 +185,20 @@ def judge_transfer(settings: Settings, folder: Path, reporter: Reporter, trust: 
         place = scratch.place(folder, plugin)
         reporter.note(f"from random weights: {plugin}, in {place}")
         more = {"epochs": scratch.epochs(files)} if plugin == "full" else {}
-        own = {**shared, "plugin": plugin, **options, **more, "run": str(place), "verdict": False}
+        own = {**shared, "plugin": plugin, **options, **more, "run": str(place), "verdict": False, "report": "off"}
         job = job_of(resolve(own, resume=True), trust)
         run(replace(job, provider=scratch.Unlearnt(job.provider), given={"data"}), reporter)  # type: ignore[arg-type]
         tried[plugin] = RunFolder(place)
     metrics["baselines"]["scratch"] = scratch.compared(files, tried)
     files.write_metrics({**metrics, "verdict": verdict(metrics["baselines"])})
+
+
+def report_again(settings: Settings, folder: Path, reporter: Reporter, trust: bool) -> None:
+    """Write the report of a finished run to which something was added, unless the settings say not to."""
+    from tlapp.engine.visuals.at_the_end import report_saved
+
+    if settings.options.report == "on":
+        report_saved(load_run(folder, trust=trust), reporter)
 
 
 def preview(settings: Settings, reporter: Reporter, path: Path, count: int, trust: bool = False) -> dict[str, Any]:

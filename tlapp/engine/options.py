@@ -72,4 +72,5 @@ class RunOptions(Options):
     cache: Literal["auto", "off"] = Field("auto", description="off: recompute the frozen front each epoch")
     refit: bool = Field(False, description="fit the head once more, on train and val, before testing; for heads in closed form")
     verdict: bool = Field(False, description="train the same network from random weights too, to say what transfer is worth")
+    report: Literal["on", "off"] = Field("on", description="write report.html into the run's folder at the end")
     run: str | None = Field(None, path=True, description="folder of the run; a new one under saved_models/ by default")

@@ -78,7 +78,7 @@ def run_outline(work: Session, task: Task, labelling: str) -> Outline:
         tuple(
             phase_outline(slot, trained_parameters(work, slot), work.streams.remembered, params, grafted) for slot in work.slots
         ),
-        labelling, source.kind, source.noun, source.words,
+        labelling, source.kind, source.noun, source.words, tuple(stage.name for stage in facts.stages),
     )  # fmt: skip
 
 

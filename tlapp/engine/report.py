@@ -41,7 +41,8 @@ class PhaseOutline(NamedTuple):
 
 class Outline(NamedTuple):
     """The whole run; `labelling` is "one" or "many", the labels of an example; `input` the kind of input, such as "image",
-    `noun` what an example is called, and `example` what one is to the network, in words.
+    `noun` what an example is called, `example` what one is to the network, in words,
+    and `stage_names` what the stages of the backbone are called, from input to output.
     """
 
     strategy: str
@@ -59,6 +60,7 @@ class Outline(NamedTuple):
     input: str = "image"
     noun: str = "picture"
     example: str = ""
+    stage_names: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As plan.json holds it."""

@@ -32,6 +32,7 @@ from tlapp.engine.training.feeds import Streams
 from tlapp.engine.training.order import in_order
 from tlapp.engine.training.phases import Phases
 from tlapp.engine.training.style import Styles, augmented
+from tlapp.engine.visuals.at_the_end import report_run
 from tlapp.errors import PluginError
 from tlapp.tensorflow_import import quiet_tensorflow
 
@@ -237,6 +238,7 @@ class Run:
         metrics = {**results, "seconds": seconds, "images": images, "peak_memory_mb": peak_memory_mb()}
         keep(self.work, self.own, self.task, self.outline, metrics)
         self.record.finish(metrics)
+        report_run(self, time.perf_counter() - self.started)
 
     def _load_backbone(self) -> None:
         quiet_tensorflow()

@@ -128,7 +128,7 @@ def tiny_run(
     from tlapp.engine.job import Job
     from tlapp.engine.run import Run
 
-    chosen = RunOptions(data=str(data), run=str(run), **{"batch_size": 8, **options})
+    chosen = RunOptions(data=str(data), run=str(run), **{"batch_size": 8, "report": "off", **options})
     plugin_name, source = f"strategy {type(strategy).__name__}", provider or TinyBackbones()
     name = next(iter(source.names()))
     job = Job(chosen, strategy, head or Dense(), source, name, chosen.model_dump(mode="json"), (), plugin_name)

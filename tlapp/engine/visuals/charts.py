@@ -135,7 +135,7 @@ def _ticks(low: float, high: float, whole: bool = False) -> list[float]:
     """Four to seven round numbers in a range: 1, 2 or 5 times a power of ten apart."""
     span = (high - low) or abs(high) or 1.0
     power = 10.0 ** np.floor(np.log10(span / 5))
-    step = next(power * factor for factor in (1, 2, 5, 10) if span / (power * factor) <= 6)
+    step = next(power * factor for factor in (1, 2, 5, 10) if span / (power * factor) < 6.001)
     step = max(1.0, np.ceil(step)) if whole else step
     first = np.ceil(low / step - 1e-9) * step
     return [float(round(first + step * i, 12)) for i in range(8) if first + step * i <= high + step * 1e-6]
