@@ -20,7 +20,7 @@ from tlapp.words import in_a_line
 HEAT_SECONDS = 5.0
 """What the first heat maps of a process take at most, on two cores; then a run has some if that is a tenth of its time."""
 SHARE = 0.1
-TOO_SHORT = "The run was too short to make heat maps at its end; `tlapp report` makes them."
+TOO_SHORT = "The run was too short to make heat maps at its end; tlapp report makes them."
 
 
 def report_run(run: Any, seconds: float) -> None:

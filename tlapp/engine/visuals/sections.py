@@ -188,7 +188,9 @@ class StageBox(NamedTuple):
 
 def drawings(facts: RunFacts) -> list[tuple[Mapping[str, Any], list[StageBox]]]:
     """Each phase of the plan, with its stages from the input to the head, and the cut where there is one."""
-    return [(phase, list(_boxes(facts, phase))) for phase in facts.plan.get("phases", ())]
+    older = {"does": "", "one_of": None, "stages": {}, "cut": (), "front": "none", "trains": 0}  # plans did not say all of it
+    phases = ({**older, **phase} for phase in facts.plan.get("phases", ()))
+    return [(phase, list(_boxes(facts, phase))) for phase in phases]
 
 
 def _boxes(facts: RunFacts, phase: Mapping[str, Any]) -> Iterator[StageBox]:

@@ -1,0 +1,200 @@
+"""The report of a run: its content and order, names that stay names, bounds, and what an older or other run lacks."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from engine.visuals.conftest import IMAGE, SCRIPT
+from helpers.one_phase import Tunes
+
+import tlapp
+from tlapp.cli.main import run as command
+from tlapp.engine.runs.folder import RunFolder
+from tlapp.engine.visuals import at_the_end, thumbnails
+from tlapp.errors import UserError
+from tlapp.testing import tiny_run
+
+ORDER = ("result", "curves", "mistakes", "examples", "classes", "reliability", "network", "data", "exports", "settings")
+
+
+class Page(HTMLParser):
+    """What a browser would make of a page: tags with their attributes, and the text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.words = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+    def all(self, tag):
+        return [attrs for name, attrs in self.tags if name == tag]
+
+
+def page_of(path):
+    return Page(Path(path).read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def page(finished, tmp_path_factory):
+    """The report as the verb for Python writes it, with heat maps."""
+    return page_of(tlapp.report(finished, tmp_path_factory.mktemp("page") / "report.html"))
+
+
+def test_the_sections_stand_in_order_and_say_what_the_run_says(page, finished):
+    assert [attrs["id"] for attrs in page.all("section") if attrs["id"] in ORDER] == list(ORDER)
+    metrics = RunFolder(finished).metrics()
+    low, high = metrics["test"]["accuracy_interval"]
+    assert (
+        f"test accuracy {metrics['test']['accuracy']:.1%} {low:.0%} to {high:.0%}, {metrics['test']['n']} pictures" in page.text
+    )
+    assert metrics["verdict"].partition(":")[0].lower().replace("option plugin=", "--plugin ") in page.text.lower()
+    for label, each in metrics["test"]["classes"].items():
+        low, high = each["recall_interval"]
+        assert f"{label} {each['n']} {each['recall']:.1%} {low:.1%} to {high:.1%}" in page.text
+    assert f"tlapp train --config {finished}/settings.yaml" in page.text
+    assert "stem frozen middle frozen cut 8x8x16 top live linear head" in page.text
+    assert len([attrs for attrs in page.all("svg") if attrs["aria-label"].startswith("tune: ")]) == 2
+
+
+def test_a_cell_leads_to_its_pictures(page, finished):
+    metrics = RunFolder(finished).metrics()
+    ids = {attrs["id"] for attrs in page.all("section")}
+    links = [attrs["href"][1:] for attrs in page.all("a") if attrs["href"].startswith("#cell-")]
+    assert links and set(links) <= ids and len(links) == len(set(links))
+    counts = [
+        int(words) for words in re.findall(r"(\d+) of \S+ answered", " ".join(a.get("aria-label") or "" for a in page.all("a")))
+    ]
+    assert sum(counts) == metrics["test"]["n"]
+
+
+def test_mistakes_come_with_heat_maps(page):
+    assert len([attrs for attrs in page.all("img") if "what speaks for" in attrs["alt"]]) >= 12
+
+
+def test_names_stay_names(page):
+    assert page.all("script") == [] and not any(key.startswith("on") for _, attrs in page.tags for key in attrs)
+    assert SCRIPT in page.text and IMAGE in page.text
+    assert all(attrs["src"].startswith("data:image/jpeg;base64,") for attrs in page.all("img"))
+
+
+def test_the_page_needs_no_other_file(page, finished):
+    places = [attrs[key] for _, attrs in page.tags for key in ("src", "href", "action", "data") if key in attrs]
+    assert places and all(place.startswith(("#", "data:")) for place in places)
+    assert not page.all("link") and "url(" not in (finished / "report.html").read_text() and "@import" not in page.text
+
+
+def test_without_images_there_are_neither_pictures_nor_their_names(finished, tmp_path):
+    text = tlapp.report(finished, tmp_path / "r.html", images=False).read_text()
+    names = [Path(row["path"]).stem for row in RunFolder(finished).splits()]
+    page = Page(text)
+    assert "data:image" not in text and page.all("img") == [] and len(names) == 42
+    assert not [name for name in names if name in page.text] and SCRIPT in page.text
+
+
+def test_pictures_are_bounded(finished, tmp_path, monkeypatch, page):
+    assert thumbnails.BUDGET <= 4_500_000
+    whole = sum(len(attrs["src"]) for attrs in page.all("img"))
+    monkeypatch.setattr(thumbnails, "BUDGET", 9_000)
+    small = page_of(tlapp.report(finished, tmp_path / "r.html"))
+    assert whole > 20_000 and sum(len(each) for each in {attrs["src"] for attrs in small.all("img")}) <= 9_000
+    assert "Some pictures are left out, so that the page stays small." in small.text
+
+
+def test_pictures_that_are_gone_are_counted(finished, tmp_path):
+    run, gone = shutil.copytree(finished, tmp_path / "run"), 0
+    for path in (run / "predictions.csv", run / "data.csv"):
+        text = path.read_text()
+        gone = text.count("/square/")
+        path.write_text(text.replace("/square/", "/nowhere/"))
+    page = page_of(tlapp.report(run))
+    assert gone and re.search(r"\d+ pictures are no longer where they were, or cannot be read\.", page.text)
+    assert page.all("img")
+
+
+def test_a_run_without_test_pictures_says_so(finished, tmp_path):
+    run = shutil.copytree(finished, tmp_path / "run")
+    metrics = RunFolder(run).metrics()
+    (run / "metrics.json").write_text(json.dumps({**metrics, "test": None}))
+    (run / "predictions.csv").write_text(
+        "\n".join(line for line in (run / "predictions.csv").read_text().splitlines() if ",test," not in line)
+    )
+    page = page_of(tlapp.report(run))
+    assert "This run had no test pictures: what follows is measured on val, which chose among the epochs" in page.text
+    assert "Confusion matrix, val" in page.text
+
+
+def test_what_is_not_finished_is_refused(finished, tmp_path, capfd):
+    shutil.copytree(finished, tmp_path / "run", ignore=shutil.ignore_patterns("metrics.json", "report.html"))
+    assert command(["report", str(tmp_path / "run")]) == 2
+    assert "this run did not finish (it has no metrics.json), so that it has no result yet" in capfd.readouterr().err
+    assert not (tmp_path / "run" / "report.html").exists()
+    with pytest.raises(UserError, match="is not a run"):
+        tlapp.report(tmp_path)
+    with pytest.raises(UserError, match=r"cannot be written: No such file or directory"):
+        tlapp.report(finished, tmp_path / "nowhere" / "r.html")
+
+
+def test_the_command(finished, tmp_path, capfd):
+    assert command(["report", str(finished), "--output", str(tmp_path / "r.html"), "--no-images", "--json"]) == 0
+    assert json.loads(capfd.readouterr().out) == {"report": str(tmp_path / "r.html")}
+    assert "data:image" not in (tmp_path / "r.html").read_text()
+
+
+def test_a_run_of_an_earlier_version(tensorflow, tmp_path):
+    page = page_of(tlapp.report(Path(__file__).parents[2] / "data" / "run-0.1.0" / "run", tmp_path / "r.html"))
+    assert "This run keeps no answers: it is of an earlier version" in page.text and "test accuracy" in page.text
+
+
+def test_what_other_work_adds_is_shown(finished, tmp_path):
+    run = shutil.copytree(finished, tmp_path / "run")
+    source, adapted = ({"phase": name, "epoch": 1, "score": score} for name, score in (("a", 0.25), ("b", 0.5)))
+    more = {
+        "calibration": {"temperature": 1.25, "ece_before": 0.125, "ece_after": 0.0625},
+        "unknown": {"coverage": 0.9375},
+        "adaptation": {"helped": True, "source_only": source, "adapted": adapted},
+        "race": {"tried": {"freeze": {"val_loss": 0.5}}, "kept": "freeze"},
+    }
+    (run / "metrics.json").write_text(json.dumps({**RunFolder(run).metrics(), **more}))
+    (run / "export" / "phone").mkdir(parents=True)
+    kept = Path(__file__).parents[2] / "data" / "run-0.1.0" / "exported" / "export.json"
+    shutil.copy(kept, run / "export" / "phone")
+    text = page_of(tlapp.report(run)).text
+    for words in (
+        "temperature 1.25", "calibration error before 0.125", "calibration error after 0.0625", "coverage 0.9375",
+        "Adapting helped: score 0.500 after b, 0.250 before", "freeze 0.5000", "phone tflite, none passed 100.0%",
+    ):  # fmt: skip
+        assert words in text, words
+
+
+def test_training_writes_it_unless_told_not_to(finished, shapes, tmp_path, monkeypatch):
+    page = page_of(finished / "report.html")
+    assert at_the_end.TOO_SHORT in page.text and page.all("img") and IMAGE in page.text
+    tiny_run(Tunes(fit={"epochs": 1}), shapes, tmp_path / "off", report="off")
+    assert not (tmp_path / "off" / "report.html").exists()
+
+    def broken(*arguments):
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(at_the_end, "write_report", broken)
+    tiny_run(Tunes(fit={"epochs": 1}), shapes, tmp_path / "broken", report="on")
+    assert RunFolder(tmp_path / "broken").metrics()["test"] and not (tmp_path / "broken" / "report.html").exists()
+
+
+def test_a_long_run_has_heat_maps_at_once(shapes, tmp_path, monkeypatch):
+    monkeypatch.setattr(at_the_end, "HEAT_SECONDS", 0.0)
+    tiny_run(Tunes(fit={"epochs": 1}), shapes, tmp_path / "run", report="on")
+    assert [attrs for attrs in page_of(tmp_path / "run" / "report.html").all("img") if "what speaks for" in attrs["alt"]]
