@@ -19,7 +19,7 @@ IN_CELL, RIGHT_IN_CELL = 12, 6
 """Examples that a cell of the matrix shows, of mistakes and of right answers."""
 MOST_CLASSES = 25
 """Of a matrix; of more classes those pairs are listed that are confused most."""
-MOST_PAIRS = 60
+MOST_PAIRS = 40
 BINS = 15
 """Of the reliability diagram (Guo et al. 2017, https://arxiv.org/abs/1706.04599)."""
 MOST_PHASES = 12
@@ -187,8 +187,11 @@ class StageBox(NamedTuple):
 
 
 def drawings(facts: RunFacts) -> list[tuple[Mapping[str, Any], list[StageBox]]]:
-    """Each phase of the plan, with its stages from the input to the head, and the cut where there is one."""
-    older = {"does": "", "one_of": None, "stages": {}, "cut": (), "front": "none", "trains": 0}  # plans did not say all of it
+    """Each phase of the plan, with its stages from the input to the head, and the cut where there is one.
+
+    Plans of earlier versions did not say all of it.
+    """
+    older: dict[str, Any] = {"does": "", "one_of": None, "stages": {}, "cut": (), "front": "none", "trains": 0}
     phases = ({**older, **phase} for phase in facts.plan.get("phases", ()))
     return [(phase, list(_boxes(facts, phase))) for phase in phases]
 
