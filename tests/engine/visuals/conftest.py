@@ -16,8 +16,8 @@ IMAGE = "<img src=x onerror=alert(1)>"
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory, tensorflow):
-    """The folder of the run; its report was written at its end."""
+def trained(tmp_path_factory, tensorflow):
+    """The engine's run; its report was written at its end."""
     folder = tmp_path_factory.mktemp("report")
     rows = []
     for path in sorted(pictures(folder / "pictures", each=14).rglob("*.png")):
@@ -26,5 +26,10 @@ def finished(tmp_path_factory, tensorflow):
         rows.append((moved, SCRIPT if kind == "circle" else kind))
     with open(folder / "data.csv", "w", newline="") as file:
         csv.writer(file).writerows([("path", "label"), *rows])
-    tiny_run(Tunes(fit={"epochs": 2}), folder / "data.csv", folder / "run", report="on", test_share=0.4)
-    return folder / "run"
+    return tiny_run(Tunes(fit={"epochs": 2}), folder / "data.csv", folder / "run", report="on", test_share=0.4)
+
+
+@pytest.fixture(scope="session")
+def finished(trained):
+    """The run's folder."""
+    return trained.record.folder

@@ -7,17 +7,17 @@ import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from engine.visuals.conftest import IMAGE, SCRIPT
-from helpers.one_phase import Tunes
 
 import tlapp
 from tlapp.cli.main import run as command
+from tlapp.engine.report import Silent
 from tlapp.engine.runs.folder import RunFolder
 from tlapp.engine.visuals import at_the_end, thumbnails
 from tlapp.errors import UserError
-from tlapp.testing import tiny_run
 
 ORDER = ("result", "curves", "mistakes", "examples", "classes", "reliability", "network", "data", "exports", "settings")
 
@@ -180,21 +180,43 @@ def test_what_other_work_adds_is_shown(finished, tmp_path):
         assert words in text, words
 
 
-def test_training_writes_it_unless_told_not_to(finished, shapes, tmp_path, monkeypatch):
+class Notes(Silent):
+    def __init__(self):
+        self.notes = []
+
+    def note(self, sentence):
+        self.notes.append(sentence)
+
+
+def ended(trained, folder, report="on"):
+    """The run as it ends, in a copy of its folder; and what it notes."""
+    shutil.copytree(trained.record.folder, folder, ignore=shutil.ignore_patterns("report.html"))
+    options = trained.job.options.model_copy(update={"report": report})
+    return SimpleNamespace(
+        job=SimpleNamespace(options=options), dataset=trained.dataset, model=trained.model, reporter=Notes(),
+        record=SimpleNamespace(folder=folder),
+    )  # fmt: skip
+
+
+def test_training_writes_it_unless_told_not_to(trained, finished, tmp_path):
     page = page_of(finished / "report.html")
     assert at_the_end.TOO_SHORT in page.text and page.all("img") and IMAGE in page.text
-    tiny_run(Tunes(fit={"epochs": 1}), shapes, tmp_path / "off", report="off")
+    at_the_end.report_run(ended(trained, tmp_path / "off", "off"), 100)
     assert not (tmp_path / "off" / "report.html").exists()
 
+
+def test_a_long_run_has_heat_maps_at_once(trained, page, tmp_path):
+    at_the_end.report_run(ended(trained, tmp_path / "run"), 100)
+    later = page_of(tmp_path / "run" / "report.html")
+    assert at_the_end.TOO_SHORT not in later.text
+    assert [attrs["alt"] for attrs in later.all("img")] == [attrs["alt"] for attrs in page.all("img")]
+
+
+def test_a_fault_of_the_report_is_a_note(trained, tmp_path, monkeypatch):
     def broken(*arguments):
         raise ZeroDivisionError("a bug")
 
     monkeypatch.setattr(at_the_end, "write_report", broken)
-    tiny_run(Tunes(fit={"epochs": 1}), shapes, tmp_path / "broken", report="on")
-    assert RunFolder(tmp_path / "broken").metrics()["test"] and not (tmp_path / "broken" / "report.html").exists()
-
-
-def test_a_long_run_has_heat_maps_at_once(shapes, tmp_path, monkeypatch):
-    monkeypatch.setattr(at_the_end, "HEAT_SECONDS", 0.0)
-    tiny_run(Tunes(fit={"epochs": 1}), shapes, tmp_path / "run", report="on")
-    assert [attrs for attrs in page_of(tmp_path / "run" / "report.html").all("img") if "what speaks for" in attrs["alt"]]
+    run = ended(trained, tmp_path / "run")
+    at_the_end.report_run(run, 1)
+    assert run.reporter.notes == ["the run is finished, but its report could not be written: ZeroDivisionError: a bug"]

@@ -22,8 +22,7 @@ def browser():
         yield found
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [{"width": 1100, "height": 900}, PHONE])
+@pytest.mark.parametrize(("scheme", "size"), [("light", {"width": 1100, "height": 900}), ("dark", PHONE)])
 def test_no_fault_no_request_no_complaint(browser, address, scheme, size):
     with visited(browser, f"{address}#cell-0", color_scheme=scheme, viewport=size) as page:
         assert faults(page) == {}

@@ -24,8 +24,9 @@ SENTENCES = Gallery(Texts(("[PAD]",), max_length=16), lambda sources: ())
 
 def facts(answers, labels=("a", "b"), kind="one", test=None, noun="picture", **more):
     rows = [{"path": each.source, "label": each.label, "split": each.split} for each in answers]
+    measured = test or {"n": len(answers)}
     found = {
-        "settings": {"plugin": "p", "backbone": "b"}, "plan": {"labelling": kind, "noun": noun}, "metrics": {"test": test or {"n": len(answers)}},
+        "settings": {"plugin": "p", "backbone": "b"}, "plan": {"labelling": kind, "noun": noun}, "metrics": {"test": measured},
         "labels": labels, "answers": answers, "history": (), "data": rows, "problems": {}, "exports": {}, "probabilities": {},
     }  # fmt: skip
     return RunFacts(Path("runs/it"), **{**found, **more})
