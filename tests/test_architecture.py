@@ -48,6 +48,7 @@ WORDS = {
     "what a teacher says, kept": "guide",
     "shell completion": "shell completes",
     "what a heat map shows": "speaks for",
+    "what report.html shows": "what the sections of a run's report show",
     "names in a run folder": "run folder",
 }
 """What to look for -> the word that a newcomer would search for."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tlapp.engine.runs.folder import PREDICTIONS, PROBLEMS
+from tlapp.engine.runs.folder import PREDICTIONS, PROBLEMS, REPORT
 from tlapp.words import counted, with_flags
 
 MOST_CLASSES = 10
@@ -39,6 +39,8 @@ def result_lines(folder: Path, metrics: Mapping[str, Any], problems: int = 0, no
     if (predictions := folder / PREDICTIONS).is_file():
         first = "the largest errors" if judged and "r2" in metrics[judged] else "the surest mistakes"
         yield f"each answer, {first} first: {predictions}"
+    if (report := folder / REPORT).is_file():
+        yield f"to look at: {report}"
     yield f"run: {folder}"
 
 
