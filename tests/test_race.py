@@ -186,6 +186,7 @@ def test_a_real_race_is_a_run_like_any_other(place, tmp_path, capfd):
     tried = one.metrics["race"]["tried"]
     assert {"freeze", "probe", "partial"} <= tried.keys() and one.metrics["race"]["kept"] in tried
     assert tried[one.metrics["race"]["kept"]]["val_loss"] <= tried["freeze"]["val_loss"]
+    assert "A race: " in (one.folder / "report.html").read_text()  # written once, when all are over
     other = tlapp.train(plugin="auto", run=str(tmp_path / "other"), **shared)
     assert other.metrics["race"]["kept"] == one.metrics["race"]["kept"]
     for a, b in zip(one.model.get_weights(), other.model.get_weights(), strict=True):

@@ -43,7 +43,7 @@ def test_pngs_and_json(here, capfd):
     for each, answer in zip(found, answers, strict=True):
         assert each["label"] == each["explained"] == answer.label
         assert each["probability"] == pytest.approx(answer.value, abs=1e-5)
-        assert 0 <= each["peak"]["x"] <= 1 and each["method"] == "grad-cam" and each["maps"] == [[8, 8]]
+        assert 0 <= each["peak"]["x"] <= 1 and each["method"] == "grad-cam" and each["maps"] == [[4, 4]]
     assert found[0]["peak"]["pixel"][0] == int(found[0]["peak"]["x"] * 64)
     before = {each["image"]: Path(each["image"]).read_bytes() for each in found}
     assert run(words[:-1]) == 0

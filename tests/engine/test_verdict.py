@@ -62,6 +62,8 @@ def test_random_weights_are_tried_in_its_folder(place):
     best = max(tries, key=lambda name: tries[name].metrics["val"]["accuracy"])
     assert scratch["plugin"] == best and scratch["accuracy"] == pytest.approx(tries[best].metrics["test"]["accuracy"])
     assert "training from scratch" in run.metrics["verdict"]
+    assert "training from scratch" in (place / "freeze" / "report.html").read_text()
+    assert not list((place / "freeze" / "scratch").rglob("report.html"))
     assert [row["path"] for row in tries[best].files.splits()] == [row["path"] for row in run.files.splits()]
     import keras
 

@@ -83,6 +83,7 @@ def _trained(run: Run) -> Path:
         learnt = run.work.number or run.work.history.epochs
         path = run.record.model(run.work.model(), INTERRUPTED) if learnt else None
         raise Interrupted(path, run.record.folder) from stop
+    report_run(run, time.perf_counter() - run.started)
     return run.record.folder
 
 
@@ -238,7 +239,6 @@ class Run:
         metrics = {**results, "seconds": seconds, "images": images, "peak_memory_mb": peak_memory_mb()}
         keep(self.work, self.own, self.task, self.outline, metrics)
         self.record.finish(metrics)
-        report_run(self, time.perf_counter() - self.started)
 
     def _load_backbone(self) -> None:
         quiet_tensorflow()

@@ -7,6 +7,7 @@ import csv
 import pytest
 from helpers.one_phase import Tunes
 
+from tlapp.engine.visuals.at_the_end import report_run
 from tlapp.testing import pictures, tiny_run
 
 SCRIPT = "<script>alert(1)</script>"
@@ -26,7 +27,9 @@ def trained(tmp_path_factory, tensorflow):
         rows.append((moved, SCRIPT if kind == "circle" else kind))
     with open(folder / "data.csv", "w", newline="") as file:
         csv.writer(file).writerows([("path", "label"), *rows])
-    return tiny_run(Tunes(fit={"epochs": 2}), folder / "data.csv", folder / "run", report="on", test_share=0.4)
+    run = tiny_run(Tunes(fit={"epochs": 2}), folder / "data.csv", folder / "run", report="on", test_share=0.4)
+    report_run(run, 10)
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -212,6 +212,20 @@ def test_a_long_run_has_heat_maps_at_once(trained, page, tmp_path):
     assert [attrs["alt"] for attrs in later.all("img")] == [attrs["alt"] for attrs in page.all("img")]
 
 
+def test_ctrl_c_in_the_report_leaves_a_finished_run(shapes, tmp_path, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    backbone = Path(__file__).parents[2] / "data" / "run-0.1.0" / "backbone.keras"
+    settings = {"plugin": "freeze", "data": str(shapes), "backbone": f"file:{backbone}", "image_size": 32, "epochs": 1}
+    assert (tlapp.train(**settings, run=str(tmp_path / "whole")).folder / "report.html").is_file()
+    monkeypatch.setattr(at_the_end, "write_report", interrupted)
+    with pytest.raises(KeyboardInterrupt) as error:
+        tlapp.train(**settings, run=str(tmp_path / "run"))
+    assert type(error.value) is KeyboardInterrupt  # and not one that says how to resume
+    assert tlapp.load(tmp_path / "run").is_finished and not (tmp_path / "run" / "checkpoints").exists()
+
+
 def test_a_fault_of_the_report_is_a_note(trained, tmp_path, monkeypatch):
     def broken(*arguments):
         raise ZeroDivisionError("a bug")

@@ -12,8 +12,10 @@ from tlapp.errors import UserError
 from tlapp.tensorflow_import import quiet_tensorflow
 
 Method = Literal["grad-cam", "layer-cam"]
-FINE = 7
+FINE = 4
 """Places a side that a map must have to say where: where the last one is coarser, an earlier one is taken."""
+FINEST = 28
+"""Places a side that an earlier map may have: one of more knows edges and colours, and not yet what they are of."""
 BLOCK = 16
 """Pictures at a time."""
 
@@ -163,9 +165,11 @@ def _finer_map(model: Any, todo: Sequence[Step], side: int) -> tuple[Any, ...]:
     alive: set[int] = {id(tensor) for tensor in model.inputs}
     found: tuple[Any, ...] = ()
     for number, step in enumerate(todo):
+        pads = "Padding" in type(step.operation).__name__  # the places of a map with a frame are not those of the picture
         alive = {key for key in alive | {id(t) for t in step.outputs} if last_read.get(key, -1) > number}
         for tensor in step.outputs:
-            if alive == {id(tensor)} and _is_map(tensor) and min(tensor.shape[1:3]) >= side and _has_weights(todo, tensor):
+            fits = _is_map(tensor) and side <= min(tensor.shape[1:3]) <= FINEST and not pads
+            if fits and alive == {id(tensor)} and _has_weights(todo, tensor):
                 found = (tensor,)
     return found
 
