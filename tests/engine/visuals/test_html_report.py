@@ -121,7 +121,7 @@ def test_pictures_that_are_gone_are_counted(finished, tmp_path):
         gone = text.count("/square/")
         path.write_text(text.replace("/square/", "/nowhere/"))
     page = page_of(tlapp.report(run))
-    assert gone and re.search(r"\d+ pictures are no longer where they were, or cannot be read\.", page.text)
+    assert gone and re.search(r"Not found or not readable any more: \d+ pictures?\.", page.text)
     assert page.all("img")
 
 

@@ -145,6 +145,10 @@ def test_ticks_are_round(low, high, whole, ticks):
     assert charts._ticks(low, high, whole) == pytest.approx(ticks)
 
 
+def test_large_numbers_are_short():
+    assert [charts._short(value) for value in (0, 0.25, 2500, 25000, 1e6, 2.5e9)] == ["0", "0.25", "2500", "25k", "1M", "2.5G"]
+
+
 def test_a_chart_leaves_out_what_is_no_number_and_escapes_names():
     nan = float("nan")
     assert charts.line_chart("t", [charts.Series("a", [(1, nan)])], "x", "y") == ""

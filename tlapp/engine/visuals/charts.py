@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 WIDTH, HEIGHT = 360, 230
-LEFT, RIGHT, TOP, BOTTOM = 48, 10, 24, 38
+LEFT, RIGHT, TOP, BOTTOM = 54, 18, 24, 38
 MOST_POINTS = 400
 """Points of a line or cloud that are drawn at most."""
 
@@ -90,10 +90,10 @@ def _grid(axes: Axes) -> Iterable[str]:
     for value in _ticks(*axes.y):
         _, y = axes.at(axes.x[0], value)
         yield f'<path class="grid" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>'
-        yield f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:g}</text>'
+        yield f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{_short(value)}</text>'
     for value in _ticks(*axes.x, whole=axes.whole):
         x, _ = axes.at(value, axes.y[0])
-        yield f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{value:g}</text>'
+        yield f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{_short(value)}</text>'
     middle = TOP + (HEIGHT - TOP - BOTTOM) / 2
     yield f'<text x="{LEFT + (WIDTH - LEFT - RIGHT) / 2}" y="{HEIGHT - 5}" text-anchor="middle">{escape(axes.across)}</text>'
     yield f'<text transform="translate(11 {middle}) rotate(-90)" text-anchor="middle">{escape(axes.up)}</text>'
@@ -139,6 +139,14 @@ def _ticks(low: float, high: float, whole: bool = False) -> list[float]:
     step = max(1.0, np.ceil(step)) if whole else step
     first = np.ceil(low / step - 1e-9) * step
     return [float(round(first + step * i, 12)) for i in range(8) if first + step * i <= high + step * 1e-6]
+
+
+def _short(value: float) -> str:
+    """A number of few letters: 25000 is 25k."""
+    for unit, size, least in (("G", 1e9, 1e9), ("M", 1e6, 1e6), ("k", 1e3, 1e4)):
+        if abs(value) >= least:
+            return f"{value / size:g}{unit}"
+    return f"{value:g}"
 
 
 def _span(ends: tuple[float, float]) -> float:
