@@ -46,6 +46,8 @@ WORDS = {
     "evaluate's warning about trained pictures": "trained on",
     "what a phase's fields must be": "field of a phase",
     "what a teacher says, kept": "guide",
+    "what a server promises to hold and to refuse": "at most",
+    "the page to try a model on": "the page",
     "shell completion": "shell completes",
     "what a heat map shows": "speaks for",
     "what report.html shows": "what the sections of a run's report show",

@@ -65,6 +65,7 @@ BELOW = {
     ),
     "tlapp.reuse": (*CONTRACTS, "tlapp.engine", "tlapp.registry", "tlapp.settings", "tlapp.blame", "tlapp.api"),
     "tlapp.visuals": (*CONTRACTS, "tlapp.engine", "tlapp.api"),
+    "tlapp.server": (*CONTRACTS, "tlapp.engine", "tlapp.api", "tlapp.server"),
     "tlapp.advice": (
         *CONTRACTS, "tlapp.engine", "tlapp.defaults", "tlapp.settings", "tlapp.blame", "tlapp.api", "tlapp.learning_rate",
     ),

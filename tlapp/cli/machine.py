@@ -22,6 +22,7 @@ EXTRAS = {
     "export to onnx": (("tf2onnx", "onnxruntime"), "pip install 'tlapp[onnx]'"),
     "plots": (("matplotlib",), "pip install 'tlapp[plots]'"),
     "tune": (("optuna",), "pip install 'tlapp[tune]'"),
+    "serve": (("starlette", "uvicorn", "python_multipart"), "pip install 'tlapp[serve]'"),
     "trials on Ray": (("ray",), "pip install 'tlapp[ray]'"),
     "HEIC pictures": (("pillow_heif",), "pip install 'tlapp[heif]'"),
     "keras-hub": (("keras_hub",), "pip install keras-hub"),

@@ -27,6 +27,7 @@ COMMANDS = {
     "report": "Write a page about a finished run: figures, mistakes, heat maps, data.",
     "explain": "Show where in pictures a trained model sees what speaks for its answers.",
     "export": "Export a trained model for a server or a phone.",
+    "serve": "Answer over HTTP with a trained model, and show a page to try it on.",
     "teach": "Add a class or examples to a finished run, in seconds.",
     "adapt": "Make a run that knows other classes, by a few examples of each.",
     "merge": "Make a whole model of what a run changed and the pre-trained network.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 
 from tlapp.contracts import Input
 from tlapp.engine.data.labelling import LABELLINGS, Labelling
-from tlapp.engine.export import golden, metadata
+from tlapp.engine.export import golden, golden_tasks, metadata
 from tlapp.engine.export.facts import AGAIN, TASKS, Tasks, checked
 from tlapp.engine.export.formats import named, table
 from tlapp.engine.export.formats.format import Classifier, Format
@@ -83,6 +84,30 @@ class Exported(Predictor):
         except Exception as error:  # runtimes raise whatever they like for a file that they do not know
             raise UserError(f"{self.artifact}: does not load: {in_a_line(error)}") from error
 
+    def side_by_side(self, count: int) -> list[Exported]:
+        """This and others of the same that compute at the same time, each on a thread; itself alone, where a format does not."""
+        if not isinstance(self.format, TFLite):
+            return [self]
+        others = [copy(self) for _ in range(count)]
+        for each in others:
+            each.format = copy(self.format)
+            each.format.threads = 1  # type: ignore[attr-defined]
+        return others
+
+    def check_files(self) -> bool:
+        """Check that the files beside it, and its own, are as they were exported; whether anything says how they were.
+
+        Raises:
+            UserError: one was changed, or is missing.
+        """
+        if folder := golden_tasks.folder_of(self.artifact):
+            golden.check_files(folder, golden_tasks.read(folder)["sha256"])
+            return True
+        if not (folder := golden.folder_of(self.artifact)):
+            return False
+        golden.check_files(folder, golden.read(folder)["sha256"])
+        return True
+
     def probabilities(self, arrays: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
         parts, classify = [arrays] if isinstance(arrays, np.ndarray) else arrays, self.classify
         try:
@@ -113,7 +138,7 @@ class Output(TFLite):
         self._output = output
 
     def open(self, artifact: Path, open_model: Any = None) -> Classifier:
-        return opened(artifact, self._output)
+        return opened(artifact, self._output, self.threads)
 
 
 def exported(path: Path, stated: Stated, layers: Layers, trust: bool = False, task: str | None = None) -> Exported | None:

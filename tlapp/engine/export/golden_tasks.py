@@ -68,6 +68,18 @@ def folder_of(path: Path) -> Path | None:
     return next((folder for folder in (path, path.parent) if (folder / FILE).is_file()), None)
 
 
+def read(folder: Path) -> dict[str, Any]:
+    """golden-tasks.json.
+
+    Raises:
+        UserError: it was altered, so that it no longer says what is needed; or it names a file outside the folder.
+    """
+    facts = checked((folder / FILE).read_bytes(), GoldenTasks, folder / FILE)
+    names = [*facts["sha256"], facts["artifact"], *(each["file"] for task in facts["tasks"].values() for each in task["vectors"])]
+    golden.must_lie_in(folder, names, folder / FILE)
+    return facts
+
+
 def verify(folder: Path) -> dict[str, Any]:
     """Check that each task's output answers as it did when the file was written.
 
@@ -77,9 +89,7 @@ def verify(folder: Path) -> dict[str, Any]:
     Raises:
         UserError: a file was changed or is missing, or an output answers otherwise.
     """
-    facts = checked((folder / FILE).read_bytes(), GoldenTasks, folder / FILE)
-    names = [*facts["sha256"], facts["artifact"], *(each["file"] for task in facts["tasks"].values() for each in task["vectors"])]
-    golden.must_lie_in(folder, names, folder / FILE)
+    facts = read(folder)
     golden.check_files(folder, facts["sha256"])
     path, differences, count = folder / facts["artifact"], {}, 0
     for name, task in facts["tasks"].items():

@@ -67,6 +67,18 @@ def sides(examples: Input, source: str) -> tuple[int, int] | None:
     return images.sides(source) if isinstance(examples, Images) and examples.content(source) is None else None
 
 
+def read_content(examples: Input, content: bytes, most_pixels: int) -> tuple[Any, ...]:
+    """The arrays of one example from what its file holds; nothing on the disk is read. For the engine's own inputs, see `is_own`.
+
+    Raises:
+        BadExample: it cannot be read, or is a picture of more than `most_pixels` pixels.
+    """
+    if isinstance(examples, Texts):
+        return examples.read(content.decode("utf-8", "replace") + "\n")  # with a line end it is never the path of a file
+    assert isinstance(examples, Images), "the engine has no others"
+    return (images.read_sized(content, examples.size, examples.resize, most_pixels)[0],)
+
+
 def advice(examples: Input, suffix: str) -> str:
     """What makes a file of this suffix, which is not read, an example; "" where nothing is known."""
     return advice_for(suffix) if isinstance(examples, Images) else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import re
 import warnings
@@ -88,8 +89,12 @@ def read(path: str, size: int, resize: Resize = "squash", most_pixels: int = MOS
     return read_sized(path, size, resize, most_pixels)[0]
 
 
-def read_sized(path: str, size: int, resize: Resize, most_pixels: int = MOST_PIXELS) -> tuple[np.ndarray, tuple[int, int]]:
-    """Read a picture, turn it upright and make it a square as `resize` says: (size, size, 3) uint8; and its width and height.
+def read_sized(
+    path: str | bytes, size: int, resize: Resize, most_pixels: int = MOST_PIXELS
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """Read a picture, from a file's path or what it holds, turn it upright and make it a square as `resize` says.
+
+    The square is (size, size, 3) uint8; the picture's own width and height follow it.
 
     "squash" stretches both sides to `size`, "crop" takes the centre square of the shorter side, and "pad" fits the longer side
     and puts equal black bars beside the shorter one.
@@ -102,20 +107,21 @@ def read_sized(path: str, size: int, resize: Resize, most_pixels: int = MOST_PIX
         BadExample: empty, not a picture, damaged, or of more than `most_pixels` pixels (told before it is decoded).
     """
     _hush()
+    name = path if isinstance(path, str) else ""
     try:
         with _open(path) as image:
             width, height = image.size
-            _check_pixels(path, width * height, most_pixels)
+            _check_pixels(name, width * height, most_pixels)
             pixels = square(image, size, resize)
             return pixels, (height, width) if orientation(image) in _ON_SIDE else (width, height)
     except BadExample:
         raise
     except Exception as error:  # Pillow raises nearly anything on a damaged file
         if isinstance(error, OSError) and error.errno in _PASSING:
-            raise BadExample(path, f"cannot be opened: {error.strerror}", passing=True) from error
+            raise BadExample(name, f"cannot be opened: {error.strerror}", passing=True) from error
         if isinstance(error, MemoryError):
-            raise BadExample(path, "not enough memory to decode it", passing=True) from error
-        raise BadExample(path, _reason(path, error)) from error
+            raise BadExample(name, "not enough memory to decode it", passing=True) from error
+        raise BadExample(name, _reason(error, most_pixels)) from error
 
 
 def sides(path: str) -> tuple[int, int] | None:
@@ -140,20 +146,21 @@ def _hush() -> None:
         warnings.filterwarnings("ignore", module=_PILLOW.pattern)
 
 
-def _open(path: str) -> Image.Image:
-    if os.path.getsize(path) == 0:
-        raise BadExample(path, "empty file")
+def _open(path: str | bytes) -> Image.Image:
+    name, source = (path, path) if isinstance(path, str) else ("", io.BytesIO(path))
+    if (os.path.getsize(path) if isinstance(path, str) else len(path)) == 0:
+        raise BadExample(name, "empty file")
     try:
-        return Image.open(path, formats=_FORMATS)
+        return Image.open(source, formats=_FORMATS)
     except UnidentifiedImageError:
-        if not is_heic(first_bytes(path)):
+        if not is_heic(first_bytes(path) if isinstance(path, str) else path[:32]):
             raise
     if not register():
-        raise BadExample(path, f"a HEIC picture: install {EXTRA} to read it, or convert it to JPEG")
+        raise BadExample(name, f"a HEIC picture: install {EXTRA} to read it, or convert it to JPEG")
     try:
-        return Image.open(path, formats=(HEIF,))
+        return Image.open(source, formats=(HEIF,))
     except UnidentifiedImageError as error:
-        raise BadExample(path, "a HEIC picture, damaged or cut short") from error
+        raise BadExample(name, "a HEIC picture, damaged or cut short") from error
 
 
 def _check_pixels(path: str, pixels: int, most: int) -> None:
@@ -161,11 +168,11 @@ def _check_pixels(path: str, pixels: int, most: int) -> None:
         raise BadExample(path, f"{pixels / 1e6:.0f} million pixels, over the limit of {most / 1e6:g} million")
 
 
-def _reason(path: str, error: Exception) -> str:
+def _reason(error: Exception, most: int) -> str:
     if isinstance(error, Image.DecompressionBombError):
         pixels = re.search(r"\((\d+) pixels\)", str(error))
         count = f"{int(pixels[1]) / 1e6:.0f} million pixels" if pixels else "too many pixels"
-        return f"{count}, over the limit of {MOST_PIXELS / 1e6:g} million"
+        return f"{count}, over the limit of {most / 1e6:g} million"
     if isinstance(error, UnidentifiedImageError):
         return "not a picture"
     return f"damaged or cut short ({error})" if str(error) else "damaged or cut short"

@@ -93,6 +93,10 @@ class Predictor(ABC):
             for source in part.sources:
                 yield Bad(source, part.bad[source]) if source in part.bad else next(good)
 
+    def answers_to(self, names: Sequence[str], arrays: Sequence[np.ndarray], top: int | None = None) -> list[Prediction]:
+        """As `predict`, of examples that are read already: an array (n, ...) a tensor of the input, and what they are called."""
+        return list(self._answers(names, arrays, top))
+
     def evaluate(
         self, data: str, on_bad: str = "fail", reporter: Reporter | None = None, split: str | None = None
     ) -> dict[str, Any]:

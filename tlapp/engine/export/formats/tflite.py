@@ -33,6 +33,8 @@ class TFLite(Format):
     name, file, words, library = "tflite", FILE, "for phones and small devices: LiteRT, MediaPipe", "tflite"
     quantizations = ("none", "float16", "dynamic", "int8", "auto")
     phones, instead = True, "savedmodel"
+    threads: int | None = None
+    """How many a loaded file computes on; None: as many as a phone has."""
     loading = f"""\
 from ai_edge_litert.interpreter import Interpreter
 
@@ -62,7 +64,7 @@ def classify(inputs):
         return Answers(probabilities, labels, timed(lambda: classify(first)))
 
     def open(self, artifact: Path, open_model: Any = None) -> Classifier:
-        return opened(artifact)
+        return opened(artifact, count=self.threads)
 
     def ways(self, quantize: str, exactly: bool) -> tuple[Way, ...]:
         if quantize in LADDERS and not (exactly and quantize != "auto"):
@@ -76,14 +78,14 @@ def classify(inputs):
         return AGREEMENT.get(quantize, 0.0)
 
 
-def opened(artifact: Path, output: str | None = None) -> Classifier:
-    """A file, loaded; `output`: its name, where there are several.
+def opened(artifact: Path, output: str | None = None, count: int | None = None) -> Classifier:
+    """A file, loaded; `output`: its name, where there are several; `count`: of threads.
 
     Raises:
         UserError: it does not load.
     """
     try:
-        classify = interpreter.classifier(str(artifact), threads(), output=output)
+        classify = interpreter.classifier(str(artifact), count or threads(), output=output)
     except (ValueError, RuntimeError, OSError) as error:
         raise UserError(f"{artifact}: does not load: {str(error).splitlines()[0]}") from error
     return lambda examples: np.stack([classify(one) for one in blocks(examples, 1)])
