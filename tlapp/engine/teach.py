@@ -16,7 +16,7 @@ from tlapp.engine.data.naming import named
 from tlapp.engine.export.reference import load
 from tlapp.engine.inputs import ahead
 from tlapp.engine.job import Job
-from tlapp.engine.network.deploy import answering, trunk_of
+from tlapp.engine.network.deploy import answers_of, head_of, trunk_of
 from tlapp.engine.report import Reporter
 from tlapp.engine.runs import folder as names
 from tlapp.engine.runs.predictor import BATCH
@@ -54,7 +54,7 @@ def teach(run: SavedRun, job: Job, name: str, files: Sequence[str], reporter: Re
         raise UserError(f"a class needs a name in one line. Received: {name!r}")
     labels = run.labels if name in run.labels else (*run.labels, name)
     solver = solver_of(job, Task(labels, run.metrics["images"]))
-    if not _same(run.model.layers[-2].get_weights(), solver.layer(memory).get_weights()):
+    if not _same(head_of(run.model).get_weights(), solver.layer(memory).get_weights()):
         raise UserError(f"{run.folder}: its head is not the one that {names.MEMORY} makes, so that it was changed since")
     sources, arrays = _read(run, files)
     trunk = trunk_of(run.model)
@@ -65,7 +65,7 @@ def teach(run: SavedRun, job: Job, name: str, files: Sequence[str], reporter: Re
     if judged := _test(run, trunk, reporter):
         features, truth = judged
         old, new = (run.labelling.metrics(np.asarray(head(features)), truth, known)
-                    for head, known in ((run.model.layers[-2], run.labels), (layer, labels)))  # fmt: skip
+                    for head, known in ((head_of(run.model), run.labels), (layer, labels)))  # fmt: skip
         taught, metrics["test"] = taught._replace(before=old["accuracy"], after=new["accuracy"]), new
     metrics["taught"] = [*metrics.get("taught", ()), {"label": name, "examples": len(learnt)}]
     rows = [(row[run.input.column], row["label"], row["split"]) for row in run.files.splits(run.input.column)]
@@ -225,7 +225,7 @@ def _write(
     import keras
 
     model, files = run.model, run.files
-    answers = answering("softmax", run.labelling.output)(layer(model.layers[-2].input))
+    answers = answers_of(model)(layer(head_of(model).input))
     try:
         files.write_model(keras.Model(model.inputs, answers))
         files.write_labels(labels)

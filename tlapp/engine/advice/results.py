@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tlapp.engine.advice.baselines import Baselines, verdict
-from tlapp.engine.advice.calibration import calibrated_losses
+from tlapp.engine.advice.calibration import FEWEST, SPREAD, calibrated_losses, calibration, temperature
 from tlapp.engine.data.predictions import answers, surest_mistakes_first
 from tlapp.engine.training.adaptation import adaptation
 from tlapp.engine.training.episodes import few_shot
@@ -30,21 +30,50 @@ class Results:
 
     def __init__(self, work: Phases, baselines: Baselines | None, tuned: bool):
         self.work, self.dataset, self.baselines, self.tuned = work, work.streams.dataset, baselines, tuned
-        self.outputs = {"val": self._answers("val")}
+        self.calibrates = self.dataset.labelling.kind == "one" and work.job.head.activation == "softmax"
+        raw = {"val": self._raw("val")}
+        self._calibrate(raw["val"])
         if work.job.options.refit:  # val is measured before it is learnt
             kind_of(work.slots[-1].phase).refit(work, work.slots[-1])
-        self.outputs |= {name: self._answers(name) for name in ("test", "target")}
+        raw |= {name: self._raw(name) for name in ("test", "target")}
+        self.raw = {name: part for name, part in raw.items() if part is not None}
+        self.outputs = {name: None if part is None else self._answers(part, work.temperature) for name, part in raw.items()}
 
-    def _answers(self, name: str) -> np.ndarray | None:
-        return self.work.streams.probabilities(*self.work.last(), name)
+    def _raw(self, name: str) -> np.ndarray | None:
+        return self.work.streams.outputs(*self.work.last(), name)
+
+    def _answers(self, raw: np.ndarray, temperature: float) -> np.ndarray:
+        return np.asarray(self.work.streams.last_layer(temperature)(raw))
+
+    def _calibrate(self, val: np.ndarray | None) -> None:
+        """Let the deployed model divide its head's outputs by the temperature that fits those for val."""
+        if not self.calibrates or val is None:
+            return
+        if len(val) >= FEWEST:
+            self.work.temperature = temperature(val, self._labels("val"), SPREAD)
+        else:
+            self.work.reporter.note(
+                f"probabilities are not calibrated: that takes {FEWEST} val {self.dataset.input.noun}s, and there are {len(val)}"
+            )
+
+    def _labels(self, name: str) -> np.ndarray:
+        labels = self.dataset.streams[name].labels
+        assert labels is not None, "what was judged has labels"
+        return labels
+
+    def _calibration(self) -> dict[str, Any]:
+        """What calibrating did to the probabilities of val and test."""
+        judged = [name for name, _ in self._judged()]
+        before = {name: self._answers(self.raw[name], 1.0) for name in judged}
+        return calibration(self.work.temperature, before, dict(self._judged()), {name: self._labels(name) for name in judged})
 
     def metrics(self) -> dict[str, Any]:
         """As metrics.json holds them, but for seconds, counts and memory."""
         found = {name: self.work.streams.measured(name, output) for name, output in self.outputs.items()} | few_shot(self.work)
         if (val := self.outputs["val"]) is not None and self.dataset.labelling.kind == "one":
-            labels = self.dataset.streams["val"].labels
-            assert labels is not None, "what was judged has labels"
-            found["val"]["calibrated_loss"] = float(calibrated_losses(val, labels).mean())
+            found["val"]["calibrated_loss"] = float(calibrated_losses(val, self._labels("val")).mean())
+        if self.calibrates:
+            found["calibration"] = self._calibration()
         if self.work.aux is not None:
             found["aux"] = self.work.streams.metrics(*self.work.last(self.work.aux), "aux_test")
         if summary := adaptation(self.work.history.epochs, self.dataset.streams.get("target")):
@@ -60,9 +89,7 @@ class Results:
         """What the run says of each example of val and test, and its label: arrays of probabilities.npz."""
         found: dict[str, np.ndarray] = {}
         for name, part in self._judged():
-            labels = self.dataset.streams[name].labels
-            assert labels is not None, "what was judged has labels"
-            found |= {name: part.astype(np.float32), f"{name}_labels": labels}
+            found |= {name: part.astype(np.float32), f"{name}_labels": self._labels(name)}
         return found
 
     def predictions(self) -> list[Any]:
