@@ -72,4 +72,10 @@ class RunOptions(Options):
     cache: Literal["auto", "off"] = Field("auto", description="off: recompute the frozen front each epoch")
     refit: bool = Field(False, description="fit the head once more, on train and val, before testing; for heads in closed form")
     verdict: bool = Field(False, description="train the same network from random weights too, to say what transfer is worth")
+    unknown: float | None = Field(
+        None,
+        gt=0.5,
+        lt=1,
+        description="let the model say unknown, and call this share of pictures like val's known, such as 0.95",
+    )
     run: str | None = Field(None, path=True, description="folder of the run; a new one under saved_models/ by default")

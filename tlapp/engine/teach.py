@@ -50,6 +50,7 @@ def teach(run: SavedRun, job: Job, name: str, files: Sequence[str], reporter: Re
         UserError: the run remembers nothing, or an example cannot be read or is one of the run's.
     """
     memory = memory_of(run)
+    _refuse_unknown(run)
     if not name.strip() or name != printable(name):
         raise UserError(f"a class needs a name in one line. Received: {name!r}")
     labels = run.labels if name in run.labels else (*run.labels, name)
@@ -135,10 +136,17 @@ def learner(run: SavedRun, job: Job, room: int) -> OnDevice:
     Raises:
         UserError: the run remembers nothing, or its solver cannot learn there.
     """
+    _refuse_unknown(run)
     memory, solver = memory_of(run), solver_of(job, Task(run.labels, run.metrics["images"]))
     if not isinstance(solver, TeachableOnDevice):
         raise UserError(f"{run.folder}: the solver of its head cannot go on learning in a TFLite file")
     return solver.on_device(memory, room)
+
+
+def _refuse_unknown(run: SavedRun) -> None:
+    """Raise a UserError for a run that says "unknown": it would say so of every new class."""
+    if run.says_unknown:
+        raise UserError(f"{run.folder}: knows its own classes only; to teach it others, train it without option unknown")
 
 
 def _same(weights: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> bool:

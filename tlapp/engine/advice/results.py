@@ -9,7 +9,10 @@ import numpy as np
 
 from tlapp.engine.advice.baselines import Baselines, verdict
 from tlapp.engine.advice.calibration import FEWEST, SPREAD, calibrated_losses, calibration, temperature
+from tlapp.engine.advice.unknown import fitted, report
 from tlapp.engine.data.predictions import answers, surest_mistakes_first
+from tlapp.engine.network.known import Known, tail_of
+from tlapp.engine.runs.folder import PROBABILITIES, UNKNOWN
 from tlapp.engine.training.adaptation import adaptation
 from tlapp.engine.training.episodes import few_shot
 from tlapp.engine.training.kinds import kind_of
@@ -37,7 +40,11 @@ class Results:
             kind_of(work.slots[-1].phase).refit(work, work.slots[-1])
         raw |= {name: self._raw(name) for name in ("test", "target")}
         self.raw = {name: part for name, part in raw.items() if part is not None}
+        self.known: Known | None = None
         self.outputs = {name: None if part is None else self._answers(part, work.temperature) for name, part in raw.items()}
+
+        if work.job.options.unknown is not None:
+            self._choose_known(work.job.options.unknown)
 
     def _raw(self, name: str) -> np.ndarray | None:
         return self.work.streams.outputs(*self.work.last(), name)
@@ -55,6 +62,27 @@ class Results:
             self.work.reporter.note(
                 f"probabilities are not calibrated: that takes {FEWEST} val {self.dataset.input.noun}s, and there are {len(val)}"
             )
+
+    def _choose_known(self, coverage: float) -> None:
+        """Choose the rule by which the deployed model says "unknown"."""
+        work, val = self.work, self.outputs["val"]
+        assert val is not None, "was checked before training"
+        self.features = work.streams.features(*work.last(), ("train", *(name for name, _ in self._judged())))
+        tail = tail_of(work.layer, work.streams.last_layer(work.temperature), self.features["train"].shape[1])
+        self.known = fitted(self.features["train"], self._labels("train"), self.features["val"], val, coverage, tail)
+        noun, step = self.dataset.input.noun, 100 / (len(val) + 1)
+        work.reporter.note(
+            f"unknown: the threshold was chosen on {len(val)} val {noun}s, in steps of {step:.2g} points of coverage"
+        )
+
+    def _unknown(self, coverage: float) -> dict[str, Any]:
+        """What the rule calls known of val and test."""
+        assert self.known is not None, "it was asked for"
+        called = {name: self.known.calls(self.features[name], part) for name, part in self._judged()}
+        test = self.outputs["test"]
+        return report(
+            coverage, called["val"], called.get("test"), None if test is None else test.argmax(1) == self._labels("test")
+        )
 
     def _labels(self, name: str) -> np.ndarray:
         labels = self.dataset.streams[name].labels
@@ -74,6 +102,8 @@ class Results:
             found["val"]["calibrated_loss"] = float(calibrated_losses(val, self._labels("val")).mean())
         if self.calibrates:
             found["calibration"] = self._calibration()
+        if (coverage := self.work.job.options.unknown) is not None:
+            found["unknown"] = self._unknown(coverage)
         if self.work.aux is not None:
             found["aux"] = self.work.streams.metrics(*self.work.last(self.work.aux), "aux_test")
         if summary := adaptation(self.work.history.epochs, self.dataset.streams.get("target")):
@@ -84,6 +114,14 @@ class Results:
             if len(pairs := self.baselines.leaks()) > FALSE * len(self.baselines.features["test"]):
                 found["leaks"] = {"count": len(pairs), "of": len(self.baselines.features["test"]), "pairs": pairs[:SHOWN]}
         return found
+
+    def write(self) -> None:
+        """Write into the run's folder what it says of each example that it is judged by, and the rule by which that is known."""
+        record = self.work.record
+        record.arrays(self.probabilities(), PROBABILITIES)
+        record.predictions(self.predictions(), self.dataset.input.column)
+        if self.known is not None:
+            record.arrays(self.known.arrays(), UNKNOWN)
 
     def probabilities(self) -> dict[str, np.ndarray]:
         """What the run says of each example of val and test, and its label: arrays of probabilities.npz."""

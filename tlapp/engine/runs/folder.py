@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # importing it takes a while
 SETTINGS, PLAN, LABELS, SPLITS = "settings.yaml", "plan.json", "labels.txt", "splits.csv"
 HISTORY, METRICS, MODEL = "history.csv", "metrics.json", "model.keras"
 PROBABILITIES = "probabilities.npz"
-DELTA, MEMORY, TESTED, TAUGHT = "adapter.safetensors", "memory.npz", "test.npz", "taught"
+DELTA, MEMORY, TESTED, TAUGHT, UNKNOWN = "adapter.safetensors", "memory.npz", "test.npz", "taught", "unknown.npz"
 PREDICTIONS, DATA, PROBLEMS, INPUT = "predictions.csv", "data.csv", "problems.csv", "input.json"
 CHECKPOINTS, EXPORTS = "checkpoints", "export"
 BEST, INTERRUPTED, STATE = f"{CHECKPOINTS}/best.keras", f"{CHECKPOINTS}/interrupted.keras", f"{CHECKPOINTS}/state.npz"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -132,6 +132,11 @@ class Streams:
         if stream is None or stream.labels is None:
             return None
         return predictor(net, lambda outputs: outputs)(self.remembered.source(cut, self._rows(name)), len(stream))
+
+    def features(self, net: PhaseNet, cut: Cut, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """What a net makes of streams before its head, (n, size) each."""
+        describe, sizes = describer(net, self.last_layer()), {name: len(self.dataset.streams[name]) for name in names}
+        return {name: describe(self.remembered.source(cut, self._rows(name)), size)[0] for name, size in sizes.items()}
 
     def probabilities(self, net: PhaseNet, cut: Cut, name: str, temperature: float = 1.0) -> np.ndarray | None:
         """What a net answers to a stream, (n, classes), probabilities or numbers; None where there is none, or no labels."""
