@@ -78,4 +78,5 @@ class RunOptions(Options):
         lt=1,
         description="let the model say unknown, and call this share of pictures like val's known, such as 0.95",
     )
+    log: tuple[str, ...] = Field((), description="reporters to tell, by commas: tensorboard, mlflow, or a plugin's")
     run: str | None = Field(None, path=True, description="folder of the run; a new one under saved_models/ by default")

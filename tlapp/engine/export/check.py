@@ -15,7 +15,7 @@ from tlapp.engine.network.known import SAID
 # Numerical noise: what two float32 kernels differ by. Keras's two best classes closer than this are a tie.
 TIE = 1e-4
 KNOWN_DIFFER = 0.02
-"""The share of examples, but one at least, that a quantised artifact may call known where the Keras model does not, or the reverse."""
+"""The share of examples, but one at least, on which a quantised artifact may decide otherwise than the Keras model."""
 FLOAT_DIFFERENCE = 1e-3
 """In probabilities, or in standard deviations of the answers where these are numbers."""
 

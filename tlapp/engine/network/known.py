@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tlapp.contracts.graph import rebuild, steps
-from tlapp.engine.data.intervals import share
 from tlapp.engine.network.deploy import without_random
 
 OUTPUT, PROBABILITIES = "known", "probabilities"
@@ -67,15 +66,6 @@ def cosines(features: np.ndarray, means: np.ndarray) -> np.ndarray:
 def unit_rows(rows: np.ndarray) -> np.ndarray:
     """Rows, (n, size), of length 1."""
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
-
-
-def measured(known: np.ndarray, right: np.ndarray) -> dict[str, Any]:
-    """The coverage of examples of known classes, with its 95 % interval, and the accuracy of the answers that are left."""
-    count = int(known.sum())
-    return {
-        "n": len(known), "coverage": count / len(known), "coverage_interval": share(count, len(known)),
-        "accuracy_known": float(right[known].mean()) if count else None,
-    }  # fmt: skip
 
 
 def _directions(unit: np.ndarray, dice: np.random.Generator) -> np.ndarray:

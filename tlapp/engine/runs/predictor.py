@@ -12,10 +12,10 @@ import numpy as np
 from tlapp.contracts import Input
 from tlapp.engine.data.labelling import Labelling
 from tlapp.engine.data.measuring import load_labelled
+from tlapp.engine.data.metrics import known_metrics
 from tlapp.engine.data.reading import Bad
 from tlapp.engine.data.streams import Stream
 from tlapp.engine.inputs import ahead
-from tlapp.engine.network.known import measured
 from tlapp.engine.report import Reporter, Silent
 from tlapp.errors import UserError
 
@@ -136,7 +136,7 @@ class Predictor(ABC):
         assert stream.labels is not None, "load_labelled gives labels"
         metrics = {**self.labelling.metrics(rows, stream.labels, self.labels), "split": stream.name, "trained_on": trained_on}
         if known := [part for _, part in answers if part is not None]:
-            metrics["known"] = measured(np.concatenate(known), self.labelling.decide(rows) == stream.labels)
+            metrics["known"] = known_metrics(np.concatenate(known), self.labelling.decide(rows) == stream.labels)
         return metrics
 
     def trained_on(self, stream: Stream, reporter: Reporter) -> int | None:

@@ -99,6 +99,7 @@ class Session:
         self.checkpoint = Checkpoint(record.state)
         self.memory: Mapping[str, np.ndarray] = {}
         self.temperature = 1.0
+        self._is_to_stop = False
         self._solved, self._written = b"", time.monotonic()
         self._first_states: dict[int, np.ndarray] = {}
 
@@ -143,11 +144,12 @@ class Session:
         """How a net does on what selects in a phase, epoch by epoch."""
         return self.streams.judge(net, slot.cut, slot.phase, validates)
 
-    def tell(self, epoch: Epoch) -> None:
-        """Add a line of history, and show it."""
+    def tell(self, epoch: Epoch) -> bool:
+        """Add a line of history, and show it; whether a reporter has asked the run to stop."""
         self.history.epochs.append(epoch)
         self.record.epoch(epoch)
-        self.reporter.epoch(epoch)
+        self._is_to_stop = self.reporter.epoch(epoch) is True or self._is_to_stop
+        return self._is_to_stop
 
     def pause(self) -> None:
         """Note the state between two steps; write it now and then."""
