@@ -21,6 +21,8 @@ from tlapp.engine.training.phases import Phases
 FALSE = 0.01
 """The share of test pictures that may look like training pictures by chance; fewer are not told (docs/results.md, "Audit")."""
 SHOWN = 20
+LEAST = 1e-4
+"""The lowest threshold of a label; the highest is as near to 1."""
 
 
 class Results:
@@ -36,12 +38,13 @@ class Results:
         self.calibrates = self.dataset.labelling.kind == "one" and work.job.head.activation == "softmax"
         raw = {"val": self._raw("val")}
         self._calibrate(raw["val"])
+        self._choose_thresholds(raw["val"])
         if work.job.options.refit:  # val is measured before it is learnt
             kind_of(work.slots[-1].phase).refit(work, work.slots[-1])
         raw |= {name: self._raw(name) for name in ("test", "target")}
         self.raw = {name: part for name, part in raw.items() if part is not None}
         self.known: Known | None = None
-        self.outputs = {name: None if part is None else self._answers(part, work.temperature) for name, part in raw.items()}
+        self.outputs = {name: None if part is None else self._answers(part) for name, part in raw.items()}
 
         if work.job.options.unknown is not None:
             self._choose_known(work.job.options.unknown)
@@ -49,8 +52,21 @@ class Results:
     def _raw(self, name: str) -> np.ndarray | None:
         return self.work.streams.outputs(*self.work.last(), name)
 
-    def _answers(self, raw: np.ndarray, temperature: float) -> np.ndarray:
-        return np.asarray(self.work.streams.last_layer(temperature)(raw))
+    def _answers(self, raw: np.ndarray) -> np.ndarray:
+        return np.asarray(self.work.streams.last_layer(self.work.temperature, self.work.shift)(raw))
+
+    def _as_trained(self, raw: np.ndarray) -> np.ndarray:
+        return np.asarray(self.work.streams.last_layer()(raw))
+
+    def _choose_thresholds(self, val: np.ndarray | None) -> None:
+        """Let the deployed model answer each label from the probability on that its head chooses on val."""
+        self.thresholds = None
+        if self.dataset.labelling.kind != "many" or val is None:
+            return
+        found = self.work.job.head.thresholds(self._as_trained(val), self._labels("val"))
+        if found is not None:
+            self.thresholds = np.clip(np.asarray(found, np.float64), LEAST, 1 - LEAST)
+            self.work.shift = [*map(float, np.log(1 / self.thresholds - 1))]
 
     def _calibrate(self, val: np.ndarray | None) -> None:
         """Let the deployed model divide its head's outputs by the temperature that fits those for val."""
@@ -92,7 +108,7 @@ class Results:
     def _calibration(self) -> dict[str, Any]:
         """What calibrating did to the probabilities of val and test."""
         judged = [name for name, _ in self._judged()]
-        before = {name: self._answers(self.raw[name], 1.0) for name in judged}
+        before = {name: self._as_trained(self.raw[name]) for name in judged}
         return calibration(self.work.temperature, before, dict(self._judged()), {name: self._labels(name) for name in judged})
 
     def metrics(self) -> dict[str, Any]:
@@ -102,6 +118,8 @@ class Results:
             found["val"]["calibrated_loss"] = float(calibrated_losses(val, self._labels("val")).mean())
         if self.calibrates:
             found["calibration"] = self._calibration()
+        if self.thresholds is not None:
+            found["thresholds"] = dict(zip(self.dataset.classes, map(float, self.thresholds), strict=True))
         if (coverage := self.work.job.options.unknown) is not None:
             found["unknown"] = self._unknown(coverage)
         if self.work.aux is not None:

@@ -12,17 +12,19 @@ RANDOM = ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D",
 """Layers that do nothing when they do not train, by name: keras-cv's are among them, and it is not to be imported for that."""
 
 
-TEMPERATURE = "temperature"
-"""The layer that divides a head's outputs where these are calibrated."""
+TEMPERATURE, THRESHOLDS = "temperature", "thresholds"
+"""The layers that divide a head's outputs where these are calibrated, and that shift them where labels have thresholds."""
 
 
 def answering(
-    activation: str, name: str = "probabilities", scale: Sequence[float] | None = None, temperature: float = 1.0
-) -> Any:
+    activation: str, name: str = "probabilities", scale: Sequence[float] | None = None, temperature: float = 1.0,
+    shift: Sequence[float] = (),
+) -> Any:  # fmt: skip
     """From a head's outputs to answers: its activation, or a scale: a factor and what is added then.
 
     Args:
         temperature: by what the outputs are divided before the activation.
+        shift: what is then added to each; none where it is empty.
 
     Returns:
         A layer; where there is a temperature, a function that applies two.
@@ -32,10 +34,11 @@ def answering(
     if scale:
         return keras.layers.Rescaling(*scale, name=name)
     last = keras.layers.Activation(activation, name=name)
-    if temperature == 1:
+    if temperature == 1 and not shift:
         return last
-    divided = keras.layers.Rescaling(1 / temperature, name=TEMPERATURE)
-    return lambda outputs: last(divided(outputs))
+    name = THRESHOLDS if shift else TEMPERATURE
+    changed = keras.layers.Rescaling(1 / temperature, [*map(float, shift)] if shift else 0.0, name=name)
+    return lambda outputs: last(changed(outputs))
 
 
 def deployed(graph: Any, layer: Any, last: Any, names: Sequence[str] = ("image",)) -> Any:
@@ -66,7 +69,7 @@ def answers_of(model: Any) -> Any:
 
 
 def _divides(layer: Any) -> bool:
-    return layer.name == TEMPERATURE
+    return layer.name in (TEMPERATURE, THRESHOLDS)
 
 
 def without_random(step: Step, values: dict[int, Any]) -> list[Any]:

@@ -64,9 +64,10 @@ class Streams:
     def __init__(self, dataset: Dataset, remembered: Remembered, options: RunOptions, head: Head):
         self.dataset, self.remembered, self.options, self.head = dataset, remembered, options, head
 
-    def last_layer(self, temperature: float = 1.0) -> Any:
+    def last_layer(self, temperature: float = 1.0, shift: Sequence[float] = ()) -> Any:
         """What makes answers of the head's outputs."""
-        return answering(self.head.activation, self.dataset.labelling.output, self.dataset.labelling.scale, temperature)
+        labelling = self.dataset.labelling
+        return answering(self.head.activation, labelling.output, labelling.scale, temperature, shift)
 
     def source(self, phase: Phase, cut: Cut, name: str) -> Source:
         """The activations of a stream at a phase's cut, augmented where the phase says so."""

@@ -77,7 +77,7 @@ class Session:
         number: of the phase under way.
         layer: the head as it now stands; a solver replaces it.
         memory: what that solver remembers of its examples; empty where there is none, or it remembers nothing.
-        temperature: by what the deployed model divides its head's outputs; nothing that trains reads it.
+        temperature, shift: by what the deployed model divides its head's outputs, and what it adds; nothing that trains reads it.
         loss: what the last phase's best weights lead by.
         best: the best weights of the phase under way, or of the alternatives that it is one of.
         starts: number of a phase that goes back to where an earlier one began -> the weights that this one began with.
@@ -99,6 +99,7 @@ class Session:
         self.checkpoint = Checkpoint(record.state)
         self.memory: Mapping[str, np.ndarray] = {}
         self.temperature = 1.0
+        self.shift: Sequence[float] = ()
         self._is_to_stop = False
         self._solved, self._written = b"", time.monotonic()
         self._first_states: dict[int, np.ndarray] = {}
@@ -124,7 +125,7 @@ class Session:
     def model(self) -> Any:
         """The deployed model as it stands."""
         names = [tensor.name for tensor in self.streams.dataset.input.tensors]
-        return deployed(self.graph, self.layer, self.streams.last_layer(self.temperature), names)
+        return deployed(self.graph, self.layer, self.streams.last_layer(self.temperature, self.shift), names)
 
     def net(self, slot: Slot, parts: Mapping[str, Any]) -> PhaseNet:
         """The net of a phase."""
