@@ -47,6 +47,9 @@ WORDS = {
     "what a phase's fields must be": "field of a phase",
     "what a teacher says, kept": "guide",
     "shell completion": "shell completes",
+    "the temperature of a run": "temperature",
+    'the rule of "unknown"': "split-conformal",
+    "what reporters are told": "told no more",
     "names in a run folder": "run folder",
 }
 """What to look for -> the word that a newcomer would search for."""

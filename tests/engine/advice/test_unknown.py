@@ -16,7 +16,9 @@ from tlapp_plugins.multilabel import MultiLabel
 import tlapp
 from tlapp.cli.main import run as command
 from tlapp.engine.advice.unknown import FEWEST, check_unknown, fitted
+from tlapp.engine.export.check import Truth, check
 from tlapp.engine.export.export import export
+from tlapp.engine.export.formats.artifact import Answers, Latency
 from tlapp.engine.export.options import ExportOptions
 from tlapp.engine.export.verify import verify
 from tlapp.engine.network.known import SAID, cosines, means_of
@@ -189,3 +191,23 @@ def test_such_a_run_is_taught_nothing(place, tmp_path):
         tlapp.teach(tmp_path / "run", "new", [str(place / "strange")])
     new = tlapp.adapt(tmp_path / "run", place / "data", tmp_path / "adapted")
     assert not new.says_unknown and new.settings["unknown"] is None
+
+
+def checked(known, quantised):
+    """The fault of an artifact that says this of fifty examples that the Keras model calls known, all but two."""
+    truth = np.full((50, 1), 0.9, np.float32)
+    truth[:2] = 0.1
+    rows = np.tile([[0.9, 0.1]], (50, 1))
+    answers = Answers(rows, ("a", "b"), Latency(1.0, 1, 1), known=known)
+    return check(Truth(rows, np.zeros(50, int), ("a", "b"), known=truth), answers, 1, quantised, 0.0).fault
+
+
+def test_an_artifact_that_decides_otherwise_fails_its_check():
+    same = np.full((50, 1), 0.8, np.float32)
+    same[:2] = 0.2
+    one, two = same.copy(), same.copy()
+    one[3], two[3:5] = 0.2, 0.2
+    assert checked(same, False) == checked(same, True) == checked(one, True) == ""
+    assert "agrees with the Keras model's on only 98.0% of 50" in checked(one, False)
+    assert "only 96.0%" in checked(two, True)
+    assert "has no output `known`" in checked(None, True)
