@@ -179,14 +179,3 @@ def test_each_keeps_the_contract(name, capfd, monkeypatch):
     assert command(["plugins", "check", name]) == 0
     out = capfd.readouterr().out
     assert "told" in out and "BROKEN" not in out and "not tried" not in out
-
-
-def test_the_rules_find_a_reporter_that_breaks_them(monkeypatch):
-    from tlapp.testing import examine
-
-    class Chatty(Loud):
-        def epoch(self, epoch):
-            return "yes"
-
-    states = {verdict.rule: verdict.state for verdict in examine("reporter", Chatty) if verdict.rule in ("told", "stops")}
-    assert states == {"told": "broken", "stops": "kept"}
