@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tlapp.contracts import EpochFacts, RunFacts, RunResult, UserError
+from tlapp.engine.runs.folder import METRICS
 from tlapp.testing.subject import Broken, Subject, Untried
 
 SETTINGS = {"plugin": "freeze", "data": "pictures", "seed": 0, "run": None, "log": []}
 SPLIT = {"accuracy": 0.5, "loss": 0.9, "n": 4, "classes": {"a": {"n": 2, "recall": 0.5}}}
-METRICS = {"val": SPLIT, "test": SPLIT, "target": None, "calibration": {"temperature": 1.0, "test": None}}
+RESULT = {"val": SPLIT, "test": SPLIT, "target": None, "calibration": {"temperature": 1.0, "test": None}}
 
 
 def told(subject: Subject) -> None:
@@ -28,7 +29,7 @@ def told(subject: Subject) -> None:
                 )
                 if answer not in (True, False, None):
                     raise Broken(f"epoch() must answer True, False or None. Received: {answer!r}")
-            reporter.finished(RunResult(folder, METRICS if confusion else {"val": None, "test": None}, ("a", "b"), confusion))
+            reporter.finished(RunResult(folder, RESULT if confusion else {"val": None, "test": None}, ("a", "b"), confusion))
 
 
 def stops(subject: Subject) -> None:
@@ -53,7 +54,7 @@ def _made(subject: Subject):  # type: ignore[no-untyped-def]
 
 def _run(folder: Path) -> Path:
     folder.mkdir(exist_ok=True)
-    (folder / "metrics.json").write_text("{}", encoding="utf-8")
+    (folder / METRICS).write_text("{}", encoding="utf-8")
     return folder
 
 
