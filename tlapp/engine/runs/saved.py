@@ -130,8 +130,10 @@ class SavedRun(Predictor):
         return self._outputs(arrays)[0]
 
     def judged(self, arrays: np.ndarray | Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray | None]:
-        answers, known = self.outputs(arrays)
-        return answers, None if known is None else known[:, 0] >= SAID
+        if not self.says_unknown:
+            return self.probabilities(arrays), None
+        answers, known = self._outputs(arrays)
+        return answers, known[:, 0] >= SAID
 
     def outputs(self, arrays: np.ndarray | Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray | None]:
         """The answers to examples, (n, classes), and the output "known", (n, 1); None of a run that has none."""
