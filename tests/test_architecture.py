@@ -51,6 +51,9 @@ WORDS = {
     "shell completion": "shell completes",
     "what a heat map shows": "speaks for",
     "what report.html shows": "what the sections of a run's report show",
+    "the temperature of a run": "temperature",
+    'the rule of "unknown"': "split-conformal",
+    "what reporters are told": "told no more",
     "names in a run folder": "run folder",
 }
 """What to look for -> the word that a newcomer would search for."""

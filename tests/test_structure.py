@@ -52,6 +52,8 @@ BELOW = {
     "tlapp.engine.preview": (*DATA, "tlapp.engine.training", "tlapp.engine.run"),
     "tlapp.blame": (*CONTRACTS, "tlapp.engine"),
     "tlapp.registry": (*CONTRACTS, "tlapp.backbones.joined"),
+    "tlapp.reporters": CONTRACTS,
+    "tlapp.reporting": (*CONTRACTS, "tlapp.engine", "tlapp.registry"),
     "tlapp.config": BASE,
     "tlapp.defaults": (*CONTRACTS, "tlapp.engine"),
     "tlapp.settings": (*CONTRACTS, "tlapp.config", "tlapp.defaults", "tlapp.engine", "tlapp.registry"),
@@ -62,6 +64,7 @@ BELOW = {
     "tlapp.learning_rate": (*CONTRACTS, "tlapp.engine", "tlapp.settings", "tlapp.blame"),
     "tlapp.api": (
         *CONTRACTS, "tlapp.engine", "tlapp.registry", "tlapp.settings", "tlapp.blame", "tlapp.race", "tlapp.learning_rate",
+        "tlapp.reporting",
     ),
     "tlapp.reuse": (*CONTRACTS, "tlapp.engine", "tlapp.registry", "tlapp.settings", "tlapp.blame", "tlapp.api"),
     "tlapp.visuals": (*CONTRACTS, "tlapp.engine", "tlapp.api"),

@@ -123,40 +123,43 @@ def provider_of(backbone: str, trust: bool = False) -> tuple[BackboneProvider, s
 
 
 def carry_out(
-    settings: Settings,
-    reporter: Reporter,
-    dry: bool = False,
-    resume: bool = False,
-    exports: str | None = None,
+    settings: Settings, reporter: Reporter, dry: bool = False, resume: bool = False, exports: str | None = None,
     trust: bool = False,
-) -> Path | None:
+) -> Path | None:  # fmt: skip
     """Run settings through the engine; see `tlapp.engine.run.train`. The run's folder, or None for a dry run."""
-    from tlapp.engine.run import train as run
     from tlapp.learning_rate import settled
-    from tlapp.race import Race
+    from tlapp.reporting import logged
 
     if dry and settings.later:
         reporter.note(f"option {settings.later[0]}=auto is found when training begins; the plan shows the default")
     if not dry:
         settings = settled(settings, reporter, lambda each: job_of(each, trust))
+    with files_named(settings.origins), logged(reporter, () if dry else settings.options.log) as listener:
+        folder = _carried_out(settings, listener, dry, resume, exports, trust)
+    if folder and settings.options.verdict:
+        with files_named(settings.origins):
+            judge_transfer(settings, folder, reporter, trust)
+            report_again(settings, folder, reporter, trust)
+    return folder
+
+
+def _carried_out(
+    settings: Settings, reporter: Reporter, dry: bool, resume: bool, exports: str | None, trust: bool
+) -> Path | None:
+    """Carry out a run, or a race of several."""
+    from tlapp.engine.run import train as run
+    from tlapp.race import Race
+
     if (rungs := settings.strategy.rungs()) and not dry:
         race = Race(
             settings, reporter, lambda each, to, again: rung(each, to, again, exports, trust), settings.strategy.seconds, resume
         )
-        with files_named(settings.origins):
-            won = race.run(rungs)
-        if settings.options.verdict:
-            judge_transfer(settings, won, reporter, trust)
+        won = race.run(rungs)
         report_again(settings, won, reporter, trust)
         return won
-    with files_named(settings.origins):
-        job = job_of(settings, trust)
-    with files_named(settings.origins), blame.naming(job.plugin_name), enough_memory(job.options):
-        folder = run(job, reporter, dry, resume, exports)
-        if folder and job.options.verdict:
-            judge_transfer(settings, folder, reporter, trust)
-            report_again(settings, folder, reporter, trust)
-        return folder
+    job = job_of(settings, trust)
+    with blame.naming(job.plugin_name), enough_memory(job.options):
+        return run(job, reporter, dry, resume, exports)
 
 
 def rung(settings: Settings, reporter: Reporter, resume: bool, exports: str | None, trust: bool) -> None:

@@ -50,10 +50,11 @@ class Watch:
         self._reporter.progress(task, done, of)
         self._look()
 
-    def epoch(self, epoch: Any) -> None:
+    def epoch(self, epoch: Any) -> bool | None:
         """As `Reporter.epoch`."""
-        self._reporter.epoch(epoch)
+        stop = self._reporter.epoch(epoch)
         self._look()
+        return stop
 
     def _look(self) -> None:
         late = self._end is not None and time.monotonic() > self._end

@@ -12,10 +12,10 @@ from tlapp.words import did_you_mean, in_a_line, shortened, suggestion
 
 OWN = "tlapp"
 """The distribution whose names win."""
-GROUPS = {"strategy": "tlapp.strategies", "head": "tlapp.heads", "backbone": "tlapp.backbones"}
-OPTIONS = {"strategy": "plugin", "head": "head", "backbone": "backbone"}
+GROUPS = {"strategy": "tlapp.strategies", "head": "tlapp.heads", "backbone": "tlapp.backbones", "reporter": "tlapp.reporters"}
+OPTIONS = {"strategy": "plugin", "head": "head", "backbone": "backbone", "reporter": "log"}
 """Kind -> the option that names a plugin of it."""
-WORDS = {"strategy": "strategy", "head": "head", "backbone": "backbone provider"}
+WORDS = {"strategy": "strategy", "head": "head", "backbone": "backbone provider", "reporter": "reporter"}
 """Kind -> what a plugin of it is, in words."""
 
 
@@ -104,7 +104,8 @@ def fault_of(kind: str, plugin: Any) -> str:
     from tlapp import contracts
     from tlapp.contracts.version import misfit
 
-    base = {"strategy": contracts.Strategy, "head": contracts.Head, "backbone": contracts.BackboneProvider}[kind]
+    bases = {"strategy": contracts.Strategy, "head": contracts.Head, "backbone": contracts.BackboneProvider}
+    base = {**bases, "reporter": contracts.RunReporter}[kind]
     if not (isinstance(plugin, type) and issubclass(plugin, base)):
         return f"must be a subclass of tlapp.contracts.{base.__name__}. Received: {shortened(plugin)}"
     if unfit := misfit(getattr(plugin, "contract", None)):

@@ -50,7 +50,7 @@ MODULES = {
     "tlapp.contracts": [
         *(
             f"tlapp.contracts.{name}"
-            for name in ("backbone", "input", "input_export", "losses", "options", "plan", "strategy", "version")
+            for name in ("backbone", "input", "input_export", "losses", "options", "plan", "reporter", "strategy", "version")
         ),
         "tlapp.errors",
     ],

@@ -8,6 +8,7 @@ import pytest
 from broken.backbones import KeyErrors, Liar, Random, Silenced, Unordered, WrongSize
 from broken.heads import Inverse, Mean, Own, Shape, Underscore, Upside
 from broken.heavy import HeavyImport
+from broken.reporters import Chatty, Hopeful
 from broken.strategies import (
     Calls,
     Closes,
@@ -34,7 +35,7 @@ from broken.strategies import (
 from helpers.teachers import teacher
 
 from tlapp import registry
-from tlapp.contracts import Fit, Head, Plan, Strategy
+from tlapp.contracts import Fit, Head, Plan, RunReporter, Strategy
 from tlapp.testing import (
     CLASSES,
     SIZE,
@@ -90,6 +91,8 @@ BREAKERS = [
     (Unordered, "layers", "reads from a later stage"),
     (Random, "cut", "cut before the last stage, features differ by up to"),
     (WrongSize, "size", "native_size() says 48; load() chose 32"),
+    (Chatty, "told", "epoch() must answer True, False or None. Received: 'yes'"),
+    (Hopeful, "stops", "has no attribute 'close'"),
 ]
 """A plugin, the rule that it breaks, and what is seen of it."""
 
@@ -127,7 +130,8 @@ def test_the_tiny_backbone_keeps_every_rule(tensorflow):
 
 
 def kind_of(plugin):
-    return "strategy" if issubclass(plugin, Strategy) else "head" if issubclass(plugin, Head) else "backbone"
+    kinds = {Strategy: "strategy", Head: "head", RunReporter: "reporter"}
+    return next((kind for base, kind in kinds.items() if issubclass(plugin, base)), "backbone")
 
 
 @pytest.mark.parametrize(("plugin", "rule", "seen"), BREAKERS)

@@ -171,4 +171,6 @@ def _ends_classifier(operation: Any) -> bool:
         return pointwise and operation.activation.__name__ in PROBABILITIES
     if kind == "Activation":
         return operation.activation.__name__ in PROBABILITIES
+    if kind == "Rescaling":  # of a classifier's outputs: a temperature or a scale
+        return len(operation.output.shape) == 2
     return kind in ("Softmax", "Sigmoid", "LogSoftmax", "Reshape", "Flatten") or kind.startswith("Global") or kind in PASSING

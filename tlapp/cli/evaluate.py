@@ -9,7 +9,7 @@ import click
 from tlapp.api import load
 from tlapp.cli.completion import PATH, complete_files, complete_runs
 from tlapp.cli.options import json_option, task_option, trust_option
-from tlapp.cli.result import class_lines, split_line
+from tlapp.cli.result import class_lines, known_line, split_line
 from tlapp.cli.screen import Screen
 from tlapp.cli.usage import Command
 from tlapp.engine.data.measuring import SPLITS
@@ -50,5 +50,7 @@ def evaluate(
         return
     name, noun = metrics["split"], model.input.noun
     click.echo(split_line(name, metrics, noun))
+    if known := metrics.get("known"):
+        click.echo(known_line(name, known, noun))
     for line in class_lines(name, metrics, most=len(model.labels), noun=noun):
         click.echo(printable(line))

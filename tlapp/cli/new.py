@@ -15,11 +15,12 @@ from tlapp import registry
 from tlapp.contracts import VERSION
 from tlapp.errors import UserError
 
-CHECKS = {"strategy": "check_strategy", "head": "check_head", "backbone": "check_backbones"}
+CHECKS = {"strategy": "check_strategy", "head": "check_head", "backbone": "check_backbones", "reporter": "check_reporter"}
 TRY = {
     "strategy": "tlapp train --plugin {0}",
     "head": "tlapp train --plugin freeze --head {0}",
     "backbone": "tlapp train --plugin full --backbone {0}:small",
+    "reporter": "tlapp train --plugin freeze --log {0}",
 }
 
 

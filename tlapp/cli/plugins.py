@@ -34,14 +34,14 @@ kind_option = click.option("--kind", type=Kind(), help="Which one, where plugins
 
 @click.group(cls=Group)
 def plugins() -> None:
-    """List, show, check or create strategies, heads and backbone providers."""
+    """List, show, check or create strategies, heads, backbone providers and reporters."""
 
 
 @plugins.command("list")
 @click.option("--check", is_flag=True, help="Import each one to see whether it works; without it, none of their code runs.")
 @json_option
 def list_plugins(check: bool, as_json: bool) -> None:
-    """List every strategy, head and backbone provider with its distribution, and say which are broken and why."""
+    """List every strategy, head, backbone provider and reporter with its distribution, and say which are broken and why."""
     rows = [_row(kind, name, check) for kind in registry.GROUPS for name in registry.installed(kind)]
     unused = registry.unused()
     if as_json:
@@ -189,6 +189,8 @@ def _under_test(kind: str, name: str, load: str | None, options: tuple[str, ...]
 
     if load is not None and kind != "backbone":
         raise UserError(f"only a backbone provider has backbones to load; {name} is a {kind}", load, "load")
+    if options and kind == "reporter":
+        raise UserError(f"a reporter has no options; {name} is one", options[0], "set")
     if kind != "backbone":
         return _with_options(kind, name, options) if options else plugin_options(kind, name)
     if options:

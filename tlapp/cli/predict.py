@@ -113,7 +113,8 @@ class Answers:
     def _words(self, answer: Prediction) -> str:
         if self._model.labelling.scale:
             return f"{answer.value:.6g}"
-        return ", ".join(f"{label} {probability:.4f}" for label, probability in answer.labels) or "no label above 0.5"
+        labels = ", ".join(f"{label} {probability:.4f}" for label, probability in answer.labels) or "no label above 0.5"
+        return f"unknown ({labels})" if answer.known is False else labels
 
     def collect(self) -> None:
         """Keep all for one JSON object."""

@@ -26,6 +26,11 @@ def result_lines(folder: Path, metrics: Mapping[str, Any], problems: int = 0, no
         )
     if adaptation := metrics.get("adaptation"):
         yield adaptation_line(adaptation)
+    if (calibration := metrics.get("calibration")) and calibration["temperature"] != 1:
+        yield calibration_line(calibration)
+    if (unknown := metrics.get("unknown")) and unknown["test"]:
+        asked = f"; {unknown['coverage']:.1%} were asked for"
+        yield known_line("test", unknown["test"], noun) + asked
     if judged := next((name for name in ("test", "val") if metrics.get(name)), None):
         yield from class_lines(judged, metrics[judged], noun=noun)
     yield from verdict_lines(metrics, noun)
@@ -99,6 +104,20 @@ def adaptation_line(adaptation: Mapping[str, Any]) -> str:
     if not adaptation["helped"]:
         return f"adapted: no; by its score ({before}) the source-only model was the best, and it is kept{oracle}"
     return f"adapted: {best['phase']}, epoch {best['epoch']}; score {after}; source-only {before}{oracle}"
+
+
+def calibration_line(calibration: Mapping[str, Any]) -> str:
+    """What dividing by a temperature did, for people: on test, or else on val, which it was fitted on."""
+    name = "test" if calibration["test"] else "val"
+    errors = calibration["test"] or calibration
+    change = f"{errors['ece_before']:.3f} to {errors['ece_after']:.3f}"
+    return f"calibrated: temperature {calibration['temperature']:.2f}; expected calibration error on {name} from {change}"
+
+
+def known_line(name: str, known: Mapping[str, Any], noun: str = "picture") -> str:
+    """How many examples of known classes are called known, for people."""
+    right = "" if known["accuracy_known"] is None else f"; accuracy on these {known['accuracy_known']:.4f}"
+    return f"{name:6} known {known['coverage']:.1%}{_interval(known, 'coverage')} of {known['n']} {noun}s{right}"
 
 
 def split_line(name: str, split: Mapping[str, Any], noun: str = "picture") -> str:

@@ -25,6 +25,7 @@ from tlapp.contracts.losses import (
 )
 from tlapp.contracts.options import Condition, Field, Options, Values, above, duration, other_than, when
 from tlapp.contracts.plan import Augment, Blend, Finish, Fit, Graft, Guide, OneOf, Phase, Plan, Solve, Statistics
+from tlapp.contracts.reporter import EpochFacts, RunFacts, RunReporter, RunResult
 from tlapp.contracts.strategy import Head, Rung, Strategy, Task
 from tlapp.contracts.version import VERSION
 from tlapp.errors import PluginError, UserError
@@ -42,6 +43,7 @@ __all__ = [
     "Condition",
     "Endpoint",
     "Episodes",
+    "EpochFacts",
     "Feature",
     "FeatureScore",
     "FewShot",
@@ -67,6 +69,9 @@ __all__ = [
     "PluginError",
     "ProcessUnit",
     "Rates",
+    "RunFacts",
+    "RunReporter",
+    "RunResult",
     "Rung",
     "Sampler",
     "Select",

@@ -68,7 +68,8 @@ def rebuild(model: Any, call: Callable[[Step, dict[int, Any]], Sequence[Any]], i
     tensors = sources if inputs is None else keras.tree.flatten(inputs)
     values = replay(steps(model), {id(s): t for s, t in zip(sources, tensors, strict=True)}, call)
     outputs = [values[id(tensor)] for tensor in model.outputs]
-    return keras.Model(tensors if len(tensors) > 1 else tensors[0], outputs if len(outputs) > 1 else outputs[0])
+    structure = keras.tree.pack_sequence_as(model._outputs_struct, outputs) if len(outputs) > 1 else outputs[0]
+    return keras.Model(tensors if len(tensors) > 1 else tensors[0], structure)
 
 
 def is_nested(operation: Any) -> bool:

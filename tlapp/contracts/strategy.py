@@ -98,6 +98,14 @@ class Head(Options):
     def build(self, features: Any, task: Task) -> Any:
         """A Keras layer from features (batch, size) to outputs (batch, classes); `features` is symbolic: read its shape."""
 
+    def thresholds(self, probabilities: Any, labels: Any) -> Any:
+        """Of heads of many labels: from which probability each label is answered, (classes,), between 0 and 1; None for 0.5.
+
+        It is asked at the end of a run, with the probabilities and labels of val, (n, classes) arrays. The engine then shifts the
+        deployed model's outputs so that what is answered is above 0.5 everywhere, exports included.
+        """
+        return None
+
     def loss(self, labels: Any, outputs: Any) -> Any:
         """Loss of each example, (batch,). `labels` float (batch, classes), rows summing to 1. Default: cross-entropy.
 

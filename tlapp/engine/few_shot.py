@@ -55,7 +55,8 @@ def adapt(run: SavedRun, job: Job, support: str, query: str | None, folder: Path
     rows = [*_rows(learnt, labels, "train"), *(_rows(judged, labels, "test") if judged else ())]
     record = Record(str(folder), "")
     try:
-        settings = {**run.settings, "data": os.path.abspath(support), **({"test": os.path.abspath(query)} if query else {})}
+        paths = {"data": os.path.abspath(support), **({"test": os.path.abspath(query)} if query else {})}
+        settings = {**run.settings, **paths, "unknown": None}
         record.begin(settings, {**run.files.plan(), "classes": labels}, labels, rows, run.input.column)
         record.model(deployed(trunk, layer, answers, names))
         images = {"train": len(learnt), **({"test": len(judged)} if judged else {})}

@@ -53,8 +53,9 @@ def delta_of(work: Session, own: Untouched, task: Task, outline: Outline, metric
     if sum(array.size for array in weights.values()) > MOST * sum(math.prod(v.shape) for v in model.weights):
         return None
     facts = Facts(
-        own.digest, task, work.job.settings, outline.to_json(), tuple(dataset.classes), metrics, dataset.labelling.scale
-    )
+        own.digest, task, work.job.settings, outline.to_json(), tuple(dataset.classes), metrics, dataset.labelling.scale,
+        work.temperature, work.shift,
+    )  # fmt: skip
     return Delta(facts, weights)
 
 
@@ -80,7 +81,7 @@ def merged(delta: Delta, job: Job, whole: bool = True) -> Any:
     plan = make_plan(job.strategy, facts.task, backbone.facts)
     graph = plan.graft(backbone) if plan.graft else backbone.graph
     names = [tensor.name for tensor in reader(loaded.facts.input, options).tensors]
-    last = answering(job.head.activation, LABELLINGS[facts.task.labels].output, facts.scale)
+    last = answering(job.head.activation, LABELLINGS[facts.task.labels].output, facts.scale, facts.temperature, facts.shift)
     model = deployed(graph, job.head.build(graph.outputs[0], facts.task), last, names)
     put_back(model, delta.weights)
     return plan.finish(model) if plan.finish and whole else model

@@ -73,4 +73,11 @@ class RunOptions(Options):
     refit: bool = Field(False, description="fit the head once more, on train and val, before testing; for heads in closed form")
     verdict: bool = Field(False, description="train the same network from random weights too, to say what transfer is worth")
     report: Literal["on", "off"] = Field("on", description="write report.html into the run's folder at the end")
+    unknown: float | None = Field(
+        None,
+        gt=0.5,
+        lt=1,
+        description="let the model say unknown, and call this share of pictures like val's known, such as 0.95",
+    )
+    log: tuple[str, ...] = Field((), description="reporters to tell, by commas: tensorboard, mlflow, or a plugin's")
     run: str | None = Field(None, path=True, description="folder of the run; a new one under saved_models/ by default")

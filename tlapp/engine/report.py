@@ -91,8 +91,8 @@ class Reporter(Protocol):
         """How far a task is; a task ends at done == of."""
         ...
 
-    def epoch(self, epoch: Epoch) -> None:
-        """An epoch has ended."""
+    def epoch(self, epoch: Epoch) -> bool | None:
+        """An epoch has ended. True asks the run to stop: this phase ends, and those that follow have one epoch at most."""
         ...
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from tlapp.contracts import Backbone, Input, Task
 from tlapp.engine.advice.baselines import frozen
 from tlapp.engine.advice.results import Results
+from tlapp.engine.advice.unknown import check_unknown
 from tlapp.engine.check import check_labelling, check_trains, make_plan, refuse_unread
 from tlapp.engine.data import streams
 from tlapp.engine.data.labelling import LABELLINGS
@@ -26,7 +27,7 @@ from tlapp.engine.network.changes import Untouched
 from tlapp.engine.network.graft import check_deploys, check_graft, check_opens, finished
 from tlapp.engine.outline import run_outline
 from tlapp.engine.report import Reporter, tell_data
-from tlapp.engine.runs.folder import INTERRUPTED, PROBABILITIES
+from tlapp.engine.runs.folder import INTERRUPTED
 from tlapp.engine.runs.record import Record
 from tlapp.engine.training.feeds import Streams
 from tlapp.engine.training.order import in_order
@@ -80,8 +81,7 @@ def _trained(run: Run) -> Path:
         run.finish()
     except KeyboardInterrupt as stop:
         run.work.save_state()
-        learnt = run.work.number or run.work.history.epochs
-        path = run.record.model(run.work.model(), INTERRUPTED) if learnt else None
+        path = run.record.model(run.work.model(), INTERRUPTED) if run.work.number or run.work.history.epochs else None
         raise Interrupted(path, run.record.folder) from stop
     report_run(run, time.perf_counter() - run.started)
     return run.record.folder
@@ -141,6 +141,7 @@ class Run:
         tell_data(self.reporter, self.dataset.notes, self.dataset.inventory.problems)
         counts = {name: len(stream) for name, stream in self.dataset.streams.items()}
         self.ask(streams.task_of(self.dataset, counts, labels), self.backbone.facts, listing.input)
+        check_unknown(options.unknown, self.job.head, counts.get("val"), listing.input.noun, options.refit)
 
     def ask(self, task: Task, facts: Backbone, examples: Input) -> None:
         """Ask the strategy for its plan and check it, unless it was asked of the same task and backbone."""
@@ -230,12 +231,11 @@ class Run:
         tuned = self.graph is not self.backbone.graph or any(phase.trains for phase in self.outline.phases)
         found = Results(self.work, self.baselines, tuned)
         self.record.model(self.model())
-        results, epochs = found.metrics(), self.work.history.epochs
+        results = found.metrics()
         seconds = {"total": time.perf_counter() - self.started, "data": self.waited, **self.work.seconds}
         images = {name: len(stream) for name, stream in self.dataset.streams.items()}
-        self.record.arrays(found.probabilities(), PROBABILITIES)
-        self.record.predictions(found.predictions(), self.dataset.input.column)
-        self.record.history(epochs)  # its lines were added without waiting until they are on the disk
+        found.write()
+        self.record.history(self.work.history.epochs)  # its lines were added without waiting until they are on the disk
         metrics = {**results, "seconds": seconds, "images": images, "peak_memory_mb": peak_memory_mb()}
         keep(self.work, self.own, self.task, self.outline, metrics)
         self.record.finish(metrics)

@@ -16,7 +16,7 @@ from tlapp.engine.data.naming import named
 from tlapp.engine.export.reference import load
 from tlapp.engine.inputs import ahead
 from tlapp.engine.job import Job
-from tlapp.engine.network.deploy import answering, trunk_of
+from tlapp.engine.network.deploy import answers_of, head_of, trunk_of
 from tlapp.engine.report import Reporter
 from tlapp.engine.runs import folder as names
 from tlapp.engine.runs.predictor import BATCH
@@ -50,11 +50,12 @@ def teach(run: SavedRun, job: Job, name: str, files: Sequence[str], reporter: Re
         UserError: the run remembers nothing, or an example cannot be read or is one of the run's.
     """
     memory = memory_of(run)
+    _refuse_unknown(run)
     if not name.strip() or name != printable(name):
         raise UserError(f"a class needs a name in one line. Received: {name!r}")
     labels = run.labels if name in run.labels else (*run.labels, name)
     solver = solver_of(job, Task(labels, run.metrics["images"]))
-    if not _same(run.model.layers[-2].get_weights(), solver.layer(memory).get_weights()):
+    if not _same(head_of(run.model).get_weights(), solver.layer(memory).get_weights()):
         raise UserError(f"{run.folder}: its head is not the one that {names.MEMORY} makes, so that it was changed since")
     sources, arrays = _read(run, files)
     trunk = trunk_of(run.model)
@@ -65,7 +66,7 @@ def teach(run: SavedRun, job: Job, name: str, files: Sequence[str], reporter: Re
     if judged := _test(run, trunk, reporter):
         features, truth = judged
         old, new = (run.labelling.metrics(np.asarray(head(features)), truth, known)
-                    for head, known in ((run.model.layers[-2], run.labels), (layer, labels)))  # fmt: skip
+                    for head, known in ((head_of(run.model), run.labels), (layer, labels)))  # fmt: skip
         taught, metrics["test"] = taught._replace(before=old["accuracy"], after=new["accuracy"]), new
     metrics["taught"] = [*metrics.get("taught", ()), {"label": name, "examples": len(learnt)}]
     rows = [(row[run.input.column], row["label"], row["split"]) for row in run.files.splits(run.input.column)]
@@ -135,10 +136,17 @@ def learner(run: SavedRun, job: Job, room: int) -> OnDevice:
     Raises:
         UserError: the run remembers nothing, or its solver cannot learn there.
     """
+    _refuse_unknown(run)
     memory, solver = memory_of(run), solver_of(job, Task(run.labels, run.metrics["images"]))
     if not isinstance(solver, TeachableOnDevice):
         raise UserError(f"{run.folder}: the solver of its head cannot go on learning in a TFLite file")
     return solver.on_device(memory, room)
+
+
+def _refuse_unknown(run: SavedRun) -> None:
+    """Raise a UserError for a run that says "unknown": it would say so of every new class."""
+    if run.says_unknown:
+        raise UserError(f"{run.folder}: knows its own classes only; to teach it others, train it without option unknown")
 
 
 def _same(weights: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> bool:
@@ -225,7 +233,7 @@ def _write(
     import keras
 
     model, files = run.model, run.files
-    answers = answering("softmax", run.labelling.output)(layer(model.layers[-2].input))
+    answers = answers_of(model)(layer(head_of(model).input))
     try:
         files.write_model(keras.Model(model.inputs, answers))
         files.write_labels(labels)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from tlapp import registry
-from tlapp.contracts import BackboneProvider, Head, Strategy
+from tlapp.contracts import BackboneProvider, Head, RunReporter, Strategy
 from tlapp.errors import PluginError
 from tlapp.testing.subject import Broken, Subject, Untried
 from tlapp.words import in_a_line
@@ -67,6 +67,11 @@ def check_backbones(provider: BackboneProvider | type[BackboneProvider], name: s
     _check("backbone", provider, name)
 
 
+def check_reporter(reporter: RunReporter | type[RunReporter]) -> None:
+    """As `check_strategy`, for a reporter."""
+    _check("reporter", reporter)
+
+
 def _check(kind: str, plugin: Any, name: str | None = None) -> None:
     for verdict in examine(kind, plugin, name):
         if verdict.state == "broken":
@@ -77,7 +82,7 @@ def examine(kind: str, plugin: Any, name: str | None = None) -> Iterator[Verdict
     """Try the rules one by one, each to its end whatever the others found.
 
     Args:
-        kind: "strategy", "head" or "backbone".
+        kind: "strategy", "head", "backbone" or "reporter".
         plugin: an object or class.
         name: as in `check_backbones`.
     """

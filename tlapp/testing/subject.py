@@ -183,6 +183,12 @@ class HeadSubject(Subject):
         return folder
 
 
+class ReporterSubject(Subject):
+    """A reporter, told of a made-up run."""
+
+    loads_keras = False
+
+
 class BackboneSubject(Subject):
     """A backbone provider, tried by training the last stage of one of them and a dense layer."""
 

@@ -15,7 +15,7 @@ from tlapp.engine.runs.answer_file import answer_file, check_name
 from tlapp.engine.runs.predictor import Prediction
 from tlapp.errors import UserError
 
-MODEL = SimpleNamespace(labels=("a", "b", "c"), labelling=ONE, input=Images(32))
+MODEL = SimpleNamespace(labels=("a", "b", "c"), says_unknown=False, labelling=ONE, input=Images(32))
 ANSWERS = (Prediction("x,y.png", (("a", 0.5), ("b", 0.25))), Bad("gone\udce9.png", "no such file"))
 FOREIGN = {
     "pictures.csv": "path,label\na.png,cats\n", "checked.csv": "path,label,probability,error,seen\n",

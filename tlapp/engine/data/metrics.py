@@ -79,6 +79,15 @@ def set_metrics(
     }
 
 
+def known_metrics(known: np.ndarray, right: np.ndarray) -> dict[str, Any]:
+    """The coverage of examples of known classes, with its 95 % interval, and the accuracy of the answers that are left."""
+    count = int(known.sum())
+    return {
+        "n": len(known), "coverage": count / len(known), "coverage_interval": share(count, len(known)),
+        "accuracy_known": float(right[known].mean()) if count else None,
+    }  # fmt: skip
+
+
 def macro_f1_interval(hot: np.ndarray, answers: np.ndarray) -> dict[str, list[float]]:
     """The interval of macro_f1, by what is true and what is answered, (n, classes) bool."""
     right, some = (hot & answers).astype(np.float32), hot.astype(np.float32) + answers

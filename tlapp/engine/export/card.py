@@ -58,7 +58,7 @@ def write(run: SavedRun, options: ExportOptions, report: Mapping[str, Any]) -> s
         ["## Intended use", "", "To be filled in by the author: for what, for whom, and what it must not be used for.", ""],
         ["## Data", "", *_data(run), ""],
         ["## Training", "", *_training(run), ""],
-        ["## Metrics", "", *_metrics(run, report), ""],
+        ["## Metrics", "", *_metrics(run, report), *_calibration(run), *_unknown(run, report), ""],
         ["## How to load it", "", *_loading(run, report), ""],
     )
     return "\n".join(line for part in parts for line in part)
@@ -123,6 +123,38 @@ def _metrics(run: SavedRun, report: Mapping[str, Any]) -> Iterator[str]:
     yield "|---|---|---|---|"
     for label, each in check["classes"].items():
         yield f"| {_cell(label)} | {each['n']} | {each['accuracy_after']:.4f} | {each['accuracy_before']:.4f} |"
+
+
+def _calibration(run: SavedRun) -> Iterator[str]:
+    """How far the run's probabilities can be trusted."""
+    if not (found := run.metrics.get("calibration")):
+        return
+    yield ""
+    noun = run.input.noun
+    if found["temperature"] == 1:
+        yield f"Probabilities are not calibrated ({found['val_pictures']} val {noun}s)."
+    else:
+        yield f"Probabilities are calibrated: outputs are divided by {found['temperature']:.3f}, which was fitted on "
+        yield f"{found['val_pictures']} val {noun}s. Expected calibration error (15 bins) of the run's model:"
+    if found["test"]:
+        yield f"on test {found['test']['ece_before']:.4f} before and {found['test']['ece_after']:.4f} after;"
+    if found["ece_before"] is not None:
+        yield f"on val {found['ece_before']:.4f} and {found['ece_after']:.4f}, in-sample: the temperature was fitted on them."
+
+
+def _unknown(run: SavedRun, report: Mapping[str, Any]) -> Iterator[str]:
+    """What the output `known` is worth."""
+    if not (found := run.metrics.get("unknown")) or not run.says_unknown:
+        return
+    noun = run.input.noun
+    yield ""
+    yield f"The output `known` is below 0.5 for a {noun} unlike those that the model was trained on: its class is then unknown."
+    yield f"It was chosen on {found['val_pictures']} val {noun}s, to call {found['coverage']:.1%} of such {noun}s known;"
+    if test := found["test"]:
+        low, high = test["coverage_interval"]
+        yield f"on {test['n']} test {noun}s of the run it called {test['coverage']:.1%} known ({low:.1%} to {high:.1%})."
+    if known := report["check"].get("known"):
+        yield f"It calls {known['share_after']:.1%} of them known, and decides as the run on {known['agreement']:.2%}."
 
 
 def _loading(run: SavedRun, report: Mapping[str, Any]) -> Iterator[str]:

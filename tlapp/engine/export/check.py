@@ -10,9 +10,12 @@ import numpy as np
 
 from tlapp.engine.data.labelling import ONE, Labelling
 from tlapp.engine.export.formats.artifact import Answers, Latency
+from tlapp.engine.network.known import SAID
 
 # Numerical noise: what two float32 kernels differ by. Keras's two best classes closer than this are a tie.
 TIE = 1e-4
+KNOWN_DIFFER = 0.02
+"""The share of examples, but one at least, on which a quantised artifact may decide otherwise than the Keras model."""
 FLOAT_DIFFERENCE = 1e-3
 """In probabilities, or in standard deviations of the answers where these are numbers."""
 
@@ -26,6 +29,8 @@ class Check:
         agreement: share of examples with the Keras model's top label, or set of labels, or about its number; exact ties count as
             the same.
         largest_difference: of any probability, or number.
+        known: of the output of that name: share_before and share_after of the examples that are known, agreement of these
+            decisions, and largest_difference; None where there is none.
         files: of an endpoint that takes files, such as serve_bytes, against Keras on the same files: n, agreement,
             largest_difference; None elsewhere.
     """
@@ -42,6 +47,7 @@ class Check:
     latency: Latency
     files: dict[str, float] | None
     fault: str = ""
+    known: dict[str, float] | None = None
 
     @property
     def drop(self) -> float:
@@ -82,6 +88,7 @@ class Truth:
     labelling: Labelling = ONE
     noun: str = "example"
     files_agree: float = 0.95
+    known: np.ndarray | None = None
 
     def metrics(self, probabilities: np.ndarray) -> dict[str, Any]:
         """How good probabilities, (n, classes), are."""
@@ -97,6 +104,7 @@ def check(truth: Truth, answers: Answers, size: int, quantised: bool, max_drop: 
     measured = Check(
         len(same), float((same | ties).mean()), int(ties.sum()), metric, before[metric], after[metric], _by_class(before, after),
         float(np.abs(truth.probabilities - answers.probabilities).max()), size, answers.latency, _files(truth, answers),
+        known=_known(truth, answers),
     )  # fmt: skip
     return replace(measured, fault=_fault(measured, truth, answers, quantised, max_drop))
 
@@ -119,6 +127,31 @@ def _files(truth: Truth, answers: Answers) -> dict[str, float] | None:
     return {"n": len(probabilities), "agreement": agreement, "largest_difference": largest}
 
 
+def _known(truth: Truth, answers: Answers) -> dict[str, float] | None:
+    if truth.known is None or answers.known is None or truth.known.shape != answers.known.shape:
+        return None
+    before, after, gaps = truth.known >= SAID, answers.known >= SAID, np.abs(truth.known - answers.known)
+    same = (before == after) | (np.abs(truth.known - SAID) <= TIE)
+    return {
+        "share_before": float(before.mean()), "share_after": float(after.mean()), "agreement": float(same.mean()),
+        "largest_difference": float(gaps.max()),
+    }  # fmt: skip
+
+
+def _says_otherwise(check: Check, truth: Truth, quantised: bool) -> str:
+    """What is wrong with the output `known`; "" where nothing is."""
+    if truth.known is None:
+        return ""
+    if check.known is None:
+        return "it has no output `known`, and the run says which examples are unknown"
+    differ = round((1 - check.known["agreement"]) * check.n)
+    if differ > (max(1, KNOWN_DIFFER * check.n) if quantised else 0):
+        return (
+            f"its output `known` agrees with the Keras model's on only {check.known['agreement']:.1%} of {check.n} {truth.noun}s"
+        )
+    return ""
+
+
 def _fault(check: Check, truth: Truth, answers: Answers, quantised: bool, max_drop: float) -> str:
     """Why the artifact fails, or ""."""
     if answers.labels != truth.classes:
@@ -126,7 +159,12 @@ def _fault(check: Check, truth: Truth, answers: Answers, quantised: bool, max_dr
     if not np.isfinite(answers.probabilities).all():
         return "its outputs are not all finite numbers"
     wrong = _lost(check, truth, max_drop) if quantised else _differs(check, truth)
-    return wrong or names_wrongly(answers, truth.labelling) or _endpoints(check, truth, answers)
+    return (
+        wrong
+        or _says_otherwise(check, truth, quantised)
+        or names_wrongly(answers, truth.labelling)
+        or _endpoints(check, truth, answers)
+    )
 
 
 def _lost(check: Check, truth: Truth, max_drop: float) -> str:

@@ -107,7 +107,7 @@ class Export:
         for name, content in {LABELS: label_lines(self.labels).encode(), **self.run.input.export.files()}.items():
             (folder / name).write_bytes(content)
         material = Material(
-            self.run.model, self.run.input.export, self.labels, folder, self.facts, self.run.labelling.kind,
+            self.run.judging, self.run.input.export, self.labels, folder, self.facts, self.run.labelling.kind,
             self.run.files.file(MODEL), self.calibration, self.learner, self._memo,
         )  # fmt: skip
         try:
@@ -117,7 +117,7 @@ class Export:
             raise UserError(f"{self._asked()}: {error}") from error
         return {
             "format": self.options.format, "quantize": way.quantize, "backbone": without_folders(self.run.settings["backbone"]),
-            "labelling": self.run.labelling.kind, **artifact,
+            "labelling": self.run.labelling.kind, "says_unknown": self.run.says_unknown, **artifact,
         }  # fmt: skip
 
     def _judge(self, folder: Path, facts: Mapping[str, Any], way: Way, each: Reference) -> tuple[Answers, Check]:
@@ -143,12 +143,15 @@ class Export:
         """Put the golden vectors, the report and the card beside an artifact."""
         test = self.references[-1]
         rows = np.sort(spread(self.run.labelling.groups(test.truth.labels), golden.COUNT))
-        contract = {key: facts[key] for key in ("format", "quantize", "artifact", "backbone", "labelling")}
+        contract = {key: facts[key] for key in ("format", "quantize", "artifact", "backbone", "labelling", "says_unknown")}
         examples = {name: array[rows] for name, array in test.examples.items()}
         unit = self.run.labelling.unit(test.truth.probabilities)
         takes = self.run.input.export
         inside = contents(self.run, [test.sources[row] for row in rows]) if takes.contents else ()
-        golden.write(folder, contract, takes, examples, answers.probabilities[rows], unit, inside)
+        golden.write(
+            folder, contract, takes, examples, answers.probabilities[rows], unit, inside,
+            None if answers.known is None else answers.known[rows],
+        )  # fmt: skip
         (folder / REPORT).write_text(json.dumps(report, indent=1), encoding="utf-8")
         (folder / CARD).write_text(card.write(self.run, self.options, report), encoding="utf-8")
 

@@ -16,9 +16,10 @@ from tlapp.engine.data.labelling import LABELLINGS, Labelling
 from tlapp.engine.export import golden, golden_tasks, metadata
 from tlapp.engine.export.facts import AGAIN, TASKS, Tasks, checked
 from tlapp.engine.export.formats import named, table
-from tlapp.engine.export.formats.format import Classifier, Format
+from tlapp.engine.export.formats.format import Asker, Classifier, Format
 from tlapp.engine.export.formats.tflite import TFLite, opened
 from tlapp.engine.inputs import READERS, Facts, exported_reader
+from tlapp.engine.network.known import SAID
 from tlapp.engine.runs.folder import LABELS
 from tlapp.engine.runs.predictor import Predictor
 from tlapp.engine.runs.saved import open_model
@@ -68,9 +69,23 @@ class Exported(Predictor):
         stated = (lambda: self._stated(self._facts["backbone"])) if self._knows else lambda: None
         return exported_reader(self._facts["input"], stated, self._files)
 
-    @cached_property
+    @property
+    def says_unknown(self) -> bool:
+        return bool(self._facts.get("says_unknown"))
+
+    @property
     def classify(self) -> Classifier:
         """The artifact, loaded: the arrays of n examples by the names of its inputs -> (n, classes).
+
+        Raises:
+            UserError: it is dangerous, or does not load.
+        """
+        ask = self.ask
+        return lambda examples: ask(examples)[0]
+
+    @cached_property
+    def ask(self) -> Asker:
+        """As `classify`, with the output "known" of each example, (n, 1); None of an artifact that has none.
 
         Raises:
             UserError: it is dangerous, or does not load.
@@ -78,7 +93,7 @@ class Exported(Predictor):
         if not self._trust:
             refuse(self.format.fault(self.artifact), self.artifact)
         try:
-            return self.format.open(self.artifact, self._open_model)
+            return self.format.opened(self.artifact, self._open_model)
         except TlappError:
             raise
         except Exception as error:  # runtimes raise whatever they like for a file that they do not know
@@ -109,9 +124,16 @@ class Exported(Predictor):
         return True
 
     def probabilities(self, arrays: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
-        parts, classify = [arrays] if isinstance(arrays, np.ndarray) else arrays, self.classify
+        return self._outputs(arrays)[0]
+
+    def judged(self, arrays: np.ndarray | Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray | None]:
+        rows, known = self._outputs(arrays)
+        return rows, None if known is None else known[:, 0] >= SAID
+
+    def _outputs(self, arrays: np.ndarray | Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray | None]:
+        parts, ask = [arrays] if isinstance(arrays, np.ndarray) else arrays, self.ask
         try:
-            rows = classify(dict(zip(self.input.export.names, parts, strict=True)))
+            rows, known = ask(dict(zip(self.input.export.names, parts, strict=True)))
         except TlappError:
             raise
         except Exception as error:  # as above: some files load, and fail when they run
@@ -121,7 +143,7 @@ class Exported(Predictor):
             raise UserError(
                 f"{self.artifact}: gives {rows.shape[-1]} probabilities, and its {LABELS} names {count} labels; {AGAIN}"
             )
-        return rows
+        return rows, known
 
     @property
     def _knows(self) -> bool:
@@ -137,7 +159,7 @@ class Output(TFLite):
     def __init__(self, output: str):
         self._output = output
 
-    def open(self, artifact: Path, open_model: Any = None) -> Classifier:
+    def opened(self, artifact: Path, open_model: Any = None) -> Asker:
         return opened(artifact, self._output, self.threads)
 
 

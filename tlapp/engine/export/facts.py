@@ -42,6 +42,7 @@ class Reading(_Part):
     """What a TFLite file says of itself: how an example is read and labelled."""
 
     labelling: Literal[tuple(LABELLINGS)] = "one"  # type: ignore[valid-type]
+    says_unknown: bool = False
     input: _Input
 
 
@@ -62,6 +63,7 @@ class Tasks(_Part):
 class _Vector(_Part):
     file: str
     probabilities: Annotated[list[float], Field(min_length=1)]
+    known: float | None = None
 
 
 class Golden(Reading):

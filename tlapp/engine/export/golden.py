@@ -26,7 +26,7 @@ IMAGE = ("image",)
 
 def write(
     folder: Path, facts: Mapping[str, Any], input: InputExport, examples: Arrays, probabilities: np.ndarray, unit: float = 1.0,
-    contents: Sequence[bytes] = (),
+    contents: Sequence[bytes] = (), known: np.ndarray | None = None,
 ) -> None:  # fmt: skip
     """Write golden.json: examples, what the artifact says of them, and the digests of every file in the folder.
 
@@ -34,6 +34,7 @@ def write(
         facts: format, quantize, artifact, backbone and labelling.
         probabilities: (n, classes).
         unit: how large a difference between them counts as 1.
+        known: the output of that name, (n, 1), of an artifact that has it.
         contents: of the examples, for an input whose vectors are files of them.
     """
     (folder / FOLDER).mkdir()
@@ -42,7 +43,8 @@ def write(
         stem = folder / FOLDER / str(number)
         arrays = [examples[name][number] for name in input.names]
         path = input.save_content(contents[number], stem) if contents else input.save(arrays, stem)
-        vectors.append({"file": path.relative_to(folder).as_posix(), "probabilities": [float(value) for value in row]})
+        said = {} if known is None else {"known": float(known[number, 0])}
+        vectors.append({"file": path.relative_to(folder).as_posix(), "probabilities": [float(value) for value in row], **said})
     tolerance = unit * TOLERANCE[facts["quantize"] != "none"]
     whole = {**facts, "input": input.facts(), "tolerance": tolerance, "sha256": digests(folder), "vectors": vectors}
     (folder / FILE).write_text(json.dumps(whole, indent=1), encoding="utf-8")

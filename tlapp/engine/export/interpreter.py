@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tlapp.contracts.input_export import Arrays
+from tlapp.engine.network.known import OUTPUT
 from tlapp.tensorflow_import import silenced
 
 INFER, FEATURES = "infer", "features"
@@ -26,6 +27,30 @@ def classifier(
     Raises:
         ValueError, RuntimeError, OSError: LiteRT does not open it, or it has no such output.
     """
+    ask = outputs(path, threads, content)
+    return lambda example: answer_of(ask(example), output)[0]
+
+
+def answer_of(outputs: dict[str, np.ndarray], name: str | None = None) -> np.ndarray:
+    """The answers among a file's outputs: those of a name, or beside what is known and the features, in which there is one more.
+
+    Raises:
+        ValueError: there is no output of that name.
+    """
+    target = name or min(set(outputs) - {FEATURES, OUTPUT})
+    if target not in outputs:
+        raise ValueError(f"has no output {target}")
+    return outputs[target]
+
+
+def outputs(
+    path: str | None = None, threads: int | None = None, content: bytes | None = None
+) -> Callable[[Arrays], dict[str, np.ndarray]]:
+    """A function of one example, each array (1, ...), to all outputs of a file, (1, size) each, by name.
+
+    Raises:
+        ValueError, RuntimeError, OSError: LiteRT does not open it.
+    """
     from ai_edge_litert.interpreter import Interpreter
 
     with silenced():
@@ -33,15 +58,14 @@ def classifier(
         runtime.allocate_tensors()
         ask = runtime.get_signature_runner(INFER if INFER in runtime.get_signature_list() else None)
     kinds = {name: detail["dtype"] for name, detail in ask.get_input_details().items()}
-    target = output or min(set(ask.get_output_details()) - {FEATURES})
 
-    def classify(example: Arrays) -> np.ndarray:
+    def answer(example: Arrays) -> dict[str, np.ndarray]:
         arrays = dict(zip(kinds, example.values(), strict=True)) if len(kinds) == len(example) == 1 else example
         ignored = np.zeros_like(next(iter(example.values())))
         answers: dict[str, np.ndarray] = ask(**{name: arrays.get(name, ignored).astype(kind) for name, kind in kinds.items()})
-        return answers[target][0]
+        return answers
 
-    return classify
+    return answer
 
 
 def plain(name: str) -> str:

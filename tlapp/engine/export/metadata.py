@@ -16,6 +16,7 @@ from tlapp.contracts.input_export import Attachment, Feature, InputExport, Proce
 from tlapp.engine.export import flatbuffer
 from tlapp.engine.export.facts import Reading, checked
 from tlapp.engine.export.interpreter import plain
+from tlapp.engine.network.known import OUTPUT
 from tlapp.engine.runs.folder import LABELS, label_lines
 
 BUFFER = "TFLITE_METADATA"
@@ -57,7 +58,8 @@ def add(content: bytes, facts: Facts, takes: InputExport, reading: Mapping[str, 
     buffer, entry = schema.BufferT(), schema.MetadataT()
     output = _number() if (reading or {}).get("labelling") == "number" else _probabilities()
     units = takes.process_units()
-    buffer.data = np.frombuffer(packed(facts, in_order(model, takes.features()), output, units), np.uint8)
+    outputs = [_known() if name == OUTPUT else output for name in _outputs(model)]
+    buffer.data = np.frombuffer(packed(facts, in_order(model, takes.features()), outputs, units), np.uint8)
     entry.name, entry.buffer = BUFFER, len(model.buffers)
     model.buffers.append(buffer)
     model.metadata = [*(model.metadata or []), entry]
@@ -73,6 +75,15 @@ def in_order(model: Any, features: Sequence[Feature]) -> list[Feature]:
         return list(features)
     graph, by_name = model.subgraphs[0], {feature.name: feature for feature in features}
     return [by_name[plain(graph.tensors[number].name.decode())] for number in graph.inputs]
+
+
+def _outputs(model: Any) -> list[str]:
+    """The outputs of a file, in its order: `known`, and "" for any other."""
+    names = {
+        each.tensorIndex: each.name.decode() for signature in (model.signatureDefs or ())[:1] for each in signature.outputs
+    }  # fmt: skip
+    known = [number for number in model.subgraphs[0].outputs if names.get(number) == OUTPUT]
+    return [OUTPUT if number in known else "" for number in model.subgraphs[0].outputs] if known else [""]
 
 
 def with_files(content: bytes, files: Mapping[str, bytes]) -> bytes:
@@ -100,15 +111,15 @@ def read_reading(path: Path) -> dict[str, Any]:
         return checked(archive.read(INPUT), Reading, path / INPUT) if INPUT in archive.namelist() else {}
 
 
-def packed(facts: Facts, features: Sequence[Feature], output: Table, units: Sequence[ProcessUnit] = ()) -> bytes:
-    """The metadata as a FlatBuffer of the type ModelMetadata; `output` describes the model's output."""
+def packed(facts: Facts, features: Sequence[Feature], outputs: list[Table], units: Sequence[ProcessUnit] = ()) -> bytes:
+    """The metadata as a FlatBuffer of the type ModelMetadata; `outputs` describe the model's outputs, in its order."""
     builder = flatbuffers.Builder(1024)
-    builder.Finish(_put(builder, _model(facts, features, output, units)), b"M001")
+    builder.Finish(_put(builder, _model(facts, features, outputs, units)), b"M001")
     return bytes(builder.Output())
 
 
-def _model(facts: Facts, features: Sequence[Feature], output: Table, units: Sequence[ProcessUnit]) -> Table:
-    subgraph = Table({0: facts.name, 2: [_input(feature) for feature in features], 3: [output]})
+def _model(facts: Facts, features: Sequence[Feature], outputs: list[Table], units: Sequence[ProcessUnit]) -> Table:
+    subgraph = Table({0: facts.name, 2: [_input(feature) for feature in features], 3: outputs})
     if units:
         subgraph[5] = [Table({0: Byte(unit.options), 1: Table({0: [*map(_file, unit.files)]})}) for unit in units]
     known = {0: facts.name, 1: facts.description, 2: facts.version, 3: [subgraph], 4: facts.author, 5: facts.licence, 7: "1.0.0"}
@@ -143,6 +154,12 @@ def _probabilities() -> Table:
     labels = Table({0: LABELS, 1: "A class a line, in the order of the probabilities.", 2: Byte(AXIS_LABELS)})
     content = Table({0: Byte(FEATURE), 1: Table()})
     return Table({0: "probabilities", 1: "A probability a class.", 3: content, 5: Table({0: [1.0], 1: [0.0]}), 6: [labels]})
+
+
+def _known() -> Table:
+    content = Table({0: Byte(FEATURE), 1: Table()})
+    words = "From 0.5 on the example is like those that the model was trained on; below, its class is unknown."
+    return Table({0: OUTPUT, 1: words, 3: content, 5: Table({0: [1.0], 1: [0.0]})})
 
 
 def _number() -> Table:

@@ -15,7 +15,7 @@ from tlapp.engine.export.check import Truth
 from tlapp.engine.export.converter import converter, tried
 from tlapp.engine.export.formats.savedmodel import fixed_specs
 from tlapp.engine.export.interpreter import FEATURES, INFER
-from tlapp.engine.network.deploy import trunk_of
+from tlapp.engine.network.deploy import answers_of, trunk_of
 
 SIGNATURES = (INFER, "learn", "save", "restore")
 """In the order in which they stand in the file: what knows no signatures, such as MediaPipe, runs the first."""
@@ -66,7 +66,7 @@ def _module(model: Any, learner: OnDevice, classes: int, takes: InputExport) -> 
     """A tf.Module with the functions of the signatures."""
     import tensorflow as tf
 
-    trunk, last = trunk_of(model), model.layers[-1]
+    trunk, last = trunk_of(model), answers_of(model)
     module = tf.Module()
     module.weights = [variable.value for variable in trunk.variables]
     module.state = {name: tf.Variable(array, dtype=tf.float32, name=name) for name, array in learner.state.items()}

@@ -14,6 +14,7 @@ from tlapp.engine.data import reading, streams
 from tlapp.engine.data.streams import Stream
 from tlapp.engine.data.tables import Item
 from tlapp.engine.export.check import Truth
+from tlapp.engine.export.formats.format import joined
 from tlapp.engine.options import RunOptions
 from tlapp.engine.report import Reporter
 from tlapp.engine.runs.predictor import BATCH
@@ -78,10 +79,10 @@ def reference(run: SavedRun, stream: Stream, folder: Path, count: int = 0) -> Re
         rows = [i for i, file in enumerate(stream.files) if file.lower().endswith(able)][:count] if able else []
         files = [stream.files[i] for i in rows]
     blocks = ([examples[name][i : i + BATCH] for name in examples] for i in range(0, len(stream), BATCH))
-    probabilities = np.concatenate([run.probabilities(block) for block in blocks])
+    probabilities, known = joined([run.outputs(block) for block in blocks])
     truth = Truth(
         probabilities, _labels(stream), run.labels, probabilities[rows] if rows else None, stream.name, run.labelling, takes.noun,
-        takes.files_agree,
+        takes.files_agree, known,
     )  # fmt: skip
     return Reference(examples, files, truth, stream.files)
 

@@ -21,6 +21,9 @@ from tlapp.tensorflow_import import silenced
 from tlapp.untrusted_files import refuse
 from tlapp.words import in_a_line
 
+KNOWN_TOLERANCE = 4.0
+"""How far the output `known` may differ, in tolerances: it is a distance in deviations, magnified beside a probability."""
+
 
 def verify(
     artifact: str | Path, layers: Callable[[str], Mapping[str, type]] | None = None, trust: bool = False
@@ -66,6 +69,7 @@ def verify(
         raise UserError(f"{path}: {numbers}; {AGAIN}")
     if fault := names_wrongly(answers, LABELLINGS[facts.get("labelling", "one")]):
         raise UserError(f"{artifact}: {fault}")
+    _check_known(path, answers.known, facts)
     largest = 0.0
     for endpoint, probabilities in {"": answers.probabilities, **answers.others, **answers.files}.items():
         difference = np.abs(probabilities - expected).max(1)
@@ -82,6 +86,22 @@ def verify(
         "noun": facts.get("input", {}).get("noun", "picture"), "largest_difference": largest,
         "tolerance": facts["tolerance"], "latency": answers.latency._asdict(),
     }  # fmt: skip
+
+
+def _check_known(path: Path, known: np.ndarray | None, facts: Mapping[str, Any]) -> None:
+    """Check that the output `known` says what it said.
+
+    Raises:
+        UserError: it says otherwise, or is missing.
+    """
+    expected = [each.get("known") for each in facts["vectors"]]
+    if all(each is None for each in expected):
+        return
+    if known is None or None in expected or len(known) != len(expected):
+        raise UserError(f"{path}: has no output `known` for each example, and {golden.FILE} tells of one; {AGAIN}")
+    difference = float(np.abs(known[:, 0] - np.array(expected)).max())
+    if difference > KNOWN_TOLERANCE * facts["tolerance"]:
+        raise UserError(f"{path}: its output `known` differs by {difference:.4f} from what it gave when it was exported")
 
 
 def _folder(path: Path) -> Path:

@@ -18,7 +18,7 @@ from tlapp.engine.runs.predictor import Prediction, Predictor
 from tlapp.errors import UserError
 
 SUFFIXES = (".csv", ".jsonl")
-_HEADER = re.compile(r"[^,]+,label(,probability(,label_\d+,probability_\d+)*)?,error\n?")
+_HEADER = re.compile(r"[^,]+,label(,probability(,label_\d+,probability_\d+)*)?(,known)?,error\n?")
 _LONGEST = 1 << 24
 """Characters of a first line: an answer of many labels is long, and a file that has no lines may be longer."""
 
@@ -43,7 +43,7 @@ class JsonLines:
 
 class Table:
     """A CSV of path,label,probability, of `top` labels and probabilities where that is more than one, and error; of numbers
-    path,label,error.
+    path,label,error. Of a model that says unknown there is a column known, true or false.
 
     Paths are relative to the CSV's folder, as in any CSV for the option data, or absolute. Several labels of an example are one
     cell, "cat;dog".
@@ -56,6 +56,8 @@ class Table:
         self._is_number = predictor.labelling.scale is not None
         more = [f"{name}_{number}" for number in range(2, self._count + 1) for name in ("label", "probability")]
         self._cells = ["label"] if self._is_number else ["label", "probability", *more]
+        self._knows = predictor.says_unknown
+        self._cells += ["known"] if self._knows else []
         self._rows.writerow([self._input.column, *self._cells, "error"])
 
     def write(self, answer: Prediction | Bad) -> None:
@@ -69,6 +71,7 @@ class Table:
         if self._joins:
             labels, probabilities = [SEPARATOR.join(labels)], [SEPARATOR.join(probabilities)]
         cells = [cell for pair in zip(labels, probabilities, strict=True) for cell in pair]
+        cells += [str(bool(answer.known)).lower()] if self._knows else []
         self._rows.writerow([self._place(answer.file), *cells, ""])
 
     def _place(self, source: str) -> str:
@@ -122,11 +125,12 @@ def _is_answer(line: str) -> bool:
         content = json.loads(line)
     except (ValueError, RecursionError):
         return False
-    return isinstance(content, dict) and set(content) in ({"file", "labels"}, {"file", "reason"})
+    return isinstance(content, dict) and set(content) - {"known"} in ({"file", "labels"}, {"file", "reason"})
 
 
 def to_json(answer: Prediction | Bad) -> dict[str, Any]:
     """An answer as JSON has it."""
     if isinstance(answer, Bad):
         return {"file": answer.source, "reason": answer.reason}
-    return {"file": answer.file, "labels": dict(answer.labels)}
+    known = {} if answer.known is None else {"known": answer.known}
+    return {"file": answer.file, "labels": dict(answer.labels), **known}

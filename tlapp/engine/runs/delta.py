@@ -32,6 +32,7 @@ class Facts(NamedTuple):
             business.
         plan, labels, metrics: as in the run's folder.
         scale: what makes answers of outputs where labels are numbers: a factor and what is added then.
+        temperature, shift: by what the head's outputs are divided where they are calibrated, and what is added for thresholds.
     """
 
     backbone: str
@@ -41,6 +42,8 @@ class Facts(NamedTuple):
     labels: tuple[str, ...]
     metrics: Mapping[str, Any]
     scale: Sequence[float] | None = None
+    temperature: float = 1.0
+    shift: Sequence[float] = ()
 
 
 class Delta(NamedTuple):

@@ -12,6 +12,7 @@ import numpy as np
 from tlapp.contracts import Input
 from tlapp.engine.data.labelling import Labelling
 from tlapp.engine.data.measuring import load_labelled
+from tlapp.engine.data.metrics import known_metrics
 from tlapp.engine.data.reading import Bad
 from tlapp.engine.data.streams import Stream
 from tlapp.engine.inputs import ahead
@@ -25,10 +26,14 @@ class Prediction(NamedTuple):
     """An example's most probable labels, best first: ((label, probability), ...); none where none is probable enough.
 
     Where the model answers with a number, it is the only pair: (("value", number),).
+
+    Attributes:
+        known: whether the example is like those that the model was trained on; None of a model that does not say so.
     """
 
     file: str
     labels: tuple[tuple[str, float], ...]
+    known: bool | None = None
 
     @property
     def label(self) -> str:
@@ -62,6 +67,15 @@ class Predictor(ABC):
     @abstractmethod
     def probabilities(self, arrays: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
         """Examples as stored, an array (n, ...) a tensor of the input, or the array itself where it is one -> (n, classes)."""
+
+    def judged(self, arrays: np.ndarray | Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray | None]:
+        """As `probabilities`, and whether the examples are known, (n,) bool; None of a model that does not say so."""
+        return self.probabilities(arrays), None
+
+    @property
+    def says_unknown(self) -> bool:
+        """Whether the model says of an example that it is unknown."""
+        return False
 
     def predict(self, files: Sequence[str | Path], top: int | None = None, on_bad: str = "fail") -> list[Prediction]:
         """The `top` most probable labels of each file, or of each example itself; None for the answer: one, or all above 0.5.
@@ -107,7 +121,7 @@ class Predictor(ABC):
 
         Returns:
             The metrics; "split", or "data" where the data are not divided; "trained_on": how many of the examples the run was
-            trained on or chosen by, None where that is not known.
+            trained on or chosen by, None where that is not known; "known", of a model that says so: what it calls known.
 
         Raises:
             UserError: as the option data of train; or a class is not one of the model's.
@@ -121,9 +135,13 @@ class Predictor(ABC):
         trained_on = self.trained_on(stream, listener)
         size = max(BATCH, self.input.block)
         blocks = [np.arange(i, min(i + size, len(stream))) for i in range(0, len(stream), size)]
-        rows = np.concatenate([self.probabilities(stream.examples.take(block)) for block in blocks])
+        answers = [self.judged(stream.examples.take(block)) for block in blocks]
+        rows = np.concatenate([part for part, _ in answers])
         assert stream.labels is not None, "load_labelled gives labels"
-        return {**self.labelling.metrics(rows, stream.labels, self.labels), "split": stream.name, "trained_on": trained_on}
+        metrics = {**self.labelling.metrics(rows, stream.labels, self.labels), "split": stream.name, "trained_on": trained_on}
+        if known := [part for _, part in answers if part is not None]:
+            metrics["known"] = known_metrics(np.concatenate(known), self.labelling.decide(rows) == stream.labels)
+        return metrics
 
     def trained_on(self, stream: Stream, reporter: Reporter) -> int | None:
         """How many of these examples the model was trained on or chosen by, with a note on them; None where that is not known."""
@@ -132,11 +150,12 @@ class Predictor(ABC):
     def _answers(self, sources: Sequence[str], arrays: Sequence[np.ndarray], top: int | None) -> Iterator[Prediction]:
         if not sources:
             return
-        rows = self.probabilities(arrays)
+        rows, known = self.judged(arrays)
         if self.labelling.scale:
             yield from (Prediction(source, ((self.labels[0], float(row[0])),)) for source, row in zip(sources, rows, strict=True))
             return
         counts = self.labelling.hot(self.labelling.decide(rows), len(self.labels)).sum(1)
-        for source, row, count in zip(sources, rows, counts, strict=True):
+        said = [None] * len(rows) if known is None else [bool(each) for each in known]
+        for source, row, count, each in zip(sources, rows, counts, said, strict=True):
             best = np.argsort(-row, kind="stable")[: top or count]
-            yield Prediction(source, tuple((self.labels[i], float(row[i])) for i in best))
+            yield Prediction(source, tuple((self.labels[i], float(row[i])) for i in best), each)

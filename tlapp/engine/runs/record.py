@@ -19,7 +19,7 @@ from tlapp.errors import UserError
 from tlapp.words import in_a_line
 
 ROOT = Path("saved_models")
-COPIED = (names.INPUT, names.SPLITS, names.DATA, names.PROBLEMS, names.HISTORY, names.PREDICTIONS)
+COPIED = (names.INPUT, names.SPLITS, names.DATA, names.PROBLEMS, names.HISTORY, names.PREDICTIONS, names.UNKNOWN)
 """What else of a run goes with a merged model."""
 
 

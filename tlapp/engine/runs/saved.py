@@ -13,6 +13,7 @@ from tlapp.contracts import Input
 from tlapp.engine.data.labelling import LABELLINGS, Labelling
 from tlapp.engine.data.streams import Stream
 from tlapp.engine.inputs import Facts, reader_of, unpacked
+from tlapp.engine.network.known import OUTPUT, PROBABILITIES, SAID, Known, with_known
 from tlapp.engine.network.lengths import alike, is_variable
 from tlapp.engine.options import RunOptions
 from tlapp.engine.report import Reporter
@@ -93,6 +94,20 @@ class SavedRun(Predictor):
         """The deployed Keras model: arrays of the input, such as (n, size, size, 3) RGB 0-255, to probabilities (n, classes)."""
         return self.open(self.model_file)
 
+    @cached_property
+    def known(self) -> Known | None:
+        """The rule by which the run says "unknown"; None where it does not."""
+        return Known.of_arrays(self.files.arrays(names.UNKNOWN)) if self.files.has(names.UNKNOWN) else None
+
+    @property
+    def says_unknown(self) -> bool:
+        return self.known is not None
+
+    @cached_property
+    def judging(self) -> Any:
+        """The model, with a second output "known" where the run says "unknown"; see `tlapp.engine.network.known.with_known`."""
+        return self.model if self.known is None else with_known(self.model, self.known)
+
     def open(self, path: Path) -> Any:
         """Another file of the same kind of model, such as a copy of it."""
         return open_model(path, self._layers(), self._trust)
@@ -112,26 +127,46 @@ class SavedRun(Predictor):
         return int(self.model.inputs[0].shape[1])
 
     def probabilities(self, arrays: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
-        parts = [arrays] if isinstance(arrays, np.ndarray) else arrays
-        tensors = [part.astype(tensor.dtype) for part, tensor in zip(parts, self.model.inputs, strict=True)]
-        if is_variable(self.model.inputs):
-            return self._by_length(tensors)
-        return self.model.predict(tensors if len(tensors) > 1 else tensors[0], batch_size=BATCH, verbose=0)
+        return self._outputs(arrays)[0]
 
-    def _by_length(self, tensors: Sequence[np.ndarray]) -> np.ndarray:
+    def judged(self, arrays: np.ndarray | Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray | None]:
+        if not self.says_unknown:
+            return self.probabilities(arrays), None
+        answers, known = self._outputs(arrays)
+        return answers, known[:, 0] >= SAID
+
+    def outputs(self, arrays: np.ndarray | Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray | None]:
+        """The answers to examples, (n, classes), and the output "known", (n, 1); None of a run that has none."""
+        answers, *known = self._outputs(arrays)
+        return answers, known[0] if known else None
+
+    def _outputs(self, arrays: np.ndarray | Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The answers to examples, (n, classes), and the output "known" where there is one."""
+        parts, model = [arrays] if isinstance(arrays, np.ndarray) else arrays, self.judging
+        tensors = [part.astype(tensor.dtype) for part, tensor in zip(parts, model.inputs, strict=True)]
+        if is_variable(model.inputs):
+            return self._by_length(tensors)
+        outputs = model.predict(tensors if len(tensors) > 1 else tensors[0], batch_size=BATCH, verbose=0)
+        return _listed(outputs)
+
+    def _by_length(self, tensors: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The answers to examples of different lengths, each computed without its padding."""
-        answers = np.empty((len(tensors[0]), self.model.outputs[0].shape[-1]), np.float32)
+        answers: list[np.ndarray] = []
         for rows, part in alike(tensors, BATCH):
-            answers[rows] = self._forward(*part).numpy()
+            found = [each.numpy() for each in _listed(self._forward(*part))]
+            answers = answers or [np.empty((len(tensors[0]), each.shape[-1]), np.float32) for each in found]
+            for whole, each in zip(answers, found, strict=True):
+                whole[rows] = each
         return answers
 
     @cached_property
     def _forward(self) -> Callable[..., Any]:
         import tensorflow as tf
 
-        signature = [tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype) for tensor in self.model.inputs]
+        model = self.judging
+        signature = [tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype) for tensor in model.inputs]
         many = len(signature) > 1
-        return tf.function(lambda *x: self.model([*x] if many else x[0], training=False), signature, jit_compile=False)
+        return tf.function(lambda *x: model([*x] if many else x[0], training=False), signature, jit_compile=False)
 
     def trained_on(self, stream: Stream, reporter: Reporter) -> int | None:
         noun, column = self.input.noun, self.input.column
@@ -144,6 +179,11 @@ class SavedRun(Predictor):
         if sentence := known.sentence(len(stream), noun, self.files.file(names.SPLITS)):
             reporter.note(sentence)
         return known.train + known.val
+
+
+def _listed(outputs: Any) -> list[Any]:
+    """The outputs of a model with `known` or without: the answers first."""
+    return [outputs[PROBABILITIES], outputs[OUTPUT]] if isinstance(outputs, dict) else [outputs]
 
 
 def did_not_finish(files: RunFolder) -> UserError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -64,9 +64,10 @@ class Streams:
     def __init__(self, dataset: Dataset, remembered: Remembered, options: RunOptions, head: Head):
         self.dataset, self.remembered, self.options, self.head = dataset, remembered, options, head
 
-    def last_layer(self) -> Any:
-        """The layer that makes answers of the head's outputs."""
-        return answering(self.head.activation, self.dataset.labelling.output, self.dataset.labelling.scale)
+    def last_layer(self, temperature: float = 1.0, shift: Sequence[float] = ()) -> Any:
+        """What makes answers of the head's outputs."""
+        labelling = self.dataset.labelling
+        return answering(self.head.activation, labelling.output, labelling.scale, temperature, shift)
 
     def source(self, phase: Phase, cut: Cut, name: str) -> Source:
         """The activations of a stream at a phase's cut, augmented where the phase says so."""
@@ -126,12 +127,22 @@ class Streams:
 
         return line
 
-    def probabilities(self, net: PhaseNet, cut: Cut, name: str) -> np.ndarray | None:
-        """What a net answers to a stream, (n, classes), probabilities or numbers; None where there is none, or no labels."""
+    def outputs(self, net: PhaseNet, cut: Cut, name: str) -> np.ndarray | None:
+        """What a net's head makes of a stream, (n, classes), before the activation; None where there is none, or no labels."""
         stream = self.dataset.streams.get(name)
         if stream is None or stream.labels is None:
             return None
-        return predictor(net, self.last_layer())(self.remembered.source(cut, self._rows(name)), len(stream))
+        return predictor(net, lambda outputs: outputs)(self.remembered.source(cut, self._rows(name)), len(stream))
+
+    def features(self, net: PhaseNet, cut: Cut, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """What a net makes of streams before its head, (n, size) each."""
+        describe, sizes = describer(net, self.last_layer()), {name: len(self.dataset.streams[name]) for name in names}
+        return {name: describe(self.remembered.source(cut, self._rows(name)), size)[0] for name, size in sizes.items()}
+
+    def probabilities(self, net: PhaseNet, cut: Cut, name: str, temperature: float = 1.0) -> np.ndarray | None:
+        """What a net answers to a stream, (n, classes), probabilities or numbers; None where there is none, or no labels."""
+        outputs = self.outputs(net, cut, name)
+        return None if outputs is None else np.asarray(self.last_layer(temperature)(outputs))
 
     def metrics(self, net: PhaseNet, cut: Cut, name: str) -> dict[str, Any] | None:
         """The metrics of a stream; None where there is none, or no labels."""

@@ -76,11 +76,11 @@ class Fitting:
         """Everything that training changes, random states and optimizers included."""
         return [*self.net.variables(), *self.steps.variables(), _global_seed()]
 
-    def run(self, tell: Callable[[Epoch], None], report: Callable[[str, int, int], None], pause: Callable[[], None]) -> str:
+    def run(self, tell: Callable[[Epoch], bool], report: Callable[[str, int, int], None], pause: Callable[[], None]) -> str:
         """Train on to the phase's end, or until what selects stops getting better; leaves the best weights in the net.
 
         Args:
-            tell: told every epoch.
+            tell: told every epoch; says whether to stop.
             report: told (phase, steps done, steps of the phase).
             pause: called between two blocks, when everything is as `pack` says.
 
@@ -93,11 +93,12 @@ class Fitting:
         steps, reason = self.steps, ""
         if self.first.target and self.epoch == self.step == 0:
             tell(self.first)
-        while not reason and self.epoch < self.phase.epochs and not self._waited_enough():
+        stop = False
+        while not (reason or stop) and self.epoch < self.phase.epochs and not self._waited_enough():
             reason = self._train_epoch(report, pause)
             if not reason:
                 epoch = self._end_epoch()
-                tell(epoch)
+                stop = tell(epoch)
                 reason = "nearly all target examples were assigned to one class" if self._collapsed(epoch) else ""
             if not reason:
                 pause()

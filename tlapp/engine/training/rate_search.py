@@ -80,8 +80,9 @@ class RateSearch(Phases):
                 self.reporter.progress("learning rates", len(self.rates), STEPS)
         return None
 
-    def tell(self, epoch: Any) -> None:
-        """Nothing is recorded."""
+    def tell(self, epoch: Any) -> bool:
+        """Nothing is recorded, and nothing stops."""
+        return False
 
     def pause(self) -> None:
         """Nothing is kept."""

@@ -77,6 +77,7 @@ class Session:
         number: of the phase under way.
         layer: the head as it now stands; a solver replaces it.
         memory: what that solver remembers of its examples; empty where there is none, or it remembers nothing.
+        temperature, shift: by what the deployed model divides its head's outputs, and what it adds; nothing that trains reads it.
         loss: what the last phase's best weights lead by.
         best: the best weights of the phase under way, or of the alternatives that it is one of.
         starts: number of a phase that goes back to where an earlier one began -> the weights that this one began with.
@@ -97,6 +98,9 @@ class Session:
         self.overall = Overall(lambda number: self.changed(range(number, len(self.slots))))
         self.checkpoint = Checkpoint(record.state)
         self.memory: Mapping[str, np.ndarray] = {}
+        self.temperature = 1.0
+        self.shift: Sequence[float] = ()
+        self._is_to_stop = False
         self._solved, self._written = b"", time.monotonic()
         self._first_states: dict[int, np.ndarray] = {}
 
@@ -121,7 +125,7 @@ class Session:
     def model(self) -> Any:
         """The deployed model as it stands."""
         names = [tensor.name for tensor in self.streams.dataset.input.tensors]
-        return deployed(self.graph, self.layer, self.streams.last_layer(), names)
+        return deployed(self.graph, self.layer, self.streams.last_layer(self.temperature, self.shift), names)
 
     def net(self, slot: Slot, parts: Mapping[str, Any]) -> PhaseNet:
         """The net of a phase."""
@@ -141,11 +145,12 @@ class Session:
         """How a net does on what selects in a phase, epoch by epoch."""
         return self.streams.judge(net, slot.cut, slot.phase, validates)
 
-    def tell(self, epoch: Epoch) -> None:
-        """Add a line of history, and show it."""
+    def tell(self, epoch: Epoch) -> bool:
+        """Add a line of history, and show it; whether a reporter has asked the run to stop."""
         self.history.epochs.append(epoch)
         self.record.epoch(epoch)
-        self.reporter.epoch(epoch)
+        self._is_to_stop = self.reporter.epoch(epoch) is True or self._is_to_stop
+        return self._is_to_stop
 
     def pause(self) -> None:
         """Note the state between two steps; write it now and then."""

@@ -29,6 +29,7 @@ class Answers(NamedTuple):
         others: further endpoint -> probabilities of the same examples, such as of a SavedModel's serve_uint8.
         files: endpoint that takes files -> probabilities of files, such as of a SavedModel's serve_bytes.
         named: the label of each example, of an artifact that names it (a SavedModel).
+        known: how well each example is known, (n, 1), known from 0.5 on; None of an artifact that does not say so.
     """
 
     probabilities: np.ndarray
@@ -37,6 +38,7 @@ class Answers(NamedTuple):
     others: Mapping[str, np.ndarray] = {}
     files: Mapping[str, np.ndarray] = {}
     named: tuple[str, ...] = ()
+    known: np.ndarray | None = None
 
 
 def threads() -> int:

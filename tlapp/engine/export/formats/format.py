@@ -69,6 +69,10 @@ Classifier = Callable[[Arrays], np.ndarray]
 """The arrays of n examples, by the names of the input tensors -> their probabilities, (n, classes)."""
 
 
+Asker = Callable[[Arrays], tuple[np.ndarray, np.ndarray | None]]
+"""As a `Classifier`, with how well each is known, (n, 1): None of an artifact that does not say so."""
+
+
 class Questions(NamedTuple):
     """What an artifact is asked.
 
@@ -129,6 +133,11 @@ class Format(ABC):
         """
         return lambda examples: self.ask(artifact, Questions(examples, (), open_model)).probabilities
 
+    def opened(self, artifact: Path, open_model: Callable[[Path], Any] = open_model) -> Asker:
+        """As `open`, with the output "known"; a format without a way of its own has none."""
+        classify = self.open(artifact, open_model)
+        return lambda examples: (classify(examples), None)
+
     def fault(self, artifact: Path) -> str:
         """What in an artifact from elsewhere could run code or write files when it is opened; "" where nothing could."""
         return ""
@@ -144,6 +153,12 @@ class Format(ABC):
     def agreement(self, quantize: str) -> float:
         """The share of top labels that must stay the same on the validation set for a way to be chosen."""
         return 0.0
+
+
+def joined(parts: Sequence[tuple[np.ndarray, np.ndarray | None]]) -> tuple[np.ndarray, np.ndarray | None]:
+    """The answers of an `Asker` to several blocks as one."""
+    known = [part for _, part in parts if part is not None]
+    return np.concatenate([part for part, _ in parts]), np.concatenate(known) if known else None
 
 
 def labels_beside(artifact: Path) -> tuple[str, ...]:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from tlapp.engine.export.formats.artifact import Answers, blocks, timed
-from tlapp.engine.export.formats.format import Classifier, Format, Material, Questions, Way, labels_beside, sole
+from tlapp.engine.export.formats.format import Asker, Classifier, Format, Material, Questions, Way, joined, labels_beside, sole
+from tlapp.engine.network.known import OUTPUT, PROBABILITIES
 from tlapp.engine.runs.folder import MODEL
 from tlapp.engine.runs.saved import open_model
 from tlapp.errors import UserError
@@ -28,12 +29,13 @@ shapes = {{each.name: each.shape for each in model.inputs}}
 
 def classify(inputs):
     arrays = [inputs[each.name].astype(each.dtype) for each in model.inputs]
-    return model.predict(arrays if len(arrays) > 1 else arrays[0], verbose=0)[0]
+    answers = model.predict(arrays if len(arrays) > 1 else arrays[0], verbose=0)
+    return (answers["{{output}}"] if isinstance(answers, dict) else answers)[0]
 """
 
     def write(self, material: Material, way: Way) -> dict[str, Any]:
         path = material.folder / MODEL
-        if material.model_file is None:
+        if material.model_file is None or len(material.model.outputs) > 1:
             material.model.save(path)
         else:
             path.write_bytes(material.model_file.read_bytes())
@@ -41,14 +43,25 @@ def classify(inputs):
 
     def ask(self, artifact: Path, questions: Questions) -> Answers:
         model = _opened(artifact, questions.open_model)
-        probabilities = [model.predict_on_batch(arrays(model, block)) for block in blocks(questions.examples)]
+        probabilities, known = joined([_asked(model, block) for block in blocks(questions.examples)])
         one = arrays(model, next(blocks(questions.examples, 1)))
         latency = timed(lambda: model(one, training=False))
-        return Answers(np.concatenate([np.asarray(each) for each in probabilities]), labels_beside(artifact), latency)
+        return Answers(probabilities, labels_beside(artifact), latency, known=known)
 
     def open(self, artifact: Path, open_model: Callable[[Path], Any] = open_model) -> Classifier:
+        ask = self.opened(artifact, open_model)
+        return lambda examples: ask(examples)[0]
+
+    def opened(self, artifact: Path, open_model: Callable[[Path], Any] = open_model) -> Asker:
         model = _opened(artifact, open_model)
-        return lambda examples: np.asarray(model.predict_on_batch(arrays(model, examples)))
+        return lambda examples: _asked(model, examples)
+
+
+def _asked(model: Any, examples: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray | None]:
+    answers = model.predict_on_batch(arrays(model, examples))
+    if not isinstance(answers, dict):
+        return np.asarray(answers), None
+    return np.asarray(answers[PROBABILITIES]), np.asarray(answers[OUTPUT])
 
 
 def _opened(artifact: Path, open_model: Callable[[Path], Any]) -> Any:

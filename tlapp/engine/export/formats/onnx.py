@@ -9,7 +9,8 @@ import numpy as np
 
 from tlapp.contracts.input_export import Arrays, InputExport
 from tlapp.engine.export.formats.artifact import Answers, blocks, threads, timed
-from tlapp.engine.export.formats.format import Classifier, Format, Material, Questions, Way, labels_beside, sole
+from tlapp.engine.export.formats.format import Asker, Classifier, Format, Material, Questions, Way, joined, labels_beside, sole
+from tlapp.engine.network.known import OUTPUT
 from tlapp.errors import UserError
 
 FILE = "model.onnx"
@@ -30,7 +31,8 @@ kinds = {{each.name: "int32" if "int32" in each.type else "float32" for each in 
 
 
 def classify(inputs):
-    return session.run(None, {{name: inputs[name].astype(kinds[name]) for name in shapes}})[0][0]
+    names = [each.name for each in session.get_outputs() if each.name != "known"]
+    return session.run(names, {{name: inputs[name].astype(kinds[name]) for name in shapes}})[0][0]
 """
 
     def write(self, material: Material, way: Way) -> dict[str, Any]:
@@ -41,12 +43,16 @@ def classify(inputs):
         return {"artifact": FILE}
 
     def ask(self, artifact: Path, questions: Questions) -> Answers:
-        classify = self.open(artifact)
-        probabilities = np.concatenate([classify(block) for block in blocks(questions.examples)])
+        ask = self.opened(artifact)
+        probabilities, known = joined([ask(block) for block in blocks(questions.examples)])
         one = next(blocks(questions.examples, 1))
-        return Answers(probabilities, labels_beside(artifact), timed(lambda: classify(one)))
+        return Answers(probabilities, labels_beside(artifact), timed(lambda: ask(one)), known=known)
 
     def open(self, artifact: Path, open_model: Any = None) -> Classifier:
+        ask = self.opened(artifact)
+        return lambda examples: ask(examples)[0]
+
+    def opened(self, artifact: Path, open_model: Any = None) -> Asker:
         try:
             import onnxruntime
         except ImportError as error:
@@ -54,13 +60,15 @@ def classify(inputs):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads()
         session = onnxruntime.InferenceSession(str(artifact), options, providers=["CPUExecutionProvider"])
-        inputs = session.get_inputs()
+        inputs, names = session.get_inputs(), [each.name for each in session.get_outputs()]
 
-        def classify(block: Arrays) -> np.ndarray:
+        def ask(block: Arrays) -> tuple[np.ndarray, np.ndarray | None]:
             named = {each.name: sole(block, each.name, len(inputs)).astype(KINDS[each.type]) for each in inputs}
-            return session.run(None, named)[0]
+            outputs = dict(zip(names, session.run(None, named), strict=True))
+            known = outputs.pop(OUTPUT, None)
+            return next(iter(outputs.values())), known
 
-        return classify
+        return ask
 
 
 def received(model: Any, takes: InputExport | None) -> Any:

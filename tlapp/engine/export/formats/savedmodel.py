@@ -18,7 +18,8 @@ from tlapp.engine.data.classes import SEPARATOR, SURE
 from tlapp.engine.data.labelling import LABELLINGS
 from tlapp.engine.export.formats import serve
 from tlapp.engine.export.formats.artifact import TIMED, WARM, Answers, Latency, threads
-from tlapp.engine.export.formats.format import Classifier, Format, Material, Questions, Way
+from tlapp.engine.export.formats.format import Asker, Classifier, Format, Material, Questions, Way
+from tlapp.engine.network.known import OUTPUT
 from tlapp.engine.runs.folder import LABELS
 from tlapp.errors import UserError
 from tlapp.tensorflow_import import quiet_tensorflow, silenced
@@ -70,17 +71,21 @@ def classify(inputs):
                 return _answers(arrays)
 
     def open(self, artifact: Path, open_model: Any = None) -> Classifier:
+        ask = self.opened(artifact)
+        return lambda examples: ask(examples)[0]
+
+    def opened(self, artifact: Path, open_model: Any = None) -> Asker:
         quiet_tensorflow()
         with silenced():  # the first load looks for devices, and tells of those that are missing
             import tensorflow as tf
 
             loaded = tf.saved_model.load(str(artifact))
 
-        def classify(examples: Arrays) -> np.ndarray:
+        def ask(examples: Arrays) -> tuple[np.ndarray, np.ndarray | None]:
             answers: dict[str, np.ndarray] = serve.asked(loaded.signatures["serving_default"], examples)  # type: ignore[no-untyped-call]
-            return serve.numbers(answers)  # type: ignore[no-untyped-call]
+            return serve.numbers(answers), answers.get(OUTPUT)  # type: ignore[no-untyped-call]
 
-        return classify
+        return ask
 
     def fault(self, artifact: Path) -> str:
         return saved_model_fault(artifact)
@@ -92,8 +97,9 @@ def _answers(arrays: Any) -> Answers:
                      for kind in ("examples:", "files:"))  # fmt: skip
     latency = Latency(float(arrays["median_ms"]), TIMED, threads())
     return Answers(
-        arrays["probabilities"], tuple(arrays["labels"].tolist()), latency, others, files, tuple(arrays["named"].tolist())
-    )
+        arrays["probabilities"], tuple(arrays["labels"].tolist()), latency, others, files, tuple(arrays["named"].tolist()),
+        arrays[OUTPUT] if OUTPUT in arrays.files else None,
+    )  # fmt: skip
 
 
 def write(model: Any, labels: Sequence[str], folder: Path, labelling: str = "one", input: InputExport | None = None) -> str:
@@ -117,7 +123,8 @@ def write(model: Any, labels: Sequence[str], folder: Path, labelling: str = "one
     call = _caller(model)
 
     def answer(*arrays: Any) -> dict[str, Any]:
-        answers = {LABELLINGS[labelling].output: call(*takes.received(arrays))}
+        found = call(*takes.received(arrays))
+        answers = dict(found) if isinstance(found, dict) else {LABELLINGS[labelling].output: found}
         named = NAMED.get(labelling)
         return answers if named is None else {**answers, "label": named(service.labels, answers["probabilities"])}
 

@@ -23,6 +23,8 @@ def main() -> None:
     default = loaded.signatures["serving_default"]
     answers = asked(default, examples)
     results = {"probabilities": numbers(answers), "named": np.array([name.decode() for name in answers.get("label", ())])}
+    if "known" in answers:
+        results["known"] = answers["known"]
     with open(tf.compat.as_str(loaded.labels_file.asset_path.numpy()), encoding="utf-8") as file:
         results["labels"] = np.array(file.read().splitlines())
     for name, endpoint in loaded.signatures.items():
@@ -64,8 +66,8 @@ def asked(endpoint, examples):
 
 
 def numbers(answers):
-    """Of an endpoint's outputs the one beside the label: probabilities, or the value."""
-    return next(answers[name] for name in answers if name != "label")
+    """Of an endpoint's outputs the one beside the label and what is known: probabilities, or the value."""
+    return next(answers[name] for name in answers if name not in ("label", "known"))
 
 
 def read(endpoint, files, classes):

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from tlapp.contracts.input_export import Arrays
 from tlapp.engine.export import interpreter, metadata, on_device
 from tlapp.engine.export.converter import convert
 from tlapp.engine.export.formats.artifact import Answers, blocks, threads, timed
-from tlapp.engine.export.formats.format import Classifier, Format, Material, Questions, Way
+from tlapp.engine.export.formats.format import Asker, Classifier, Format, Material, Questions, Way, joined
 from tlapp.engine.export.quantize.dynamic import Dynamic
 from tlapp.engine.export.quantize.int8 import Int8
+from tlapp.engine.network.known import OUTPUT
 from tlapp.errors import UserError
 
 FILE = "model.tflite"
@@ -49,21 +51,26 @@ def classify(inputs):
 
     def write(self, material: Material, way: Way) -> dict[str, Any]:
         content, layers = _content(material, way)
-        reading = {"labelling": material.labelling, "input": material.input.facts()}
+        says = len(material.model.outputs) > 1
+        reading = {"labelling": material.labelling, "says_unknown": says, "input": material.input.facts()}
         (material.folder / FILE).write_bytes(metadata.add(content, material.facts, material.input, reading))
         return {"artifact": FILE, "kept_float": layers}
 
     def ask(self, artifact: Path, questions: Questions) -> Answers:
-        classify = self.open(artifact)
+        ask = self.opened(artifact)
         try:
             labels = metadata.read_labels(artifact)
         except (KeyError, OSError, zipfile.BadZipFile) as error:
             raise UserError(f"{artifact}: does not load: {str(error).splitlines()[0]}") from error
-        probabilities = classify(questions.examples)
+        probabilities, known = ask(questions.examples)
         first = next(blocks(questions.examples, 1))
-        return Answers(probabilities, labels, timed(lambda: classify(first)))
+        return Answers(probabilities, labels, timed(lambda: ask(first)), known=known)
 
     def open(self, artifact: Path, open_model: Any = None) -> Classifier:
+        ask = self.opened(artifact)
+        return lambda examples: ask(examples)[0]
+
+    def opened(self, artifact: Path, open_model: Any = None) -> Asker:
         return opened(artifact, count=self.threads)
 
     def ways(self, quantize: str, exactly: bool) -> tuple[Way, ...]:
@@ -78,17 +85,22 @@ def classify(inputs):
         return AGREEMENT.get(quantize, 0.0)
 
 
-def opened(artifact: Path, output: str | None = None, count: int | None = None) -> Classifier:
+def opened(artifact: Path, output: str | None = None, count: int | None = None) -> Asker:
     """A file, loaded; `output`: its name, where there are several; `count`: of threads.
 
     Raises:
         UserError: it does not load.
     """
     try:
-        classify = interpreter.classifier(str(artifact), count or threads(), output=output)
+        answer = interpreter.outputs(str(artifact), count or threads())
     except (ValueError, RuntimeError, OSError) as error:
         raise UserError(f"{artifact}: does not load: {str(error).splitlines()[0]}") from error
-    return lambda examples: np.stack([classify(one) for one in blocks(examples, 1)])
+
+    def ask(examples: Arrays) -> tuple[np.ndarray, np.ndarray | None]:
+        answers = (answer(one) for one in blocks(examples, 1))
+        return joined([(interpreter.answer_of(each, output), each.get(OUTPUT)) for each in answers])
+
+    return ask
 
 
 def _content(material: Material, way: Way) -> tuple[bytes, list[dict[str, Any]]]:

@@ -50,7 +50,7 @@ class Dynamic:
             )
         self._floats = _constants(flatbuffer.read(floats))
         probes = {name: array[:PROBES] for name, array in examples.items()}
-        answers = _logs if model.output_names == ["probabilities"] else _numbers
+        answers = _logs if "probabilities" in model.output_names else _numbers
         expected = answers(floats, probes)
         every = _rounded(flatbuffer.read(self._rounded), self._floats)
         self._layers = [

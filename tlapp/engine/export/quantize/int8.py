@@ -16,6 +16,8 @@ from tlapp.contracts.input_export import Arrays, InputExport
 from tlapp.engine.export import converter
 from tlapp.engine.export.formats.savedmodel import write_fixed
 
+KNOWN = "known_"
+"""What the layers behind the output `known` are called."""
 PROBES = 20
 """Examples that the error of each layer is measured on."""
 
@@ -66,11 +68,16 @@ class Int8:
         return sorted(self._in_order, key=lambda layer: -layer.error)
 
     def in_float(self, keep: int) -> list[Layer]:
-        """The `keep` worst layers, and the one before each: a layer in float still suffers from the rounding of what it reads."""
+        """The `keep` worst layers, and the one before each: a layer in float still suffers from the rounding of what it reads.
+
+        With them, all that the output `known` is made of: it is small, and a distance does not survive rounding well.
+        """
         *harmed, least = self.layers  # the debugger wants one layer in int8
         worst = set(harmed[:keep])
         pairs = zip(self._in_order, [*self._in_order[1:], None], strict=True)
-        return [layer for layer, after in pairs if layer is not least and (layer in worst or after in worst)]
+        return [
+            layer for layer, after in pairs if layer is not least and (layer in worst or after in worst or KNOWN in layer.name)
+        ]
 
     def convert(self, keep: int) -> bytes:
         """A TFLite file with the layers of `in_float` in float."""
