@@ -54,7 +54,7 @@ def test_features_are_those_of_both_and_stages_end_together(place):
     assert {both.stage_of[layer] for layer in both.facts.stages[-1].layers} == {names[-1]}
 
 
-@pytest.mark.parametrize("plugin", ["freeze", "partial", "probe"])
+@pytest.mark.parametrize("plugin", ["freeze", *(pytest.param(each, marks=pytest.mark.slow) for each in ("partial", "probe"))])
 def test_a_run_of_two_backbones_is_opened_and_exported(place, plugin, monkeypatch):
     import keras
 

@@ -88,7 +88,7 @@ def test_terminated_by_the_system(shapes, tmp_path):
     assert (tmp_path / "run" / "checkpoints" / "state.npz").is_file()
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGSEGV, marks=pytest.mark.slow)])
 def test_killed_outright(number, shapes, tmp_path):
     """Another process says what to do, and ends with it."""
     arguments = [*command(shapes, tmp_path / "run", "mlp"), "--epochs", "100000"]

@@ -96,7 +96,7 @@ def test_a_second_run_computes_no_front(shapes, tmp_path, tensorflow, monkeypatc
     from tlapp.engine.network import activations
 
     tiny_run(make("freeze"), shapes, tmp_path / "a")
-    monkeypatch.setattr(activations, "Front", None)
+    monkeypatch.setattr(activations, "front", None)
     tiny_run(make("freeze", epochs=2, learning_rate=0.01), shapes, tmp_path / "b")
 
 

@@ -78,6 +78,7 @@ def test_the_front_computes_each_text_without_its_padding(run, tensorflow):
     np.testing.assert_allclose(together[1], graph(rows).numpy(), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_simcse_s_passes_differ_by_dropout(tmp_path, tensorflow):
     """Loss of the first epoch: with much dropout the passes of one text are less alike than with none."""
     rng, words = (

@@ -12,13 +12,13 @@ import numpy as np
 from tlapp.api import load
 from tlapp.engine.export import golden
 from tlapp.engine.export.exported import Exported
+from tlapp.engine.export.formats.format import Format
+from tlapp.engine.export.formats.tflite import TFLite
 from tlapp.engine.inputs import is_own, read_content
 from tlapp.engine.runs.folder import EXPORTS, LABELS, SETTINGS, TAUGHT, RunFolder, read_labels
 from tlapp.engine.runs.predictor import Predictor
 from tlapp.errors import UserError
 
-LITERT = "litert"
-RUNTIMES = {"tflite": LITERT, "onnx": "onnxruntime"}
 """Format -> what computes it; TensorFlow does the others."""
 FAITHFUL = ("none", "float16", "dynamic", "int8")
 """Ways of quantising, the nearest to the trained model first: of several exports of a run the first is served."""
@@ -76,7 +76,7 @@ def opened(path: Path, workers: int, task: str | None = None, trust: bool = Fals
         notes.append(f"{place}: TensorFlow computes it; {better} makes it {gain}")
     elif facts["input"]["kind"] == "text":
         notes.append("texts are read by TensorFlow's operations, which take some seconds to load")
-    return Model(place, predictors, 1 if facts["runtime"] == LITERT else TOGETHER, facts, tuple(notes))
+    return Model(place, predictors, 1 if facts["runtime"] == TFLite.runtime else TOGETHER, facts, tuple(notes))
 
 
 def _chosen(path: Path) -> tuple[Path, list[str]]:
@@ -118,16 +118,16 @@ def _answer_once(predictor: Predictor) -> None:
 
 
 def _facts(path: Path, predictor: Predictor) -> dict[str, Any]:
-    format, quantize, given = "run", "none", predictor.input.export.facts()
+    format, quantize, runtime, given = "run", "none", Format.runtime, predictor.input.export.facts()
     if isinstance(predictor, Exported):
-        format = predictor.format.name
+        format, runtime = predictor.format.name, predictor.format.runtime
         folder = golden.folder_of(predictor.artifact)
         quantize = golden.read(folder)["quantize"] if folder else "unknown"
     return {
         "name": _name(path),
         "format": format,
         "quantize": quantize,
-        "runtime": RUNTIMES.get(format, "tensorflow"),
+        "runtime": runtime,
         "labels": list(predictor.labels),
         "labelling": predictor.labelling.kind,
         "input": {key: given[key] for key in ("kind", "noun", "size", "resize", "max_length") if key in given},

@@ -98,6 +98,8 @@ class Format(ABC):
     """The help: what it is for, in a few words."""
     library: ClassVar[str]
     """What model hubs call the library that loads it."""
+    runtime: ClassVar[str] = "tensorflow"
+    """What runs it."""
     quantizations: ClassVar[tuple[str, ...]] = ("none",)
     """What the option quantize may be."""
     phones: ClassVar[bool] = False

@@ -22,6 +22,7 @@ class Onnx(Format):
     """An ONNX file, checked by ONNX Runtime."""
 
     name, file, words, library = "onnx", FILE, "for ONNX Runtime and other engines; needs tlapp[onnx]", "onnx"
+    runtime = "onnxruntime"
     loading = f"""\
 import onnxruntime
 

@@ -33,6 +33,7 @@ class TFLite(Format):
     """A TFLite file, for phones and small devices; LiteRT and MediaPipe run it."""
 
     name, file, words, library = "tflite", FILE, "for phones and small devices: LiteRT, MediaPipe", "tflite"
+    runtime = "litert"
     quantizations = ("none", "float16", "dynamic", "int8", "auto")
     phones, instead = True, "savedmodel"
     threads: int | None = None
