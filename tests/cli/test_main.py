@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import signal
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from helpers.command import tlapp
 
+from tlapp.cli import main
 from tlapp.cli.main import run
 from tlapp.testing import pictures
 
@@ -204,3 +208,12 @@ def test_a_swallowed_ctrl_c_is_raised_at_the_next_report(monkeypatch):
     monkeypatch.setattr(signals, "received", [signal.SIGINT])
     with Screen() as screen, pytest.raises(KeyboardInterrupt):
         screen.progress("head", 1, 2)
+
+
+@pytest.mark.parametrize(("error", "shown"), [(RuntimeError(os.strerror(errno.EAGAIN)), False), (ValueError("odd"), True)])
+def test_a_finalizer_that_fails_for_want_of_memory_adds_nothing(error, shown, monkeypatch):
+    told = []
+    monkeypatch.setattr(sys, "__unraisablehook__", told.append)
+    failed = SimpleNamespace(exc_value=error)
+    main._unraisable(failed)
+    assert told == [failed] * shown

@@ -8,6 +8,7 @@ import signal
 import sys
 import traceback
 from importlib.metadata import version
+from typing import Any
 
 import click
 
@@ -70,6 +71,7 @@ def tlapp(shown: bool) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 a bug, 2 the user's to fix, 3 a plugin's, 130 by Ctrl-C, 143 by SIGTERM."""
     _replace_what_is_closed()
+    sys.unraisablehook = _unraisable
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -78,6 +80,14 @@ def _replace_what_is_closed() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - for good; it takes the lowest free number
+
+
+def _unraisable(failed: Any) -> None:
+    """Show what failed in a finalizer, unless for want of memory: that was told where it ended the command."""
+    from tlapp.engine.memory import ran_out
+
+    if failed.exc_value is None or not ran_out(failed.exc_value):
+        sys.__unraisablehook__(failed)
 
 
 def run(arguments: list[str]) -> int:
