@@ -123,7 +123,9 @@ class Notes(Silent):
         self.notes.append(sentence)
 
 
-@pytest.mark.parametrize("method", ["begun", "epoch", "finished"])
+@pytest.mark.parametrize(
+    "method", [pytest.param("begun", marks=pytest.mark.slow), "epoch", pytest.param("finished", marks=pytest.mark.slow)]
+)
 def test_one_that_fails_is_told_no_more_and_the_run_goes_on(method, place, tmp_path, loud):
     loud(fails=method)
     listener = Notes()

@@ -31,6 +31,7 @@ def test_twenty_trainings_keep_memory_flat():
     assert found["rise_each_mb"] < load.RISE_MB and found["graphs"][-1] == found["graphs"][2]
 
 
+@pytest.mark.slow
 def test_pictures_by_the_hundred_stay_within_their_cap():
     found = load.in_a_process("pictures", 200, 224)
     assert (found["val"], found["test"]) == (30, 40) and found["peak_mb"] < load.CAP_MB

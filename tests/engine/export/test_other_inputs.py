@@ -99,7 +99,7 @@ def run(tmp_path_factory, tensorflow):
         ("tflite", "none"),
         ("tflite", "dynamic"),
         ("tflite", "int8"),
-        ("keras", "none"),
+        pytest.param("keras", "none", marks=pytest.mark.slow),
     ],
 )
 def test_it_is_written_checked_and_verified(kind, quantize, run, tmp_path):

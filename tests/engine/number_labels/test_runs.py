@@ -54,7 +54,9 @@ def test_history_and_selection_go_by_the_same_measure(run):
     assert run.metrics["val"]["loss"] == pytest.approx(min(losses), rel=1e-4)
 
 
-@pytest.mark.parametrize("kind", [pytest.param("savedmodel", marks=pytest.mark.slow), "tflite", "keras", "onnx"])
+@pytest.mark.parametrize(
+    "kind", [pytest.param("savedmodel", marks=pytest.mark.slow), "tflite", pytest.param("keras", marks=pytest.mark.slow), "onnx"]
+)
 def test_every_format_answers_with_the_number(run, kind, tmp_path):
     report = export(run, ExportOptions(format=kind, output=str(tmp_path / kind)))
     found, test = report["check"], run.metrics["test"]

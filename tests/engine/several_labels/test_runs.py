@@ -97,6 +97,7 @@ def test_what_needs_one_label_a_picture_is_refused(phase, words, table, tmp_path
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_the_example_keeps_the_contract():
     check_head(MultiLabel())
 

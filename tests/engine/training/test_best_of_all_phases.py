@@ -14,6 +14,7 @@ from tlapp.contracts import Fit, Plan, Statistics, Strategy
 from tlapp.testing import TinyBackbones
 
 
+@pytest.mark.slow
 def test_the_simple_candidate_is_kept_where_what_trains_stages_does_worse(domains, tmp_path, tensorflow, monkeypatch):
     """Though a phase between them was chosen by val; and by a run that is stopped in that phase and resumed."""
     from tlapp.engine.report import Silent
