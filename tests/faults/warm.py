@@ -38,9 +38,11 @@ def start(request: dict) -> int:
         code = 99
         try:
             become(request)
-            from tlapp.cli.main import run
+            from tlapp.cli.main import main as command
 
-            code = run(request["arguments"])
+            command(request["arguments"])
+        except SystemExit as ended:
+            code = int(ended.code or 0)
         except BaseException:
             import traceback
 
