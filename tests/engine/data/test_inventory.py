@@ -117,6 +117,15 @@ def test_the_built_in_set_is_listed():
     assert len(dataset.inventory.listed) == 1797 == len(streams.split_rows(dataset))
 
 
+def test_sizes_are_found_by_the_names_in_the_streams_also_where_those_are_relative(tmp_path, monkeypatch):
+    two_classes(tmp_path / "d", 5)
+    monkeypatch.chdir(tmp_path)
+    dataset = load("d")
+    files = {name for stream in dataset.streams.values() for name in stream.files}
+    assert set(dataset.sides) == files and not any(name.startswith("/") for name in files)
+    assert set(dataset.sides.values()) == {(6, 6)} and set(load("builtin:digits").sides.values()) == {(8, 8)}
+
+
 def test_labels_of_the_target_are_no_problem(tmp_path):
     """A target may hold what train holds: it is not judged by."""
     root = two_classes(tmp_path / "d", 5)

@@ -107,7 +107,7 @@ def wrong_labels(data: Pictures, probabilities: np.ndarray) -> Iterator[Finding]
 def near_copies(data: Pictures) -> Iterator[Finding]:
     """Pictures that show the same but for encoding, size or a margin: neighbours by features, then compared by pixels."""
     pairs = {(min(pair), max(pair)) for pair in neighbours(data.features, data.features, same=True)}
-    tiny = small((source, *sides) for source, sides in zip(data.sources, data.sizes, strict=True))
+    tiny = small(dict(zip(data.sources, data.sizes, strict=True)))
     for one, other, value in copies(sorted(pairs), data.grey, data.grey):
         if value < SAME and (data.sources[one] in tiny or data.sources[other] in tiny):
             continue
@@ -197,12 +197,11 @@ def pictures(run: Any) -> Pictures:
         run.work.streams.source(slot.phase, slot.cut, name).take(np.arange(len(dataset.streams[name])), 0)[0] for name in names
     ]
     grey = [stream.examples.take(np.arange(len(stream)))[0] @ GREY for stream in streams]
-    sides = {row.source: (row.width or 0, row.height or 0) for row in dataset.inventory.listed}
-    sources = [source for stream in streams for source in stream.files]
+    sides, sources = dataset.sides, [source for stream in streams for source in stream.files]
     return Pictures(
         sources, np.concatenate([stream.labels for stream in streams]),
         [name for name, stream in zip(names, streams, strict=True) for _ in stream.files], dataset.classes,
         [group for stream in streams for group in stream.groups],
         np.concatenate(take).reshape(len(sources), -1).astype(np.float32),
-        np.concatenate(grey).round().astype(np.uint8), [sides.get(source, (0, 0)) for source in sources],
+        np.concatenate(grey).round().astype(np.uint8), [sides[source] for source in sources],
     )  # fmt: skip

@@ -40,7 +40,7 @@ class Baselines:
         """(test picture, training picture) that show the same but for encoding, size or a margin; for pictures."""
         if self.dataset.input.noun != "picture":
             return []
-        tiny = small((row.source, row.width, row.height) for row in self.dataset.inventory.listed)
+        tiny = small(self.dataset.sides)
         known, asked = (Sample(self.dataset.streams[name], rows(len(self.dataset.streams[name])), self.features[name], tiny)
                         for name in ("train", "test"))  # fmt: skip
         return leaks(known, asked)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -73,9 +73,9 @@ def copies(pairs: Sequence[tuple[int, int]], ones: np.ndarray, others: np.ndarra
                 yield one, other, value
 
 
-def small(sides: Iterable[tuple[str, int | None, int | None]]) -> frozenset[str]:
-    """Which pictures, (name, width, height) each, have few pixels; one whose size is not known does not."""
-    return frozenset(name for name, width, height in sides if min(width or FEW, height or FEW) < FEW)
+def small(sides: Mapping[str, tuple[int, int]]) -> frozenset[str]:
+    """Which pictures have few pixels, by the width and height of each; one whose size is not known, 0, has not."""
+    return frozenset(name for name, each in sides.items() if 0 < min(each) < FEW)
 
 
 def leaks(known: Sample, asked: Sample) -> list[tuple[str, str]]:

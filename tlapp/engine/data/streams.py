@@ -74,6 +74,13 @@ class Dataset:
         """The classes of a stream."""
         return self.own_classes.get(name, self.classes)
 
+    @property
+    def sides(self) -> dict[str, tuple[int, int]]:
+        """The width and height of each example, by its name in a stream; 0 where they are not known."""
+        known = {row.source: (row.width or 0, row.height or 0) for row in self.inventory.listed}
+        names = (name for stream in self.streams.values() for name in stream.files)
+        return {name: known.get(absolute(name, self.input), (0, 0)) for name in names}
+
 
 class Row(NamedTuple):
     """A line of splits.csv."""
