@@ -64,6 +64,10 @@ def test_a_body_without_a_length_is_stopped_at_the_limit(stub):
             connection.sendall(b"2000\r\n" + bytes(0x2000) + b"\r\n")
         connection.sendall(b"0\r\n\r\n")
         assert b" 413 " in rest(connection)
+        with connected(client) as endless, pytest.raises(OSError):  # one that never ends is cut off
+            endless.sendall(f"{HEAD}Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n".encode())
+            for _ in range(3000):
+                endless.sendall(b"2000\r\n" + bytes(0x2000) + b"\r\n")
         assert client.predict(RED)[0] == 200
 
 
