@@ -14,6 +14,7 @@ from PIL import Image
 
 from tlapp.engine.data.labelling import LABELLINGS
 from tlapp.engine.export import golden, metadata
+from tlapp.engine.inputs import read_content
 from tlapp.engine.inputs.images import Images
 from tlapp.engine.inputs.texts import Texts
 from tlapp.engine.runs.folder import LABELS, RunFolder, label_lines
@@ -36,9 +37,11 @@ def network():
     import keras
 
     image = keras.Input((SIZE, SIZE, 3), name="image")
-    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 32)(image))
+    one = keras.layers.Conv2D(3, 1, use_bias=False, name="map")  # passes on what comes: a map for heat maps
+    x = keras.layers.GlobalAveragePooling2D()(one(keras.layers.Rescaling(1 / 32)(image)))
     head = keras.layers.Dense(3, name="head")
     model = keras.Model(image, keras.layers.Activation("softmax", name="probabilities")(head(x)))
+    one.set_weights([np.eye(3, dtype=np.float32)[None, None]])
     head.set_weights([np.eye(3, dtype=np.float32)[:, ::-1].copy(), np.zeros(3, np.float32)])
     return model
 
@@ -106,13 +109,32 @@ class TextStub(Stub):
         return counts / counts.sum(1, keepdims=True)
 
 
-def stubbed(stub, workers=1):
+class StubHeatMaps:
+    """Says that what speaks for a class is at the top left, once `go` is set."""
+
+    why = ""
+
+    def __init__(self):
+        self.go, self.asked = threading.Event(), []
+        self.go.set()
+
+    def of(self, content, label, most_pixels):
+        from tlapp.server.heat_maps import HeatMap
+
+        read_content(Images(SIZE), content, most_pixels)
+        self.asked.append(label)
+        self.go.wait(20)
+        return HeatMap(label or "red", 0.9, {"x": 0.1, "y": 0.2}, "grad-cam", picture("blue", (320, 213)))
+
+
+def stubbed(stub, workers=1, heat_maps=None):
     """A model as `tlapp.server.model.opened` gives it."""
+    from tlapp.server.heat_maps import ALONE, HeatMaps
     from tlapp.server.model import Model
 
     facts = {"name": "colours", "format": "tflite", "quantize": "none", "runtime": "litert", "labels": list(stub.labels),
              "labelling": "one", "input": {"kind": stub.input.kind}}  # fmt: skip
-    return Model("colours", (stub,) * workers, 1, facts, ())
+    return Model("colours", (stub,) * workers, 1, facts, (), heat_maps or HeatMaps(ALONE, stub.input))
 
 
 @contextmanager
@@ -149,6 +171,10 @@ class Client:
             return answer.status, json.loads(content) if of.startswith("application/json") else content, answer.headers
         finally:
             connection.close()
+
+    def explain(self, body, kind="image/png", query="", headers=None):
+        """Status and object of a heat map."""
+        return self.ask("POST", f"/v1/explain{query}", body, kind, headers)[:2]
 
     def predict(self, body, kind="image/png", query="", headers=None):
         """Status and object of a prediction."""

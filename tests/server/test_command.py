@@ -20,21 +20,24 @@ main(sys.argv[1:])
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_an_export_is_served_without_tensorflow_until_a_signal(colours, number):
-    command = [sys.executable, "-c", WITHOUT, "serve", str(colours / "int8"), "--port", "0"]
+@pytest.mark.parametrize(("name", "number"), [("int8", signal.SIGTERM), ("whole", signal.SIGINT)])
+def test_an_export_is_served_without_tensorflow_until_a_signal(colours, name, number):
+    command = [sys.executable, "-c", WITHOUT, "serve", str(colours / name), "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         line = process.stdout.readline()
         client = Client(int(line.partition("http://127.0.0.1:")[2].partition("/")[0]))
         assert client.predict(picture("green"))[1]["predictions"][0]["label"] == "green"
         assert b"Try the model" in client.ask("GET", "/")[1]
+        assert client.ask("GET", "/v1/model")[1]["heat_maps"]["available"] == (name == "whole")
         process.send_signal(number)
         out, error = process.communicate(timeout=30)
     finally:
         process.kill()
-    assert line.startswith(f"{colours / 'int8'} answers at http://127.0.0.1:")
-    assert (process.returncode, out, error) == (0, "", "stopped\n")
+    export = colours / name if name == "int8" else colours / name / "export" / "tflite"
+    notes = "" if name == "int8" else f"note: {export} (quantize: none) answers for the run\n"
+    assert line.startswith(f"{export} answers at http://127.0.0.1:")
+    assert (process.returncode, out, error) == (0, "", f"{notes}stopped\n")
 
 
 def refused(capfd, *words):

@@ -22,10 +22,7 @@ from tlapp.server.model import opened
 @pytest.fixture
 def run(colours, tmp_path):
     """A copy of the run with two exports: `int8` and `tflite`."""
-    folder = shutil.copytree(colours / "run", tmp_path / "run")
-    shutil.copytree(colours / "int8", folder / "export" / "int8")
-    shutil.copytree(colours / "float", folder / "export" / "tflite")
-    return folder
+    return shutil.copytree(colours / "whole", tmp_path / "run")
 
 
 def test_the_export_nearest_to_the_trained_model_answers_for_a_run(run):

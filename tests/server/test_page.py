@@ -7,7 +7,7 @@ import json
 
 import pytest
 from helpers.browser import chromium, faults, visited
-from helpers.served import NAMES, Stub, picture, running, stubbed
+from helpers.served import NAMES, Stub, StubHeatMaps, picture, running, stubbed
 
 from tlapp.server.limits import Limits
 
@@ -31,7 +31,7 @@ def browser():
 
 @pytest.fixture(scope="module")
 def server():
-    with running(stubbed(Stub()), Limits(bytes=100_000)) as client:
+    with running(stubbed(Stub(), heat_maps=StubHeatMaps()), Limits(bytes=100_000)) as client:
         yield client
 
 
@@ -101,6 +101,20 @@ def test_keys_are_enough(page):
     card(page, "red.png").locator(".bars").wait_for()
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "clear"
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")  # the heat map
+    heat = page.get_by_role("img", name="Heat map of red.png. Brightest where most speaks for red: top left.")
+    heat.wait_for()
+    assert heat.get_attribute("src").startswith("data:image/png;base64,")
+    page.get_by_role("status").filter(has_text="red.png: Brightest where most speaks for red: top left.").wait_for()
+    assert page.evaluate("document.activeElement.textContent") == "Show the picture"
+    assert faults(page) == {}
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.textContent") == "Show where it looked"
+    assert page.locator("article img").get_attribute("src").startswith("blob:")
+    assert not card(page, "red.png").get_by_text("Brightest where most").is_visible()
+    page.get_by_role("status").filter(has_text="red.png: the picture, without the heat map").wait_for()
+    page.keyboard.press("Shift+Tab")
     page.keyboard.press("Enter")
     assert page.locator("article").count() == 0
     assert page.evaluate("document.activeElement.id") == "choose"
@@ -113,6 +127,8 @@ def test_a_phone_in_light_and_dark(browser, server, scheme):
         give(page, ("a-long-name-" * 20 + ".png", picture("red")), ("bad.png", b"x"))
         page.locator(".bars").wait_for()
         page.locator("li .wrong").wait_for()
+        page.get_by_role("button", name="Show where it looked").click()
+        page.get_by_role("img", name="top left").wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
         camera = page.get_by_label("Take a photo")
         assert camera.get_attribute("capture") == "environment"
@@ -122,11 +138,20 @@ def test_a_phone_in_light_and_dark(browser, server, scheme):
 
 
 def test_hostile_names_stay_text(browser):
-    with running(stubbed(Stub(HOSTILE)), Limits()) as client, visited(browser, client.url, viewport=PHONE) as page:
+    heat_maps = StubHeatMaps()
+    with (
+        running(stubbed(Stub(HOSTILE), heat_maps=heat_maps), Limits()) as client,
+        visited(browser, client.url, viewport=PHONE) as page,
+    ):
         for name, colour in zip(HOSTILE, NAMES, strict=True):
             give(page, (name[:200], picture(colour)))
         page.locator(".bars").nth(2).wait_for()
         assert {*page.locator("article > div > .label").all_inner_texts()} == set(HOSTILE)
+        assert page.locator("article script, article img[onerror]").count() == 0
+        for number in range(3):
+            page.locator(".look").nth(number).click()
+        page.get_by_role("button", name="Show the picture").nth(2).wait_for()
+        assert set(heat_maps.asked) == set(HOSTILE)
         assert page.locator("article script, article img[onerror]").count() == 0
         assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
         assert page.errors == []
@@ -148,6 +173,12 @@ def test_the_servers_sentence_about_a_large_file(browser, server):
         give(page, ("large.png", bytes(150_000)))
         page.locator("li .wrong").wait_for()
         assert page.locator("li .wrong").inner_text() == "the request's body is larger than 0.1 MB"
+        body = json.dumps({"error": "there is no map"})
+        page.route("**/v1/explain*", lambda route: route.fulfill(status=404, body=body, content_type="application/json"))
+        give(page, ("red.png", RED))
+        page.get_by_role("button", name="Show where it looked").click()
+        page.get_by_text("there is no map", exact=True).first.wait_for()
+        assert page.get_by_role("button", name="Show where it looked").get_attribute("aria-busy") is None
 
 
 def test_a_text_gets_its_label(browser, server):
@@ -183,3 +214,4 @@ def test_the_token_is_asked_for(browser):
         give(page, ("red.png", RED))
         card(page, "red.png").locator(".bars").wait_for()
         assert not page.get_by_label("Token").is_visible()
+        assert page.get_by_role("button", name="Show where it looked").count() == 0  # this model has none

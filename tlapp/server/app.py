@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from tlapp.engine.data.reading import Bad
 from tlapp.engine.runs.answer_file import to_json
+from tlapp.engine.runs.predictor import Prediction
 from tlapp.server import bodies, openapi
 from tlapp.server.bodies import Example, Room
 from tlapp.server.figures import Figures
@@ -28,7 +29,7 @@ from tlapp.server.model import Model
 from tlapp.server.page import PAGE, POLICY
 from tlapp.server.pool import Answer, Pool
 
-PREDICT = "/v1/predict"
+PREDICT, EXPLAIN = "/v1/predict", "/v1/explain"
 
 
 class Api:
@@ -44,8 +45,9 @@ class Api:
         self._facts = {**model.facts, "limits": limits.to_json()}
         self._document = openapi.document(model, limits, token is not None)
         paths: Mapping[str, tuple[str, Callable[[Request], Any]]] = {
-            PREDICT: ("POST", self.predict), "/": ("GET", self.page), "/healthz": ("GET", self.health),
-            "/metrics": ("GET", self.metrics), "/openapi.json": ("GET", self.openapi), "/v1/model": ("GET", self.model),
+            PREDICT: ("POST", self.predict), EXPLAIN: ("POST", self.explain), "/": ("GET", self.page),
+            "/healthz": ("GET", self.health), "/metrics": ("GET", self.metrics),
+            "/openapi.json": ("GET", self.openapi), "/v1/model": ("GET", self.model),
         }  # fmt: skip
         application = Starlette(
             routes=[Route(path, answer, methods=[method]) for path, (method, answer) in paths.items()],
@@ -71,21 +73,18 @@ class Api:
 
     async def model(self, request: Request) -> Response:
         """What the model is, and what a request may hold."""
-        return JSONResponse(self._facts)
+        why = self._model.heat_maps.why
+        return JSONResponse({**self._facts, "heat_maps": {"available": not why, **({"why": why} if why else {})}})
 
     async def predict(self, request: Request) -> Response:
         """Labels of pictures or texts."""
-        began, kind = time.perf_counter(), self._model.first.input.kind
+        began = time.perf_counter()
         top = _top(request.query_params.get("top"))
         report = _choice(request.query_params.get("on_bad", "fail"), "on_bad", ("fail", "report")) == "report"
         most = min(self._limits.examples, self._limits.queue)
         with self._room.entered() as take:
-            content = await bodies.read(request.receive, request.headers.get("content-length", ""), self._limits, take)
-            header = request.headers.get("content-type", "")
-            ask = partial(bodies.examples, content, header, kind, most)
-            asked = ask() if bodies.is_raw(header) else await run_in_threadpool(ask)
-            del content, ask
-            answers = await self._answers(asked, top, request)
+            asked = await self._asked(request, take, most)
+            answers = await self._answers(self._pool.ask([each.content for each in asked], top), request)
         self._count(answers)
         if not report:
             self._refuse_bad(asked, answers)
@@ -93,9 +92,34 @@ class Api:
         found = zip(asked, answers, strict=True)
         return JSONResponse({"predictions": [self._to_json(*each) for each in found]})
 
-    async def _answers(self, asked: list[Example], top: int | None, request: Request) -> list[Answer]:
+    async def explain(self, request: Request) -> Response:
+        """Where in a picture the model sees what speaks for its answer."""
+        if why := self._model.heat_maps.why:
+            raise Problem(404, why)
+        label = self._label(request.query_params.get("label"))
+        with self._room.entered() as take:
+            asked = await self._asked(request, take, 1)
+            answers = await self._answers(self._pool.explain(asked[0].content, label), request)
+        self._count(answers)
+        self._refuse_bad(asked, answers)
+        return JSONResponse({"file": asked[0].name, **answers[0].to_json()})
+
+    def _label(self, text: str | None) -> str | None:
+        first = self._model.first
+        if text is None or (text in first.labels and not first.labelling.scale):
+            return text
+        why = "the model answers with a number; leave it out" if first.labelling.scale else "the model has no such class"
+        raise Problem(422, f"label: {why}. Received: {text[:80]}")
+
+    async def _asked(self, request: Request, take: Callable[[int], None], most: int) -> list[Example]:
+        """The examples in the body of a request."""
+        content = await bodies.read(request.receive, request.headers.get("content-length", ""), self._limits, take)
+        header = request.headers.get("content-type", "")
+        ask = partial(bodies.examples, content, header, self._model.first.input.kind, most)
+        return ask() if bodies.is_raw(header) else await run_in_threadpool(ask)
+
+    async def _answers(self, futures: list[asyncio.Future[Answer]], request: Request) -> list[Any]:
         """What the pool says; nothing more is computed once the client has gone."""
-        futures = self._pool.ask([each.content for each in asked], top)
         everything: asyncio.Future[Any] = asyncio.gather(*futures) if len(futures) > 1 else futures[0]
         # The body has been read: what comes now is the end of the connection.
         gone: asyncio.Future[Any] = asyncio.ensure_future(request.receive())
@@ -120,7 +144,7 @@ class Api:
         unreadable = sum(isinstance(answer, Bad) for answer in answers)
         self._figures.examples.update(answered=len(answers) - unreadable, unreadable=unreadable)
 
-    def _to_json(self, example: Example, answer: Answer) -> dict[str, Any]:
+    def _to_json(self, example: Example, answer: Prediction | Bad) -> dict[str, Any]:
         """As `tlapp predict` has it, with the answer itself in front."""
         if isinstance(answer, Bad):
             return {"file": example.name, "error": answer.reason}

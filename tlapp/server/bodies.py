@@ -218,4 +218,4 @@ def _file_name(headers: dict[bytes, bytearray]) -> str | None:
 
 
 def _too_many(most: int) -> Problem:
-    return Problem(413, f"the request holds more than {most} examples; send several requests")
+    return Problem(413, f"the request holds more than {most} example{'s' if most > 1 else ''}; send several requests")

@@ -15,9 +15,10 @@ from tlapp.engine.export.exported import Exported
 from tlapp.engine.export.formats.format import Format
 from tlapp.engine.export.formats.tflite import TFLite
 from tlapp.engine.inputs import is_own, read_content
-from tlapp.engine.runs.folder import EXPORTS, LABELS, SETTINGS, TAUGHT, RunFolder, read_labels
+from tlapp.engine.runs.folder import EXPORTS, LABELS, SETTINGS, RunFolder, read_labels
 from tlapp.engine.runs.predictor import Predictor
 from tlapp.errors import UserError
+from tlapp.server.heat_maps import HeatMaps, behind, taught_since
 
 """Format -> what computes it; TensorFlow does the others."""
 FAITHFUL = ("none", "float16", "dynamic", "int8")
@@ -34,8 +35,9 @@ class Model:
         place: the folder or file that is served.
         predictors: as many as compute at the same time.
         together: examples that one of them takes at a time.
-        facts: what GET /v1/model says of it.
+        facts: what GET /v1/model says of it, but for heat maps.
         notes: sentences for whoever started the server.
+        heat_maps: of the run behind it, or why there are none.
     """
 
     place: Path
@@ -43,6 +45,7 @@ class Model:
     together: int
     facts: Mapping[str, Any]
     notes: tuple[str, ...]
+    heat_maps: HeatMaps
 
     @property
     def first(self) -> Predictor:
@@ -76,14 +79,15 @@ def opened(path: Path, workers: int, task: str | None = None, trust: bool = Fals
         notes.append(f"{place}: TensorFlow computes it; {better} makes it {gain}")
     elif facts["input"]["kind"] == "text":
         notes.append("texts are read by TensorFlow's operations, which take some seconds to load")
-    return Model(place, predictors, 1 if facts["runtime"] == TFLite.runtime else TOGETHER, facts, tuple(notes))
+    together = 1 if facts["runtime"] == TFLite.runtime else TOGETHER
+    return Model(place, predictors, together, facts, tuple(notes), behind(place, predictor, trust))
 
 
 def _chosen(path: Path) -> tuple[Path, list[str]]:
     """The export of a run that answers without TensorFlow, or the path itself; and why others are not taken."""
     run, notes = RunFolder(path), []
     for export, quantize in _exports(run):
-        if _is_old(run, export):
+        if taught_since(run, export):
             notes.append(f"{export}: was exported before the run was taught, and so it is not served")
             continue
         golden.check_files(export, golden.read(export)["sha256"])
@@ -103,11 +107,6 @@ def _exports(run: RunFolder) -> Iterator[tuple[Path, str]]:
     known = {each: fact["quantize"] for each, fact in facts.items() if fact["format"] == "tflite"}
     for each in sorted(known, key=lambda each: FAITHFUL.index(known[each]) if known[each] in FAITHFUL else len(FAITHFUL)):
         yield each, known[each]
-
-
-def _is_old(run: RunFolder, export: Path) -> bool:
-    taught = run.file(TAUGHT)
-    return taught.exists() and taught.stat().st_mtime > (export / golden.FILE).stat().st_mtime
 
 
 def _answer_once(predictor: Predictor) -> None:

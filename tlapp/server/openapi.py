@@ -12,6 +12,7 @@ _PROBLEMS = {
     400: "The body is broken or cut short.",
     401: "The token is missing or wrong.",
     403: "A page of another site asked.",
+    404: "There are no heat maps of this model; the sentence says what has them.",
     405: "The path answers to another method.",
     408: "The body came too slowly.",
     413: "The body is too large, or holds too many examples.",
@@ -24,6 +25,7 @@ _ERROR: dict[str, Any] = {
     "required": ["error"],
     "properties": {"error": {"type": "string", "description": "One sentence."}},
 }
+_TEXT = {"type": "string"}
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 
 
@@ -42,6 +44,7 @@ def document(model: Model, limits: Limits, asks_for_a_token: bool) -> dict[str, 
             "/metrics": {"get": {**_operation("Figures for Prometheus.", {"text/plain": {}}, refused), **guarded}},
             "/v1/model": {"get": {**_operation("What the model is.", _json(_MODEL), refused), **guarded}},
             "/v1/predict": {"post": {**_predict(model, limits, refused), **guarded}},
+            "/v1/explain": {"post": {**_explain(model, limits, refused), **guarded}},
         },
         "components": {"schemas": {"Error": _ERROR}, **schemes},
     }
@@ -49,10 +52,6 @@ def document(model: Model, limits: Limits, asks_for_a_token: bool) -> dict[str, 
 
 def _predict(model: Model, limits: Limits, refused: tuple[int, ...]) -> dict[str, Any]:
     texts, most = model.first.input.kind == "text", limits.to_json()["examples"]
-    inside: dict[str, Any] = {"type": "string"} if texts else {"type": "string", "contentEncoding": "base64"}
-    listed = _json({"type": "array", "items": inside, "minItems": 1, "maxItems": most})
-    files = {"schema": {"type": "object", "additionalProperties": {"type": "string", "format": "binary"}}}
-    pictures = {"image/*": _BINARY, "application/octet-stream": _BINARY, "multipart/form-data": files}
     noun = "texts" if texts else "pictures"
     top = {
         "name": "top", "in": "query", "schema": {"type": "integer", "minimum": 1},
@@ -67,8 +66,45 @@ def _predict(model: Model, limits: Limits, refused: tuple[int, ...]) -> dict[str
         **_operation(f"Labels of {noun}, in the order of the request.", _json(_answer(model)), problems),
         "description": f"At most {most} {noun} and {limits.bytes / 1e6:g} MB.",
         "parameters": [top, on_bad],
-        "requestBody": {"required": True, "content": listed if texts else {**listed, **pictures}},
+        "requestBody": _body(texts, most),
     }
+
+
+def _explain(model: Model, limits: Limits, refused: tuple[int, ...]) -> dict[str, Any]:
+    label = {
+        "name": "label", "in": "query", "schema": {"type": "string"},
+        "description": "The class to explain; without it the most probable one.",
+    }  # fmt: skip
+    words = "Where in a picture the model sees what speaks for a class, as a heat map over the picture."
+    problems = (400, *refused, 403, 404, 408, 413, 415, 422, 503)
+    return {
+        **_operation(words, _json(_heat_map(model)), problems),
+        "description": "One picture. The first heat map takes as long as TensorFlow takes to load.",
+        "parameters": [] if model.first.labelling.scale else [label],
+        "requestBody": _body(False, 1),
+    }
+
+
+def _heat_map(model: Model) -> dict[str, Any]:
+    peak = {
+        "description": "Where most of it is, in shares of the width and height, and in pixels; null where nothing speaks for it.",
+        "anyOf": [{"type": "object", "required": ["x", "y"]}, {"type": "null"}],
+    }
+    image = {"type": "string", "contentEncoding": "base64", "contentMediaType": "image/png"}
+    own: dict[str, Any] = {"label": _TEXT, "probability": {"type": "number"}}
+    if model.first.labelling.scale:
+        own = {"value": {"type": "number"}}
+    properties = {"file": _TEXT, **own, "peak": peak, "method": _TEXT, "image": image}
+    return {"type": "object", "required": [*properties], "properties": properties}
+
+
+def _body(texts: bool, most: float) -> dict[str, Any]:
+    """The body of a request for so many examples, at most."""
+    inside: dict[str, Any] = {"type": "string"} if texts else {"type": "string", "contentEncoding": "base64"}
+    listed = _json({"type": "array", "items": inside, "minItems": 1, "maxItems": most})
+    files = {"schema": {"type": "object", "additionalProperties": {"type": "string", "format": "binary"}}}
+    pictures = {"image/*": _BINARY, "application/octet-stream": _BINARY, "multipart/form-data": files}
+    return {"required": True, "content": listed if texts else {**listed, **pictures}}
 
 
 def _answer(model: Model) -> dict[str, Any]:
@@ -90,15 +126,19 @@ def _answer(model: Model) -> dict[str, Any]:
     return {"type": "object", "required": ["predictions"], "properties": {"predictions": listed}}
 
 
-_TEXT = {"type": "string"}
 _MODEL = {
     "type": "object",
-    "required": ["name", "format", "quantize", "runtime", "labels", "labelling", "input", "limits"],
+    "required": ["name", "format", "quantize", "runtime", "labels", "labelling", "input", "limits", "heat_maps"],
     "properties": {
         **dict.fromkeys(("name", "format", "quantize", "runtime", "labelling"), _TEXT),
         "labels": {"type": "array", "items": _TEXT},
         "input": {"type": "object"},
         "limits": {"type": "object"},
+        "heat_maps": {
+            "type": "object",
+            "required": ["available"],
+            "properties": {"available": {"type": "boolean"}, "why": {"type": "string", "description": "Why there are none."}},
+        },
     },
 }
 

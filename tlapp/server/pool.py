@@ -16,17 +16,25 @@ from tlapp.contracts import BadExample
 from tlapp.engine.data.reading import Bad
 from tlapp.engine.inputs import read_content
 from tlapp.engine.runs.predictor import Prediction, Predictor
+from tlapp.server.heat_maps import HeatMap
 from tlapp.server.limits import Limits, busy
 from tlapp.server.model import Model
 
-Answer = Prediction | Bad
+Answer = Prediction | HeatMap | Bad
+
+NOBODY = Bad("", "nobody waits for it")
 
 
 class Job:
-    """One example that waits for its answer, on an event loop."""
+    """One example that waits for its answer, on an event loop.
 
-    def __init__(self, content: bytes, top: int | None, loop: asyncio.AbstractEventLoop):
-        self.content, self.top, self.delivered = content, top, False
+    Args:
+        top: how many labels are asked for.
+        label: the class that a heat map is to be of.
+    """
+
+    def __init__(self, content: bytes, loop: asyncio.AbstractEventLoop, top: int | None = None, label: str | None = None):
+        self.content, self.top, self.label, self.delivered = content, top, label, False
         self.future: asyncio.Future[Answer] = loop.create_future()
         self.future.add_done_callback(self._forget)
 
@@ -37,6 +45,8 @@ class Job:
 class Pool:
     """As many threads as the limits say; those that share a predictor take turns in computing, and read at the same time.
 
+    One thread more makes heat maps, so that no prediction waits for them, or for TensorFlow, which the first one loads.
+
     Attributes:
         waiting: examples that wait or are computed. Only the event loop's thread changes it.
     """
@@ -45,9 +55,11 @@ class Pool:
         self.waiting = 0
         self._model, self._limits = model, limits
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._heat_maps: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._turns = {id(predictor): threading.Lock() for predictor in model.predictors}
         each = [model.predictors[number % len(model.predictors)] for number in range(limits.workers)]
         self._threads = [threading.Thread(target=self._work, args=(one,), daemon=True, name="tlapp-serve") for one in each]
+        self._threads.append(threading.Thread(target=self._explain, daemon=True, name="tlapp-heat-maps"))
 
     def start(self) -> None:
         """Start the threads."""
@@ -56,7 +68,8 @@ class Pool:
 
     def close(self) -> None:
         """Let the threads end what they have begun, and end them."""
-        for _ in self._threads:
+        self._heat_maps.put(None)
+        for _ in self._threads[:-1]:
             self._jobs.put(None)
         for thread in self._threads:
             thread.join(self._limits.seconds)
@@ -67,13 +80,37 @@ class Pool:
         Raises:
             Problem: too many wait already.
         """
-        if self.waiting + len(contents) > self._limits.queue:
+        loop = asyncio.get_running_loop()
+        return self._put(self._jobs, [Job(content, loop, top=top) for content in contents])
+
+    def explain(self, content: bytes, label: str | None) -> list[asyncio.Future[Answer]]:
+        """The heat map to come, for the file of a picture; as `ask`.
+
+        Raises:
+            Problem: too many wait already.
+        """
+        return self._put(self._heat_maps, [Job(content, asyncio.get_running_loop(), label=label)])
+
+    def _put(self, line: queue.SimpleQueue[Job | None], jobs: list[Job]) -> list[asyncio.Future[Answer]]:
+        if self.waiting + len(jobs) > self._limits.queue:
             raise busy(f"{self.waiting} examples wait already, and the queue holds {self._limits.queue}")
-        jobs = [Job(content, top, asyncio.get_running_loop()) for content in contents]
         self.waiting += len(jobs)
         for job in jobs:
-            self._jobs.put(job)
+            line.put(job)
         return [job.future for job in jobs]
+
+    def _explain(self) -> None:
+        while (job := self._heat_maps.get()) is not None:
+            content = job.content
+            try:
+                if job.future.done():
+                    self._deliver(job, NOBODY)
+                else:
+                    self._deliver(job, self._model.heat_maps.of(content, job.label, self._limits.pixels))
+            except BadExample as error:
+                self._deliver(job, Bad("", error.reason))
+            except BaseException as error:  # as in `_work`
+                self._deliver(job, error)
 
     def _work(self, predictor: Predictor) -> None:
         while (job := self._jobs.get()) is not None:
@@ -109,7 +146,7 @@ class Pool:
         """The arrays of an example; None of one that is answered already, as nobody waits for it or it cannot be read."""
         content = job.content
         if job.future.done():
-            self._deliver(job, Bad("", "nobody waits for it"))
+            self._deliver(job, NOBODY)
             return None
         try:
             return read_content(predictor.input, content, self._limits.pixels)

@@ -62,9 +62,10 @@ def read_sized(examples: Input, source: str) -> tuple[tuple[Any, ...], tuple[int
     return (picture,), shape
 
 
-def sides(examples: Input, source: str) -> tuple[int, int] | None:
-    """Width and height of a picture in a file, upright, read without decoding it; None of all else."""
-    return images.sides(source) if isinstance(examples, Images) and examples.content(source) is None else None
+def sides(examples: Input, source: str | bytes) -> tuple[int, int] | None:
+    """Width and height of a picture in a file, or in what a file holds, upright, read without decoding it; None of all else."""
+    in_a_file = isinstance(source, bytes) or examples.content(source) is None
+    return images.sides(source) if isinstance(examples, Images) and in_a_file else None
 
 
 def read_content(examples: Input, content: bytes, most_pixels: int) -> tuple[Any, ...]:

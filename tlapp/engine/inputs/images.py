@@ -124,8 +124,8 @@ def read_sized(
         raise BadExample(name, _reason(error, most_pixels)) from error
 
 
-def sides(path: str) -> tuple[int, int] | None:
-    """Width and height of a picture, upright, as its header tells them; None where it cannot be read."""
+def sides(path: str | bytes) -> tuple[int, int] | None:
+    """Width and height of a picture, upright, as the header of a file or its content tells them; None where there is none."""
     _hush()
     try:
         with _open(path) as image:
