@@ -50,6 +50,23 @@ def network(side=8, squeeze=False, branches=1, activation="softmax"):
     return model
 
 
+def transformer(first=1, pooled=False):
+    """As `network`, by tokens of 64 patches behind so many others; the answer reads the first token, or the mean of all."""
+    image = keras.Input((SIZE, SIZE, 3))
+    x = keras.layers.Conv2D(COLOURS, 4, strides=4, activation="relu", name="patches")(keras.layers.Rescaling(1 / 255)(image))
+    x = keras.layers.ZeroPadding1D((first, 0))(keras.layers.Reshape((64, COLOURS))(x))
+    attention = keras.layers.MultiHeadAttention(1, COLOURS, use_bias=False)
+    x = keras.layers.Add()([x, attention(x, x)])
+    x = keras.layers.LayerNormalization(center=False, scale=False, epsilon=1)(x)
+    x = keras.layers.GlobalAveragePooling1D()(x) if pooled else x[:, 0]
+    model = keras.Model(image, keras.layers.Softmax()(keras.layers.Dense(COLOURS, use_bias=False)(x)))
+    model.get_layer("patches").set_weights([np.broadcast_to(np.eye(COLOURS) / 16, (4, 4, 3, COLOURS)), np.full(COLOURS, -0.2)])
+    same = np.eye(COLOURS)[:, None]
+    attention.set_weights([0 * same, 0 * same, same, same.reshape(1, COLOURS, COLOURS)])  # looks at all tokens alike
+    model.layers[-2].set_weights([20 * np.eye(COLOURS)])
+    return model
+
+
 def share_inside(heat, corner):
     """The share of a picture's heat that lies in the quadrant around a blob."""
     top, left = (16 * (place // 16) for place in corner)
@@ -75,6 +92,14 @@ def shares(model, method="grad-cam"):
 )  # fmt: skip
 def test_the_heat_of_a_class_lies_on_its_blob(tensorflow, model, method):
     assert shares(network(**model), method).min() > 0.75  # a quarter by chance
+
+
+@pytest.mark.parametrize(("model", "method"), [({}, "grad-cam"), ({}, "layer-cam"), ({"first": 5}, "grad-cam"),
+                                              ({"first": 0, "pooled": True}, "grad-cam")])  # fmt: skip
+def test_tokens_in_a_grid_are_a_map(tensorflow, model, method):
+    whole = transformer(**model)
+    assert place_of(whole, method).sizes == [[8, 8]]
+    assert shares(whole, method).min() > 0.75
 
 
 @pytest.mark.parametrize("plant", ["other class", "no gradients", "turned around"])
@@ -131,6 +156,6 @@ def test_a_network_without_a_map_is_refused():
     opaque = keras.Model(image, keras.layers.Dense(2)(keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(image))))
     with pytest.raises(UserError, match="shows none of its inside"):
         heat_map(opaque, blobs()[0])
-    tokens = keras.layers.Reshape((64, 3))(keras.layers.Conv2D(3, 4, strides=4)(image))
-    with pytest.raises(UserError, match="cuts it into tokens"):
+    tokens = keras.layers.Reshape((48, 4))(keras.layers.Conv2D(3, 4, strides=4)(image))
+    with pytest.raises(UserError, match="cuts it into tokens that are no square grid"):
         heat_map(keras.Model(image, keras.layers.Dense(2)(keras.layers.GlobalAveragePooling1D()(tokens))), blobs()[0])

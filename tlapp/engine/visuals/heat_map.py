@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import isqrt
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from tlapp.contracts.graph import Step, needed, replay, steps
+from tlapp.engine.visuals.tokens import as_map, grids
 from tlapp.errors import UserError
 from tlapp.tensorflow_import import quiet_tensorflow
 
@@ -24,7 +26,8 @@ class Place(NamedTuple):
     """Where the gradients of a model are taken, in symbolic tensors of its graph.
 
     Attributes:
-        maps: (batch, height, width, channels) each: all that the answer is computed from, or one earlier map.
+        maps: (batch, height, width, channels) each: all that the answer is computed from, or one earlier map; or one grid of
+            tokens, (batch, tokens, channels).
         score: (batch, classes) before softmax or sigmoid; the answer itself where there is neither.
         by_place: weigh each place by its own gradient (LayerCAM), not a whole channel by its mean one (Grad-CAM).
     """
@@ -41,7 +44,7 @@ class Place(NamedTuple):
     @property
     def sizes(self) -> list[list[int]]:
         """Height and width of each map."""
-        return [[int(side) for side in symbol.shape[1:3]] for symbol in self.maps]
+        return [[int(side) for side in _sides(symbol)] for symbol in self.maps]
 
 
 def heat_map(run_or_model: Any, rows: Any, classes: Sequence[int] | None = None, method: Method = "grad-cam") -> np.ndarray:
@@ -70,15 +73,18 @@ def place_of(model: Any, method: Method = "grad-cam") -> Place:
     Args:
         method: "grad-cam" (Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391) at the last map, or at the last of each
             branch; "layer-cam" (Jiang et al. 2021, https://doi.org/10.1109/TIP.2021.3089943) at a finer one. Grad-CAM is what
-            was found to tell where a class is (docs/results.md, "Heat maps").
+            was found to tell where a class is (docs/results.md, "Heat maps"). Of a vision transformer the last grid of tokens
+            is taken whose patches the answer is computed from: where it reads a class token, that is what the last block takes
+            (so does https://jacobgil.github.io/pytorch-gradcam-book/vision_transformers.html).
 
     Raises:
         UserError: the network has no map of features.
     """
     quiet_tensorflow()
     todo = steps(model)
-    maps, score = _last_maps(model, todo), _before_activation(todo, model.outputs[0])
-    side = min(min(symbol.shape[1:3]) for symbol in maps)
+    score = _before_activation(todo, model.outputs[0])
+    maps = _last_maps(model, todo) or _last_grid(model, todo, score)
+    side = min(min(_sides(symbol)) for symbol in maps)
     if method == "layer-cam":
         return Place(_finer_map(model, todo, max(FINE, side + 1)) or maps, score, True)
     return Place(maps if side >= FINE else _finer_map(model, todo, FINE) or maps, score, False)
@@ -88,18 +94,25 @@ def explained(model: Any, place: Place, rows: Any, classes: Sequence[int] | None
     """The heat maps (n, size, size) of pictures, as `heat_map`, and the model's answers (n, classes)."""
     pictures = rows[0] if isinstance(rows, tuple) else rows
     todo = steps(model)
-    front, rest = needed(todo, place.maps), _between(todo, place.maps, (place.score, model.outputs[0]))
     heat, answers = [], []
     for start in range(0, len(pictures), BLOCK):
         block = np.asarray(pictures[start : start + BLOCK], model.inputs[0].dtype)
         chosen = None if classes is None else np.asarray(classes[start : start + BLOCK])
-        values = replay(front, {id(model.inputs[0]): block})
-        maps, gradients, answer = _gradients(rest, place, [values[id(symbol)] for symbol in place.maps], chosen, model.outputs[0])
+        maps, gradients, answer = _explained(model, todo, place, block, chosen)
         heat.append(_heat(maps, gradients, place.by_place, block.shape[1:3]))
         answers.append(np.asarray(answer))
     size = tuple(model.inputs[0].shape[1:3])
     empty = np.zeros((0, *size), np.float32), np.zeros((0, model.outputs[0].shape[-1]), np.float32)
     return (np.concatenate(heat), np.concatenate(answers)) if heat else empty
+
+
+def _explained(
+    model: Any, todo: Sequence[Step], place: Place, block: np.ndarray, classes: np.ndarray | None
+) -> tuple[list[Any], list[Any], Any]:  # fmt: skip
+    """As `_gradients`, of pictures."""
+    values = replay(needed(todo, place.maps), {id(model.inputs[0]): block})
+    rest, output = _between(todo, place.maps, (place.score, model.outputs[0])), model.outputs[0]
+    return _gradients(rest, place, [values[id(symbol)] for symbol in place.maps], classes, output)
 
 
 def _gradients(
@@ -123,7 +136,7 @@ def _heat(maps: Sequence[Any], gradients: Sequence[Any], by_place: bool, size: S
     import tensorflow as tf
 
     whole = 0.0
-    for each, gradient in zip(maps, gradients, strict=True):
+    for each, gradient in zip(map(as_map, maps), map(as_map, gradients), strict=True):
         weights = tf.nn.relu(gradient) if by_place else tf.reduce_mean(gradient, axis=(1, 2), keepdims=True)
         heat = tf.nn.relu(tf.reduce_sum(weights * each, axis=-1, keepdims=True))
         places = each.shape[1] * each.shape[2]  # a place of a fine map is a small part of the picture
@@ -133,7 +146,7 @@ def _heat(maps: Sequence[Any], gradients: Sequence[Any], by_place: bool, size: S
 
 
 def _last_maps(model: Any, todo: Sequence[Step]) -> tuple[Any, ...]:
-    """The maps that the answer is computed from without another map between: one, or one of each branch.
+    """The maps that the answer is computed from without another map between: one, or one of each branch; () of tokens.
 
     Raises:
         UserError: there is none; the sentence says what there is.
@@ -152,10 +165,33 @@ def _last_maps(model: Any, todo: Sequence[Step]) -> tuple[Any, ...]:
                 "heat maps need a network that keeps a map of a picture to its end; this one shows none of its inside"
             )
         elif len(tensor.shape) == 3:
-            raise UserError("heat maps need a network that keeps a map of a picture to its end; this one cuts it into tokens")
+            return ()
         else:
             waiting += made[id(tensor)].inputs
     return tuple(tensor for step in todo for tensor in step.outputs if id(tensor) in found)
+
+
+def _last_grid(model: Any, todo: Sequence[Step], score: Any) -> tuple[Any, ...]:
+    """The last grid of tokens whose patches have a gradient, tried on a picture of noise.
+
+    Raises:
+        UserError: there is none.
+    """
+    noise = np.random.default_rng(0).uniform(0, 255, (1, *model.inputs[0].shape[1:])).astype(model.inputs[0].dtype)
+    for tensor in reversed(grids(model, todo)):
+        if not _has_weights(todo, tensor):
+            break
+        _, (gradient,), _ = _explained(model, todo, Place((tensor,), score, False), noise, None)
+        if np.any(as_map(gradient)):
+            return (tensor,)
+    raise UserError(
+        "heat maps need a network that keeps a map of a picture to its end; this one cuts it into tokens that are no square grid"
+    )
+
+
+def _sides(tensor: Any) -> Sequence[int]:
+    """Height and width of a map, or of a grid of tokens."""
+    return (isqrt(tensor.shape[1]),) * 2 if len(tensor.shape) == 3 else tensor.shape[1:3]
 
 
 def _finer_map(model: Any, todo: Sequence[Step], side: int) -> tuple[Any, ...]:
