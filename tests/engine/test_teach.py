@@ -14,7 +14,7 @@ import tlapp
 from tlapp.cli.main import run as command
 from tlapp.contracts import Fit, Plan, Solve, Strategy
 from tlapp.engine.report import Silent
-from tlapp.engine.runs.folder import MEMORY, TAUGHT, TESTED
+from tlapp.engine.runs.folder import MEMORY, REPORT, TAUGHT, TESTED
 from tlapp.engine.training.session import _Head
 from tlapp.errors import UserError
 from tlapp.testing import SIZE, TinyBackbones, pictures, tiny_run
@@ -94,9 +94,11 @@ def test_a_picture_that_is_named_twice_counts_once(place, run):
 def test_undoing_puts_every_file_back(place, run):
     first = contents(run)
     tlapp.teach(run, place[1], files(place)[:3])
+    assert (run / "taught" / "1" / REPORT).exists() and not (run / REPORT).exists()  # it showed what was
     second = contents(run)
     tlapp.teach(run, place[1], files(place)[3:5])
     assert tlapp.load(run).labels[-1] == place[1] and len(tlapp.load(run).metrics["taught"]) == 2
+    (run / REPORT).write_text("of the second lesson")
     assert tlapp.undo_teach(run) == 1 and contents(run) == second
     assert tlapp.undo_teach(run) == 0 and contents(run) == first
     assert not (run / TAUGHT).exists()

@@ -68,6 +68,7 @@ def test_the_table_is_of_the_runs_own_files(place, output, capfd):
     one, other = (tlapp.load(output / name) for name in ("freeze-epochs-1-0", "feature-extract-0"))
     for run, row in zip((one, other), report["rows"].values(), strict=True):
         assert row["accuracy"] == row["lowest"] == run.metrics["test"]["accuracy"]
+        assert not (run.folder / "report.html").exists()
         assert row["accuracy_interval"] == pytest.approx(run.metrics["test"]["accuracy_interval"])
     right = [np.array([row.right for row in answers(run.files).values()]) for run in (one, other)]
     paths = [list(answers(run.files)) for run in (one, other)]
@@ -205,8 +206,8 @@ def test_what_is_found_later_and_who_wins_a_race_are_no_other_settings(tmp_path)
     for number, (own, written) in enumerate([({"learning_rate": "auto"}, "learning_rate: 0.5\n"), ({"plugin": "auto"}, "")]):
         place = tmp_path / str(number)
         place.mkdir()
-        (place / "settings.yaml").write_text(f"plugin: freeze\n{written}")
-        trial.Trial("one", {"plugin": "freeze", **own}, place).must_fit()
+        (place / "settings.yaml").write_text(f"plugin: freeze\nreport: 'on'\n{written}")
+        trial.Trial("one", {"plugin": "freeze", "report": "off", **own}, place).must_fit()
     with pytest.raises(UserError, match=r"was begun with learning_rate=0\.5, now 0\.001"):
         trial.Trial("one", {"plugin": "freeze"}, tmp_path / "0").must_fit()
 

@@ -76,6 +76,11 @@ def teach(run: SavedRun, job: Job, name: str, files: Sequence[str], reporter: Re
         _write(run, layer, memory, labels, metrics, rows)
     except OSError as error:
         raise UserError(f"{run.folder}: cannot be written, and is as it was: {error.strerror or error}") from error
+    if run.files.has(names.REPORT):
+        run.files.file(names.REPORT).unlink()
+        reporter.note(
+            f"{names.REPORT} showed the run as it was before, and is removed; tlapp report {run.folder} writes a new one"
+        )
     if run.files.file(names.EXPORTS).is_dir():
         reporter.note(f"{run.files.file(names.EXPORTS)}: what was exported before is as it was; export again")
     return taught
@@ -90,6 +95,7 @@ def undo(run: SavedRun) -> int:
     lessons = _lessons(run)
     if not lessons:
         raise UserError(f"{run.folder}: was taught nothing that could be undone")
+    run.files.file(names.REPORT).unlink(missing_ok=True)
     for path in sorted(lessons[-1].iterdir()):
         path.replace(run.files.file(path.name))
     lessons[-1].rmdir()
@@ -218,7 +224,7 @@ def _keep_what_was(run: SavedRun) -> None:
     shutil.rmtree(unready, ignore_errors=True)
     try:
         unready.mkdir(parents=True)
-        for name in CHANGED:
+        for name in (*CHANGED, *([names.REPORT] if run.files.has(names.REPORT) else [])):
             shutil.copyfile(run.files.file(name), unready / name)
         unready.replace(folder)
     except BaseException:

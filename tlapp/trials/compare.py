@@ -14,7 +14,7 @@ from tlapp.engine.report import Reporter
 from tlapp.engine.runs.folder import EXPORTS, RunFolder
 from tlapp.errors import TlappError, UserError
 from tlapp.settings import resolve
-from tlapp.trials.trial import Trial, Workers, carry_out
+from tlapp.trials.trial import UNASKED, Trial, Workers, carry_out
 
 
 class Kind(NamedTuple):
@@ -68,7 +68,10 @@ def compare(
     for seed in range(seeds):
         for kind in every:
             of[output / f"{re.sub('[^a-zA-Z0-9]+', '-', kind.name).strip('-')}-{seed}"] = kind, seed
-    trials = [Trial(f"{kind.name}, seed {seed}", {**kind.settings, "seed": seed}, place) for place, (kind, seed) in of.items()]
+    trials = [
+        Trial(f"{kind.name}, seed {seed}", {**UNASKED, **kind.settings, "seed": seed}, place)
+        for place, (kind, seed) in of.items()
+    ]
     for trial in trials:
         trial.must_fit()
     numbers = {trial.place: number for number, trial in enumerate(trials, start=1)}

@@ -24,6 +24,10 @@ STOP_SECONDS = 60.0
 """How long a stopped trial may take to save where it is."""
 
 
+UNASKED = {"report": "off"}
+"""Settings of a trial that does not say otherwise: a report takes time, and `tlapp report` writes that of any run later."""
+
+
 @dataclass(frozen=True, eq=False)
 class Trial:
     """Settings, and the folder of the run that they are to give."""
@@ -59,7 +63,8 @@ class Trial:
         if settings.strategy.rungs():  # the run is that of the race's winner
             return
         ours, theirs = settings.repeatable(), self.run.settings()
-        for key in sorted(ours.keys() & theirs.keys() - {"backbone", *settings.later}):  # a run has its backbone's absolute name
+        # A run has its backbone's absolute name; a report is no part of what is compared.
+        for key in sorted(ours.keys() & theirs.keys() - {"backbone", *UNASKED, *settings.later}):
             if theirs[key] != ours[key]:
                 words = f"was begun with {key}={theirs[key]}, now {ours[key]}; name another folder"
                 raise UserError(f"{self.place}: {words}", option="output")

@@ -17,7 +17,7 @@ from tlapp.engine.runs.folder import HISTORY, PROBABILITIES, RunFolder
 from tlapp.errors import UserError
 from tlapp.settings import resolve
 from tlapp.trials.ranges import Range
-from tlapp.trials.trial import LOOK_SECONDS, Trial, Workers
+from tlapp.trials.trial import LOOK_SECONDS, UNASKED, Trial, Workers
 
 STUDY = "study.log"
 BEGINS_LIKE_RANDOM = 5
@@ -125,7 +125,7 @@ class Search:
 
     def _start(self, asked: Any) -> None:
         words = ", ".join(f"{key} {show(each)}" for key, each in asked.params.items())
-        trial = Trial(f"trial {asked.number}: {words}", {**self._shared, **asked.params}, self._place(asked.number))
+        trial = Trial(f"trial {asked.number}: {words}", {**UNASKED, **self._shared, **asked.params}, self._place(asked.number))
         self._reporter.note(trial.name)
         self._under_way[trial] = asked
         if not trial.done:
