@@ -82,7 +82,7 @@ def program(run: str, language: str, kind: str, trust: bool) -> str:
     if not RunFolder(Path(run)).has(SETTINGS):
         return snippet_of(language, named(kind), ImageExport())
     saved = load(run, trust=trust)
-    return snippet_of(language, named(kind), saved.input.export, saved.labelling.kind)
+    return snippet_of(language, named(kind), saved.input.export, saved.labelling.kind, saved.says_unknown)
 
 
 def lines(report: Mapping[str, Any]) -> Iterator[str]:

@@ -147,7 +147,10 @@ class InputExport:
         return Snippet("EXAMPLE.npz", "", prepare)
 
     def phone_program(self, language: str, labelling: str) -> str | None:
-        """A program for a phone, in "kotlin" or "swift", for labels "one", "many" or "number"; None where there is none."""
+        """A program for a phone, in "kotlin" or "swift", for labels "one", "many" or "number"; None where there is none.
+
+        "known" stands for one label and an output `known`, which says whether the example is like those of training.
+        """
         return None
 
     def samples(self, examples: Arrays) -> Iterator[list[Any]]:

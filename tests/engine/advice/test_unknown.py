@@ -111,6 +111,24 @@ def test_every_export_has_the_output_and_its_check_compares_it(exported, run):
         assert "`known` is below 0.5" in Path(report["folder"], "README.md").read_text()
 
 
+def test_the_program_in_its_card_says_unknown(exported, run, place, capsys, monkeypatch):
+    files = [str(place / "strange" / "5.png"), *(row["path"] for row in run.files.splits() if row["split"] == "train")][:9]
+    answers = run.predict(files)
+    assert {each.known for each in answers} == {True, False}
+    for (_, quantize), report in exported.items():
+        if quantize != "none":
+            continue
+        monkeypatch.chdir(report["folder"])
+        program = Path("README.md").read_text().partition("```python\n")[2].partition("```")[0]
+        for file, answer in zip(files, answers, strict=True):
+            monkeypatch.setattr("sys.argv", ["classify.py", file])
+            exec(program, {})
+            said = capsys.readouterr().out.strip()
+            assert said.startswith("unknown (") != answer.known
+            label, _, share = said.removeprefix("unknown (").removesuffix(")").rpartition(" ")
+            assert (label, float(share)) == (answer.label, pytest.approx(answer.value, abs=2e-4))
+
+
 def test_an_export_predicts_as_its_run_and_is_verified(exported, run, place):
     strange = sorted(map(str, (place / "strange").iterdir()))
     ours = [each.known for each in run.predict(strange)]

@@ -72,9 +72,12 @@ def test_encoded_files_are_treated_as_in_training(run, exports):
 
 
 @pytest.mark.parametrize("language", ["kotlin", "swift"])
-@pytest.mark.parametrize("labelling", ["one", "many"])
+@pytest.mark.parametrize("labelling", ["one", "many", "known"])
 def test_programs_for_phones_do_it_too(language, labelling, run):
-    program = snippets.snippet(language, named("tflite"), run.input.export, labelling)
+    program = snippets.snippet(
+        language, named("tflite"), run.input.export, labelling.replace("known", "one"), labelling == "known"
+    )
+    assert ("unknown (" in program) == (labelling == "known")
     resize = run.settings["resize"]
     sides = [side for side in ("min", "max") if re.search(rf"\b{side}(Of)?\(", program)]
     assert sides == {"squash": [], "crop": ["min"], "pad": ["max"]}[resize]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers.several_labels import Warm
+from helpers.several_labels import NAMES, Warm
 from tlapp_plugins.multilabel import MultiLabel
 
+from tlapp.engine.export import metadata
 from tlapp.engine.export.export import export
 from tlapp.engine.export.options import ExportOptions
 from tlapp.engine.network.deploy import THRESHOLDS
@@ -43,3 +44,7 @@ def test_exports_answer_so_too(precise, tmp_path):
     assert any(layer.name == THRESHOLDS for layer in precise.model.layers)
     report = export(precise, ExportOptions(format="tflite", output=str(tmp_path / "out")))
     assert report["passed"] and report["check"]["agreement"] == 1
+    assert report["thresholds"] == metadata.read_reading(tmp_path / "out" / "model.tflite")["thresholds"]
+    assert report["thresholds"] == precise.metrics["thresholds"]
+    assert b"shifted so that each label is answered above 0.5" in (tmp_path / "out" / "model.tflite").read_bytes()
+    assert f", {NAMES[1]} {report['thresholds'][NAMES[1]]:.3f}" in (tmp_path / "out" / "README.md").read_text()

@@ -45,7 +45,13 @@ def facts(run: SavedRun, options: ExportOptions) -> Facts:
     does = SAYS[run.labelling.kind].format(run.input.noun, len(run.labels))
     description = f"{does} Trained by strategy {run.settings['plugin']}."
     return Facts(
-        options.name or printable(run.folder.resolve().name), description, "1", options.author, options.licence, run.labels
+        options.name or printable(run.folder.resolve().name),
+        description,
+        "1",
+        options.author,
+        options.licence,
+        run.labels,
+        run.metrics.get("thresholds"),
     )
 
 
@@ -58,7 +64,7 @@ def write(run: SavedRun, options: ExportOptions, report: Mapping[str, Any]) -> s
         ["## Intended use", "", "To be filled in by the author: for what, for whom, and what it must not be used for.", ""],
         ["## Data", "", *_data(run), ""],
         ["## Training", "", *_training(run), ""],
-        ["## Metrics", "", *_metrics(run, report), *_calibration(run), *_unknown(run, report), ""],
+        ["## Metrics", "", *_metrics(run, report), *_calibration(run), *_thresholds(run), *_unknown(run, report), ""],
         ["## How to load it", "", *_loading(run, report), ""],
     )
     return "\n".join(line for part in parts for line in part)
@@ -142,6 +148,14 @@ def _calibration(run: SavedRun) -> Iterator[str]:
         yield f"on val {found['ece_before']:.4f} and {found['ece_after']:.4f}, in-sample: the temperature was fitted on them."
 
 
+def _thresholds(run: SavedRun) -> Iterator[str]:
+    """From where on each label is answered."""
+    if chosen := run.metrics.get("thresholds"):
+        yield ""
+        yield "A label is answered above 0.5. That stands for a probability of the trained head, which was chosen on val:"
+        yield f"{', '.join(f'{_cell(label)} {value:.3f}' for label, value in chosen.items())}."
+
+
 def _unknown(run: SavedRun, report: Mapping[str, Any]) -> Iterator[str]:
     """What the output `known` is worth."""
     if not (found := run.metrics.get("unknown")) or not run.says_unknown:
@@ -161,7 +175,7 @@ def _loading(run: SavedRun, report: Mapping[str, Any]) -> Iterator[str]:
     yield run.input.export.usage({tensor.name: tensor.shape for tensor in run.input.tensors})
     yield "`tlapp verify` on this folder replays its golden vectors."
     yield ""
-    program = snippets.python(named(report["format"]), run.input.export, run.labelling.kind)
+    program = snippets.python(named(report["format"]), run.input.export, run.labelling.kind, run.says_unknown)
     yield from ("```python", program.rstrip(), "```")
 
 

@@ -135,7 +135,7 @@ class Export:
         read = takes.report_on(contents(self.run, self.references[-1].sources)) if self.format.phones and takes.contents else {}
         return {
             **facts, **takes.report(), **read, "input": takes.facts(), "labels": list(self.labels),
-            "max_drop": self.options.max_drop,
+            **({"thresholds": dict(self.facts.thresholds)} if self.facts.thresholds else {}), "max_drop": self.options.max_drop,
             "passed": not result.fault, "check": result.to_json(), "versions": versions(), "machine": machine(),
         }  # fmt: skip
 

@@ -27,7 +27,12 @@ FEATURE, IMAGE, NORMALIZATION, RGB, AXIS_LABELS = 1, 2, 1, 1, 2
 
 
 class Facts(NamedTuple):
-    """What the file says about itself."""
+    """What the file says about itself.
+
+    Attributes:
+        thresholds: label -> the probability of the trained head from which it is answered, and for which 0.5 stands in what the
+            file answers; None of a head that chose none.
+    """
 
     name: str
     description: str
@@ -35,6 +40,7 @@ class Facts(NamedTuple):
     author: str
     licence: str
     labels: Sequence[str]
+    thresholds: Mapping[str, float] | None = None
 
 
 class Byte(int):
@@ -56,7 +62,7 @@ def add(content: bytes, facts: Facts, takes: InputExport, reading: Mapping[str, 
 
     model = flatbuffer.read(content)
     buffer, entry = schema.BufferT(), schema.MetadataT()
-    output = _number() if (reading or {}).get("labelling") == "number" else _probabilities()
+    output = _number() if (reading or {}).get("labelling") == "number" else _probabilities(facts.thresholds)
     units = takes.process_units()
     outputs = [_known() if name == OUTPUT else output for name in _outputs(model)]
     buffer.data = np.frombuffer(packed(facts, in_order(model, takes.features()), outputs, units), np.uint8)
@@ -65,7 +71,8 @@ def add(content: bytes, facts: Facts, takes: InputExport, reading: Mapping[str, 
     model.metadata = [*(model.metadata or []), entry]
     files = {LABELS: label_lines(facts.labels).encode(), **{each.name: each.content for unit in units for each in unit.files}}
     if reading:
-        files[INPUT] = json.dumps(reading).encode()
+        own = {"thresholds": dict(facts.thresholds)} if facts.thresholds else {}
+        files[INPUT] = json.dumps({**reading, **own}).encode()
     return with_files(flatbuffer.write(model), files)
 
 
@@ -150,10 +157,11 @@ def read_file(path: Path, name: str) -> bytes:
         return archive.read(name)
 
 
-def _probabilities() -> Table:
+def _probabilities(thresholds: Mapping[str, float] | None = None) -> Table:
     labels = Table({0: LABELS, 1: "A class a line, in the order of the probabilities.", 2: Byte(AXIS_LABELS)})
     content = Table({0: Byte(FEATURE), 1: Table()})
-    return Table({0: "probabilities", 1: "A probability a class.", 3: content, 5: Table({0: [1.0], 1: [0.0]}), 6: [labels]})
+    words = f"A probability a class{', shifted so that each label is answered above 0.5' if thresholds else ''}."
+    return Table({0: "probabilities", 1: words, 3: content, 5: Table({0: [1.0], 1: [0.0]}), 6: [labels]})
 
 
 def _known() -> Table:

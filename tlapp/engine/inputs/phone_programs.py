@@ -2,6 +2,20 @@
 
 from __future__ import annotations
 
+KOTLIN_KNOWN = """\
+        val (known, classes) = outputs.partition { it.headName().orElse("") == "known" }
+        val best = classes[0].categories()[0]
+        val answer = "${best.categoryName()} ${best.score()}"
+        return if (known[0].categories()[0].score() >= 0.5f) answer else "unknown ($answer)"
+"""
+SWIFT_KNOWN = """\
+        guard let known = outputs.first(where: { $0.headName == "known" })?.categories.first,
+              let best = outputs.first(where: { $0.headName != "known" })?.categories.first else { return "" }
+        let answer = "\\(best.categoryName ?? "") \\(best.score)"
+        return known.score >= 0.5 ? answer : "unknown (\\(answer))"
+"""
+"""How a program in each language reads an output `known` beside the classes."""
+
 _KOTLIN = """\
 // Android, app/build.gradle: implementation("com.google.mediapipe:tasks-vision:latest.release")
 // Put model.tflite into app/src/main/assets. Labels and normalisation are inside it.
@@ -31,7 +45,7 @@ class Names(context: Context) {
 {square}}
 """
 
-_KOTLIN_LIMIT = {"one": ".setMaxResults(1)", "many": ".setScoreThreshold(0.5f)"}
+_KOTLIN_LIMIT = {"one": ".setMaxResults(1)", "known": ".setMaxResults(1)", "many": ".setScoreThreshold(0.5f)"}
 _KOTLIN_ANSWER = {
     "one": """\
     /** The label of an upright ARGB_8888 bitmap of any size: it is {made}. */
@@ -46,6 +60,11 @@ _KOTLIN_ANSWER = {
         classifier.classify(BitmapImageBuilder(square(bitmap)).build())
             .classificationResult().classifications()[0].categories()
             .map { "${it.categoryName()} ${it.score()}" }""",
+    "known": f"""\
+    /** The label of an upright ARGB_8888 bitmap of any size: it is {{made}}. Unknown: unlike what the model was trained on. */
+    fun name(bitmap: Bitmap): String {{
+        val outputs = classifier.classify(BitmapImageBuilder(square(bitmap)).build()).classificationResult().classifications()
+{KOTLIN_KNOWN}    }}""",
 }
 _KOTLIN_SQUARE = """\
 
@@ -103,7 +122,7 @@ final class Names {
 {square}}
 """
 
-_SWIFT_LIMIT = {"one": "options.maxResults = 1", "many": "options.scoreThreshold = 0.5"}
+_SWIFT_LIMIT = {"one": "options.maxResults = 1", "known": "options.maxResults = 1", "many": "options.scoreThreshold = 0.5"}
 _SWIFT_ANSWER = {
     "one": """\
     /// The label of a picture of any size: it is {made}.
@@ -121,6 +140,11 @@ _SWIFT_ANSWER = {
         let categories = result.classificationResult.classifications.first?.categories ?? []
         return categories.map { "\\($0.categoryName ?? "") \\($0.score)" }
     }""",
+    "known": f"""\
+    /// The label of a picture of any size: it is {{made}}. Unknown: unlike what the model was trained on.
+    func name(_ picture: UIImage) throws -> String {{
+        let outputs = try classifier.classify(image: MPImage(uiImage: square(picture))).classificationResult.classifications
+{SWIFT_KNOWN}    }}""",
 }
 _SWIFT_SQUARE = """\
 
@@ -155,7 +179,7 @@ def program(language: str, labelling: str, resize: str) -> str:
     """A program in "kotlin" or "swift".
 
     Args:
-        labelling: "one" or "many", the labels of a picture.
+        labelling: "one" or "many", the labels of a picture; "known": one, where the file has the output `known` too.
         resize: how a picture that is not square becomes one: "squash", "crop" or "pad".
     """
     whole, limit, answer, square, sides = {

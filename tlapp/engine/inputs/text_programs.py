@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tlapp.engine.inputs.phone_programs import KOTLIN_KNOWN, SWIFT_KNOWN
+
 PREPARE = """
 
 # pip install tokenizers; vocab.txt lies beside the model
@@ -46,7 +48,7 @@ class Names(context: Context) {
 {answer}
 }
 """
-_KOTLIN_LIMIT = {"one": ".setMaxResults(1)", "many": ".setScoreThreshold(0.5f)"}
+_KOTLIN_LIMIT = {"one": ".setMaxResults(1)", "known": ".setMaxResults(1)", "many": ".setScoreThreshold(0.5f)"}
 _KOTLIN_ANSWER = {
     "one": """\
     /** The label of a text of any length. */
@@ -59,6 +61,11 @@ _KOTLIN_ANSWER = {
     fun names(text: String): List<String> =
         classifier.classify(text).classificationResult().classifications()[0].categories()
             .map { "${it.categoryName()} ${it.score()}" }""",
+    "known": f"""\
+    /** The label of a text of any length. Unknown: unlike what the model was trained on. */
+    fun name(text: String): String {{
+        val outputs = classifier.classify(text).classificationResult().classifications()
+{KOTLIN_KNOWN}    }}""",
 }
 _SWIFT = """\
 // iOS, Podfile: pod 'MediaPipeTasksText'
@@ -79,7 +86,7 @@ final class Names {
 {answer}
 }
 """
-_SWIFT_LIMIT = {"one": "options.maxResults = 1", "many": "options.scoreThreshold = 0.5"}
+_SWIFT_LIMIT = {"one": "options.maxResults = 1", "known": "options.maxResults = 1", "many": "options.scoreThreshold = 0.5"}
 _SWIFT_ANSWER = {
     "one": """\
     /// The label of a text of any length.
@@ -94,11 +101,16 @@ _SWIFT_ANSWER = {
         let categories = try classifier.classify(text: text).classificationResult.classifications.first?.categories ?? []
         return categories.map { "\\($0.categoryName ?? "") \\($0.score)" }
     }""",
+    "known": f"""\
+    /// The label of a text of any length. Unknown: unlike what the model was trained on.
+    func name(_ text: String) throws -> String {{
+        let outputs = try classifier.classify(text: text).classificationResult.classifications
+{SWIFT_KNOWN}    }}""",
 }
 
 
 def program(language: str, labelling: str) -> str:
-    """A program in "kotlin" or "swift", for labels "one" or "many" of a text."""
+    """A program in "kotlin" or "swift", for labels "one" or "many" of a text; "known" as for pictures."""
     whole, limit, answer = {
         "kotlin": (_KOTLIN, _KOTLIN_LIMIT, _KOTLIN_ANSWER),
         "swift": (_SWIFT, _SWIFT_LIMIT, _SWIFT_ANSWER),

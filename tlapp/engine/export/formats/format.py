@@ -108,7 +108,8 @@ class Format(ABC):
     """A format that takes models which this one does not, for the advice where one does not convert."""
     loading: ClassVar[str]
     """The part of the Python program that loads the artifact: it defines `shapes`, input name -> shape with the batch, and
-    `classify`, from a dict of arrays with one example to its probabilities, (classes,).
+    `classify`, from a dict of arrays with one example to its probabilities, (classes,). "{output}" stands for the name of that
+    output, and "{known}" where what is said of the output `known` follows; `answers` there holds that output by its name.
     """
 
     @abstractmethod

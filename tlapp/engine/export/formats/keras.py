@@ -30,7 +30,7 @@ shapes = {{each.name: each.shape for each in model.inputs}}
 def classify(inputs):
     arrays = [inputs[each.name].astype(each.dtype) for each in model.inputs]
     answers = model.predict(arrays if len(arrays) > 1 else arrays[0], verbose=0)
-    return (answers["{{output}}"] if isinstance(answers, dict) else answers)[0]
+    return (answers["{{output}}"] if isinstance(answers, dict) else answers)[0]{{known}}
 """
 
     def write(self, material: Material, way: Way) -> dict[str, Any]:

@@ -32,8 +32,10 @@ kinds = {{each.name: "int32" if "int32" in each.type else "float32" for each in 
 
 
 def classify(inputs):
-    names = [each.name for each in session.get_outputs() if each.name != "known"]
-    return session.run(names, {{name: inputs[name].astype(kinds[name]) for name in shapes}})[0][0]
+    names = [each.name for each in session.get_outputs()]
+    rows = session.run(names, {{name: inputs[name].astype(kinds[name]) for name in shapes}})
+    answers = dict(zip(names, rows))
+    return next(answers[name] for name in names if name != "known")[0]{{known}}
 """
 
     def write(self, material: Material, way: Way) -> dict[str, Any]:

@@ -43,8 +43,8 @@ shapes = {{name: spec.shape for name, spec in specs.items()}}
 
 
 def classify(inputs):
-    answer = model(**{{name: tf.constant(inputs[name], spec.dtype) for name, spec in specs.items()}})
-    return answer["{{output}}"].numpy()[0]
+    answers = model(**{{name: tf.constant(inputs[name], spec.dtype) for name, spec in specs.items()}})
+    return answers["{{output}}"].numpy()[0]{{known}}
 """
 
     def write(self, material: Material, way: Way) -> dict[str, Any]:

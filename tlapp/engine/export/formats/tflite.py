@@ -47,7 +47,8 @@ shapes = {{name: detail["shape"] for name, detail in details.items()}}
 
 
 def classify(inputs):
-    return model(**{{name: inputs[name].astype(details[name]["dtype"]) for name in shapes}})["{{output}}"][0]
+    answers = model(**{{name: inputs[name].astype(details[name]["dtype"]) for name in shapes}})
+    return answers["{{output}}"][0]{{known}}
 """
 
     def write(self, material: Material, way: Way) -> dict[str, Any]:
