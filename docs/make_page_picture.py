@@ -1,4 +1,4 @@
-"""Draws docs/page.png: the page of `tlapp serve` with three of the built-in digits.
+"""Draws docs/page.png: the page of `tlapp serve` with three of the built-in digits, the first with its heat map.
 
     tlapp train --plugin partial --run saved_models/digits && tlapp export saved_models/digits --format tflite
     python docs/make_page_picture.py saved_models/digits
@@ -45,6 +45,9 @@ def main(run: str) -> None:
         page.goto(url)
         page.set_input_files("#choose", files())
         page.locator(".bars").nth(len(SHOWN) - 1).wait_for()
+        page.locator(".look").first.click()
+        page.get_by_role("button", name="Show the picture").wait_for(timeout=300_000)  # TensorFlow is loaded first
+        page.locator("h1").click()  # so that no button has the focus
         page.screenshot(path=str(Path(__file__).with_name("page.png")), full_page=True)
         browser.close()
         process.terminate()

@@ -153,6 +153,7 @@ def test_without_the_test_pictures_it_is_taught_and_that_is_said(place, run, mon
     notes = Notes()
     splits = run / "splits.csv"
     splits.write_text(splits.read_text().replace(str(place[0] / "known"), "/gone"))
+    (run / REPORT).unlink()  # of which a note would tell
     kept = tlapp.teach(shutil.copytree(run, run.with_name("kept")), place[1], files(place)[:2], reporter=notes)
     assert kept.before == tlapp.load(place[0] / "run").metrics["test"]["accuracy"] and not notes.sentences  # by its features
     (run / TESTED).unlink()
