@@ -6,6 +6,7 @@ import http.client
 import io
 import json
 import threading
+import time
 from contextlib import contextmanager
 
 import numpy as np
@@ -152,6 +153,20 @@ def running(model, limits, token=None):
             server.stop()
             thread.join(30)
             assert not thread.is_alive()
+
+
+def until(holds):
+    """Wait until something holds; it fails after twenty seconds."""
+    for _ in range(2000):
+        if holds():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it never held")
+
+
+def waiting(client):
+    text = client.ask("GET", "/metrics")[1].decode()
+    return int(text.partition("\ntlapp_examples_waiting ")[2].split()[0])
 
 
 class Client:

@@ -6,12 +6,13 @@ import base64
 import io
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import jsonschema
 import numpy as np
 import pytest
-from helpers.served import COLOURS, TextStub, form, picture, running, stubbed
+from helpers.served import COLOURS, NAMES, Stub, StubHeatMaps, TextStub, form, picture, running, stubbed, until, waiting
 from PIL import Image
 
 from tlapp.errors import UserError
@@ -24,6 +25,9 @@ from tlapp.server.model import opened
 def api(colours):
     with running(opened(colours / "whole" / "export" / "int8", 1), Limits(bytes=100_000)) as client:
         yield client
+
+
+RED = picture("red")
 
 
 def two(left, right, shape=(120, 40)):
@@ -113,3 +117,30 @@ def refuse(model):
 def test_a_run_that_tensorflow_computes_has_them_too(colours):
     with running(opened(colours / "run", 1), Limits()) as client:
         assert client.explain(picture("green"))[1]["label"] == "green"
+
+
+def test_heat_maps_hold_up_no_prediction_and_have_the_same_limits():
+    slow = StubHeatMaps()
+    slow.go.clear()
+    with running(stubbed(Stub(), heat_maps=slow), Limits(pixels=1000, queue=2)) as client, ThreadPoolExecutor(2) as pool:
+        asked = [pool.submit(client.explain, RED, query=f"?label={name}") for name in NAMES[:1]]
+        until(lambda: waiting(client) == 1)
+        assert client.predict(RED)[0] == 200
+        asked.append(pool.submit(client.explain, RED))
+        until(lambda: waiting(client) == 2)
+        assert client.explain(RED)[0] == client.predict(RED)[0] == 503
+        slow.go.set()
+        assert [each.result()[1]["label"] for each in asked] == [NAMES[0], "red"]
+        assert "over the limit of 0.001 million" in client.explain(picture("red", (40, 30)))[1]["error"]
+        slow.of = lambda *_: 1 / 0
+        assert [client.explain(RED)[0], client.predict(RED)[0], waiting(client)] == [500, 200, 0]
+
+
+def test_a_heat_map_that_takes_too_long_is_not_waited_for():
+    slow = StubHeatMaps()
+    slow.go.clear()
+    with running(stubbed(Stub(), heat_maps=slow), Limits(seconds=0.3)) as client:
+        assert client.explain(RED)[0] == client.explain(RED)[0] == 503
+        slow.go.set()
+        until(lambda: waiting(client) == 0)
+        assert slow.asked == [None]  # the second was not computed, as nobody waited for it

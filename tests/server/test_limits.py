@@ -10,7 +10,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from helpers.served import NAMES, Stub, StubHeatMaps, form, picture, running, stubbed
+from helpers.served import NAMES, Stub, form, picture, running, stubbed, until, waiting
 
 from tlapp.server.bodies import Room
 from tlapp.server.limits import Limits, Problem
@@ -36,20 +36,6 @@ def rest(connection):
     except ConnectionError:
         pass
     return b"".join(parts)
-
-
-def until(holds):
-    """Wait until something holds; it fails after twenty seconds."""
-    for _ in range(2000):
-        if holds():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it never held")
-
-
-def waiting(client):
-    text = client.ask("GET", "/metrics")[1].decode()
-    return int(text.partition("\ntlapp_examples_waiting ")[2].split()[0])
 
 
 @pytest.fixture
@@ -132,23 +118,6 @@ def test_a_full_queue_says_when_to_come_again(stub):
         assert waiting(client) == 0
 
 
-def test_heat_maps_hold_up_no_prediction_and_have_the_same_limits(stub):
-    slow = StubHeatMaps()
-    slow.go.clear()
-    with running(stubbed(stub, heat_maps=slow), Limits(pixels=1000, queue=2)) as client, ThreadPoolExecutor(2) as pool:
-        asked = [pool.submit(client.explain, RED, query=f"?label={name}") for name in NAMES[:1]]
-        until(lambda: waiting(client) == 1)
-        assert client.predict(RED)[0] == 200
-        asked.append(pool.submit(client.explain, RED))
-        until(lambda: waiting(client) == 2)
-        assert client.explain(RED)[0] == client.predict(RED)[0] == 503
-        slow.go.set()
-        assert [each.result()[1]["label"] for each in asked] == [NAMES[0], "red"]
-        assert "over the limit of 0.001 million" in client.explain(picture("red", (40, 30)))[1]["error"]
-        slow.of = lambda *_: 1 / 0
-        assert [client.explain(RED)[0], client.predict(RED)[0], waiting(client)] == [500, 200, 0]
-
-
 def test_pictures_count_in_the_queue_and_not_only_requests(stub):
     stub.go.clear()
     (two, kind), (three, _) = form(("a", RED), ("b", RED)), form(("a", RED), ("b", RED), ("c", RED))
@@ -171,16 +140,6 @@ def test_an_answer_that_takes_too_long_is_not_waited_for(stub):
         stub.go.set()
         until(lambda: waiting(client) == 0)
         assert client.predict(RED)[0] == 200
-
-
-def test_a_heat_map_that_takes_too_long_is_not_waited_for(stub):
-    slow = StubHeatMaps()
-    slow.go.clear()
-    with running(stubbed(stub, heat_maps=slow), Limits(seconds=0.3)) as client:
-        assert client.explain(RED)[0] == client.explain(RED)[0] == 503
-        slow.go.set()
-        until(lambda: waiting(client) == 0)
-        assert slow.asked == [None]  # the second was not computed, as nobody waited for it
 
 
 def test_nothing_is_computed_for_a_client_that_has_gone(stub):

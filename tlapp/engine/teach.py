@@ -78,9 +78,7 @@ def teach(run: SavedRun, job: Job, name: str, files: Sequence[str], reporter: Re
         raise UserError(f"{run.folder}: cannot be written, and is as it was: {error.strerror or error}") from error
     if run.files.has(names.REPORT):
         run.files.file(names.REPORT).unlink()
-        reporter.note(
-            f"{names.REPORT} showed the run as it was before, and is removed; tlapp report {run.folder} writes a new one"
-        )
+        reporter.note(f"{names.REPORT} showed the run as it was, and is removed; tlapp report {run.folder} writes a new one")
     if run.files.file(names.EXPORTS).is_dir():
         reporter.note(f"{run.files.file(names.EXPORTS)}: what was exported before is as it was; export again")
     return taught
