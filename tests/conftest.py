@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 
@@ -31,9 +32,21 @@ def no_network(monkeypatch):
 @pytest.fixture(scope="session")
 def tensorflow():
     quiet_tensorflow()
+    import keras  # noqa: F401
     import tensorflow
 
+    gc.freeze()  # what these modules hold stays: no collection need look through it
     return tensorflow
+
+
+@pytest.fixture(scope="session")
+def tiny_network(tmp_path_factory, tensorflow):
+    """The option backbone that loads the tiny network from a file, as another process can too."""
+    from tlapp.testing import TinyBackbones
+
+    path = tmp_path_factory.mktemp("network") / "tiny.keras"
+    TinyBackbones().load("tiny").graph.save(path)
+    return f"file:{path}"
 
 
 @pytest.fixture(scope="session")

@@ -21,12 +21,16 @@ def test_every_strategy_has_one():
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_it_dry_runs(path, tmp_path, capfd):
+def test_it_dry_runs(path, tmp_path, tiny_network, capfd):
+    """The complete one on the network that it names; the others, which name none, on one that loads in no time."""
     data = pictures(tmp_path / "data", each=6)
     own = [] if path.stem == "complete" else [key for key in ("target", "aux") if f"\n{key}:" in path.read_text()]
     more = [word for key in own for word in (f"--{key}", str(data))]
     if path.stem == "distill":
         more = ["--teacher", str(untrained(tmp_path / "teacher", sorted(each.name for each in data.iterdir())))]
+    if path.stem != "complete":
+        assert "\nbackbone:" not in path.read_text()
+        more += ["--backbone", tiny_network]
     given = ["--config", str(path), "--data", str(data), *more, "--image-size", "32"]
     assert run(["train", *given, "--dry-run", "--exports", "none"]) == 0
     assert "plan:" in capfd.readouterr().err

@@ -18,7 +18,7 @@ from tlapp.engine.runs import record
 from tlapp.engine.runs.record import Record
 from tlapp.errors import UserError
 
-OPTIONS = ["--image-size", "32", "--batch-size", "4", "--backbone-weights", "none", "--epochs", "6", "--patience", "100"]
+OPTIONS = ["--image-size", "32", "--batch-size", "4", "--epochs", "6", "--patience", "100"]
 
 
 PLANS = {
@@ -26,8 +26,14 @@ PLANS = {
 }
 
 
-def command(shapes, folder, name):
-    return ["train", *PLANS[name], *OPTIONS, "--data", str(shapes), "--run", str(folder)]
+@pytest.fixture(scope="module")
+def command(shapes, tiny_network):
+    """The words that train by a plan into a folder."""
+
+    def words(folder, name):
+        return ["train", *PLANS[name], *OPTIONS, "--data", str(shapes), "--backbone", tiny_network, "--run", str(folder)]
+
+    return words
 
 
 def outcome(folder):
@@ -38,20 +44,20 @@ def outcome(folder):
 
 
 @pytest.fixture(scope="module")
-def whole(shapes, tmp_path_factory):
+def whole(command, tmp_path_factory):
     made = {}
 
     def get(name):
         if name not in made:
             folder = tmp_path_factory.mktemp("whole") / name
-            assert run(command(shapes, folder, name)) == 0
+            assert run(command(folder, name)) == 0
             made[name] = folder
         return made[name]
 
     return get
 
 
-def test_an_interrupted_run_says_how_to_go_on(whole, shapes, tmp_path, monkeypatch, capfd):
+def test_an_interrupted_run_says_how_to_go_on(whole, command, tmp_path, monkeypatch, capfd):
     from tlapp.engine.training.session import Session
 
     folder, save_state, count = tmp_path / "run", Session.save_state, [0]
@@ -65,15 +71,15 @@ def test_an_interrupted_run_says_how_to_go_on(whole, shapes, tmp_path, monkeypat
     monkeypatch.setattr("tlapp.engine.training.session.CHECKPOINT_SECONDS", 0.0)
     with monkeypatch.context() as patch:
         patch.setattr(Session, "save_state", interrupt)
-        assert run(command(shapes, folder, "mlp")) == 130
+        assert run(command(folder, "mlp")) == 130
     assert f"tlapp train --resume {folder}" in capfd.readouterr().err
     assert run(["train", "--resume", str(folder)]) == 0
     assert outcome(folder) == outcome(whole("mlp"))
     assert not (folder / "checkpoints").exists(), "only resuming needs them"
 
 
-def test_terminated_by_the_system(shapes, tmp_path):
-    arguments = [*command(shapes, tmp_path / "run", "mlp"), "--epochs", "100000"]
+def test_terminated_by_the_system(command, tmp_path):
+    arguments = [*command(tmp_path / "run", "mlp"), "--epochs", "100000"]
     with subprocess.Popen([sys.executable, "-m", "tlapp", *arguments], stderr=subprocess.PIPE, text=True) as process:
         for line in process.stderr:
             if "head 2:" in line:
@@ -89,9 +95,9 @@ def test_terminated_by_the_system(shapes, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGSEGV, marks=pytest.mark.slow)])
-def test_killed_outright(number, shapes, tmp_path):
+def test_killed_outright(number, command, tmp_path):
     """Another process says what to do, and ends with it."""
-    arguments = [*command(shapes, tmp_path / "run", "mlp"), "--epochs", "100000"]
+    arguments = [*command(tmp_path / "run", "mlp"), "--epochs", "100000"]
     with subprocess.Popen([sys.executable, "-m", "tlapp", *arguments], stderr=subprocess.PIPE, text=True) as process:
         for line in process.stderr:
             if "head 1:" in line:
@@ -108,40 +114,40 @@ def test_killed_outright(number, shapes, tmp_path):
 
 
 @pytest.mark.slow
-def test_interrupted_while_its_result_is_written(whole, shapes, tmp_path, monkeypatch, capfd):
+def test_interrupted_while_its_result_is_written(whole, command, tmp_path, monkeypatch, capfd):
     def interrupt(self, metrics):
         raise KeyboardInterrupt
 
     folder = tmp_path / "it's a run"
     with monkeypatch.context() as patch:
         patch.setattr(Record, "finish", interrupt)
-        assert run(command(shapes, folder, "mlp")) == 130
+        assert run(command(folder, "mlp")) == 130
     words = shlex.split(capfd.readouterr().err.partition("to resume it: tlapp ")[2])
     assert words == ["train", "--resume", str(folder)]
     assert run(words) == 0
     assert outcome(folder) == outcome(whole("mlp"))
 
 
-def test_a_finished_run_has_its_whole_history(whole, shapes, tmp_path, monkeypatch):
+def test_a_finished_run_has_its_whole_history(whole, command, tmp_path, monkeypatch):
     """Whatever became of the lines that were added, as when power is lost after the end."""
     monkeypatch.setattr(Record, "epoch", lambda self, epoch: None)
-    assert run(command(shapes, tmp_path / "run", "mlp")) == 0
+    assert run(command(tmp_path / "run", "mlp")) == 0
     assert outcome(tmp_path / "run") == outcome(whole("mlp"))
 
 
-def test_a_screen_that_goes_away_does_not_end_the_run(shapes, tmp_path, monkeypatch):
+def test_a_screen_that_goes_away_does_not_end_the_run(command, tmp_path, monkeypatch):
     reader, writer = os.pipe()
     os.close(reader)
     with open(writer, "w") as gone, monkeypatch.context() as patch:
         patch.setattr(sys, "stderr", gone)
-        assert run(command(shapes, tmp_path / "run", "mlp")) == 0
+        assert run(command(tmp_path / "run", "mlp")) == 0
     assert (tmp_path / "run" / "metrics.json").is_file()
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="has no such shell")
-def test_a_run_without_standard_files(shapes, tmp_path):
-    words = [sys.executable, "-m", "tlapp", *command(shapes, tmp_path / "run", "mlp")]
+def test_a_run_without_standard_files(command, tmp_path):
+    words = [sys.executable, "-m", "tlapp", *command(tmp_path / "run", "mlp")]
     done = subprocess.run(["sh", "-c", f"exec {shlex.join(words)} <&- >&- 2>&-"], check=False, timeout=120)
     assert done.returncode == 0 and (tmp_path / "run" / "metrics.json").is_file()
 
@@ -173,7 +179,7 @@ def test_what_cannot_be_resumed(whole, tmp_path, capfd):
         assert fragment in capfd.readouterr().err
 
 
-def test_before_an_epoch_there_is_no_best_model_to_tell_of(shapes, tmp_path, monkeypatch, capfd):
+def test_before_an_epoch_there_is_no_best_model_to_tell_of(command, shapes, tmp_path, monkeypatch, capfd):
     from tlapp.engine.training.phases import Phases
 
     def interrupt(self):
@@ -182,7 +188,7 @@ def test_before_an_epoch_there_is_no_best_model_to_tell_of(shapes, tmp_path, mon
     folder = tmp_path / "run"
     with monkeypatch.context() as patch:
         patch.setattr(Phases, "carry_out", interrupt)
-        assert run(command(shapes, folder, "mlp")) == 130
+        assert run(command(folder, "mlp")) == 130
     told = capfd.readouterr().err
     assert f"tlapp: interrupted; to resume it: tlapp train --resume {folder}" in told and "best model" not in told
     assert not list(folder.rglob("interrupted.keras"))

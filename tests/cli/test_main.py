@@ -107,11 +107,11 @@ def test_an_unknown_flag_names_the_near_one(capsys):
 
 
 @pytest.fixture(scope="module")
-def trained(folders, tmp_path_factory):
-    """A run by the command line itself, at a small size: its folder and what it wrote to standard output."""
+def trained(folders, tiny_network, tmp_path_factory):
+    """A run by the command line itself: its folder and what it wrote. That of the default network is in test_messy_data.py."""
     folder = tmp_path_factory.mktemp("runs") / "run"
     arguments = ["train", "--plugin", "freeze", "--epochs", "3", "--data", "good", "--image-size", "32"]
-    done = tlapp(*arguments, "--run", folder, "--json", cwd=folders)
+    done = tlapp(*arguments, "--backbone", tiny_network, "--run", folder, "--json", cwd=folders)
     assert done.returncode == 0, done.stderr
     return folder, done
 
@@ -180,9 +180,10 @@ def test_an_unfinished_run_is_not_taken_for_a_finished_one(trained, tmp_path, ca
     assert "did not finish" in capfd.readouterr().err
 
 
-def test_interrupted_keeps_the_best_weights_and_says_where(folders, tmp_path):
+def test_interrupted_keeps_the_best_weights_and_says_where(folders, tiny_network, tmp_path):
     arguments = ["train", "--plugin", "freeze", "--epochs", "100000", "--patience", "100000", "--image-size", "32"]
-    command = [sys.executable, "-m", "tlapp", *arguments, "--data", str(folders / "good"), "--run", str(tmp_path / "run")]
+    arguments += ["--backbone", tiny_network, "--data", str(folders / "good"), "--run", str(tmp_path / "run")]
+    command = [sys.executable, "-m", "tlapp", *arguments]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         said = []
         for line in process.stderr:

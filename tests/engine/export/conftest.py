@@ -1,4 +1,8 @@
-"""One finished run on images of three colours, and its exports: made once for all files here. No test changes them."""
+"""One finished run on images of three colours, and its exports: made once for all files here. No test changes them.
+
+Its network has the default one's operations (tests/engine/export/quantize/test_kept_layers.py exports that) in few layers, and so
+many weights that a file's size tells how they are stored.
+"""
 
 import shutil
 from pathlib import Path
@@ -11,6 +15,7 @@ from PIL import Image
 import tlapp
 from tlapp.engine.export import export
 from tlapp.engine.export.options import ExportOptions
+from tlapp.testing import TinyBackbones
 
 SIZE = 32
 
@@ -30,10 +35,29 @@ def world(tmp_path_factory):
     return folder
 
 
+def wide(path):
+    """Write the tiny network with a last stage of 148,000 weights."""
+    import keras
+
+    keras.utils.set_random_seed(7)
+    layers, tiny = keras.layers, TinyBackbones().load("tiny").graph
+    x = tiny.get_layer("middle_add").output
+    for layer in (
+        layers.Conv2D(1024, 3, strides=2, padding="same", use_bias=False, name="wide_conv"),
+        layers.BatchNormalization(name="wide_norm"),
+        layers.ReLU(6.0, name="wide_relu"),
+        layers.GlobalAveragePooling2D(name="wide_pool"),
+    ):
+        x = layer(x)
+    keras.Model(tiny.inputs, x, name="wide").save(path)
+
+
 @pytest.fixture(scope="session")
-def run(world):
+def run(world, tensorflow):
+    wide(world / "wide.keras")
     return tlapp.train(
         plugin="freeze",
+        backbone=f"file:{world}/wide.keras",
         data=str(world / "data"),
         run=str(world / "run"),
         image_size=SIZE,

@@ -1,8 +1,28 @@
-"""Layers that rounding harms most stay in float."""
+"""Layers that rounding harms most stay in float, in the default network."""
 
 import numpy as np
 import pytest
 from helpers.artifacts import classify
+
+import tlapp
+
+
+@pytest.fixture(scope="module")
+def run(world):
+    return tlapp.train(
+        plugin="freeze", data=str(world / "data"), run=str(world / "lite0"), image_size=32, epochs=12, learning_rate=0.01,
+        test_share=0.4,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def test_pictures(run):
+    from tlapp.engine.export.reference import load
+    from tlapp.engine.report import Silent
+
+    found = load(run, None, ("test",), 12, Silent())
+    test = found.streams["test"]
+    return found, test.examples.take(np.arange(len(test)))[0]
 
 
 @pytest.mark.slow
