@@ -85,10 +85,10 @@ def kernels(run):
     return np.array(run.work.graph.get_layer("grafted").kernel), np.array(run.work.layer.kernel)
 
 
-@pytest.fixture
-def start(shapes, tmp_path, tensorflow):
+@pytest.fixture(scope="module")
+def start(shapes, tmp_path_factory, tensorflow):
     """The head's kernel before anything trains: what is left where its rate is 0."""
-    return kernels(tiny_run(Grafted(head=0.0), shapes, tmp_path / "start"))
+    return kernels(tiny_run(Grafted(head=0.0), shapes, tmp_path_factory.mktemp("start") / "run"))
 
 
 def test_a_rate_of_zero_freezes_the_head_or_what_was_grafted(shapes, tmp_path, start):

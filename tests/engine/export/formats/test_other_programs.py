@@ -36,13 +36,6 @@ def saved_model(run):
     return Path(export.export(run, ExportOptions(format="savedmodel"))["folder"])
 
 
-def test_a_server_finds_one_version(saved_model):
-    # TensorFlow Serving takes the children of the base path whose names are numbers, and passes over all others.
-    numbers = [path for path in saved_model.iterdir() if path.name.isdigit()]
-    assert [path.name for path in numbers] == ["1"]
-    assert {path.name for path in numbers[0].iterdir()} >= {"saved_model.pb", "variables", "assets"}
-
-
 @pytest.mark.slow
 def test_saved_model_cli_shows_the_signatures(saved_model):
     command = [sys.executable, "-m", "tensorflow.python.tools.saved_model_cli", "show", "--dir", str(saved_model / "1"), "--all"]

@@ -24,6 +24,13 @@ def test_two_calls_are_equal_and_a_batch_changes_nothing(served, test_pictures):
     assert np.allclose(first, alone, atol=1e-5) and first.std(0).max() > 0.01
 
 
+def test_a_server_finds_one_version(saved_model):
+    # TensorFlow Serving takes the children of the base path whose names are numbers, and passes over all others.
+    numbers = [path for path in Path(saved_model["folder"]).iterdir() if path.name.isdigit()]
+    assert [path.name for path in numbers] == ["1"]
+    assert {path.name for path in numbers[0].iterdir()} >= {"saved_model.pb", "variables", "assets"}
+
+
 def test_uint8_equals_float(served, test_pictures):
     import tensorflow as tf
 
