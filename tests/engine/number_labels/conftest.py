@@ -20,7 +20,7 @@ class Everything(Strategy):
         return Plan((Fit(name="all", rates=backbone.all(), epochs=12, learning_rate=1e-2),))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def table(tmp_path_factory):
     """A CSV of 160 grey images, labelled with their brightness times 100, from 2,000 to 23,000."""
     folder, rng = tmp_path_factory.mktemp("greys"), np.random.default_rng(0)
@@ -32,7 +32,7 @@ def table(tmp_path_factory):
     return write(folder / "greys.csv", rows)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def run(table, tmp_path_factory, tensorflow):
     folder = tmp_path_factory.mktemp("number") / "run"
     tiny_run(Everything(), table, folder, Regression())

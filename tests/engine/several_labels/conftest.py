@@ -11,7 +11,7 @@ from tlapp.engine.runs.saved import SavedRun
 from tlapp.testing import tiny_run
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def table(tmp_path_factory):
     """A CSV of 160 pictures, each with none to three colours; written in any order, and with spaces."""
     folder, dice = tmp_path_factory.mktemp("bars"), np.random.default_rng(0)
@@ -23,7 +23,7 @@ def table(tmp_path_factory):
     return write(folder / "bars.csv", rows)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def run(table, tmp_path_factory, tensorflow):
     folder = tmp_path_factory.mktemp("many") / "run"
     tiny_run(Warm(), table, folder, MultiLabel())
