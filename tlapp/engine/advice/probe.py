@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -51,7 +52,6 @@ class Logistic(NamedTuple):
 def logistic(features: np.ndarray, labels: np.ndarray, classes: int, penalty: float) -> Logistic:
     """Fit logistic regression; a class without examples is never the answer."""
     from sklearn.linear_model import LogisticRegression
-    from threadpoolctl import threadpool_limits
 
     scale, seen = scale_of(features), np.unique(labels)
     kernel, bias = np.zeros((features.shape[1], classes), np.float32), np.full(classes, -1e6, np.float32)
@@ -59,13 +59,22 @@ def logistic(features: np.ndarray, labels: np.ndarray, classes: int, penalty: fl
         bias[seen] = 0
         return Logistic(scale, kernel, bias, penalty)
     steps = int(np.clip(WORK / (2 * features.size * len(seen)), *STEPS))
-    with threadpool_limits(1), warnings.catch_warnings():  # the products are too small to share between cores
+    with _threads().limit(limits=1), warnings.catch_warnings():  # the products are too small to share between cores
         warnings.simplefilter("ignore")  # where there are many classes, it is stopped before its end
         model = LogisticRegression(C=1 / penalty, tol=1e-3, max_iter=steps).fit(scale(features), labels)
     two = len(seen) == 2
     kernel[:, seen] = np.stack([-model.coef_[0] / 2, model.coef_[0] / 2], 1) if two else model.coef_.T
     bias[seen] = np.array([-model.intercept_[0] / 2, model.intercept_[0] / 2]) if two else model.intercept_
     return Logistic(scale, kernel, bias, penalty)
+
+
+@functools.cache
+def _threads() -> Any:
+    """The thread pools of the libraries of linear algebra. Looking for them takes as long as a small fit."""
+    import sklearn.linear_model  # noqa: F401 - so that its libraries are there to be found
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def chosen(features: np.ndarray, labels: np.ndarray, classes: int, val: tuple[np.ndarray, np.ndarray] | None) -> Logistic:
@@ -118,9 +127,7 @@ def cross_validated(
 
 def answered(model: Any, known: Sequence[str], labels: np.ndarray, asked: Sequence[str]) -> np.ndarray:
     """What a scikit-learn classifier of sources that learnt some answers to others: labels, (n,)."""
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1), warnings.catch_warnings():
+    with _threads().limit(limits=1), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # where there are many classes, it is stopped before its end
         return np.asarray(model.fit(list(known), labels).predict(list(asked)))
 
