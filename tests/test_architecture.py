@@ -42,6 +42,7 @@ WORDS = {
     "pairs of texts, and how they are cut": "pair",
     "which kind of examples data hold": "kind of examples",
     "how examples of different lengths are computed": "different lengths",
+    "how a run answers without TensorFlow": "without tensorflow",
     "an export that answers as a run does": "exported",
     "evaluate's warning about trained pictures": "trained on",
     "what a phase's fields must be": "field of a phase",

@@ -50,13 +50,14 @@ def load(path: str | Path, *, trust: bool = False, unfinished: bool = False, tas
         task: which of several, of a file that `merge_tasks` wrote.
 
     Returns:
-        A `tlapp.engine.runs.saved.SavedRun`, or a `tlapp.engine.export.exported.Exported`; both predict and evaluate.
+        A `tlapp.engine.export.fast.FastRun`, or a `tlapp.engine.export.exported.Exported`; both predict and evaluate.
 
     Raises:
         UserError: there is no such run or export, or the run did not finish.
     """
     from tlapp.engine.export.exported import exported
     from tlapp.engine.export.facts import TASKS
+    from tlapp.engine.export.fast import FastRun
     from tlapp.engine.export.golden import FILE
     from tlapp.engine.runs.folder import LABELS, MODEL, SETTINGS, RunFolder
 
@@ -74,20 +75,22 @@ def load(path: str | Path, *, trust: bool = False, unfinished: bool = False, tas
         raise UserError(f"{path}: is an export, and option unfinished is for runs; leave it out")
     if task and not any((each / TASKS).is_file() for each in (place, place.parent)):
         raise UserError(f"{path}: answers for one task only; `tlapp merge` puts several runs into one file", task, option="task")
-    return export or load_run(place, trust=trust, unfinished=unfinished)
+    return export or _opened(FastRun, place, trust, unfinished)
 
 
-def load_run(run: str | Path, *, trust: bool = False, unfinished: bool = False) -> Any:
-    """As `load`, of a run's folder only.
+def load_run(run: str | Path, *, trust: bool = False) -> Any:
+    """The finished run in a folder, by its Keras model.
 
     Raises:
-        UserError: there is no finished run.
+        UserError: there is none.
     """
     from tlapp.engine.runs.saved import SavedRun
 
-    saved = SavedRun(
-        run, lambda: layers(saved.settings["backbone"]), trust, lambda: input_facts(saved.settings), unfinished
-    )  # fmt: skip
+    return _opened(SavedRun, run, trust)
+
+
+def _opened(kind: type, run: str | Path, trust: bool, unfinished: bool = False) -> Any:
+    saved: Any = kind(run, lambda: layers(saved.settings["backbone"]), trust, lambda: input_facts(saved.settings), unfinished)
     return saved
 
 

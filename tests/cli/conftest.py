@@ -12,12 +12,13 @@ from tlapp.testing import SIZE, TinyBackbones, pictures
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory, shapes, tensorflow):
-    """A folder with the finished run `run`, new pictures in `new`, and bad ones."""
+    """A folder with the finished run `run`, which answers without TensorFlow, new pictures in `new`, and bad ones."""
     folder = tmp_path_factory.mktemp("tiny")
     TinyBackbones().load("tiny").graph.save(folder / "tiny.keras")
     tlapp.train(
         plugin="full", data=str(shapes), backbone=f"file:{folder}/tiny.keras", image_size=SIZE, epochs=4, run=str(folder / "run")
     )
+    assert tlapp.load(folder / "run").keep() == folder / "run" / "fast"
     new = pictures(folder / "new", each=4, seed=5)
     (folder / "bad.jpg").write_bytes(b"no picture")
     (folder / "empty").mkdir()

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 import click
 
 from tlapp.api import load
 from tlapp.cli.completion import PATH, complete_files, complete_runs
+from tlapp.cli.fast import keep_fast
 from tlapp.cli.options import json_option, task_option, trust_option
 from tlapp.cli.result import class_lines, known_line, split_line
 from tlapp.cli.screen import Screen
 from tlapp.cli.usage import Command
 from tlapp.engine.data.measuring import SPLITS
+from tlapp.engine.runs.predictor import Predictor
 from tlapp.words import printable
 
 
@@ -47,7 +51,12 @@ def evaluate(
         metrics = model.evaluate(data, on_bad, screen, split)
     if as_json:
         click.echo(json.dumps(metrics))
-        return
+    else:
+        _print(metrics, model)
+    keep_fast(model)
+
+
+def _print(metrics: Mapping[str, Any], model: Predictor) -> None:
     name, noun = metrics["split"], model.input.noun
     click.echo(split_line(name, metrics, noun))
     if known := metrics.get("known"):

@@ -14,6 +14,7 @@ import click
 
 from tlapp.api import load
 from tlapp.cli.completion import PATH, complete_files, complete_runs
+from tlapp.cli.fast import keep_fast
 from tlapp.cli.options import json_option, task_option, trust_option
 from tlapp.cli.screen import Screen
 from tlapp.cli.standard_input import names_from
@@ -80,6 +81,7 @@ def predict(
         click.echo(json.dumps({**answers.report, "bad": [to_json(each) for each in answers.bad]}))
     elif output:
         click.echo(printable(answers.summary(output)))
+    keep_fast(model, answers.sources)
     if answers.bad and on_bad == "report":
         raise UserError(f"{len(answers.bad)} of {answers.count} {model.input.noun}s cannot be read; each is named above")
 
@@ -89,12 +91,14 @@ class Answers:
 
     Attributes:
         report: what JSON says besides the bad ones.
+        sources: the examples.
     """
 
     def __init__(self, model: Predictor, asked: Named, top: int | None, on_bad: str):
         self.bad: list[Bad] = []
         self.report: dict[str, Any] = {}
         self.count = len(asked.sources)
+        self.sources = asked.sources
         self._model, self._named, self._top, self._on_bad = model, asked, top, on_bad
 
     def print(self) -> None:

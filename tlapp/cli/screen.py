@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, cast
@@ -15,9 +16,13 @@ from tlapp.cli import signals
 from tlapp.words import printable, with_flags
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from tlapp.engine.report import Outline, PhaseOutline
     from tlapp.engine.runs.history import Epoch
 
+FORCED = {"FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"}
+"""Variables by which a pipe may be treated as a terminal."""
 TASKS = {"read": "reading examples", "hash": "looking at files", "front": "frozen front"}
 
 
@@ -55,11 +60,8 @@ class Screen:
     def __init__(
         self, begun: Callable[[Path], None] = lambda folder: None, shown: Callable[[Sequence[str]], str] = lambda notes: ""
     ) -> None:
-        from rich.console import Console
-
         # A copy of standard error: TensorFlow's import silences the original for some seconds.
         self._file: Any = Lasting(os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8", errors="replace"))
-        self._console = Console(file=cast(IO[str], self._file), highlight=False, soft_wrap=True)
         self._bars: Any = None
         self._tasks: dict[str, Any] = {}
         self.last_outline: Any = None
@@ -67,8 +69,15 @@ class Screen:
         self.problems: Sequence[tuple[str, str, str]] = ()
         self.begun, self._shown = begun, shown
 
+    @cached_property
+    def _console(self) -> Console:
+        from rich.console import Console
+
+        return Console(file=cast(IO[str], self._file), highlight=False, soft_wrap=True)
+
     def __enter__(self) -> Screen:
-        if self._console.is_terminal:
+        # asked first, as importing rich takes a while
+        if (self._file.isatty() or FORCED & os.environ.keys()) and self._console.is_terminal:
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

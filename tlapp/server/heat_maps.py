@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 
 from tlapp.api import load_run
 from tlapp.contracts import Input
-from tlapp.engine.export import golden
+from tlapp.engine.export import fast, golden
 from tlapp.engine.inputs import read_content, sides
-from tlapp.engine.runs.folder import EXPORTS, SETTINGS, TAUGHT, RunFolder
 from tlapp.engine.runs.predictor import Predictor
 from tlapp.engine.runs.saved import SavedRun
 from tlapp.engine.visuals.explain import SIDE, takes_pictures
@@ -119,15 +118,15 @@ def _run_behind(place: Path, predictor: Predictor, trust: bool) -> SavedRun | st
     if isinstance(predictor, SavedRun):
         return predictor
     export = golden.folder_of(place.resolve())
-    files = export and RunFolder(export.parent.parent)
-    if not export or not files or export.parent.name != EXPORTS or not files.has(SETTINGS):
+    files = export and fast.run_of(export)
+    if not export or not files:
         return ALONE
     try:
         run = load_run(files.path, trust=trust)
         same = run.labels == tuple(predictor.labels) and _reads_alike(run, predictor)
     except UserError:
         return "the run of this export, which would make heat maps, is not complete"
-    if not same or taught_since(files, export):
+    if not same or fast.is_old(run, export, golden.read(export)):
         return "the run of this export was changed since, so that its heat maps would not explain these answers"
     return run
 
@@ -136,9 +135,3 @@ def _reads_alike(run: SavedRun, predictor: Predictor) -> bool:
     if not run.files.plan().get("image_size"):  # of an early version: the network would have to be opened to see
         return True
     return run.input.export.facts() == predictor.input.export.facts()
-
-
-def taught_since(run: RunFolder, export: Path) -> bool:
-    """Whether a run was taught after it was exported."""
-    taught = run.file(TAUGHT)
-    return taught.exists() and taught.stat().st_mtime > (export / golden.FILE).stat().st_mtime

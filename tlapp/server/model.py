@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,19 +10,18 @@ from typing import Any
 import numpy as np
 
 from tlapp.api import load
-from tlapp.engine.export import golden
+from tlapp.engine.export import fast, golden
 from tlapp.engine.export.exported import Exported
+from tlapp.engine.export.fast import FastRun
 from tlapp.engine.export.formats.format import Format
 from tlapp.engine.export.formats.tflite import TFLite
 from tlapp.engine.inputs import is_own, read_content
-from tlapp.engine.runs.folder import EXPORTS, LABELS, SETTINGS, RunFolder, read_labels
+from tlapp.engine.runs.folder import EXPORTS, LABELS, RunFolder, read_labels
 from tlapp.engine.runs.predictor import Predictor
+from tlapp.engine.runs.saved import SavedRun
 from tlapp.errors import UserError
-from tlapp.server.heat_maps import HeatMaps, behind, taught_since
+from tlapp.server.heat_maps import HeatMaps, behind
 
-"""Format -> what computes it; TensorFlow does the others."""
-FAITHFUL = ("none", "float16", "dynamic", "int8")
-"""Ways of quantising, the nearest to the trained model first: of several exports of a run the first is served."""
 TOGETHER = 16
 """Examples that a runtime takes at a time which is slow to call; LiteRT takes one."""
 
@@ -64,6 +63,10 @@ def opened(path: Path, workers: int, task: str | None = None, trust: bool = Fals
     """
     place, notes = _chosen(path)
     predictor = load(place, task=task, trust=trust)
+    if isinstance(predictor, FastRun) and predictor.fast:
+        place = predictor.fast.artifact.parent
+        predictor = load(place, trust=trust)
+        notes.append(f"{place} answers for the run")
     if not is_own(predictor.input):
         raise UserError(f"{path}: its model takes {predictor.input.noun}s, and serve is for pictures and texts")
     exported = isinstance(predictor, Exported)
@@ -86,27 +89,16 @@ def opened(path: Path, workers: int, task: str | None = None, trust: bool = Fals
 def _chosen(path: Path) -> tuple[Path, list[str]]:
     """The export of a run that answers without TensorFlow, or the path itself; and why others are not taken."""
     run, notes = RunFolder(path), []
-    for export, quantize in _exports(run):
-        if taught_since(run, export):
+    for export, facts in fast.exports(run):
+        if fast.is_old(SavedRun(path), export, facts):
             notes.append(f"{export}: was exported before the run was taught, and so it is not served")
             continue
-        golden.check_files(export, golden.read(export)["sha256"])
+        golden.check_files(export, facts["sha256"])
         if read_labels(export / LABELS) != run.labels():
             notes.append(f"{export}: has other classes than the run, and so it is not served; to serve it, name it")
         else:
-            return export, [*notes, f"{export} (quantize: {quantize}) answers for the run"]
+            return export, [*notes, f"{export} (quantize: {facts['quantize']}) answers for the run"]
     return path, notes
-
-
-def _exports(run: RunFolder) -> Iterator[tuple[Path, str]]:
-    """The folders of a run's TFLite exports with how they are quantised, the nearest to the trained model first."""
-    folder = run.file(EXPORTS)
-    if not (run.has(SETTINGS) and folder.is_dir()):
-        return
-    facts = {each: golden.read(each) for each in sorted(folder.iterdir()) if (each / golden.FILE).is_file()}
-    known = {each: fact["quantize"] for each, fact in facts.items() if fact["format"] == "tflite"}
-    for each in sorted(known, key=lambda each: FAITHFUL.index(known[each]) if known[each] in FAITHFUL else len(FAITHFUL)):
-        yield each, known[each]
 
 
 def _answer_once(predictor: Predictor) -> None:
@@ -137,4 +129,7 @@ def _name(path: Path) -> str:
     """What a model is called: its run, also where one of its exports is named."""
     whole = path.resolve()
     folder = whole if whole.is_dir() else whole.parent if (whole.parent / golden.FILE).is_file() else whole
+    run = fast.run_of(folder)
+    if run:
+        return run.path.name
     return folder.parent.parent.name if folder.parent.name == EXPORTS else folder.stem

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from tlapp.contracts import Input
@@ -33,6 +35,15 @@ class Files(NamedTuple):
 
     names: list[str]
     unread: Counter[str]
+
+
+def sha256(path: Path) -> str:
+    """Of a file's bytes."""
+    with open(path, "rb") as file:
+        digest = hashlib.sha256()
+        while content := file.read(1 << 20):
+            digest.update(content)
+    return digest.hexdigest()
 
 
 def look(path: str, examples: Input) -> Content:

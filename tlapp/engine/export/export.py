@@ -95,6 +95,7 @@ class Export:
                         break
                 if not result.fault or (self.options.allow_drop and way is ways[-1]):
                     report = {**self._report(facts, result), "tried": tried}
+                    facts = facts if result.fault else {**facts, golden.MADE_OF: self.run.digests}
                     self._complete(folder, facts, answers, report)
                     os.rename(folder, output)
                     return {**report, "folder": str(output)}
@@ -143,7 +144,7 @@ class Export:
         """Put the golden vectors, the report and the card beside an artifact."""
         test = self.references[-1]
         rows = np.sort(spread(self.run.labelling.groups(test.truth.labels), golden.COUNT))
-        contract = {key: facts[key] for key in ("format", "quantize", "artifact", "backbone", "labelling", "says_unknown")}
+        contract = {key: facts[key] for key in golden.CONTRACT if key in facts}
         examples = {name: array[rows] for name, array in test.examples.items()}
         unit = self.run.labelling.unit(test.truth.probabilities)
         takes = self.run.input.export
@@ -202,13 +203,13 @@ def _disk_errors(output: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not _is_disk(error):
+        if not is_disk(error):
             raise
         places = f"it or the folder for temporary files {tempfile.gettempdir()}"
         raise UserError(f"{places} cannot be written: {in_a_line(error)}", output, option="output") from error
 
 
-def _is_disk(error: Exception) -> bool:
+def is_disk(error: Exception) -> bool:
     """Whether an error says that a disk is full or cannot be written, in the words of Python, TensorFlow or h5py."""
     if isinstance(error, OSError):
         return True

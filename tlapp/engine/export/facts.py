@@ -76,6 +76,7 @@ class Golden(Reading):
     backbone: str = ""
     tolerance: float
     sha256: dict[str, str]
+    made_of: dict[str, str] = {}
     vectors: Annotated[list[_Vector], Field(min_length=1)]
 
     @model_validator(mode="after")

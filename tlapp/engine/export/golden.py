@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tlapp.contracts.input_export import Arrays, InputExport
+from tlapp.engine.data.files import sha256
 from tlapp.engine.export.facts import AGAIN, Golden, checked
 from tlapp.engine.inputs import read_vector
 from tlapp.engine.runs.folder import LABELS, read_labels
@@ -20,6 +20,10 @@ COUNT = 8
 FOLDER, FILE = "golden", "golden.json"
 # Other machines round otherwise: float kernels in the last digits, integer ones by a step or two of a few activations.
 TOLERANCE = {False: 1e-3, True: 0.05}
+MADE_OF = "made_of"
+"""Name -> SHA-256 of each file of the run that an artifact was made of; of one that passed its check."""
+CONTRACT = ("format", "quantize", "artifact", "backbone", "labelling", "says_unknown", MADE_OF)
+"""What golden.json says of an artifact in the words of export.json."""
 IMAGE = ("image",)
 """The input names of exports that do not say them: those from before inputs other than pictures."""
 
@@ -31,7 +35,7 @@ def write(
     """Write golden.json: examples, what the artifact says of them, and the digests of every file in the folder.
 
     Args:
-        facts: format, quantize, artifact, backbone and labelling.
+        facts: format, quantize, artifact, backbone, labelling, and, of what passed its check, the digests of what it was made of.
         probabilities: (n, classes).
         unit: how large a difference between them counts as 1.
         known: the output of that name, (n, 1), of an artifact that has it.
@@ -54,15 +58,6 @@ def digests(folder: Path) -> dict[str, str]:
     """Path below the folder -> SHA-256, of every file there."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): sha256(path) for path in files}
-
-
-def sha256(path: Path) -> str:
-    """Of a file's bytes."""
-    with open(path, "rb") as file:
-        digest = hashlib.sha256()
-        while content := file.read(1 << 20):
-            digest.update(content)
-    return digest.hexdigest()
 
 
 def folder_of(path: Path) -> Path | None:

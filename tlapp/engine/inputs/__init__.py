@@ -162,6 +162,11 @@ def is_own(examples: Input) -> bool:
     return READERS.get(examples.kind) is type(examples)
 
 
+def needs_tensorflow(examples: Input) -> bool:
+    """Whether TensorFlow's operations read the examples."""
+    return isinstance(examples, Texts)
+
+
 def is_slow(examples: Input) -> bool:
     """Whether files are read in processes of their own: worth it for what takes long, and holds the interpreter lock."""
     return isinstance(examples, Images)

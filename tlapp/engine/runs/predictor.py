@@ -143,6 +143,17 @@ class Predictor(ABC):
             metrics["known"] = known_metrics(np.concatenate(known), self.labelling.decide(rows) == stream.labels)
         return metrics
 
+    def keep(self, sources: Sequence[str] = ()) -> Path | None:
+        """Make, once, what lets the next answers come without TensorFlow.
+
+        Args:
+            sources: of examples to check it on, where those of the run cannot be read.
+
+        Returns:
+            Its folder; None where nothing was made.
+        """
+        return None
+
     def trained_on(self, stream: Stream, reporter: Reporter) -> int | None:
         """How many of these examples the model was trained on or chosen by, with a note on them; None where that is not known."""
         return None

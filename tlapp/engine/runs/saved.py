@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tlapp.contracts import Input
+from tlapp.engine.data.files import sha256
 from tlapp.engine.data.labelling import LABELLINGS, Labelling
 from tlapp.engine.data.streams import Stream
 from tlapp.engine.inputs import Facts, reader_of, unpacked
@@ -92,7 +93,18 @@ class SavedRun(Predictor):
     @cached_property
     def model(self) -> Any:
         """The deployed Keras model: arrays of the input, such as (n, size, size, 3) RGB 0-255, to probabilities (n, classes)."""
+        _ = self.digests  # of the files before they are opened: what changes afterwards is then noticed
         return self.open(self.model_file)
+
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """Name -> SHA-256 of each file that answers come from: what is made of the model is bound to them."""
+        return self.digests_now()
+
+    def digests_now(self) -> dict[str, str]:
+        """As `digests`, of the files as they are by now: the run may have been taught meanwhile."""
+        files = (self.model_file, self.files.file(names.UNKNOWN))
+        return {path.name: sha256(path) for path in files if path.is_file()}
 
     @cached_property
     def known(self) -> Known | None:
