@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 
@@ -14,6 +15,7 @@ from PIL import Image
 import tlapp
 from tlapp.engine.inputs import read_content
 from tlapp.engine.inputs.texts import Texts
+from tlapp.engine.runs.saved import SavedRun
 from tlapp.errors import UserError
 from tlapp.server.limits import Limits
 from tlapp.server.model import opened
@@ -57,6 +59,28 @@ def test_exports_that_are_not_of_the_run_as_it_is_are_left_with_a_sentence(run, 
     past = os.stat(run / "export" / "tflite" / "golden.json").st_mtime - 10
     os.utime(run / "taught", (past, past))
     assert opened(run, 1).facts["format"] == "tflite"
+
+
+def test_an_export_of_another_model_than_the_runs_is_left_with_a_sentence(run):
+    golden = run / "export" / "tflite" / "golden.json"
+    digests, facts = SavedRun(run).digests, json.loads(golden.read_text())
+    golden.write_text(json.dumps({**facts, "made_of": digests}))
+    assert opened(run, 1).place == golden.parent
+    golden.write_text(json.dumps({**facts, "made_of": {**digests, "model.keras": "0"}}))
+    model = opened(run, 1)
+    assert "was exported before the run was taught" in model.notes[0] and model.facts["quantize"] == "int8"
+
+
+def test_a_run_that_keeps_a_file_for_it_is_served_without_tensorflow(colours, tmp_path):
+    run = shutil.copytree(colours / "run", tmp_path / "run")
+    (tmp_path / "red.png").write_bytes(picture("red"))
+    assert tlapp.load(run).keep([str(tmp_path / "red.png")]) == run / "fast"
+    model = opened(run, 2)
+    assert (model.place, model.facts["name"], model.facts["runtime"]) == (run / "fast", "run", "litert")
+    assert len(model.predictors) == 2 and model.notes == (f"{run / 'fast'} answers for the run",)
+    path = run / "fast" / "model.tflite"
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    assert opened(run, 1).facts["runtime"] == "tensorflow"
 
 
 @pytest.mark.parametrize("name", ["model.tflite", "labels.txt"])

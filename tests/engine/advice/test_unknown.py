@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.fast import check_same_without_tensorflow
 from helpers.tiny_place import furnish, of
 from PIL import Image
 from tlapp_plugins.linear import Linear
@@ -53,6 +54,11 @@ def exported(run, place):
         )
         for form, quantize in (("tflite", "none"), ("tflite", "float16"), ("onnx", "none"), ("keras", "none"))
     }
+
+
+def test_answers_without_tensorflow_are_the_same(place, run):
+    files = [*map(str, sorted((place / "strange").glob("*.png"))), *(row["path"] for row in run.files.splits()[:40])]
+    check_same_without_tensorflow(place / "run", files)
 
 
 def clouds(dice, count):

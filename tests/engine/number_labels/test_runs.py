@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.fast import check_same_without_tensorflow
 from helpers.several_labels import read
 from tlapp_plugins.adversarial import Adversarial
 from tlapp_plugins.distill import Distill
@@ -39,6 +40,10 @@ def test_answers_are_in_the_labels_unit(run):
     assert test["r2"] > 0.99 and test["n"] == len(rows)
     assert test["mae"] == pytest.approx(np.abs(errors).mean(), rel=1e-3)
     assert {answer.label for answer in answers} == {"value"}
+
+
+def test_answers_without_tensorflow_are_the_same(run):
+    check_same_without_tensorflow(run.folder, [row["path"] for row in read(run.folder / "splits.csv")][:40])
 
 
 def test_the_largest_errors_come_first(run):

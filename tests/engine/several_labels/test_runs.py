@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from helpers.fast import check_same_without_tensorflow
 from helpers.several_labels import NAMES, Warm, documented, read, two_labels, write
 from PIL import Image
 from tlapp_plugins.multilabel import MultiLabel
@@ -51,6 +52,10 @@ def test_predict_tells_what_is_above_one_half(run, capfd):
     assert [*found["labels"]] == [NAMES[i] for i in np.argsort(-row)]
     assert command(["predict", str(run.folder), file]) == 0
     assert capfd.readouterr().out.strip() == f"{file}: " + ", ".join(f"{name} {p:.4f}" for name, p in said.labels)
+
+
+def test_answers_without_tensorflow_are_the_same(run):
+    check_same_without_tensorflow(run.folder, [row["path"] for row in read(run.folder / "splits.csv")][:40])
 
 
 def test_predict_can_answer_with_no_label(run, tmp_path, monkeypatch, capfd):

@@ -150,6 +150,7 @@ def _open(path: str | bytes) -> Image.Image:
     name, source = (path, path) if isinstance(path, str) else ("", io.BytesIO(path))
     if (os.path.getsize(path) if isinstance(path, str) else len(path)) == 0:
         raise BadExample(name, "empty file")
+    Image.preinit()  # the common formats; for one that it does not know yet, open loads all forty
     try:
         return Image.open(source, formats=_FORMATS)
     except UnidentifiedImageError:
