@@ -2,9 +2,10 @@
 
     python benchmarks/predict.py RUN PICTURES [--rounds 5] [--count 1000]
 
-RUN is a finished run on pictures, PICTURES a folder of at least COUNT of them. The first answer, which is not timed, makes the
-file by which the run answers without TensorFlow, and compiles Python's files, as an installation does. TensorFlow's way is the same command, told not to look for that file. User
-seconds are of all cores and steadier than the clock where other programs run. Linux or macOS.
+RUN is a finished run on pictures, PICTURES a folder of at least COUNT of them. The first answers, which are not timed, make the
+file by which the run answers without TensorFlow, and compile Python's files, as an installation does. TensorFlow's way is the
+same command, told not to look for that file. User seconds are of all cores and steadier than the clock where other programs
+run. Linux or macOS.
 """
 
 from __future__ import annotations
