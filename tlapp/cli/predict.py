@@ -81,7 +81,8 @@ def predict(
         click.echo(json.dumps({**answers.report, "bad": [to_json(each) for each in answers.bad]}))
     elif output:
         click.echo(printable(answers.summary(output)))
-    keep_fast(model, answers.sources)
+    if len(answers.bad) < answers.count:
+        keep_fast(model, answers.sources)
     if answers.bad and on_bad == "report":
         raise UserError(f"{len(answers.bad)} of {answers.count} {model.input.noun}s cannot be read; each is named above")
 

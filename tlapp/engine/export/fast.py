@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from functools import cached_property
@@ -76,7 +77,7 @@ class FastRun(SavedRun):
     def _says_the_same(self, facts: Mapping[str, Any]) -> bool:
         return (
             (facts["format"], facts["quantize"], facts.get(golden.MADE_OF)) == (FORMAT.name, "none", self.digests)
-            and facts["input"] == self.input.export.facts()
+            and facts["input"] == json.loads(json.dumps(self.input.export.facts()))
             and facts["labelling"] == self.labelling.kind
         )
 

@@ -42,11 +42,8 @@ def keep(run: SavedRun, sources: Sequence[str]) -> Path | None:
         sources: of examples to check it on, where those of the run cannot be read.
     """
     folder = run.files.file(FAST)
-    if _is_hopeless(run) or _was_tried(run, folder):
-        return None
     try:
-        examples = _examples(run, sources)
-        if not examples:
+        if _was_tried(run, folder) or _is_hopeless(run) or not (examples := _examples(run, sources)):
             return None
         with aside(folder) as new:
             reason = _tried(run, examples, new)
