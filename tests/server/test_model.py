@@ -78,6 +78,7 @@ def test_a_run_that_keeps_a_file_for_it_is_served_without_tensorflow(colours, tm
     model = opened(run, 2)
     assert (model.place, model.facts["name"], model.facts["runtime"]) == (run / "fast", "run", "litert")
     assert len(model.predictors) == 2 and model.notes == (f"{run / 'fast'} answers for the run",)
+    assert model.heat_maps.why == ""
     path = run / "fast" / "model.tflite"
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     assert opened(run, 1).facts["runtime"] == "tensorflow"
