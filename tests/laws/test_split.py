@@ -46,6 +46,12 @@ def test_classes_too_small_to_split_only_train(count):
     assert set(split(listed({"a": count})).values()) == {"train"}
 
 
+def test_copies_in_one_class_move_nothing_in_another():
+    alone, copies = listed({"a": 60, "b": 40}), listed({"c": 2})
+    found = split([*alone, *copies], same=[item.source for item in alone] + ["both"] * 2)
+    assert {path: found[path] for path in (item.source for item in alone)} == split(alone)
+
+
 def test_a_seed_repeats_and_seeds_differ():
     items = listed({"a": 100, "b": 100})
     assert split(items) == split(items) == split(items[::-1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from tlapp.engine.data.labelling import ONE, Labelling
@@ -32,10 +32,7 @@ def assign(
     equal `same`, or of one group, stay together.
     """
     splits = ["train"] * len(items)
-    classes: dict[str, list[Unit]] = defaultdict(list)
-    for unit in _units(items, same, seed, labelling.strata([item.label for item in items])):
-        classes[unit.label].append(unit)
-    for units in classes.values():
+    for units in _by_class(items, same, seed, labelling.strata([item.label for item in items])):
         if len(units) >= SMALLEST:
             for split, members in _divide(sorted(units, key=lambda unit: unit.order), shares).items():
                 for member in members:
@@ -66,11 +63,24 @@ def _pick(units: list[Unit], wanted: float, most: int) -> list[Unit]:
     return chosen or [min(units, key=lambda unit: len(unit.members))]
 
 
-def _units(items: Sequence[Item], same: Sequence[Hashable], seed: int, strata: Sequence[str]) -> list[Unit]:
+def _by_class(items: Sequence[Item], same: Sequence[Hashable], seed: int, strata: Sequence[str]) -> Iterator[list[Unit]]:
+    """The units of each class; where nothing stays together, those of one class at a time, as a million take much memory."""
+    roots = _roots(items, same)
+    if len(set(roots)) == len(roots):
+        singles: dict[str, list[int]] = defaultdict(list)
+        for i, label in enumerate(strata):
+            singles[label].append(i)
+        for label, places in singles.items():
+            yield [_unit([items[i]], [i], seed, [label]) for i in places]
+        return
     together: dict[Hashable, list[int]] = defaultdict(list)
-    for i, root in enumerate(_roots(items, same)):
+    for i, root in enumerate(roots):
         together[root].append(i)
-    return [_unit([items[i] for i in members], members, seed, [strata[i] for i in members]) for members in together.values()]
+    classes: dict[str, list[Unit]] = defaultdict(list)
+    for members in together.values():
+        unit = _unit([items[i] for i in members], members, seed, [strata[i] for i in members])
+        classes[unit.label].append(unit)
+    yield from classes.values()
 
 
 def _unit(inside: list[Item], members: list[int], seed: int, strata: list[str]) -> Unit:
@@ -80,8 +90,10 @@ def _unit(inside: list[Item], members: list[int], seed: int, strata: list[str]) 
     return Unit(members, min(labels, key=lambda label: (-labels[label], label)), order)
 
 
-def _roots(items: Sequence[Item], same: Sequence[Hashable]) -> list[Hashable]:
+def _roots(items: Sequence[Item], same: Sequence[Hashable]) -> Sequence[Hashable]:
     """For each item, a value that is equal for those linked by a group or by `same`, over however many links."""
+    if all(item.group is None for item in items):
+        return same
     parent: dict[Hashable, Hashable] = {}
 
     def root(node: Hashable) -> Hashable:
