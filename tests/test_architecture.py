@@ -15,6 +15,7 @@ WORDS = {
     "the cut": "the cut",
     "the cache key": "cache key",
     "what computes a front: TensorFlow or LiteRT": "LiteRT",
+    "which decoded pictures are kept, and why": "keep examples",
     "rows that an earlier set left in the cache": "earlier entries",
     "DANN's loss": "DANN",
     "the default of an option": "default",

@@ -112,5 +112,5 @@ def test_a_run_writes_what_the_list_names(tmp_path, monkeypatch, tensorflow):
     data = pictures(tmp_path / "shapes", each=6)
     tiny_run(Freeze(epochs=1), data, tmp_path / "run")
     by_what = {entry.what: entry for entry in store.entries()}
-    assert by_what["pictures"].data == by_what["activations"].data == str(data)
+    assert by_what["digests"].data == by_what["activations"].data == str(data)
     assert by_what["activations"].backbone == "keras-cv:efficientnet-lite0"  # as the options say

@@ -69,7 +69,7 @@ def preview(job: Job, reporter: Reporter, path: Path, count: int) -> dict[str, A
     """
     _check_free(path)
     run = Run(job, reporter)
-    run.load()
+    run.load(ahead=False)
     run.graft()
     rows = list(_rows(run, count))
     _write(path, draw(rows))

@@ -18,6 +18,7 @@ from tlapp.engine.data.listing import fitted
 from tlapp.engine.export.preflight import check_converts
 from tlapp.engine.inputs import kept, reader, stated_input
 from tlapp.engine.inputs.recognition import check_fits
+from tlapp.engine.inputs.rows import Use
 from tlapp.engine.job import Job
 from tlapp.engine.memory import peak_memory_mb
 from tlapp.engine.merge import keep
@@ -30,6 +31,7 @@ from tlapp.engine.report import Reporter, tell_data
 from tlapp.engine.runs.folder import INTERRUPTED
 from tlapp.engine.runs.record import Record
 from tlapp.engine.training.feeds import Streams
+from tlapp.engine.training.first_pass import FirstPass
 from tlapp.engine.training.order import in_order
 from tlapp.engine.training.phases import Phases
 from tlapp.engine.training.style import Styles, augmented
@@ -63,7 +65,7 @@ def train(job: Job, reporter: Reporter, dry: bool = False, resume: bool = False,
     """
     run = Run(job, reporter, resume)
     try:
-        run.load()
+        run.load(ahead=not dry)
         run.prepare()
         run.check_opens()
         if exports:
@@ -102,16 +104,15 @@ class Run:
         if hasattr(self, "record"):
             self.record.release()
 
-    def load(self) -> None:
+    def load(self, ahead: bool = True) -> None:
         """List the examples, ask for the plan, then read them while TensorFlow and the backbone load.
 
-        Where the backbone's facts are not known before it is loaded, the plan is asked for as soon as they are.
+        The plan waits for the backbone's facts. `ahead`: examples too many to be held are computed while they are read.
         """
         options, provider, name = self.job.options, self.job.provider, self.job.backbone
         self.labelling = LABELLINGS[self.job.head.labels]
         self.record = Record(options.run, options.plugin, self.resume)
         facts, stated = provider.facts(name, options.image_size), stated_input(provider, name, options.image_size)
-        late = stated is None
         if stated is None:  # what an example is can be told only by the loaded backbone
             self._load_backbone()
             facts, stated = self.backbone.facts, self.backbone.facts.input
@@ -124,18 +125,21 @@ class Run:
         if facts:
             self.ask(listed, facts, listing.input)
         expected, listing = listing.input, fitted(listing)
-        reading = streams.start(listing, options, self.reporter.progress)
+        first = self.first = FirstPass(options, self.reporter.progress)
+        reading = streams.start(listing, options, self.reporter.progress, Use(False, first if ahead else None))
         try:
-            if not late:
+            if not hasattr(self, "backbone"):
                 self._load_backbone()
             if reader(self.backbone.facts.input, options) != expected:
                 raise PluginError(f"loads with the input {self.backbone.facts.input}; expected {stated}", options.backbone)
             if not facts:
                 self.ask(listed, self.backbone.facts, listing.input)
             began = time.perf_counter()
+            first.begin(self.backbone, self.plan, self.labelling.kind == "one")
             self.dataset = reading.result()
-            self.waited = time.perf_counter() - began
+            self.waited = time.perf_counter() - began - first.seconds
         except BaseException:
+            first.cancel()
             reading.cancel()
             raise
         tell_data(self.reporter, self.dataset.notes, self.dataset.inventory.problems)
@@ -145,12 +149,11 @@ class Run:
 
     def ask(self, task: Task, facts: Backbone, examples: Input) -> None:
         """Ask the strategy for its plan and check it, unless it was asked of the same task and backbone."""
-        options = self.job.options
         if getattr(self, "_asked", None) == (task, facts):
             return
         plan = make_plan(self.job.strategy, task, facts)
         if self.labelling.kind != "one":
-            check_labelling(plan, options.head, self.labelling.takes)
+            check_labelling(plan, self.job.options.head, self.labelling.takes)
         if not self.resume:
             refuse_unread(self.job, plan, examples)
         self.task, self.plan, self._asked = task, plan, (task, facts)
@@ -166,8 +169,7 @@ class Run:
         self.graft()
         options, graph = self.job.options, self.graph
         tables = self.dataset.streams["train"].examples.tables
-        key, report = tables[0].path.stem, self.reporter.progress
-        remembered = Remembered(graph, tables, key, options.seed, options.cache, report, options.backbone)
+        remembered = Remembered(graph, tables, options.seed, options.cache, self.reporter.progress, options.backbone)
         layer = self.job.head.build(graph.outputs[0], self.task)
         layer(graph.outputs[0])
         styles, note = Styles(graph, self.dataset.streams), self.reporter.note
@@ -176,6 +178,7 @@ class Run:
             self.job, places, graph, self.backbone, layer,
             Streams(self.dataset, remembered, options, self.job.head), self.record, self.reporter,
         )  # fmt: skip
+        self.first.settle(self.work)
         if self.plan.graft is not None:
             check_deploys(self.work.model)
         if self.plan.finish is not None:
@@ -187,9 +190,8 @@ class Run:
 
     def model(self) -> Any:
         """The deployed model as it stands, finished as the plan says."""
-        examples = self.dataset.streams["train"].examples
-        batch = examples.take(range(min(len(self.dataset.streams["train"]), 16)))
-        return finished(self.plan.finish, self.work.model(), batch)
+        train = self.dataset.streams["train"]
+        return finished(self.plan.finish, self.work.model(), lambda: train.examples.take(range(min(len(train), 16))))
 
     def check_opens(self) -> None:
         """Check that the model will be opened again as it is to be saved.
@@ -219,8 +221,7 @@ class Run:
             self.record.resume(rows, column)
         else:
             settings, outline, (listed, problems) = self.job.settings, self.outline.to_json(), self.dataset.inventory
-            packed = kept(self.dataset.input)
-            self.record.begin(settings, outline, self.dataset.classes, rows, column, listed, problems, packed)
+            self.record.begin(settings, outline, self.dataset.classes, rows, column, listed, problems, kept(self.dataset.input))
         self.own = Untouched(self.backbone.graph)
         self.baselines = frozen(self.work, resumed)
         self.work.begin(resumed)
@@ -231,9 +232,8 @@ class Run:
         tuned = self.graph is not self.backbone.graph or any(phase.trains for phase in self.outline.phases)
         found = Results(self.work, self.baselines, tuned)
         self.record.model(self.model())
-        results = found.metrics()
+        results, images = found.metrics(), {name: len(stream) for name, stream in self.dataset.streams.items()}
         seconds = {"total": time.perf_counter() - self.started, "data": self.waited, **self.work.seconds}
-        images = {name: len(stream) for name, stream in self.dataset.streams.items()}
         found.write()
         self.record.history(self.work.history.epochs)  # its lines were added without waiting until they are on the disk
         metrics = {**results, "seconds": seconds, "images": images, "peak_memory_mb": peak_memory_mb()}

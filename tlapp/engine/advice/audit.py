@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tlapp.engine.advice import probe
-from tlapp.engine.advice.copies import GREY, SAME, copies, neighbours, small
+from tlapp.engine.advice.copies import SAME, copies, grey, neighbours, small
 from tlapp.errors import UserError
 
 PENALTY, GAP = 1.0, 0.35
@@ -196,12 +196,11 @@ def pictures(run: Any) -> Pictures:
     take = [
         run.work.streams.source(slot.phase, slot.cut, name).take(np.arange(len(dataset.streams[name])), 0)[0] for name in names
     ]
-    grey = [stream.examples.take(np.arange(len(stream)))[0] @ GREY for stream in streams]
     sides, sources = dataset.sides, [source for stream in streams for source in stream.files]
     return Pictures(
         sources, np.concatenate([stream.labels for stream in streams]),
         [name for name, stream in zip(names, streams, strict=True) for _ in stream.files], dataset.classes,
         [group for stream in streams for group in stream.groups],
         np.concatenate(take).reshape(len(sources), -1).astype(np.float32),
-        np.concatenate(grey).round().astype(np.uint8), [sides[source] for source in sources],
+        np.concatenate([grey(stream, np.arange(len(stream))) for stream in streams]), [sides[source] for source in sources],
     )  # fmt: skip

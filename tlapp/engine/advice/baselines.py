@@ -13,7 +13,7 @@ from tlapp.engine.advice import probe
 from tlapp.engine.advice.copies import Sample, leaks, small
 from tlapp.engine.data.intervals import difference
 from tlapp.engine.data.streams import Dataset
-from tlapp.engine.network.cut import cut
+from tlapp.engine.network.cut import whole
 from tlapp.engine.training.phases import Phases
 from tlapp.errors import UserError
 
@@ -102,11 +102,11 @@ def frozen(work: Phases, resumed: bool) -> Baselines | None:
     coming = [] if resumed else work.ready(0)
     if work.graph is not backbone.graph:
         remembered, coming = remembered.of(backbone.graph), []
-    whole = cut(backbone.graph, dict.fromkeys(backbone.stage_of.values(), 0.0), backbone.stage_of, 0.0)
-    remembered.expect([*coming, (whole, None)])
+    outputs = whole(backbone.graph, backbone.stage_of)
+    remembered.expect([*coming, (outputs, None)])
     features = {}
     for name, stream in held.items():
-        (found,) = remembered.source(whole, stream.examples.numbers).take(rows(len(stream)), 0)
+        (found,) = remembered.source(outputs, stream.examples.numbers).take(rows(len(stream)), 0)
         features[name] = found.reshape(len(found), -1).astype(np.float32)
     work.seconds["front"] += time.perf_counter() - began
     return Baselines(streams.dataset, features)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from bisect import bisect_left
 from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -9,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tlapp.engine.advice import probe
+from tlapp.engine.cache import store
 from tlapp.engine.data.streams import Stream
 
 SIDE = 48
@@ -25,6 +28,12 @@ GREY = np.array([0.299, 0.587, 0.114])
 """The shares of red, green and blue in the brightness of a picture."""
 
 
+AT_ONCE = 128
+"""Pictures that are in memory with their colours."""
+VERSION = 1
+"""Raise it whenever `leaks` finds other pairs than before: it is part of what the cache remembers them by."""
+
+
 class Sample(NamedTuple):
     """Some pictures of a stream: their rows there, the features of each, (n, d), and which have few pixels."""
 
@@ -39,9 +48,13 @@ class Sample(NamedTuple):
 
     def grey(self, places: Sequence[int]) -> np.ndarray:
         """Some of them without colours, (m, side, side) uint8."""
-        rows = self.rows[np.asarray(places)]
-        parts = [self.stream.examples.take(rows[start : start + 128])[0] for start in range(0, len(rows), 128)]
-        return np.concatenate([(part @ GREY).round().astype(np.uint8) for part in parts])
+        return grey(self.stream, self.rows[np.asarray(places)])
+
+
+def grey(stream: Stream, rows: np.ndarray) -> np.ndarray:
+    """Pictures of a stream without colours, (m, side, side) uint8."""
+    parts = (stream.examples.take(rows[start : start + AT_ONCE])[0] for start in range(0, len(rows), AT_ONCE))
+    return np.concatenate([(part @ GREY).round().astype(np.uint8) for part in parts])
 
 
 def neighbours(features: np.ndarray, known: np.ndarray, same: bool = False, least: float = -1) -> Iterator[tuple[int, int]]:
@@ -79,18 +92,38 @@ def small(sides: Mapping[str, tuple[int, int]]) -> frozenset[str]:
 
 
 def leaks(known: Sample, asked: Sample) -> list[tuple[str, str]]:
-    """(picture of `asked`, picture of `known`) where one shows what the other does; for each the first that was found."""
+    """(picture of `asked`, picture of `known`) where one shows what the other does; for each the first that was found.
+
+    The cache remembers which they were, as those that are compared may have to be decoded for it.
+    """
+    samples = (known, asked)
+    contents = [[sample.stream.contents[row] for row in sample.rows] for sample in samples]
+    features = [hashlib.blake2b(sample.features.tobytes(), digest_size=16).hexdigest() for sample in samples]
+    few = [[sample.source(place) in sample.small for place in range(len(sample.rows))] for sample in samples]
+    key = store.key_of("leaks", VERSION, contents, features, few)
+    found = store.recall(key)
+    places = _leaks(known, asked) if found is None else json.loads(found)
+    if found is None:
+        store.remember(key, json.dumps(places).encode(), "leaks")
+    first: dict[str, str] = {}
+    for one, other in places:
+        first.setdefault(asked.source(one), known.source(other))
+    return sorted(first.items())
+
+
+def _leaks(known: Sample, asked: Sample) -> list[tuple[int, int]]:
+    """The pairs as places in `asked` and in `known`, in the order in which they are found."""
     pairs = list(neighbours(asked.features, known.features, least=LIKELY))
     if not pairs:
         return []
     ours, theirs = (sorted(set(rows)) for rows in zip(*pairs, strict=True))
     places = [(bisect_left(ours, one), bisect_left(theirs, other)) for one, other in pairs]
-    first: dict[str, str] = {}
+    first: dict[int, int] = {}
     for one, other, likeness in copies(places, asked.grey(ours), known.grey(theirs)):
-        picture, copied = asked.source(ours[one]), known.source(theirs[other])
-        if likeness >= SAME or (picture not in asked.small and copied not in known.small):
+        picture, copied = ours[one], theirs[other]
+        if likeness >= SAME or (asked.source(picture) not in asked.small and known.source(copied) not in known.small):
             first.setdefault(picture, copied)
-    return sorted(first.items())
+    return [*first.items()]
 
 
 def alike(one: np.ndarray, other: np.ndarray, plain_one: np.ndarray, plain_other: np.ndarray) -> float:

@@ -48,6 +48,11 @@ class Rows:
     def __len__(self) -> int:
         return self._rows
 
+    @property
+    def key(self) -> str:
+        """Of the entry in the store."""
+        return self.path.stem
+
     def slice(self, start: int, stop: int) -> np.ndarray:
         """Rows `start` to before `stop`: (stop - start, *shape)."""
         start, stop, _ = slice(start, stop).indices(self._rows)

@@ -109,6 +109,29 @@ def find(key: str) -> Rows | None:
     return rows
 
 
+def has_room(needed: int) -> bool:
+    """Whether an entry of so many bytes fits the limit, and the disk once other entries have gone."""
+    try:
+        folder().mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(folder()).free
+    except OSError:  # `write` says what is wrong with the folder
+        return needed <= limit()
+    return needed <= limit() and needed <= free + sum(entry.bytes for entry in _idle(entries()))
+
+
+def recall(key: str) -> bytes | None:
+    """What `remember` kept; None where there is nothing."""
+    table = find(key)
+    return None if table is None else bytes(table.take([0]).tobytes())
+
+
+def remember(key: str, content: bytes, what: str) -> None:
+    """Keep some bytes; where there is no room, or the cache cannot be written, they are made anew the next time."""
+    with contextlib.suppress(UserError), write(key, 1, (len(content),), "uint8") as writer:
+        writer.put(0, np.frombuffer(content, np.uint8)[None])
+        writer.commit({"what": what})
+
+
 def entries() -> list[Entry]:
     """All entries, the least recently used first."""
     listed = []
@@ -169,7 +192,7 @@ def _sweep(age: float) -> int:
 def _make_room(needed: int) -> None:
     """Remove entries, the least recently used first, until `needed` bytes fit both the limit and the disk."""
     present = entries()
-    idle = [entry for entry in present if not rowfile.in_use(_path(entry.key))]
+    idle = _idle(present)
     free, most = shutil.disk_usage(folder()).free, limit()
     _check_room(needed, free + sum(entry.bytes for entry in idle), most)
     total = sum(entry.bytes for entry in present)
@@ -178,6 +201,11 @@ def _make_room(needed: int) -> None:
             return
         freed = _remove(_path(entry.key))
         total, free = total - freed, free + freed
+
+
+def _idle(present: Iterable[Entry]) -> list[Entry]:
+    """The entries that this process does not have open."""
+    return [entry for entry in present if not rowfile.in_use(_path(entry.key))]
 
 
 def _check_room(needed: int, available: int, most: int) -> None:

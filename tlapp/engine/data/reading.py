@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from tlapp.contracts import Input
-from tlapp.engine.cache.rowfile import Rows
 from tlapp.engine.data.tables import Item
 from tlapp.engine.inputs import decode
 from tlapp.engine.inputs.decode import Report
+from tlapp.engine.inputs.examples import Table
+from tlapp.engine.inputs.rows import Use, rows
 from tlapp.errors import UserError
 
 _SHOWN = 5
@@ -39,12 +40,14 @@ class Reading(NamedTuple):
     """Examples by stream, the tables that hold their arrays, and what was left out."""
 
     examples: dict[str, list[Example]]
-    tables: tuple[Rows, ...]
+    tables: tuple[Table, ...]
     bad: list[Bad]
 
 
-def read(streams: Mapping[str, list[Item]], examples: Input, on_bad: str, report: Report, data: str = "") -> Reading:
-    """Hash and read every example of every stream, copies once; `data` as of `decode.rows`.
+def read(
+    streams: Mapping[str, list[Item]], examples: Input, on_bad: str, report: Report, data: str = "", use: Use | None = None
+) -> Reading:
+    """Hash and read every example of every stream, copies once; `data` and `use` as of `inputs.rows`.
 
     Raises:
         UserError: there are bad ones and `on_bad` is "fail", or there is no other; names five of them.
@@ -53,7 +56,7 @@ def read(streams: Mapping[str, list[Item]], examples: Input, on_bad: str, report
     hashes, sizes, unreadable = decode.digests([item.source for item in items], examples, report)
     sources = {digest: item.source for item, digest in zip(reversed(items), reversed(hashes), strict=True) if digest}
     order = [digest for digest in dict.fromkeys(hashes) if digest]
-    tables = decode.rows([sources[digest] for digest in order], order, examples, report, data)
+    tables = rows([sources[digest] for digest in order], order, examples, report, data, use)
     row_of, extra = {digest: row for row, digest in enumerate(order)}, tables[0].extra
     good: dict[str, list[Example]] = {name: [] for name in streams}
     bad = []

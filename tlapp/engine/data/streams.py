@@ -10,7 +10,6 @@ import numpy as np
 
 from tlapp.contracts import Input, Task
 from tlapp.contracts.strategy import Labels
-from tlapp.engine.cache.rowfile import Rows
 from tlapp.engine.data import notes, reading, splits
 from tlapp.engine.data.files import absolute
 from tlapp.engine.data.inventory import EMPTY, Inventory, inventory
@@ -19,7 +18,8 @@ from tlapp.engine.data.listing import Listing, list_sources
 from tlapp.engine.data.loading import Loading
 from tlapp.engine.data.reading import Example
 from tlapp.engine.inputs.decode import Report
-from tlapp.engine.inputs.examples import Examples
+from tlapp.engine.inputs.examples import Examples, Table
+from tlapp.engine.inputs.rows import Use
 from tlapp.engine.options import RunOptions
 from tlapp.errors import UserError
 from tlapp.words import a_few
@@ -90,25 +90,25 @@ class Row(NamedTuple):
     split: str
 
 
-def load(options: RunOptions, examples: Input, report: Report | None = None, labelling: Labelling = ONE) -> Dataset:
+def load(
+    options: RunOptions, examples: Input, report: Report | None = None, labelling: Labelling = ONE, use: Use | None = None
+) -> Dataset:
     """List, check, read and split what the options name.
 
     Raises:
         UserError: a source is missing or not as it should be, or an example cannot be read; names the option or the file.
     """
-    return _load(list_sources(options, examples, labelling), options, report or _silent)
+    return _load(list_sources(options, examples, labelling), options, report or _silent, use)
 
 
-def start(listing: Listing, options: RunOptions, report: Report | None = None) -> Loading[Dataset]:
+def start(listing: Listing, options: RunOptions, report: Report | None = None, use: Use | None = None) -> Loading[Dataset]:
     """Read and split what was listed, in a thread of its own."""
-    return Loading(lambda progress: _load(listing, options, progress), report or _silent)
+    return Loading(lambda progress: _load(listing, options, progress, use), report or _silent)
 
 
 def expected_counts(listing: Listing, options: RunOptions) -> dict[str, int]:
-    """How many examples each stream will hold if all of them can be read and none is a copy of another."""
-    examples = {
-        name: [Example(item, -1, "", f"{name}/{i}") for i, item in enumerate(items)] for name, items in listing.streams.items()
-    }
+    """How many examples each stream will hold if all can be read and copies are those of the same source alone."""
+    examples = {name: [Example(item, -1, "", item.source) for item in items] for name, items in listing.streams.items()}
     parts = _split(examples, options, listing)
     if options.aux is not None:
         parts |= _split_aux(parts, options, listing.labelling)
@@ -131,10 +131,10 @@ def split_rows(dataset: Dataset) -> list[Row]:
     return rows
 
 
-def _load(listing: Listing, options: RunOptions, report: Report) -> Dataset:
+def _load(listing: Listing, options: RunOptions, report: Report, use: Use | None) -> Dataset:
     labelling, noun = listing.labelling, listing.input.noun
     paths = (options.data, options.val, options.test, options.target, options.aux, options.support, options.query)
-    result = reading.read(listing.streams, listing.input, options.on_bad, report, reading.words_of(paths))
+    result = reading.read(listing.streams, listing.input, options.on_bad, report, reading.words_of(paths), use)
     parts = _split(result.examples, options, listing)
     _check_rest(parts["train"], listing.classes, ("data", options.data), labelling, noun)
     if options.aux is not None:
@@ -216,7 +216,7 @@ def _check_rest(
 
 
 def stream(
-    name: str, examples: Sequence[Example], tables: tuple[Rows, ...], classes: Sequence[str], labelling: Labelling
+    name: str, examples: Sequence[Example], tables: tuple[Table, ...], classes: Sequence[str], labelling: Labelling
 ) -> Stream:
     """Examples with their labels as numbers."""
     labels = [example.item.label for example in examples]

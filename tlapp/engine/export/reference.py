@@ -15,6 +15,7 @@ from tlapp.engine.data.streams import Stream
 from tlapp.engine.data.tables import Item
 from tlapp.engine.export.check import Truth
 from tlapp.engine.export.formats.format import joined
+from tlapp.engine.inputs.rows import Use
 from tlapp.engine.options import RunOptions
 from tlapp.engine.report import Reporter
 from tlapp.engine.runs.predictor import BATCH
@@ -138,7 +139,7 @@ def _moved(run: SavedRun, data: str, reporter: Reporter) -> dict[str, Stream]:
     """The run's streams from another place: its settings repeat its split there."""
     known = {key: value for key, value in run.settings.items() if key in RunOptions.model_fields}
     options = RunOptions(**{**known, "data": data, **dict.fromkeys(("target", "aux", "support", "query"))})
-    dataset = streams.load(options, run.input, reporter.progress, run.labelling)
+    dataset = streams.load(options, run.input, reporter.progress, run.labelling, Use(keep=False))
     if dataset.classes != run.labels:
         raise UserError(
             f"expected the classes {', '.join(run.labels)}. Received: {', '.join(dataset.classes)}", data, option="data"
@@ -154,7 +155,7 @@ def _recorded(run: SavedRun, names: Sequence[str], calibration: int, reporter: R
     chosen = spread(run.labelling.groups(labels), calibration)
     listed["train"] = [train[i] for i in chosen]
     try:
-        result = reading.read(listed, run.input, "fail", reporter.progress)
+        result = reading.read(listed, run.input, "fail", reporter.progress, use=Use(keep=False))
     except UserError as error:
         raise UserError(
             f"the run's {run.input.export.noun}s are needed for the check: {error}; if they have moved, set option data"

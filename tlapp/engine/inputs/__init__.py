@@ -172,6 +172,11 @@ def is_slow(examples: Input) -> bool:
     return isinstance(examples, Images)
 
 
+def is_large(examples: Input) -> bool:
+    """Whether a row takes much more room than its source and its activations, so that it is kept only where it is read again."""
+    return isinstance(examples, Images)
+
+
 def kept(examples: Input) -> str:
     """What a run keeps of its input to read by it later, as `packed`; "" where the model and the settings say it all."""
     return "" if isinstance(examples, Images) or not is_own(examples) else packed(examples)

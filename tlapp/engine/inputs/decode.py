@@ -1,4 +1,4 @@
-"""Sources to rows of arrays, on every core, once: the result is entries of the store, one a tensor."""
+"""Sources to arrays and digests, in this process or in others."""
 
 from __future__ import annotations
 
@@ -7,19 +7,14 @@ import errno
 import hashlib
 import json
 import os
-import queue
 import signal
 import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import Any
 
 from tlapp.contracts import BadExample, Input, PluginError
-from tlapp.engine.cache import earlier, store
-from tlapp.engine.cache.rowfile import Rows, Writer, row_bytes
 from tlapp.engine.inputs import is_own, is_slow, packed, read_sized, threads, unpacked
 from tlapp.engine.inputs.workers import Block, LocalDecoder, ProcessDecoder, Shape, blank
 from tlapp.errors import TlappError
@@ -32,7 +27,6 @@ Decoder = ProcessDecoder | LocalDecoder
 Result = tuple[Sequence[Any], Shape] | BadExample
 
 _STEP = 16  # files at a time: few enough to stop soon when told to
-_BLOCK_BYTES = 8 << 20
 _WORTH_PROCESSES = 200  # pictures of 100 kB; starting a process takes about as long as decoding a hundred
 
 
@@ -49,27 +43,9 @@ def digests(sources: Sequence[str], examples: Input, report: Report) -> tuple[li
                 bad[i] = f"cannot be opened: {error.strerror}"
         return len(part)
 
-    done = partial(_progress, report, "checking files", len(sources))
+    done = partial(progress, report, "checking files", len(sources))
     threads.each(work, -(-len(sources) // _STEP), threads.workers(), done)
     return hashes, sizes, bad
-
-
-def rows(sources: Sequence[str], hashes: Sequence[str], examples: Input, report: Report, data: str = "") -> tuple[Rows, ...]:
-    """The rows of each source, a table a tensor, from the store, where reading puts them unless they are there.
-
-    `hashes` are the digests of the sources' bytes. The first table's extra holds "digests", those of the rows, "bad",
-    row (as text) -> what is wrong with it, and "shapes", width and height where they are known; bad rows are zeros. An entry
-    of an earlier version is read as it is, but for one with bad rows: more formats can be read since. `data` says where
-    the sources come from, for the list of the cache.
-
-    Raises:
-        UserError: there is no room for them, or a file has gone since its digest was taken.
-    """
-    key = store.key_of(examples.kind, dict(examples.key()), hashes)
-    keys = [store.key_of(key, *tensor) for tensor in examples.tensors]
-    tables = tuple(table for table in map(store.find, keys) if table is not None)
-    known = len(tables) == len(keys) and ("shapes" in tables[0].extra or not tables[0].extra["bad"])
-    return tables if known else _read_all(keys, sources, hashes, examples, report, data)
 
 
 def decode(examples: Input, sources: Sequence[str]) -> Block:
@@ -145,83 +121,28 @@ def _checked(examples: Input, arrays: Sequence[Any], method: str) -> Sequence[An
     return arrays
 
 
-def _read_all(
-    keys: Sequence[str], sources: Sequence[str], hashes: Sequence[str], examples: Input, report: Report, data: str
-) -> tuple[Rows, ...]:
-    family = store.key_of(examples.kind, dict(examples.key()), *examples.tensors[0])
-    # Of an input of several tensors, the other tables would have to be found too.
-    known = earlier.parts(family, hashes) if len(keys) == 1 else []
-    with contextlib.ExitStack() as stack:
-        writers = [
-            stack.enter_context(store.write(key, len(sources), tensor.shape, tensor.dtype))
-            for key, tensor in zip(keys, examples.tensors, strict=True)
-        ]
-        facts = Facts([""] * len(sources), {}, [None] * len(sources))
-        earlier.copy(known, writers[0])
-        for table, numbers, places in known:
-            for row, place in zip(numbers.tolist(), places.tolist(), strict=True):
-                facts.digests[place], facts.shapes[place] = table.extra["digests"][row], table.extra["shapes"][row]
-        _fill(writers, sources, earlier.missing(known, len(sources)), examples, report, facts)
-        about = {"what": f"{examples.noun}s", "data": data}
-        names = ["" if str(row) in facts.bad else name for row, name in enumerate(hashes)]  # a later version may read it
-        extra = {**about, **facts._asdict(), **earlier.facts(family, names)}
-        return tuple(writer.commit(extra if writer is writers[0] else about) for writer in writers)
-
-
-class Facts(NamedTuple):
-    """What is told of rows beside the rows: the digest of each, row (as text) -> why it is bad, and the shape of each."""
-
-    digests: list[str]
-    bad: dict[str, str]
-    shapes: list[Shape]
-
-
-def _fill(
-    writers: Sequence[Writer], sources: Sequence[str], places: np.ndarray, examples: Input, report: Report, facts: Facts
-) -> None:
-    """Read the sources of these places, ascending, and write their rows and facts."""
-    step = max(1, min(examples.block, _BLOCK_BYTES // max(1, sum(row_bytes(writer.shape, writer.dtype) for writer in writers))))
-    wanted = [sources[place] for place in places]
-    workers = readers(wanted, examples)
-    idle: queue.SimpleQueue[Decoder] = queue.SimpleQueue()
-    for worker in workers:
-        idle.put(worker)
-
-    def work(number: int) -> int:
-        part = slice(number * step, (number + 1) * step)
-        worker = idle.get()
-        try:
-            block = worker.decode(wanted[part])
-        finally:
-            idle.put(worker)
-        for writer, array in zip(writers, block.arrays, strict=True):
-            earlier.put(writer, places[part], array)
-        for i, place in enumerate(places[part].tolist()):
-            facts.digests[place], facts.shapes[place] = block.digests[i], block.shapes[i]
-            if i in block.bad:
-                facts.bad[str(place)] = block.bad[i]
-        return len(block.digests)
-
-    done = partial(_progress, report, f"reading {examples.noun}s", len(wanted))
-    try:
-        threads.each(work, -(-len(wanted) // step), len(workers), done)
-    finally:
-        for worker in workers:
-            worker.close()
-
-
-def _progress(report: Report, task: str, total: int, done: int) -> None:
+def progress(report: Report, task: str, total: int, done: int) -> None:
+    """Report with the total before what is done, so that both can be bound."""
     report(task, done, total)
 
 
-def readers(sources: Sequence[str], examples: Input) -> list[Decoder]:
-    """What reads these examples, one a core: processes where there is work for them, and the input can be sent to one."""
+def readers(sources: Sequence[str], examples: Input, asked: int = 0) -> list[Decoder]:
+    """What reads these examples, one a core: processes where there is work for them, and the input can be sent to one.
+
+    Args:
+        asked: how many others were read before, of which more may come.
+    """
     files = [source for source in sources if examples.content(source) is None] if is_slow(examples) else []
-    many = len(files) + sum(map(_bytes_of, files)) / 100_000 >= 2 * _WORTH_PROCESSES
+    many = is_worth_processes(asked + len(files) + sum(map(_bytes_of, files)) / 100_000)
     here = partial(decode, examples)
     if not (files and many):
         return [LocalDecoder(here) for _ in range(threads.workers())]
     return [ProcessDecoder(examples, packed(examples), here) for _ in range(threads.workers())]
+
+
+def is_worth_processes(count: float) -> bool:
+    """Whether so many examples, larger ones counted as more, take longer to read than processes to start."""
+    return count >= 2 * _WORTH_PROCESSES
 
 
 def _bytes_of(path: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,12 @@ import numpy as np
 from tlapp.contracts import Augment
 from tlapp.engine.cache import earlier, rowfile, store
 from tlapp.engine.cache.rowfile import Rows
-from tlapp.engine.inputs.examples import Examples
+from tlapp.engine.inputs.examples import Examples, Table
 from tlapp.engine.network.augmented import Augmented
 from tlapp.engine.network.cut import Cut
 from tlapp.engine.network.engines import LITERT, TENSORFLOW, engine, front
 from tlapp.engine.network.front import digest
+from tlapp.engine.network.front_pass import Entry, FrontPass
 from tlapp.engine.network.lengths import is_variable
 from tlapp.engine.network.sources import Computed, Source, Stored, Views, stored_dtype
 
@@ -29,24 +31,12 @@ WINDOW = 64 * 2**20
 """Bytes of activations of examples of different lengths that are computed before they are written."""
 
 
-class _Progress:
-    """Adds up how many examples were computed."""
-
-    def __init__(self, report: Callable[[str, int, int], None], count: int):
-        self._report, self._count, self._done = report, count, 0
-
-    def __call__(self, more: int) -> None:
-        self._done += more
-        self._report("front", self._done, self._count)
-
-
 class Remembered:
     """Computes what the phases' fronts compute, once, and hands out sources.
 
     Args:
         graph: functional model; its weights at the time of the call are what counts.
         tables: every example of the run, a table an input of the graph.
-        key: of the examples.
         seed: of random augmentation.
         use: "auto" keeps activations, "off" computes them anew each time.
         report: called with (task, done, of) while the front is computed.
@@ -54,10 +44,11 @@ class Remembered:
     """
 
     def __init__(
-        self, graph: Any, tables: tuple[Rows, ...], key: str, seed: int, use: str, report: Callable[[str, int, int], None],
+        self, graph: Any, tables: tuple[Table, ...], seed: int, use: str, report: Callable[[str, int, int], None],
         backbone: str = "",
     ):  # fmt: skip
-        self.graph, self.tables, self.key, self.seed, self.use, self.report = graph, tables, key, seed, use, report
+        self.graph, self.tables, self.seed, self.use, self.report = graph, tables, seed, use, report
+        self.key = tables[0].key
         self.about = {"what": "activations", "data": tables[0].extra.get("data", ""), "backbone": backbone}
         self._inputs = {id(tensor): table for tensor, table in zip(graph.inputs, tables, strict=True)}
         self._open: dict[str, Rows] = {}
@@ -66,7 +57,7 @@ class Remembered:
 
     def of(self, graph: Any) -> Remembered:
         """The same for another network of the same examples."""
-        return Remembered(graph, self.tables, self.key, self.seed, self.use, self.report, self.about["backbone"])
+        return Remembered(graph, self.tables, self.seed, self.use, self.report, self.about["backbone"])
 
     @property
     def count(self) -> int:
@@ -94,16 +85,31 @@ class Remembered:
         self._coming = coming
         self._prepare([cut for cut, augment in coming if augment is None])
 
+    def passing(self, cuts: Sequence[Cut], is_new: bool) -> FrontPass | None:
+        """What computes what is not there yet for cuts while examples are decoded for the first time; None for nothing.
+
+        Args:
+            is_new: whether all examples are decoded then, so that each has its own place in a batch.
+        """
+        _, missing, keys = self._missing(cuts)
+        if not missing or (self._engine != LITERT and not is_new):
+            return None
+        return self._pass(missing, Examples(self.tables, np.arange(self.count)), keys, self.count)
+
     def _prepare(self, cuts: Sequence[Cut]) -> dict[int, str]:
         """Compute what is not there yet for cuts; the key of each tensor that crosses one of them and is no input, by its id."""
+        every, missing, keys = self._missing(cuts)
+        if missing:
+            self._compute(missing, Examples(self.tables, np.arange(self.count)), keys, self.count)
+        return every
+
+    def _missing(self, cuts: Sequence[Cut]) -> tuple[dict[int, str], list[Any], list[str]]:
+        """The keys of what crosses the cuts that are kept, and is no input, by id; which of it is not there yet, and its keys."""
         tensors = {id(t): t for cut in cuts if self.fits(cut) for t in cut.boundary if id(t) not in self._inputs}
         self._choose(list(tensors.values()))
         keys = {name: self._key(tensor) for name, tensor in tensors.items()}  # takes a while: it reads every weight
         missing = [name for name in tensors if self._table(keys[name]) is None]
-        if missing:
-            every = Examples(self.tables, np.arange(self.count))
-            self._compute([tensors[name] for name in missing], every, [keys[name] for name in missing], self.count)
-        return keys
+        return keys, [tensors[name] for name in missing], [keys[name] for name in missing]
 
     def source(self, cut: Cut, rows: np.ndarray, augment: Augment | None = None, reference: np.ndarray | None = None) -> Source:
         """Where a phase with this cut gets the stream that holds `rows` of the examples; `reference` are the augmentation's."""
@@ -111,7 +117,8 @@ class Remembered:
         if augment is None:
             if self.fits(cut):
                 keys = self._prepare([cut])
-                return Stored([self._inputs.get(id(tensor)) or self._entry(keys[id(tensor)]) for tensor in cut.boundary], rows)
+                tables: list[Table] = [self._inputs.get(id(t)) or self._entry(keys[id(t)]) for t in cut.boundary]
+                return Stored(tables, rows)
         elif augment.views and self.fits(cut, augment.views):
             copies = [self._view(cut, rows, augment, view, reference) for view in range(augment.views)]
             return Views(copies, augment.per_step == augment.views)
@@ -179,25 +186,21 @@ class Remembered:
         return max(BLOCK, WINDOW // max(1, sum(rowfile.row_bytes(self.row_shape(each), stored_dtype(each)) for each in tensors)))
 
     def _compute(self, tensors: Sequence[Any], source: Source, keys: Sequence[str], count: int) -> None:
-        families = [self._family(tensor) if isinstance(source, Examples) else None for tensor in tensors]
-        known = [earlier.parts(family, self._names) if family else [] for family in families]
-        todo = np.unique(np.concatenate([earlier.missing(parts, count) for parts in known]))
-        computed = front(self.graph, tensors, self.count) if len(todo) else None
-        with contextlib.ExitStack() as stack:
-            writers = [
-                stack.enter_context(store.write(key, count, self.row_shape(tensor), stored_dtype(tensor)))
-                for key, tensor in zip(keys, tensors, strict=True)
-            ]
-            for writer, parts in zip(writers, known, strict=True):
-                earlier.copy(earlier.without(parts, todo), writer)
-            block, told = self._block(tensors), _Progress(self.report, len(todo))
-            for start in range(0, len(todo), block):
-                rows = todo[start : start + block]
-                assert computed is not None, "there are rows to compute"
-                for writer, values in zip(writers, computed(source.take(rows, 0), told), strict=True):
-                    earlier.put(writer, rows, values)
-            for key, writer, family in zip(keys, writers, families, strict=True):
-                self._open[key] = writer.commit(self.about | (earlier.facts(family, self._names) if family else {}))
+        with contextlib.closing(self._pass(tensors, source, keys, count)) as going:
+            going.finish()
+
+    def _pass(self, tensors: Sequence[Any], source: Source, keys: Sequence[str], count: int) -> FrontPass:
+        named = isinstance(source, Examples)
+        families = [self._family(tensor) if named else None for tensor in tensors]
+        known = [earlier.parts(family, self._names()) if family else [] for family in families]
+        entries = [
+            Entry(key, self.row_shape(tensor), stored_dtype(tensor), family, parts)
+            for key, tensor, family, parts in zip(keys, tensors, families, known, strict=True)
+        ]
+        return FrontPass(
+            partial(front, self.graph, tensors, self.count), source, entries, count, self._block(tensors), self.about,
+            self._names, self._open, self.report,
+        )  # fmt: skip
 
     def _family(self, tensor: Any) -> str | None:
         """Of entries whose rows for the same example are the same; None where they can differ by the example's neighbours."""
@@ -206,7 +209,6 @@ class Remembered:
         shapes = [list(each.shape) for each in self.graph.inputs]
         return store.key_of(READER, LITERT, shapes, digest(self.graph, tensor), self.row_shape(tensor))
 
-    @property
     def _names(self) -> list[str]:
         """The digests of the rows of the examples."""
         return list(self.tables[0].extra["digests"])

@@ -63,6 +63,11 @@ def cut(graph: Any, rates: Mapping[str, float], stage_of: Mapping[str, str], gra
     return Cut(inputs, boundary, tuple(front), tuple(rest), output)
 
 
+def whole(graph: Any, stage_of: Mapping[str, str]) -> Cut:
+    """The cut behind a whole backbone, all of it frozen."""
+    return cut(graph, dict.fromkeys(stage_of.values(), 0.0), stage_of, 0.0)
+
+
 def _weights(step: Step) -> bool:
     """Whether a step has weights; an operation of keras.ops has not even the attribute."""
     return bool(getattr(step.operation, "weights", ()))

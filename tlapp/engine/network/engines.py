@@ -5,7 +5,6 @@ LiteRT computes one example a call, on a thread a core, so that an example's act
 
 from __future__ import annotations
 
-import contextlib
 import queue
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +17,6 @@ from tlapp.engine.cache import store
 from tlapp.engine.inputs.threads import workers
 from tlapp.engine.network.front import BATCH, Front, digest, function
 from tlapp.engine.network.lengths import is_variable
-from tlapp.errors import UserError
 from tlapp.tensorflow_import import silenced
 
 TENSORFLOW, LITERT = "tensorflow", "litert"
@@ -89,7 +87,7 @@ def front(graph: Any, boundaries: Sequence[Any], count: int) -> Front | LiteFron
     if engine(graph, boundaries, count) == TENSORFLOW:
         return Front(graph, boundaries)
     key = store.key_of("litert", VERSION, [digest(graph, tensor) for tensor in boundaries])
-    known = _read(key)
+    known = store.recall(key)
     try:
         made = LiteFront(graph, boundaries, known)
     except (KeyboardInterrupt, MemoryError):
@@ -97,7 +95,7 @@ def front(graph: Any, boundaries: Sequence[Any], count: int) -> Front | LiteFron
     except Exception:  # what was tried converts, and a part of it does not
         return Front(graph, boundaries)
     if known is None:
-        _keep(key, made.content)
+        store.remember(key, made.content, "engines")
     return made
 
 
@@ -107,10 +105,10 @@ def engine(graph: Any, boundaries: Sequence[Any], count: int) -> str:
         return TENSORFLOW
     key = store.key_of("engine", VERSION, digest(graph, graph.outputs[0], weights=False), workers())
     if key not in _remembered:
-        known = _read(key)
+        known = store.recall(key)
         _remembered[key] = known.decode() if known else tried(graph, boundaries)
         if known is None:
-            _keep(key, _remembered[key].encode())
+            store.remember(key, _remembered[key].encode(), "engines")
     return _remembered[key]
 
 
@@ -155,15 +153,3 @@ def _interpreter(content: bytes, threads: int) -> Any:
 
 def _details(runtime: Any) -> tuple[list[Any], list[Any]]:
     return runtime.get_input_details(), runtime.get_output_details()
-
-
-def _read(key: str) -> bytes | None:
-    table = store.find(key)
-    return None if table is None else bytes(table.take(np.arange(1)).tobytes())
-
-
-def _keep(key: str, content: bytes) -> None:
-    # Where there is no room, or the cache cannot be written, it is made anew the next time.
-    with contextlib.suppress(UserError), store.write(key, 1, (len(content),), "uint8") as writer:
-        writer.put(0, np.frombuffer(content, np.uint8)[None])
-        writer.commit({"what": "engines"})

@@ -39,11 +39,11 @@ def check_deploys(model: Callable[[], Any]) -> None:
         raise PluginError(f"its graft breaks the graph: no model can be built from it: {in_a_line(error)}") from error
 
 
-def finished(finish: Callable[[Any], Any] | None, model: Any, examples: Sequence[np.ndarray]) -> Any:
+def finished(finish: Callable[[Any], Any] | None, model: Any, examples: Callable[[], Sequence[np.ndarray]]) -> Any:
     """What a plan's `finish` makes of the deployed model, checked; the model itself where there is none.
 
     Args:
-        examples: some real ones, an array a tensor of the input.
+        examples: gives some real ones, an array a tensor of the input.
 
     Raises:
         PluginError: what it makes is no model, takes other examples, or answers them in another way.
@@ -57,7 +57,8 @@ def finished(finish: Callable[[Any], Any] | None, model: Any, examples: Sequence
     if before != after:
         raise PluginError(f"its finish must keep the inputs {before}. Received: {after}")
     # `input` is a tensor or a list of them, as the model was made.
-    batches = ([*examples] if isinstance(each.input, (list, tuple)) else examples[0] for each in (model, made))
+    arrays = examples()
+    batches = ([*arrays] if isinstance(each.input, (list, tuple)) else arrays[0] for each in (model, made))
     old, new = (np.asarray(each(batch, training=False)) for each, batch in zip((model, made), batches, strict=True))
     if old.shape != new.shape:
         raise PluginError(f"its finish must keep the shape of the answers, {old.shape}. Received: {new.shape}")

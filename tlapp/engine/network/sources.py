@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from tlapp.engine.cache import rowfile
-from tlapp.engine.cache.rowfile import Rows
+from tlapp.engine.inputs.examples import Table
 from tlapp.engine.network.engines import LiteFront
 from tlapp.engine.network.front import Front
 
@@ -38,7 +38,7 @@ class Computed:
 class Stored:
     """Rows of activations, one table a tensor that crosses; small ones are kept in memory."""
 
-    def __init__(self, tables: Sequence[Rows], rows: np.ndarray):
+    def __init__(self, tables: Sequence[Table], rows: np.ndarray):
         size = sum(len(rows) * rowfile.row_bytes(table.shape, table.dtype) for table in tables)
         self._arrays = [table.take(rows) for table in tables] if size <= MEMORY else None
         self._tables, self._rows = tables, rows

@@ -36,7 +36,7 @@ class Phases(Session):
         self, job: Job, places: Sequence[Place], graph: Any, backbone: LoadedBackbone, layer: Any, streams: Streams,
         record: Record, reporter: Reporter,
     ):  # fmt: skip
-        slots = [_slot(number, place, graph, backbone) for number, place in enumerate(places)]
+        slots = [slot_of(number, place, graph, backbone) for number, place in enumerate(places)]
         aux = aux_head([place.phase for place in places], graph, len(streams.dataset.own_classes.get("aux", ())))
         super().__init__(job, slots, graph, backbone, layer, aux, streams, record, reporter)
         self._beginning: Beginning | None = None
@@ -96,13 +96,7 @@ class Phases(Session):
 
     def ready(self, number: int) -> list[tuple[Cut, Augment | None]]:
         """The cuts of this phase and of later ones whose fronts no phase from here to there trains: one pass serves them all."""
-        trained: set[int] = set()
-        ready = []
-        for slot in self.slots[number:]:
-            if not any(id(step.operation) in trained for step in slot.cut.front):
-                ready.append((slot.cut, slot.phase.augment))
-            trained |= {id(s.operation) for s in slot.cut.rest if getattr(s.operation, "weights", ())}
-        return ready
+        return ready(self.slots[number:])
 
 
 class Beginning:
@@ -133,6 +127,17 @@ class Beginning:
         self._values = list(pack.arrays)
 
 
+def ready(slots: Sequence[Slot]) -> list[tuple[Cut, Augment | None]]:
+    """The cuts, and the augmentations, of those phases whose fronts no phase before them trains."""
+    trained: set[int] = set()
+    found = []
+    for slot in slots:
+        if not any(id(step.operation) in trained for step in slot.cut.front):
+            found.append((slot.cut, slot.phase.augment))
+        trained |= {id(s.operation) for s in slot.cut.rest if getattr(s.operation, "weights", ())}
+    return found
+
+
 def aux_head(phases: Sequence[Phase], graph: Any, classes: int) -> Any:
     """The head of the stream aux, built as the first phase that has one says; None where none has.
 
@@ -148,7 +153,8 @@ def aux_head(phases: Sequence[Phase], graph: Any, classes: int) -> Any:
     return layer
 
 
-def _slot(number: int, place: Place, graph: Any, backbone: LoadedBackbone) -> Slot:
+def slot_of(number: int, place: Place, graph: Any, backbone: LoadedBackbone) -> Slot:
+    """A phase in its place, with its cut."""
     phase, kind = place.phase, kind_of(place.phase)
     living = kind.living(phase)
     return Slot(number, phase, cut(graph, living.rates, backbone.stage_of, living.grafts), living, kind.in_place, place.group)

@@ -1,0 +1,84 @@
+"""Whether a run reads its examples again and again, and what it computes while they are decoded for the first time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+
+from tlapp.contracts import LoadedBackbone, Plan
+from tlapp.engine.cache import store
+from tlapp.engine.data.streams import Dataset
+from tlapp.engine.inputs.lazy_rows import LazyRows, Sink
+from tlapp.engine.inputs.rows import Keeper, keep
+from tlapp.engine.network.activations import Remembered
+from tlapp.engine.network.cut import whole
+from tlapp.engine.network.front_pass import FrontPass
+from tlapp.engine.options import RunOptions
+from tlapp.engine.training.order import in_order
+from tlapp.engine.training.phases import ready, slot_of
+from tlapp.engine.training.session import Session, Slot
+from tlapp.engine.training.style import candidates
+from tlapp.words import bytes_in_words
+
+
+class FirstPass:
+    """What sees a run's examples while they are decoded, in the thread that decodes them, once the network is there."""
+
+    def __init__(self, options: RunOptions, report: Callable[[str, int, int], None]):
+        self._options, self._report = options, report
+        self._network: Future[tuple[LoadedBackbone, Plan, bool]] = Future()
+        self._pass: FrontPass | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Spent on computing what was seen."""
+        return 0.0 if self._pass is None else self._pass.seconds
+
+    def begin(self, backbone: LoadedBackbone, plan: Plan, judged: bool) -> None:
+        """The network is there; `judged`: whether the outputs of the whole backbone are wanted too."""
+        self._network.set_result((backbone, plan, judged))
+
+    def cancel(self) -> None:
+        """No network is to come."""
+        self._network.cancel()
+
+    def __call__(self, table: LazyRows) -> Sink | None:
+        """What computes the front of the rows, or keeps them where the plan reads them again; it waits for the network."""
+        options, (backbone, plan, judged) = self._options, self._network.result()
+        remembered = Remembered(backbone.graph, (table,), options.seed, options.cache, self._report, options.backbone)
+        places = in_order(plan)
+        slots = [slot_of(number, place, backbone.graph, backbone) for number, place in enumerate(places)]
+        changed = plan.graft is not None or any(candidates(place.phase, options) for place in places)
+        if (changed or any(_reads_again(slot, remembered) for slot in slots)) and store.has_room(table.bytes):
+            return Keeper(table, self._report)
+        if changed:
+            return None
+        cuts = [cut for cut, _ in ready(slots)] + [whole(backbone.graph, backbone.stage_of)] * judged
+        self._pass = remembered.passing(cuts, table.is_new)
+        return self._pass
+
+    def settle(self, work: Session) -> None:
+        """Keep examples that phases read again and again after all; where there is no room for them, say what that costs."""
+        remembered = work.streams.remembered
+        work.seconds["front"] += self.seconds
+        table, again = remembered.tables[0], [slot for slot in work.slots if _reads_again(slot, remembered)]
+        if isinstance(table, LazyRows) and table.kept is None and again and not keep(table, self._report):
+            work.reporter.note(_cost(table, again, work.streams.dataset))
+
+
+def _reads_again(slot: Slot, remembered: Remembered) -> bool:
+    """Whether a phase reads examples, and not only their activations, more than once."""
+    phase, inputs = slot.phase, {id(tensor) for tensor in slot.cut.inputs}
+    crosses = any(id(tensor) in inputs for tensor in slot.cut.boundary)
+    return phase.augment is not None or bool(getattr(phase, "guides", ())) or crosses or not remembered.fits(slot.cut)
+
+
+def _cost(table: LazyRows, again: Sequence[Slot], dataset: Dataset) -> str:
+    streams = {name for slot in again for name in (*slot.phase.streams, "val")} & {*dataset.streams}
+    seconds = table.extra["seconds"] * sum(len(dataset.streams[name]) for name in streams)
+    limit, names, size = store.limit(), ", ".join(slot.phase.name for slot in again), bytes_in_words(table.bytes)
+    room = f"TLAPP_CACHE_LIMIT is {bytes_in_words(limit)}" if table.bytes > limit else f"the disk of {store.folder()} is too full"
+    return (
+        f"phase {names}: the decoded {dataset.input.noun}s take {size}, and {room}: they are decoded again "
+        f"each epoch, about {seconds:.2g} seconds each time; give the cache more room to decode them once"
+    )
