@@ -14,6 +14,7 @@ from tlapp_plugins.multilabel import MultiLabel
 from tlapp import blame
 from tlapp.cli.main import run as command
 from tlapp.contracts import Fit, Plan, PluginError, Solve, Strategy, UserError
+from tlapp.engine.export.fast import FastRun
 from tlapp.engine.runs.saved import SavedRun
 from tlapp.testing import check_head, tiny_run
 from tlapp.testing.check import ContractError
@@ -59,6 +60,7 @@ def test_answers_without_tensorflow_are_the_same(run):
 
 
 def test_predict_can_answer_with_no_label(run, tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(FastRun, "fast", None)
     monkeypatch.setattr(SavedRun, "probabilities", lambda self, pictures: np.full((len(pictures), 3), 0.5, np.float32))
     file = two_labels(run)
     (said,) = run.predict([file])

@@ -182,13 +182,13 @@ def test_weights_raise_the_recall_of_a_rare_class(solver):
 
 def test_a_weight_counts_as_so_many_examples(data):
     x, y, other = data
-    solver, weights = Logistic(penalty=0.01), np.where(np.arange(len(y)) % 3 == 0, 3, 1)
+    solver, weights = Logistic(penalty=0.1), np.where(np.arange(len(y)) % 3 == 0, 3, 1)  # 0.01 stops early, by the processor
     weighted, repeated = solver.weighted(weights), np.repeat(np.arange(len(y)), weights)
-    same = Logistic(penalty=0.01).estimator(0.01, final=True).fit(scaled(x, x)[0][repeated], y[repeated])
+    same = Logistic(penalty=0.1).estimator(0.1, final=True).fit(scaled(x, x)[0][repeated], y[repeated])
     expected = same.predict_proba(scaled(x, other)[1])
     gaps = [abs(softmax(outputs(each(x, y, 4), other), axis=1) - expected).max() for each in (weighted, solver)]
     assert gaps[0] < 0.01
-    assert gaps[1] > 0.03
+    assert gaps[1] > 0.1
 
 
 def test_held_out_examples_count_by_their_weights():
