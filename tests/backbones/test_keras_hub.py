@@ -58,7 +58,7 @@ def load(place, **options):
     return provider.load(name, **options)
 
 
-@pytest.mark.parametrize("name", ["vit", "dino", "mit", "dense"])
+@pytest.mark.parametrize("name", ["vit", "dense", *(pytest.param(name, marks=pytest.mark.slow) for name in ("dino", "mit"))])
 def test_features_are_those_of_the_preset_and_the_file_opens_again(name, presets, hub, tmp_path):
     import keras
 

@@ -100,6 +100,7 @@ def test_the_answers_to_val_and_test_are_in_predictions_csv(run, place):
 
 def test_the_table_of_splits_is_evaluated_from_any_folder(run, place, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tlapp.cli.evaluate.keep_fast", lambda model: None)  # this model takes long to convert
     assert main.run(["evaluate", str(place / "run"), "--data", str(place / "run" / "splits.csv"), "--json"]) == 0
     again, before = json.loads(capfd.readouterr().out), json.loads(run.stdout)["test"]
     assert (again["n"], again["accuracy"]) == (before["n"], before["accuracy"])

@@ -68,7 +68,7 @@ def terms(run):
     return [epoch.terms["loss"] for epoch in run.work.history.epochs if epoch.phase == "adapt" and epoch.epoch]
 
 
-@pytest.mark.parametrize("style", MIXES)
+@pytest.mark.parametrize("style", [pytest.param(each, marks=pytest.mark.slow if each in MIXES[1:] else ()) for each in MIXES])
 def test_styles_at_the_cut_train(style, domains, tmp_path, tensorflow, unstyled):
     run, metrics = adapted(AugmentAdapt(style=style, **QUICK), domains, tmp_path / "run")
     assert np.abs(np.subtract(terms(run), unstyled)).min() > 1e-4, "the style does nothing"
