@@ -25,7 +25,9 @@ STEP = 8
 
 
 class Front:
-    """Examples in, activations at one or several boundaries out. Constants are folded; frozen means inference mode.
+    """Examples in, activations at one or several boundaries out; frozen means inference mode.
+
+    Of examples of a fixed shape, constants are folded.
 
     Args:
         graph: functional model.
@@ -38,8 +40,10 @@ class Front:
         self._dtypes = [tensor.dtype for tensor in graph.inputs]
         self._is_variable = is_variable(graph.inputs)
         self._shapes = [tuple(tensor.shape[1:]) for tensor in boundaries]
-        forward = function(graph, boundaries, None if self._is_variable else BATCH)
-        self._forward = convert_variables_to_constants_v2(forward.get_concrete_function())
+        forward = function(graph, boundaries, None if self._is_variable else BATCH).get_concrete_function()
+        # Without convolutions, constants bring no speed, and they take ten times the weights' memory.
+        self._forward = forward if self._is_variable else convert_variables_to_constants_v2(forward)
+        self._graph = graph if self._is_variable else None  # which keeps the variables
 
     def __call__(self, arrays: Sequence[np.ndarray], report: Callable[[int], None] = lambda count: None) -> list[np.ndarray]:
         """Activations at each boundary of n examples: an array (n, ...) an input, as stored.
