@@ -37,6 +37,8 @@ def test_int8_takes_pixels_as_they_are(int8, tflite, test_pictures):
 def test_other_ways_of_quantising(run, tflite, quantize):
     report = export.export(run, ExportOptions(format="tflite", quantize=quantize))
     assert report["passed"] and report["check"]["bytes"] < 0.6 * tflite["check"]["bytes"]
+    kinds = {np.dtype(each["dtype"]).name for each in interpreter(report).get_tensor_details()}
+    assert ("float16" in kinds, "int8" in kinds) == (quantize == "float16", quantize == "dynamic")
 
 
 def test_only_builtin_operations(tflite, int8):
