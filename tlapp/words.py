@@ -39,6 +39,8 @@ def in_a_line(error: BaseException) -> str:
 
 def printable(text: str) -> str:
     """A text in one line for a terminal: names of files may hold line ends, control codes and bytes that are no characters."""
+    if text.isprintable():  # most names, and each character asked for itself takes seconds of a million
+        return text
     return "".join(ascii(c)[1:-1] if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") else c for c in text)
 
 

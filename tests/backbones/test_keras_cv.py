@@ -1,16 +1,32 @@
 """Networks of KerasCV: stages, sizes, export, weights and refusals."""
 
+import sys
+from unittest import mock
+
 import keras
 import pytest
 from helpers.networks import ONE_OF_EACH, ONE_OF_EACH_CV, check_export, check_facts, pictures, reloaded, same, walk
 
 from tlapp.backbones.keras_applications import KerasApplications
-from tlapp.backbones.keras_cv import KerasCV
+from tlapp.backbones.keras_cv import KerasCV, _keras_cv
 from tlapp.backbones.keras_cv_networks import NETWORKS
 from tlapp.errors import UserError
 
 
 # KerasCV
+def test_tensorflow_datasets_is_imported_by_who_uses_it(monkeypatch, tmp_path):
+    """Its import would make those of the thread that reads the data meanwhile fail."""
+    (tmp_path / "keras_cv.py").write_text("import tensorflow_datasets as tfds\n")
+    (tmp_path / "tensorflow_datasets.py").write_text("load = 'loads'\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with mock.patch.dict(sys.modules):
+        for name in [name for name in sys.modules if name.partition(".")[0] in ("keras_cv", "tensorflow_datasets")]:
+            del sys.modules[name]
+        package = _keras_cv()
+        assert "tensorflow_datasets" not in sys.modules
+        assert package.tfds.load == "loads" and "tensorflow_datasets" in sys.modules
+
+
 def test_every_classification_network_of_keras_cv_is_known():
     import keras_cv
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from tlapp.backbones import efficientnet_lite, torch_file
@@ -54,9 +57,7 @@ class KerasCV(BackboneProvider):
 
 def _build(name: str, network: Network, size: int, *, rescaling: bool) -> Any:
     """The network without its top, from its base class: the aliases go online even for random weights."""
-    import keras_cv
-
-    family = getattr(keras_cv.models, network.family)
+    family = getattr(_keras_cv().models, network.family)
     try:
         return family(**network.config, include_rescaling=rescaling, input_shape=(size, size, 3))
     except ValueError as error:
@@ -108,13 +109,36 @@ def _weigh(base: Any, name: str, weights: str | None) -> tuple[str, str]:
 
 def _source_of_weights(name: str) -> str:
     """The sentence that says which weights to get, and from where."""
-    import keras_cv
-
     network = NETWORKS[name]
-    presets = getattr(keras_cv.models, network.family).presets
+    presets = getattr(_keras_cv().models, network.family).presets
     handle = presets.get(f"{network.preset}_imagenet", {}).get("kaggle_handle", "").removeprefix("kaggle://")
     file = f"model.weights.h5 of kaggle.com/models/{handle}" if handle else "a .weights.h5 file saved from it"
     return (
         f"its weights cannot be installed with pip; download {file} and set option backbone_weights=FILE, "
         "or set option backbone_weights=none to start from random weights"
     )
+
+
+def _keras_cv() -> Any:
+    """The package keras_cv, imported without TensorFlow Datasets, which only its loader of Pascal VOC uses.
+
+    While that is imported, every `import` of the process is replaced (etils.epy.lazy_imports), those of the thread that reads
+    the data meanwhile too, which then fail.
+    """
+    name = "tensorflow_datasets"
+    if name in sys.modules or "keras_cv" in sys.modules:
+        return importlib.import_module("keras_cv")
+    sys.modules[name] = _Later(name)
+    try:
+        return importlib.import_module("keras_cv")
+    finally:
+        del sys.modules[name]
+
+
+class _Later(ModuleType):
+    """A module that is imported when something of it is first asked for."""
+
+    def __getattr__(self, attribute: str) -> Any:
+        if attribute.startswith("__"):  # what looks through all modules asks for __file__ and the like
+            raise AttributeError(attribute)
+        return getattr(importlib.import_module(self.__name__), attribute)
