@@ -97,7 +97,9 @@ def function(graph: Any, boundaries: Sequence[Any], batch: int | None) -> Any:
     todo = needed(steps(graph), boundaries)
     call = fold(todo, boundaries, lambda norm: True, infer)
 
-    @tf.function(input_signature=[tf.TensorSpec((batch, *tensor.shape[1:]), tensor.dtype) for tensor in graph.inputs])
+    @tf.function(
+        input_signature=[tf.TensorSpec((batch, *tensor.shape[1:]), tensor.dtype) for tensor in graph.inputs], autograph=False
+    )
     def forward(*arrays: Any) -> Any:
         values = replay(todo, {id(symbol): array for symbol, array in zip(graph.inputs, arrays, strict=True)}, call)
         return [tf.identity(values[id(tensor)]) for tensor in boundaries]

@@ -19,14 +19,16 @@ def describer(net: PhaseNet, last: Any) -> Callable[[Source, int], tuple[np.ndar
         features = net.describe(x)
         return features, last(net.layer(features, training=False))
 
-    return _over_blocks(tf.function(forward, reduce_retracing=True, jit_compile=False))
+    return _over_blocks(tf.function(forward, autograph=False, reduce_retracing=True, jit_compile=False))
 
 
 def predictor(net: PhaseNet, last: Any) -> Callable[[Source, int], np.ndarray]:
     """(source, rows) -> answers (rows, classes) of the net as it then stands, by its last layer."""
     import tensorflow as tf
 
-    forward = _over_blocks(tf.function(lambda x: (last(net.predict(x)),), reduce_retracing=True, jit_compile=False))
+    forward = _over_blocks(
+        tf.function(lambda x: (last(net.predict(x)),), autograph=False, reduce_retracing=True, jit_compile=False)
+    )
     return lambda source, count: forward(source, count)[0]
 
 

@@ -178,7 +178,9 @@ class SavedRun(Predictor):
         model = self.judging
         signature = [tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype) for tensor in model.inputs]
         many = len(signature) > 1
-        return tf.function(lambda *x: model([*x] if many else x[0], training=False), signature, jit_compile=False)
+        return tf.function(
+            lambda *x: model([*x] if many else x[0], training=False), signature, autograph=False, jit_compile=False
+        )
 
     def trained_on(self, stream: Stream, reporter: Reporter) -> int | None:
         noun, column = self.input.noun, self.input.column

@@ -27,7 +27,7 @@ def renew(net: PhaseNet, sources: Iterable[tuple[Source, int]]) -> None:
     try:
         for norm in norms:
             norm.momentum = 0.0  # each batch's own statistics are then what the layer holds
-        forward = tf.function(net.features, reduce_retracing=True, jit_compile=False)
+        forward = tf.function(net.features, autograph=False, reduce_retracing=True, jit_compile=False)
         for block in _blocks(sources):
             forward(tuple(map(tf.constant, block)))
             by_block.append([np.array(value) for norm in norms for value in (norm.moving_mean, norm.moving_variance)])

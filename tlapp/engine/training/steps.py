@@ -17,6 +17,7 @@ from tlapp.engine.options import RunOptions
 from tlapp.engine.runs.checkpoint import assign, values
 from tlapp.engine.training import returned
 from tlapp.engine.training.feeds import Feed
+from tlapp.engine.training.schedule import learning_rate
 
 BLOCK_BYTES = 64 * 2**20
 """Activations handed over in one call, which trains several steps."""
@@ -44,7 +45,7 @@ class Steps:
         if phase.average:
             self._averages = self._moving_averages()
         self._clip, self._width = options.clip_norm, self._step_bytes()
-        self._block = tf.function(self._run, reduce_retracing=True, jit_compile=False)
+        self._block = tf.function(self._run, autograph=False, reduce_retracing=True, jit_compile=False)
 
     def _build_parts(self) -> None:
         if any(not part.built for part in self.net.parts.values()):
@@ -58,9 +59,10 @@ class Steps:
     def _optimizer(self, rate: float, variables: list[Any], options: RunOptions) -> Any:
         import keras
 
-        decay = self.phase.weight_decay
+        decay, speed = self.phase.weight_decay, self.phase.learning_rate * rate
         optimizer = keras.optimizers.AdamW(
-            self.schedule(rate, options), weight_decay=options.weight_decay if decay is None else decay,
+            learning_rate(speed, self.steps, self.total, options.schedule),
+            weight_decay=options.weight_decay if decay is None else decay,
             use_ema=bool(self.phase.average), ema_momentum=self.phase.average,
         )  # fmt: skip
         # Biases and norm scales are not decayed (He et al. 2019, https://arxiv.org/abs/1812.01187, section 3.1).
@@ -70,19 +72,6 @@ class Steps:
         optimizer._all_reduce_sum_gradients = list
         optimizer.build(variables)
         return optimizer
-
-    def schedule(self, rate: float, options: RunOptions) -> Any:
-        """The learning rate over the phase's steps, of variables whose rate is `rate` times the phase's."""
-        import keras
-
-        speed = self.phase.learning_rate * rate
-        if options.schedule != "cosine":
-            return speed
-        # A linear start keeps Adam's first, badly scaled steps small (Goyal et al. 2017, https://arxiv.org/abs/1706.02677).
-        rise = min(self.steps, self.total // 10)
-        return keras.optimizers.schedules.CosineDecay(
-            speed / max(rise, 1), self.total - rise, warmup_target=speed if rise else None, warmup_steps=rise
-        )
 
     def _moving_averages(self) -> dict[str, Any]:
         """Path -> moving average of each weight; it begins as the weight is after the first step."""
