@@ -38,6 +38,7 @@ WORDS = {
     "BERT in Keras's layers": "def _attention",
     "several backbones as one": "several backbones as one",
     "what is mended in keras-hub": "def mend",
+    "keras-hub's presets for texts": "presets of keras-hub for texts",
     "copies of training pictures in the test set": "leaks",
     "how a text becomes a row of ids": "row of token ids",
     "pairs of texts, and how they are cut": "pair",

@@ -103,10 +103,6 @@ def test_what_it_cannot_do_is_said(presets, hub, tmp_path, monkeypatch):
     (tmp_path / "bare").mkdir()
     with pytest.raises(UserError, match=r"no image_converter\.json"):
         load(tmp_path / "bare")
-    tokens = hub.tokenizers.BertTokenizer(vocabulary=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a"])
-    hub.models.BertTextClassifierPreprocessor(tokens, sequence_length=8).save_to_preset(str(tmp_path / "texts"))
-    with pytest.raises(UserError, match=r"the preset is for texts; keras-hub: takes pictures only.*bert:FOLDER"):
-        load(tmp_path / "texts")
     with pytest.raises(UserError, match="keras-hub cannot load it"):
         load(presets / "vit", image_size=SIZE + 8)
     with pytest.raises(UserError, match="keras-hub cannot load it"):

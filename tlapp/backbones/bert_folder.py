@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,6 +36,8 @@ class Shape(NamedTuple):
     layer_norm_eps: float = 1e-12
     hidden_dropout_prob: float = 0.1
     attention_probs_dropout_prob: float = 0.1
+    embedding_size: int = 0
+    """Numbers of a token before the blocks; 0 for `hidden_size`."""
 
 
 class Folder(NamedTuple):
@@ -56,16 +58,34 @@ def read(path: Path, name: str) -> Folder:
     config = _json(path / CONFIG, name)
     shape = _shape(config, name)
     stated = _text_input(path, shape, name)
-    if missing := [token for token in SPECIAL if token not in stated.vocabulary]:
-        raise _bad(name, f"its vocabulary lacks {missing[0]}")
-    if stated.vocabulary[0] != SPECIAL[0]:
-        raise _bad(
-            name, f"its vocabulary must begin with {SPECIAL[0]}, as 0 means padding; it begins with {stated.vocabulary[0]}"
-        )
-    if len(stated.vocabulary) > shape.vocab_size:
-        counts = f"{len(stated.vocabulary)} tokens, and {CONFIG} has vocab_size {shape.vocab_size}"
-        raise _bad(name, f"its vocabulary has {counts}: the two are of different networks")
+    check(stated.vocabulary, shape, name)
     return Folder(path, shape, stated, _pooling(path, name))
+
+
+def check(vocabulary: Sequence[str], shape: Shape, name: str) -> None:
+    """Check that a vocabulary is one of BERT's, and of a network of this shape, which can be built.
+
+    Raises:
+        UserError: it is not.
+    """
+    if shape.hidden_size % shape.num_attention_heads:
+        raise _bad(name, f"its {CONFIG} divides {shape.hidden_size} numbers a token among {shape.num_attention_heads} heads")
+    if missing := [token for token in SPECIAL if token not in vocabulary]:
+        raise _bad(name, f"its vocabulary lacks {missing[0]}")
+    if vocabulary[0] != SPECIAL[0]:
+        raise _bad(name, f"its vocabulary must begin with {SPECIAL[0]}, as 0 means padding; it begins with {vocabulary[0]}")
+    if len(vocabulary) > shape.vocab_size:
+        counts = f"{len(vocabulary)} tokens, and {CONFIG} has vocab_size {shape.vocab_size}"
+        raise _bad(name, f"its vocabulary has {counts}: the two are of different networks")
+
+
+def tokens(file: Path, name: str) -> tuple[str, ...]:
+    """A vocabulary, from a file with a token a line.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    return tuple(_text(file, name).removesuffix("\n").split("\n"))
 
 
 def arrays(file: Path, name: str) -> dict[str, np.ndarray]:
@@ -102,8 +122,6 @@ def _shape(config: Mapping[str, Any], name: str) -> Shape:
         raise _bad(name, f"its {CONFIG} lacks a size of the network: {in_a_line(error)}") from error
     if shape.hidden_act not in ACTIVATIONS:
         raise _bad(name, f"has the activation {shape.hidden_act}; known are {', '.join(ACTIVATIONS)}")
-    if shape.hidden_size % shape.num_attention_heads:
-        raise _bad(name, f"its {CONFIG} divides {shape.hidden_size} numbers a token among {shape.num_attention_heads} heads")
     return shape
 
 
@@ -111,14 +129,13 @@ def _text_input(path: Path, shape: Shape, name: str) -> TextInput:
     """The tokenizer's facts, from vocab.txt, or tokenizer.json where there is none."""
     told = _json(path / TOKENIZER_CONFIG, name) if (path / TOKENIZER_CONFIG).is_file() else {}
     if (path / VOCABULARY).is_file():
-        text = _text(path / VOCABULARY, name)
-        vocabulary = text.removesuffix("\n").split("\n")
+        vocabulary = tokens(path / VOCABULARY, name)
     elif (path / TOKENIZER).is_file():
         whole = _json(path / TOKENIZER, name)
         by_token = whole.get("model", {}).get("vocab", {})
         if whole.get("model", {}).get("type") != "WordPiece" or not isinstance(by_token, dict):
             raise _bad(name, f"its {TOKENIZER} is of another kind; bert: knows WordPiece")
-        vocabulary = sorted(by_token, key=by_token.__getitem__)
+        vocabulary = tuple(sorted(by_token, key=by_token.__getitem__))
         normal = whole.get("normalizer") or {}
         told = {"do_lower_case": normal.get("lowercase"), "strip_accents": normal.get("strip_accents"), **told}
     else:
@@ -127,9 +144,7 @@ def _text_input(path: Path, shape: Shape, name: str) -> TextInput:
     strip = told.get("strip_accents")
     stated = told.get("model_max_length") or shape.max_position_embeddings
     longest = min(int(stated), shape.max_position_embeddings) if stated < _UNSAID else shape.max_position_embeddings
-    return TextInput(
-        tuple(vocabulary), lowercase, lowercase if strip is None else bool(strip), longest, shape.type_vocab_size > 1
-    )
+    return TextInput(vocabulary, lowercase, lowercase if strip is None else bool(strip), longest, shape.type_vocab_size > 1)
 
 
 def _pooling(path: Path, name: str) -> str:

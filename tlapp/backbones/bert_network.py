@@ -17,6 +17,8 @@ from tlapp.backbones.bert_folder import Shape
 from tlapp.contracts import Stage
 
 EMBEDDINGS = ("word_embeddings", "position_embeddings", "token_type_embeddings", "embeddings_norm")
+PROJECTION = "embeddings_projection"
+"""The layer behind embeddings that have fewer or more numbers than the blocks take, as ELECTRA's have."""
 LAYERS = ("query", "key", "value", "attention_output", "attention_norm", "intermediate", "output", "output_norm")
 """Layers of a block that have weights, in order; a block's index stands before each name."""
 
@@ -37,11 +39,12 @@ NAMES = {
 
 def stages(shape: Shape) -> tuple[Stage, ...]:
     """The stages, computed without Keras."""
-    width, inner = shape.hidden_size, shape.intermediate_size
+    width, inner, own = shape.hidden_size, shape.intermediate_size, shape.embedding_size or shape.hidden_size
     rows = shape.vocab_size + shape.max_position_embeddings + shape.type_vocab_size
     block = 4 * (width * width + width) + 2 * width * inner + inner + width + 4 * width
     names = EMBEDDINGS if shape.type_vocab_size else tuple(name for name in EMBEDDINGS if name != "token_type_embeddings")
-    first = Stage("embeddings", (rows + 2) * width, (None, width), names)
+    projection = (own + 1) * width if own != width else 0
+    first = Stage("embeddings", (rows + 2) * own + projection, (None, width), (*names, PROJECTION) if projection else names)
     others = (
         Stage(f"layer{number}", block, (None, width), tuple(f"layer{number}_{name}" for name in LAYERS))
         for number in range(shape.num_hidden_layers)
@@ -58,10 +61,10 @@ def stages_by_name(graph: Any) -> tuple[tuple[Stage, ...], dict[str, str]] | Non
     if EMBEDDINGS[0] not in layers:
         return None
     stage_of = {name: match[0] if (match := _BLOCK.match(name)) else "embeddings" for name in layers}
-    found = []
+    found, embedded = [], PROJECTION if PROJECTION in layers else EMBEDDINGS[0]
     for stage in dict.fromkeys(stage_of.values()):
         own = tuple(name for name in layers if stage_of[name] == stage)
-        width = layers[EMBEDDINGS[0]].output.shape[-1]
+        width = layers[embedded].output.shape[-1]
         found.append(Stage(stage, sum(layers[name].count_params() for name in own), (None, width), own))
     return tuple(found), stage_of
 
@@ -95,7 +98,7 @@ def build(shape: Shape, separator: int, pooling: str) -> Any:
 def _embedded(shape: Shape, separator: int, ids: Any) -> Any:
     import keras
 
-    width = shape.hidden_size
+    width = shape.embedding_size or shape.hidden_size
     places = keras.ops.cumsum(keras.ops.ones_like(ids), axis=1) - 1
     parts = [
         keras.layers.Embedding(shape.vocab_size, width, name=EMBEDDINGS[0])(ids),
@@ -108,7 +111,8 @@ def _embedded(shape: Shape, separator: int, ids: Any) -> Any:
         parts.append(keras.layers.Embedding(shape.type_vocab_size, width, name=EMBEDDINGS[2])(segments))
     x = keras.layers.Add(name="embeddings_add")(parts)
     x = keras.layers.LayerNormalization(epsilon=shape.layer_norm_eps, name=EMBEDDINGS[3])(x)
-    return keras.layers.Dropout(shape.hidden_dropout_prob, name="embeddings_dropout")(x)
+    x = keras.layers.Dropout(shape.hidden_dropout_prob, name="embeddings_dropout")(x)
+    return x if width == shape.hidden_size else keras.layers.Dense(shape.hidden_size, name=PROJECTION)(x)
 
 
 def _block(shape: Shape, name: str, x: Any, attended: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Backbones of KerasHub for pictures: a preset by name, which is downloaded, or a folder that holds one."""
+"""Backbones of KerasHub for pictures and texts: a preset by name, which is downloaded, or a folder that holds one."""
 
 from __future__ import annotations
 
@@ -7,37 +7,36 @@ import json
 import logging
 import os
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import cache, partial
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
-from tlapp.backbones import keras_hub_layers
-from tlapp.contracts import BackboneProvider, Card, LoadedBackbone, UserError, build
+from tlapp.backbones import keras_hub_layers, keras_hub_texts
+from tlapp.backbones.keras_hub_texts import Preset
+from tlapp.contracts import Backbone, BackboneProvider, Card, LoadedBackbone, UserError, build
 from tlapp.home import expanded
 
 log = logging.getLogger("tlapp")
 
-CONVERTER, CONFIG, TOKENIZER = "image_converter.json", "config.json", "tokenizer.json"
-TEXTS = (
-    "keras-hub: takes pictures only. For texts there are bert:minilm, and bert:FOLDER with a folder of Hugging Face's "
-    "(config.json, vocab.txt, model.safetensors): the presets of the BERT family are published so as well"
-)
+CONVERTER = "image_converter.json"
 FAMILIES = (
     "cspnet", "deit", "densenet", "dinov2", "dinov3", "efficientnet", "hgnetv2", "mit", "mobilenet", "resnet", "siglip",
-    "swin_transformer", "vgg", "vit", "xception",
+    "swin_transformer", "vgg", "vit", "xception", "bert", "distil_bert", "electra",
 )  # fmt: skip
-"""Whose presets are listed; any other preset that takes pictures can be named too."""
+"""Whose presets are listed; any other preset for pictures can be named too."""
+OF_ANOTHER_KIND = ("multilingual_e5_small",)
+"""Presets of these families that are refused: their tokenizer is another family's."""
 FIRST_TOKEN = ("ViTBackbone", "DeiTBackbone", "DINOV2Backbone", "DINOV3Backbone")
 """Networks whose first token stands for the picture, as their classifiers read it; of others the mean of all."""
 
 
 class KerasHub(BackboneProvider):
-    """Networks of keras-hub (extra `hub`) with their preprocessing inside; a saved model needs keras-hub to be opened."""
+    """Networks of keras-hub (extra `hub`): of pictures with their preprocessing inside, of texts as `bert:` builds them."""
 
     def names(self) -> Iterable[str]:
-        """The presets of networks for pictures, as the source of keras-hub names them, which takes no import."""
-        return tuple(_presets())
+        """The presets of these families, as the source of keras-hub names them, which takes no import."""
+        return tuple(name for name in _presets() if name not in OF_ANOTHER_KIND)
 
     def native_size(self, name: str) -> int | None:
         """That of a folder's converter; of a preset by name only loading tells."""
@@ -45,6 +44,12 @@ class KerasHub(BackboneProvider):
             return _size(json.loads((expanded(name) / CONVERTER).read_text(encoding="utf-8"))["config"])
         except (OSError, ValueError, KeyError):
             return None
+
+    def facts(self, name: str, image_size: int | None = None) -> Backbone | None:
+        """Those of a folder for texts; of a preset by name only loading tells."""
+        identity = f"keras-hub:{name}"
+        preset = keras_hub_texts.read(partial(_file, name), identity) if expanded(name).is_dir() else None
+        return preset and preset.facts(identity)
 
     def card(self, name: str) -> Card:
         here = expanded(name).is_dir()
@@ -69,13 +74,17 @@ class KerasHub(BackboneProvider):
         if weights not in (None, "none"):
             raise UserError(f"{identity} has its own weights; leave the option out", weights, option="backbone_weights")
         hub = _keras_hub(identity)
+        if not expanded(name).is_dir():
+            log.info("%s: downloading it, unless this machine has it already", identity)
+        if preset := keras_hub_texts.read(partial(_file, name), identity):
+            return self._load_texts(preset, name, image_size, weights)
         converter = _converter(hub, name)
         size = image_size or _size(converter.get_config())
         shape = {"image_shape": (size, size, 3)} if size else {}
         with build.fresh_names():
             base = _network(hub, name, weights is None, shape)
             if len(base.inputs) != 1 or len(base.inputs[0].shape) != 4 or base.inputs[0].shape[-1] != 3:
-                raise UserError(f"it does not take pictures; {TEXTS}", identity, option="backbone")
+                raise UserError("it takes neither pictures nor texts", identity, option="backbone")
             image = build.picture(size or base.inputs[0].shape[1] or 224)
             output = build.flat(keras_hub_layers.taken_apart(_one(base)), _scaled(image, converter.get_config()))
             if len(output.shape) == 3 and _first_token(base):
@@ -84,6 +93,15 @@ class KerasHub(BackboneProvider):
             loaded = build.assemble(identity, image, output, weights=source)
             keras_hub_layers.check_opens(loaded.graph, identity)
             return loaded
+
+    def _load_texts(self, preset: Preset, name: str, image_size: int | None, weights: str | None) -> LoadedBackbone:
+        identity = f"keras-hub:{name}"
+        if image_size is not None:
+            words = f"{identity} takes texts, which have no size in pixels; leave the option out"
+            raise UserError(words, image_size, option="image_size")
+        with build.fresh_names():
+            network = None if weights else _loaded(name, _keras_hub(identity).models.Backbone.from_preset, dtype="float32")
+        return keras_hub_texts.load(preset, network, identity)
 
 
 @cache
@@ -126,13 +144,9 @@ def _converter(hub: Any, name: str) -> Any:
         UserError: there is no preset of that name, or none that says how pictures are made ready.
     """
     folder = expanded(name)
-    if (folder / TOKENIZER).is_file() and not (folder / CONVERTER).is_file():
-        raise UserError(f"the preset is for texts; {TEXTS}", f"keras-hub:{name}", option="backbone")
     if folder.is_dir() and not (folder / CONVERTER).is_file():
         words = f"the folder has no {CONVERTER}, so that nothing says how pictures are scaled; save one with "
         raise UserError(f"{words}preprocessor.save_to_preset(FOLDER)", f"keras-hub:{name}", option="backbone")
-    if not folder.is_dir():
-        log.info("keras-hub:%s: downloading it, unless this machine has it already", name)
     return _loaded(name, hub.layers.ImageConverter.from_preset)
 
 
@@ -146,7 +160,28 @@ def _network(hub: Any, name: str, load_weights: bool, shape: Mapping[str, Any]) 
     return _loaded(name, load)
 
 
-def _loaded(name: str, load: Any) -> Any:
+def _file(name: str, file: str) -> Path:
+    """A file of a preset, downloaded where it is not here.
+
+    Raises:
+        FileNotFoundError: the preset has none of that name. UserError: there is no such preset, or it cannot be had.
+    """
+    folder = expanded(name)
+    if folder.is_dir():
+        if (folder / file).is_file():
+            return folder / file
+        raise FileNotFoundError(file)
+    try:
+        from keras_hub.src.utils.preset_utils import get_file  # what from_preset asks; nothing public tells a preset's kind
+
+        return Path(get_file(name, file))
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # as in _loaded
+        raise _not_loaded(name, error) from error
+
+
+def _loaded(name: str, load: Any, **options: Any) -> Any:
     """What keras-hub makes of a preset.
 
     Raises:
@@ -154,13 +189,15 @@ def _loaded(name: str, load: Any) -> Any:
     """
     folder = expanded(name)
     try:
-        return load(str(folder) if folder.is_dir() else name)
+        return load(str(folder) if folder.is_dir() else name, **options)
     except Exception as error:  # keras-hub, kagglehub and Keras raise whatever they like
-        reason = str(error).strip().partition("\n")[0]
-        raise UserError(
-            f"keras-hub cannot load it: {reason}; give a preset's name, or a folder that save_to_preset wrote, and an image size "
-            "that the network takes", f"keras-hub:{name}", option="backbone",
-        ) from error  # fmt: skip
+        raise _not_loaded(name, error) from error
+
+
+def _not_loaded(name: str, error: Exception) -> UserError:
+    reason = str(error).strip().partition("\n")[0]
+    words = "give a preset's name, or a folder that save_to_preset wrote, and an image size that a network for pictures takes"
+    return UserError(f"keras-hub cannot load it: {reason}; {words}", f"keras-hub:{name}", option="backbone")
 
 
 def _size(config: Mapping[str, Any]) -> int | None:

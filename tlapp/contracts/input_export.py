@@ -133,7 +133,7 @@ class InputExport:
         return path
 
     def received(self, arrays: Sequence[Any]) -> Sequence[Any]:
-        """What an artifact makes of its arrays, by TensorFlow's operations, before the model gets them."""
+        """What an artifact makes of its arrays, by Keras's operations (`keras.ops`), before the model gets them."""
         return arrays
 
     def features(self) -> Sequence[Feature]:

@@ -12,6 +12,8 @@ from helpers.flatbuffer_fields import metadata_of
 
 import tlapp
 from tlapp.engine.export import flatbuffer, interpreter
+from tlapp.engine.export.formats.format import Material, Way
+from tlapp.engine.export.formats.keras import FORMAT as KERAS
 from tlapp.engine.export.verify import verify
 from tlapp.engine.inputs.text_export import TextExport, stated_by
 from tlapp.engine.inputs.wordpiece import tokenizer
@@ -113,6 +115,16 @@ def test_onnx_holds_the_exact_gelu_and_cuts_ids_as_training_does(run):
     session = onnxruntime.InferenceSession(f"{report['folder']}/model.onnx")
     whole, cut = long_ids(run)
     np.testing.assert_allclose(session.run(None, {"ids": whole})[0], run.probabilities([cut]), atol=1e-5)
+
+
+def test_a_keras_file_cuts_ids_as_training_does_and_opens_with_keras_alone(run, tmp_path):
+    import keras
+
+    KERAS.write(Material(run.model, run.input.export, run.labels, tmp_path, None, model_file=run.folder / "model.keras"), Way(""))
+    model = keras.saving.load_model(tmp_path / "model.keras")
+    assert [each.name for each in model.inputs] == ["ids"]
+    whole, cut = long_ids(run)
+    np.testing.assert_allclose(model(whole), run.probabilities([cut]), atol=1e-5)
 
 
 @pytest.mark.slow

@@ -88,11 +88,11 @@ class TextExport(InputExport):
         """Ids cut to the model's length, as in training: a client may give those of a whole text, for which there are no
         positions.
         """
-        import tensorflow as tf
+        from keras import ops
 
         ids = arrays[0][:, : self.max_length]
-        is_last = tf.cumsum(tf.ones_like(ids), axis=1) == self.max_length
-        return [tf.where(is_last & (ids != 0), self.vocabulary.index(LAST), ids)]
+        is_last = ops.equal(ops.cumsum(ops.ones_like(ids), axis=1), self.max_length)
+        return [ops.where(ops.logical_and(is_last, ops.not_equal(ids, 0)), self.vocabulary.index(LAST), ids)]
 
     def features(self) -> Sequence[Feature]:
         between, note = (f"{LAST} between two texts, ", f" {ONE_TEXT}") if self.pairs else ("", "")

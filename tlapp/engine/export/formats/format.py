@@ -64,6 +64,16 @@ class Material:
     learner: OnDevice | None = None
     memo: dict[str, Any] = field(default_factory=dict)
 
+    def receiving(self) -> Any:
+        """The model behind what its input makes of the arrays; the model itself where that is nothing."""
+        if type(self.input).received is InputExport.received:
+            return self.model
+        import keras
+
+        inputs = [keras.Input(each.shape[1:], dtype=each.dtype, name=each.name) for each in self.model.inputs]
+        arrays = self.input.received(inputs)
+        return keras.Model(inputs if len(inputs) > 1 else inputs[0], self.model(arrays if len(arrays) > 1 else arrays[0]))
+
 
 Classifier = Callable[[Arrays], np.ndarray]
 """The arrays of n examples, by the names of the input tensors -> their probabilities, (n, classes)."""

@@ -1,4 +1,4 @@
-"""The Keras file: a copy of the run's own model."""
+"""The Keras file: a copy of the run's own model, or that model behind what its input makes of the arrays."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def classify(inputs):
 """
 
     def write(self, material: Material, way: Way) -> dict[str, Any]:
-        path = material.folder / MODEL
-        if material.model_file is None or len(material.model.outputs) > 1:
-            material.model.save(path)
+        path, model = material.folder / MODEL, material.receiving()
+        if material.model_file is None or model is not material.model or len(model.outputs) > 1:
+            model.save(path)
         else:
             path.write_bytes(material.model_file.read_bytes())
         return {"artifact": MODEL}

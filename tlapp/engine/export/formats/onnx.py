@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tlapp.contracts.input_export import Arrays, InputExport
+from tlapp.contracts.input_export import Arrays
 from tlapp.engine.export.formats.artifact import Answers, blocks, threads, timed
 from tlapp.engine.export.formats.format import Asker, Classifier, Format, Material, Questions, Way, joined, labels_beside, sole
 from tlapp.engine.network.known import OUTPUT
@@ -40,7 +40,10 @@ def classify(inputs):
 
     def write(self, material: Material, way: Way) -> dict[str, Any]:
         try:
-            received(material.model, material.input).export(str(material.folder / FILE), format="onnx", verbose=False)
+            model = material.receiving()
+            if model is not material.model:
+                model(model.inputs)  # Keras exports no model that was never called
+            model.export(str(material.folder / FILE), format="onnx", verbose=False)
         except ImportError as error:
             raise UserError(f"option format=onnx: needs more packages: {INSTALL}") from error
         return {"artifact": FILE}
@@ -72,19 +75,6 @@ def classify(inputs):
             return next(iter(outputs.values())), known
 
         return ask
-
-
-def received(model: Any, takes: InputExport | None) -> Any:
-    """A model behind what its input makes of the arrays; the model itself where that is nothing."""
-    if takes is None or type(takes).received is InputExport.received:
-        return model
-    import keras
-
-    inputs = [keras.Input(each.shape[1:], dtype=each.dtype, name=each.name) for each in model.inputs]
-    cut = keras.layers.Lambda(lambda arrays: [*takes.received(arrays)], output_shape=lambda shapes: shapes)(inputs)
-    whole = keras.Model(inputs, model(cut if len(cut) > 1 else cut[0], training=False))
-    whole(inputs)  # Keras exports no model that was never called
-    return whole
 
 
 FORMAT = Onnx()
