@@ -15,8 +15,8 @@ from helpers.tiny_place import furnish, of
 
 from tlapp.engine.report import Silent
 from tlapp.engine.runs.folder import HISTORY
-from tlapp.trials.cluster import workers_on
 from tlapp.trials.compare import compare, kinds
+from tlapp.trials.on_ray import workers_on
 from tlapp.trials.trial import Processes, Trial, carry_out
 
 EPOCHS = 300
