@@ -68,3 +68,12 @@ def shapes(tmp_path_factory):
     from tlapp.testing import pictures
 
     return pictures(tmp_path_factory.mktemp("shapes"))
+
+
+@pytest.fixture(scope="session")
+def ray_of_two():
+    """A Ray of two cores on this machine, to which this process is connected."""
+    ray = pytest.importorskip("ray")
+    ray.init("local", num_cpus=2, log_to_driver=False, include_dashboard=False)
+    yield ray
+    ray.shutdown()

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlapp import blame, registry
+from tlapp.cluster import Cluster, connected
 from tlapp.engine.memory import enough_memory
 from tlapp.engine.report import Reporter, Silent
 from tlapp.errors import UserError, each_of
 from tlapp.settings import HEAD, Settings, files_named, resolve
 
 if TYPE_CHECKING:
-    from tlapp.cluster import Cluster
     from tlapp.contracts import BackboneProvider
     from tlapp.engine.job import Job
 
@@ -134,15 +134,16 @@ def carry_out(
     trust: bool = False, on: str = "",
 ) -> Path | None:  # fmt: skip
     """Run settings through the engine; see `tlapp.engine.run.train`. The run's folder, or None for a dry run."""
-    from tlapp.cluster import address_of, connected
     from tlapp.learning_rate import settled
     from tlapp.reporting import logged
 
     if dry and settings.later:
         reporter.note(f"option {settings.later[0]}=auto is found when training begins; the plan shows the default")
-    if on:
-        address_of(on)
-    with connected("" if dry else on) as cluster:
+    if on and settings.options.cache == "off":
+        raise UserError(
+            "has the frozen front computed once, and option cache=off anew each epoch; leave one out", on, option="on"
+        )
+    with connected(on, dry, reporter.note) as cluster:
         if not dry:
             settings = settled(settings, reporter, lambda each: job_of(each, trust, cluster))
         with files_named(settings.origins), logged(reporter, () if dry else settings.options.log) as listener:

@@ -28,6 +28,7 @@ class Cluster:
     Attributes:
         ray: the package.
         cores: of all its machines, at least 1.
+        lost: how many examples this process computed instead, as each worker that had them was lost.
 
     Raises:
         UserError: it is something else; Ray is not installed, or not to be reached.
@@ -46,9 +47,10 @@ class Cluster:
             try:
                 with _signals_kept():
                     ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **own)
-            except (ConnectionError, ValueError, RuntimeError) as error:
+            except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
                 raise UserError(f"cannot be reached: {error}", f"ray:{address}", option="on") from error
         self._output.__enter__()  # Ray tells of lost workers on standard output, where --json is read
+        self.lost = 0
         self.cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
 
     def task(self, function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
@@ -65,18 +67,25 @@ class Cluster:
 
 
 @contextmanager
-def connected(where: str) -> Iterator[Cluster | None]:
-    """A cluster while it is needed; None for "".
+def connected(where: str, dry: bool, note: Callable[[str], None]) -> Iterator[Cluster | None]:
+    """A cluster while it is needed; None for "", or where `dry` says that `where` is only to be checked.
+
+    Args:
+        note: is told, at the end, of work that the cluster lost.
 
     Raises:
         UserError: as `Cluster`.
     """
-    cluster = Cluster(where) if where else None
+    if where:
+        address_of(where)
+    cluster = Cluster(where) if where and not dry else None
     try:
         yield cluster
     finally:
         if cluster is not None:
             cluster.close()
+            if cluster.lost:
+                note(f"workers of the cluster were lost again and again: this machine computed {cluster.lost:,} examples instead")
 
 
 def address_of(where: str) -> str:
