@@ -1,10 +1,10 @@
-"""The front on a Ray of one worker beside one of two, a core each: `tlapp train --on ray` from an empty cache, in alternating rounds.
+"""The front on a Ray of one worker beside one of two, a core each: `tlapp train --on ray` from an empty cache, in turns.
 
     python benchmarks/ray_front.py DATA --rounds 3
 
-DATA: class folders of at least 1,000 pictures, better 4,000: the seconds of the front hold the start of the workers, which takes a few.
-Needs two free cores; the process that hands the pictures out takes little of them. The answers must be the same to the last digit, and
-are compared with those of this machine without Ray, too.
+DATA: class folders of at least 1,000 pictures, better 4,000: the seconds of the front hold the start of the workers. Needs two
+free cores; the process that hands the pictures out takes little of them. The answers must be the same to the last digit, and are
+compared with those of this machine without Ray, too.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def test_what_is_not_there_is_told(monkeypatch, where, package, words):
 @pytest.mark.parametrize(("words", "sentence"), [
     (["--on", "slurm"], "--on slurm: expected ray, or ray:ADDRESS"),
     (["--on", "slurm", "--dry-run"], "--on slurm: expected ray, or ray:ADDRESS"),
-    (["--on", "ray", "--cache", "off"], "--on ray: has the frozen front computed once, and --cache=off anew each epoch"),
+    (["--on", "ray", "--cache", "off"], "--on ray: has the frozen front computed once, and --cache off anew each epoch"),
 ])  # fmt: skip
 def test_train_refuses_it_before_anything_is_read(words, sentence, capfd):
     assert command(["train", *words]) == 2

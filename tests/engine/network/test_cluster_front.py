@@ -34,7 +34,7 @@ def cache(tmp_path, monkeypatch, tensorflow):
 
     monkeypatch.setenv("TLAPP_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(engines, "_remembered", {})
-    monkeypatch.setattr(engines, "_seconds", lambda front, arrays: float(type(front) is engines.Front))
+    monkeypatch.setattr(engines, "tried", lambda graph, boundaries: engines.LITERT)
 
 
 @pytest.fixture
@@ -91,19 +91,19 @@ def test_the_same_to_the_bit(root, tiny, tmp_path, monkeypatch, few):
     assert len(alone[1].problems) == 7 and alone[2][0].std() > 0
     elsewhere(monkeypatch, tmp_path)
     assert is_same(found(root, tiny, cluster, monkeypatch), alone)
-    assert [len(contents) for _, _, contents, _ in cluster.asked] == [32, 32, 32, 31] and cluster.most == 4
+    assert [len(contents) for _, _, contents, _ in cluster.asked] == [32, 32, 32, 28] and cluster.most == 4
     again = FakeCluster()
     assert is_same(found(root, tiny, again, monkeypatch), alone) and not again.asked
-    pictures(root / "dogs", 63)  # three more; LiteRT's rows of the others are known
+    pictures(root / "dogs", 63)  # three more; LiteRT's rows of the others are known, but for the bad ones, which are tried again
     grown = FakeCluster()
     more = found(root, tiny, grown, monkeypatch)
-    assert sum(len(contents or arrays[0]) for _, _, contents, arrays in grown.asked) == (3 if few == 1 else 130)
+    assert sum(len(contents or arrays[0]) for _, _, contents, arrays in grown.asked) == (7 if few == 1 else 127)
     monkeypatch.setenv("TLAPP_CACHE", str(tmp_path / "third"))
     assert is_same(more, found(root, tiny, None, monkeypatch))
 
 
 def test_what_lies_in_no_files_travels_as_arrays(tiny, tmp_path, monkeypatch, lite):
-    root, views = two_classes(tmp_path / "d", 20), Augment(lambda batch, seed: batch + seed % 7, views=2)
+    root, views = two_classes(tmp_path / "d", 20), Augment(lambda batch, seed: batch / (1 + seed % 2), views=2)
     monkeypatch.setattr(LazyRows, "in_files", False)
     for augment in (None, views):
         elsewhere(monkeypatch, tmp_path, f"{augment}")
@@ -167,13 +167,27 @@ def dying(folder):
     return task
 
 
-def test_a_killed_worker_costs_its_shard_and_a_run_is_the_same(ray_of_two, shapes, tiny_network, tmp_path, monkeypatch, capfd):
+def test_a_killed_worker_costs_its_shard_and_a_run_is_the_same(
+    ray_of_two, lite, shapes, tiny_network, tmp_path, monkeypatch, capfd
+):
     from tlapp.engine.network import cluster_front
 
     calls = tmp_path / "calls"
     calls.mkdir()
     monkeypatch.setattr(cluster_front, "compute", dying(calls))
-    shared = ["train", "--plugin", "freeze", "--epochs", "1", "--data", str(shapes), "--backbone", tiny_network]
+    shared = [
+        "train",
+        "--plugin",
+        "freeze",
+        "--epochs",
+        "1",
+        "--report",
+        "off",
+        "--data",
+        str(shapes),
+        "--backbone",
+        tiny_network,
+    ]
     for name, words in (("ray", ["--on", "ray"]), ("alone", [])):
         elsewhere(monkeypatch, tmp_path, f"cache {name}")
         assert command([*shared, "--run", str(tmp_path / name), *words]) == 0, capfd.readouterr().err

@@ -26,6 +26,8 @@ from tlapp.errors import UserError
 
 BLOCK = 128
 """Rows between two calls of who computes in passing."""
+Contents = list[bytes]
+"""What files hold."""
 SPOOL = 1 << 30
 """Bytes of rows that lie in a file while a run goes on: so much is decoded while the network is loaded."""
 
@@ -96,7 +98,7 @@ class LazyRows:
                 done += len(places)
         return found if np.array_equal(numbers, wanted) else found[inverse.ravel()]
 
-    def contents(self, numbers: np.ndarray) -> list[bytes] | None:
+    def contents(self, numbers: np.ndarray) -> Contents | None:
         """What the files of rows hold; None where the rows are kept, one of them is bad, or they lie in no files.
 
         Raises:

@@ -58,7 +58,7 @@ class Task(NamedTuple):
     """A task under way: which examples, how many bytes it was given, and whether it decodes them."""
 
     rows: np.ndarray
-    bytes: int
+    size: int
     decodes: bool
 
 
@@ -104,7 +104,7 @@ class ClusterFront:
             for start in range(0, len(places), self._step):
                 reference, task = self._start(places[start : start + self._step])
                 under_way[reference] = task
-                while len(under_way) >= min(AHEAD * self._cluster.cores, 1 + ROOM // (1 + task.bytes)):
+                while len(under_way) >= min(AHEAD * self._cluster.cores, 1 + ROOM // (1 + task.size)):
                     yield from self._finished(under_way, wait)
             while under_way:
                 yield from self._finished(under_way, wait)
