@@ -70,9 +70,9 @@ def shapes(tmp_path_factory):
     return pictures(tmp_path_factory.mktemp("shapes"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ray_of_two():
-    """A Ray of two cores on this machine, to which this process is connected."""
+    """A Ray of two cores on this machine, to which this process is connected: until the module ends, as others must not be."""
     ray = pytest.importorskip("ray")
     ray.init("local", num_cpus=2, log_to_driver=False, include_dashboard=False)
     yield ray

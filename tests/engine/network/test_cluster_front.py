@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 import zlib
 
 import numpy as np
@@ -16,7 +17,9 @@ from helpers.image_sets import pictures, spoil, two_classes
 from tlapp.cli.main import run as command
 from tlapp.contracts import Augment, Fit, Plan
 from tlapp.engine.data import streams
+from tlapp.engine.inputs import packed
 from tlapp.engine.inputs import workers as decoders
+from tlapp.engine.inputs.decode import decode
 from tlapp.engine.inputs.images import Images
 from tlapp.engine.inputs.lazy_rows import LazyRows
 from tlapp.engine.inputs.rows import Use
@@ -142,6 +145,18 @@ def test_a_worker_of_other_versions_or_that_fails_is_told(root, tiny, monkeypatc
     monkeypatch.setattr(cluster_front, "versions", lambda *told: next(made))
     with pytest.raises(UserError, match=r"a worker has pillow 11.0, this machine 12.0; install the same on all machines"):
         found(root, tiny, FakeCluster(), monkeypatch)
+
+
+def test_a_worker_ends_by_itself_where_a_picture_takes_too_long(tmp_path, monkeypatch):
+    from tlapp.engine.network import cluster_front
+
+    ended = threading.Event()
+    monkeypatch.setattr(cluster_front, "SECONDS", 0.01)
+    monkeypatch.setattr(cluster_front, "decode", lambda examples, contents: ended.wait(10) and decode(examples, contents))
+    monkeypatch.setattr(os, "_exit", lambda code: ended.set())
+    content = (pictures(tmp_path / "d", 1) / "1.png").read_bytes()
+    arrays, block = cluster_front._decoded(packed(Images(SIZE)), [content])
+    assert ended.is_set() and arrays[0].shape == (1, SIZE, SIZE, 3) and block.shapes == [(6, 6)] and not block.arrays
 
 
 def test_a_picture_that_changed_is_told(tiny, tmp_path, monkeypatch, lite):

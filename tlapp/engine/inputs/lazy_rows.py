@@ -26,10 +26,10 @@ from tlapp.errors import UserError
 
 BLOCK = 128
 """Rows between two calls of who computes in passing."""
-Contents = list[bytes]
-"""What files hold."""
 SPOOL = 1 << 30
 """Bytes of rows that lie in a file while a run goes on: so much is decoded while the network is loaded."""
+Contents = list[bytes]
+"""What files hold, a file a row."""
 
 
 class LazyRows:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -66,7 +68,7 @@ class Front:
         if self._is_variable:
             return None
         names = ([tensor.name for tensor in each] for each in (self._forward.inputs, self._forward.outputs))
-        return Folded(self._forward.graph.as_graph_def().SerializeToString(), *names)
+        return Folded(self._forward.graph.as_graph_def().SerializeToString(), *names, _threads())
 
     def _by_length(self, arrays: Sequence[np.ndarray], report: Callable[[int], None]) -> list[np.ndarray]:
         results: list[np.ndarray] = []
@@ -90,20 +92,34 @@ class Front:
 
 
 class Folded(NamedTuple):
-    """A front of examples of a fixed shape as a graph of TensorFlow's with its weights, and the names of its tensors."""
+    """A front of examples of a fixed shape as a graph of TensorFlow's with its weights, and the names of its tensors.
+
+    How many threads share an operation decides the last bits of what it gives, so that their number is told too.
+    """
 
     graph: bytes
     inputs: list[str]
     outputs: list[str]
+    threads: int
 
     def front(self) -> Callable[[Sequence[np.ndarray]], list[np.ndarray]]:
-        """As `Front`, which it came from, and as many examples a call."""
+        """As `Front`, which it came from, and as many examples a call; in a process that has not used TensorFlow yet."""
         import tensorflow as tf
 
+        with contextlib.suppress(RuntimeError):  # it has
+            tf.config.threading.set_intra_op_parallelism_threads(self.threads)
         definition = tf.compat.v1.GraphDef.FromString(self.graph)
         imported = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(definition, name=""), [])
-        inputs, outputs = ([imported.graph.get_tensor_by_name(name) for name in names] for names in self[1:])
+        inputs, outputs = ([imported.graph.get_tensor_by_name(name) for name in names] for names in (self.inputs, self.outputs))
         return partial(_in_batches, imported.prune(inputs, outputs), [tensor.dtype for tensor in inputs])
+
+
+def _threads() -> int:
+    """How many threads share an operation of TensorFlow's in this process."""
+    import tensorflow as tf
+
+    chosen = tf.config.threading.get_intra_op_parallelism_threads() or int(os.environ.get("TF_NUM_INTRAOP_THREADS") or 0)
+    return chosen or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 def _in_batches(forward: Any, dtypes: Sequence[Any], arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
