@@ -105,6 +105,16 @@ def test_the_same_to_the_bit(root, tiny, tmp_path, monkeypatch, few):
     assert is_same(more, found(root, tiny, None, monkeypatch))
 
 
+def test_tensorflow_on_a_worker_has_the_threads_of_the_driver(tiny, tensorflow, monkeypatch):
+    from tlapp.engine.network.front import Front
+
+    told = []
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "5")
+    monkeypatch.setattr(tensorflow.config.threading, "set_intra_op_parallelism_threads", told.append)
+    Front(tiny.graph, tiny.graph.outputs).folded.front()
+    assert told == [5]
+
+
 def test_what_lies_in_no_files_travels_as_arrays(tiny, tmp_path, monkeypatch, lite):
     root, views = two_classes(tmp_path / "d", 20), Augment(lambda batch, seed: batch / (1 + seed % 2), views=2)
     monkeypatch.setattr(LazyRows, "in_files", False)

@@ -67,8 +67,8 @@ class Front:
         """The same for a process without the network; None for examples of different lengths, whose weights are not folded."""
         if self._is_variable:
             return None
-        names = ([tensor.name for tensor in each] for each in (self._forward.inputs, self._forward.outputs))
-        return Folded(self._forward.graph.as_graph_def().SerializeToString(), *names, _threads())
+        inputs, outputs = ([tensor.name for tensor in each] for each in (self._forward.inputs, self._forward.outputs))
+        return Folded(self._forward.graph.as_graph_def().SerializeToString(), inputs, outputs, _threads())
 
     def _by_length(self, arrays: Sequence[np.ndarray], report: Callable[[int], None]) -> list[np.ndarray]:
         results: list[np.ndarray] = []
