@@ -48,7 +48,13 @@ def test_what_was_lost_is_told_at_the_end(monkeypatch):
         assert none is None and dry is None
 
 
+def refuse(address, **more):
+    raise Exception("The current node timed out during startup.")
+
+
 @pytest.mark.parametrize(("where", "package", "words"), [
+    ("ray", ray(init=refuse), "cannot be started: Exception: The current node timed out"),
+    ("ray:auto", ray(init=refuse), "cannot be reached: Exception"),
     ("slurm", ray(), "expected ray, or ray:ADDRESS"), ("ray:127.0.0.1:1", ray(), "cannot be reached"),
     ("ray", None, r"needs the package ray: pip install 'tlapp\[ray\]'"),
 ])  # fmt: skip

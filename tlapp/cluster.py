@@ -12,6 +12,7 @@ from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 from tlapp.errors import UserError
+from tlapp.words import in_a_line
 
 RETRIES = 3
 """How often a task is done again whose worker was lost."""
@@ -47,8 +48,10 @@ class Cluster:
             try:
                 with _signals_kept():
                     ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **own)
-            except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
-                raise UserError(f"cannot be reached: {error}", f"ray:{address}", option="on") from error
+            except Exception as error:  # Ray raises bare ones too, such as where a busy machine takes too long to start it
+                ray.shutdown()
+                sentence = f"cannot be {'reached' if address else 'started'}: {in_a_line(error)}"
+                raise UserError(sentence, where, option="on") from error
         self._output.__enter__()  # Ray tells of lost workers on standard output, where --json is read
         self.lost = 0
         self.cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
