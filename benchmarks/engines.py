@@ -41,14 +41,18 @@ def compared(name: str, rounds: int, onnx: bool) -> list[str]:
     import keras
 
     from tlapp.backbones.keras_cv import KerasCV
-    from tlapp.engine.network.engines import LiteFront
+    from tlapp.engine.inputs.threads import workers
+    from tlapp.engine.network.engines import LiteFront, converted
     from tlapp.engine.network.front import Front
 
     if name.startswith("efficientnet-"):
         graph = KerasCV().load(name).graph
     else:
         graph = getattr(keras.applications, name)(weights=None, include_top=False, pooling="avg", input_shape=(224, 224, 3))
-    makers = {"TensorFlow": lambda: Front(graph, graph.outputs), "LiteRT": lambda: LiteFront(graph, graph.outputs)}
+    makers = {
+        "TensorFlow": lambda: Front(graph, graph.outputs),
+        "LiteRT": lambda: LiteFront(converted(graph, graph.outputs), workers()),
+    }
     if onnx:
         makers["ONNX Runtime"] = lambda: onnx_runtime(graph)
     ways, made = {}, {}

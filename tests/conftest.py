@@ -68,3 +68,19 @@ def shapes(tmp_path_factory):
     from tlapp.testing import pictures
 
     return pictures(tmp_path_factory.mktemp("shapes"))
+
+
+@pytest.fixture(scope="module")
+def ray_of_two():
+    """A Ray of two cores on this machine, to which this process is connected: until the module ends, as others must not be."""
+    ray = pytest.importorskip("ray")
+    for tries_left in (2, 1, 0):  # it gives itself 30 seconds, which is short where the machine does much else
+        try:
+            ray.init("local", num_cpus=2, log_to_driver=False, include_dashboard=False)
+            break
+        except Exception:
+            ray.shutdown()
+            if not tries_left:
+                raise
+    yield ray
+    ray.shutdown()

@@ -26,6 +26,7 @@ WORDS = {
     "episodes of classes that a run has not seen": "def few_shot(session",
     "what advice is made of": "advice",
     "where a trial runs": "a trial",
+    "how a Ray cluster is reached": "connection to a cluster",
     "the values that tune searches": "searched over",
     "the rule by which find-lr chooses": "learning rate range test",
     "what the verdict is made of": "verdict",

@@ -13,7 +13,7 @@ from tlapp.cli.main import tlapp
 from tlapp.engine.runs import folder
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/guide.md", "docs/export.md", "docs/domains.md", "docs/serve.md")
+PAGES = ("README.md", "docs/guide.md", "docs/export.md", "docs/domains.md", "docs/serve.md", "docs/scale.md")
 STRANGERS = ("last-one", "mine")
 """Plugins that a page speaks of and that are not installed here."""
 

@@ -1,17 +1,19 @@
-"""The verbs for Python before training: advise, and audit the data. Each asks one prepared run of `probe` what it knows."""
+"""The verbs before training: advise, audit the data, preview. The first two ask one prepared run of `probe` what it knows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tlapp import blame
 from tlapp.api import job_of
 from tlapp.defaults import defaults, input_kind
+from tlapp.engine.memory import enough_memory
 from tlapp.engine.report import Reporter, Silent
 from tlapp.errors import UserError
-from tlapp.settings import resolve
+from tlapp.settings import Settings, files_named, resolve
 
 
 def advise(
@@ -110,3 +112,13 @@ def prepared(
         run.load()
         run.prepare()
         return ask(run)
+
+
+def preview(settings: Settings, reporter: Reporter, path: Path, count: int, trust: bool = False) -> dict[str, Any]:
+    """Write a sheet of pictures as the settings' augmentation changes them; see `tlapp.engine.preview.preview`."""
+    from tlapp.engine.preview import preview as show
+
+    options = settings.options.model_copy(update={"run": None})  # nothing is trained, so that a run's own settings will do
+    job = job_of(replace(settings, options=options), trust)
+    with files_named(settings.origins), blame.naming(job.plugin_name), enough_memory(job.options):
+        return show(job, reporter, path, count)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlapp import blame, registry
+from tlapp.cluster import Cluster, connected
 from tlapp.engine.memory import enough_memory
 from tlapp.engine.report import Reporter, Silent
 from tlapp.errors import UserError, each_of
@@ -19,13 +20,16 @@ if TYPE_CHECKING:
     from tlapp.engine.job import Job
 
 
-def train(config: str | Path | None = None, *, reporter: Reporter | None = None, trust: bool = False, **settings: Any) -> Any:
+def train(
+    config: str | Path | None = None, *, reporter: Reporter | None = None, trust: bool = False, on: str = "", **settings: Any
+) -> Any:
     """Train a model: `tlapp.train(plugin="partial", data="pictures", last=3)`.
 
     Args:
         config: a YAML file of settings.
         reporter: gets notes, plan, progress and epochs; see `tlapp.engine.report.Reporter`.
         trust: open model files that the settings name even if they hold code, which could then do anything that you can do.
+        on: "ray" or "ray:ADDRESS" to compute the frozen front on a cluster.
         settings: as on the command line, with underscores.
 
     Returns:
@@ -35,7 +39,7 @@ def train(config: str | Path | None = None, *, reporter: Reporter | None = None,
         UserError: a setting, file or folder is wrong. PluginError: a plugin is.
     """
     with _arguments_named():
-        folder = carry_out(resolve(settings, config), reporter or Silent(), trust=trust)
+        folder = carry_out(resolve(settings, config), reporter or Silent(), trust=trust, on=on)
     assert folder is not None, "only a dry run has no folder"
     return load_run(folder)
 
@@ -127,7 +131,7 @@ def provider_of(backbone: str, trust: bool = False) -> tuple[BackboneProvider, s
 
 def carry_out(
     settings: Settings, reporter: Reporter, dry: bool = False, resume: bool = False, exports: str | None = None,
-    trust: bool = False,
+    trust: bool = False, on: str = "",
 ) -> Path | None:  # fmt: skip
     """Run settings through the engine; see `tlapp.engine.run.train`. The run's folder, or None for a dry run."""
     from tlapp.learning_rate import settled
@@ -135,10 +139,15 @@ def carry_out(
 
     if dry and settings.later:
         reporter.note(f"option {settings.later[0]}=auto is found when training begins; the plan shows the default")
-    if not dry:
-        settings = settled(settings, reporter, lambda each: job_of(each, trust))
-    with files_named(settings.origins), logged(reporter, () if dry else settings.options.log) as listener:
-        folder = _carried_out(settings, listener, dry, resume, exports, trust)
+    if on and settings.options.cache == "off":
+        raise UserError(
+            "has the frozen front computed once, and option cache=off anew each epoch; leave one out", on, option="on"
+        )
+    with connected(on, dry, reporter.note) as cluster:
+        if not dry:
+            settings = settled(settings, reporter, lambda each: job_of(each, trust, cluster))
+        with files_named(settings.origins), logged(reporter, () if dry else settings.options.log) as listener:
+            folder = _carried_out(settings, listener, dry, resume, exports, trust, cluster)
     if folder and settings.options.verdict:
         with files_named(settings.origins):
             judge_transfer(settings, folder, reporter, trust)
@@ -147,7 +156,7 @@ def carry_out(
 
 
 def _carried_out(
-    settings: Settings, reporter: Reporter, dry: bool, resume: bool, exports: str | None, trust: bool
+    settings: Settings, reporter: Reporter, dry: bool, resume: bool, exports: str | None, trust: bool, cluster: Cluster | None
 ) -> Path | None:
     """Carry out a run, or a race of several."""
     from tlapp.engine.run import train as run
@@ -155,21 +164,21 @@ def _carried_out(
 
     if (rungs := settings.strategy.rungs()) and not dry:
         race = Race(
-            settings, reporter, lambda each, to, again: rung(each, to, again, exports, trust), settings.strategy.seconds, resume
-        )
+            settings, reporter, lambda each, to, again: rung(job_of(each, trust, cluster), to, again, exports),
+            settings.strategy.seconds, resume,
+        )  # fmt: skip
         won = race.run(rungs)
         report_again(settings, won, reporter, trust)
         return won
-    job = job_of(settings, trust)
+    job = job_of(settings, trust, cluster)
     with blame.naming(job.plugin_name), enough_memory(job.options):
         return run(job, reporter, dry, resume, exports)
 
 
-def rung(settings: Settings, reporter: Reporter, resume: bool, exports: str | None, trust: bool) -> None:
+def rung(job: Job, reporter: Reporter, resume: bool, exports: str | None) -> None:
     """Carry out one run of a race."""
     from tlapp.engine.run import train as run
 
-    job = job_of(settings, trust)
     with blame.naming(job.plugin_name), enough_memory(job.options):
         options = job.options.model_copy(update={"report": "off"})  # of the best only, when all are over
         run(replace(job, options=options, given={"data"}), reporter, resume=resume, exports=exports)
@@ -207,17 +216,7 @@ def report_again(settings: Settings, folder: Path, reporter: Reporter, trust: bo
         report_saved(load_run(folder, trust=trust), reporter)
 
 
-def preview(settings: Settings, reporter: Reporter, path: Path, count: int, trust: bool = False) -> dict[str, Any]:
-    """Write a sheet of pictures as the settings' augmentation changes them; see `tlapp.engine.preview.preview`."""
-    from tlapp.engine.preview import preview as show
-
-    options = settings.options.model_copy(update={"run": None})  # nothing is trained, so that a run's own settings will do
-    job = job_of(replace(settings, options=options), trust)
-    with files_named(settings.origins), blame.naming(job.plugin_name), enough_memory(job.options):
-        return show(job, reporter, path, count)
-
-
-def job_of(settings: Settings, trust: bool) -> Job:
+def job_of(settings: Settings, trust: bool, cluster: Cluster | None = None) -> Job:
     """What the engine is asked to do by settings, every name looked up.
 
     Raises:
@@ -234,6 +233,7 @@ def job_of(settings: Settings, trust: bool) -> Job:
         blame.strategy(settings.strategy, plugin_name),
         blame.head(settings.head, registry.plugin_name("head", options.head)),
         provider, name, {**settings.repeatable(), "backbone": backbone}, settings.origins.keys(), plugin_name,
+        cluster,
     )  # fmt: skip
 
 

@@ -28,7 +28,7 @@ HEAD = "head_"
 LATER = ("learning_rate",)
 """Options whose value may be "auto": it is found before training (tlapp.learning_rate)."""
 
-COMMAND = ("config", "dry_run", "exports", "json", "as_json", "resume", "trust", "help", "traceback", "output", "count")
+COMMAND = ("config", "dry_run", "exports", "json", "as_json", "resume", "trust", "on", "help", "traceback", "output", "count")
 """Flags of `tlapp train` and `tlapp preview` that are no settings."""
 
 

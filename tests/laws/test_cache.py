@@ -167,7 +167,7 @@ def test_lite0_front_equals_the_plain_forward_pass(live, tensorflow):
     """Folded and with its constants in place, within 1e-3 of Keras's predict, of the largest feature; by both engines."""
     from tlapp.backbones.keras_cv import KerasCV
     from tlapp.engine.network.cut import cut
-    from tlapp.engine.network.engines import LiteFront
+    from tlapp.engine.network.engines import LiteFront, converted
     from tlapp.engine.network.front import Front
 
     loaded = KerasCV().load("efficientnet-lite0", image_size=64)
@@ -177,6 +177,6 @@ def test_lite0_front_equals_the_plain_forward_pass(live, tensorflow):
     import keras
 
     plain = keras.Model(loaded.graph.inputs, where.boundary[0])(pictures.astype(np.float32), training=False).numpy()
-    for engine in (Front, LiteFront):
-        (found,) = engine(loaded.graph, where.boundary)([pictures])
+    for front in (Front(loaded.graph, where.boundary), LiteFront(converted(loaded.graph, where.boundary), 2)):
+        (found,) = front([pictures])
         assert np.abs(found - plain).max() <= 1e-3 * np.abs(plain).max()

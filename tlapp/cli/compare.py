@@ -65,7 +65,7 @@ def compare(
     Each trial runs in a process of its own: one that fails costs no other. Ctrl-C stops; the same command goes on.
     """
     from tlapp.trials import compare as trials
-    from tlapp.trials.cluster import workers_on
+    from tlapp.trials.on_ray import workers_on
 
     plots.check(plot, "plot")
     shared = {"data": data, **settings_of(settings)}

@@ -23,7 +23,7 @@ EXTRAS = {
     "plots": (("matplotlib",), "pip install 'tlapp[plots]'"),
     "tune": (("optuna",), "pip install 'tlapp[tune]'"),
     "serve": (("starlette", "uvicorn", "python_multipart"), "pip install 'tlapp[serve]'"),
-    "trials on Ray": (("ray",), "pip install 'tlapp[ray]'"),
+    "trials and fronts on Ray": (("ray",), "pip install 'tlapp[ray]'"),
     "HEIC pictures": (("pillow_heif",), "pip install 'tlapp[heif]'"),
     "keras-hub": (("keras_hub",), "pip install keras-hub"),
 }

@@ -40,7 +40,7 @@ def preview(config: str | None, output: str, count: int, trust: bool, as_json: b
 
     Takes the settings of tlapp train: try tlapp preview --plugin augment-adapt --data photos --target sketches
     """
-    from tlapp.api import preview as show
+    from tlapp.advice import preview as show
 
     settings = resolve(flags, config)
     with Screen() as screen:

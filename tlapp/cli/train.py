@@ -94,10 +94,14 @@ def _chosen(from_flags: Mapping[str, str], lenient: bool) -> tuple[str, str]:
     "--exports", type=click.Choice([*NAMES, "none"]),
     help="Check before training that the model converts to this format.  [default: tflite with --dry-run, else none]",
 )  # fmt: skip
+@click.option(
+    "--on", metavar="ray[:ADDRESS]", default="",
+    help="Where the frozen front is computed: on a Ray cluster, or one of all cores of this machine. No setting of the run.",
+)  # fmt: skip
 @trust_option
 @json_option
 def train(
-    config: str | None, resume: str | None, dry_run: bool, exports: str | None, trust: bool, as_json: bool, **flags: Any
+    config: str | None, resume: str | None, dry_run: bool, exports: str | None, on: str, trust: bool, as_json: bool, **flags: Any
 ) -> None:
     """Train a model on your pictures or texts, by the strategy --plugin.
 
@@ -116,7 +120,7 @@ def train(
         return "when the run began" if resume else "before; --json has them" if dry_run and before else ""
 
     with watchdog(killed) as add, Screen(lambda folder: add(f"; or resume the run: {resume_command(folder)}"), shown) as screen:
-        folder = carry_out(settings, screen, dry_run, resume is not None, checked, trust)
+        folder = carry_out(settings, screen, dry_run, resume is not None, checked, trust, on)
     if folder is None:
         if as_json:
             click.echo(json.dumps({"plan": screen.last_outline.to_json(), "exports": checked, **_told(screen, settings)}))

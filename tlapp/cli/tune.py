@@ -48,7 +48,7 @@ def tune(
     """
     from tlapp.contracts import duration
     from tlapp.settings import resolve
-    from tlapp.trials.cluster import workers_on
+    from tlapp.trials.on_ray import workers_on
     from tlapp.trials.ranges import ranges
     from tlapp.trials.tune import Search
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tlapp.cluster import Cluster
 from tlapp.contracts import BackboneProvider, Head, Input, Strategy
 from tlapp.engine.options import RunOptions
 
@@ -19,6 +20,7 @@ class Job:
         settings: everything, flat, as settings.yaml holds it.
         given: the keys that the user set.
         plugin_name: the strategy's name, distribution and version, for errors.
+        cluster: to compute on; None for this machine alone.
     """
 
     options: RunOptions
@@ -29,6 +31,7 @@ class Job:
     settings: Mapping[str, Any]
     given: Collection[str]
     plugin_name: str
+    cluster: Cluster | None = None
 
     def where_data_is_built_in(self, examples: Input) -> str:
         """For who set no data, that the default is not theirs, in a sentence; "" for others."""

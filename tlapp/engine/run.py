@@ -125,8 +125,8 @@ class Run:
         if facts:
             self.ask(listed, facts, listing.input)
         expected, listing = listing.input, fitted(listing)
-        first = self.first = FirstPass(options, self.reporter.progress)
-        reading = streams.start(listing, options, self.reporter.progress, Use(False, first if ahead else None))
+        first = self.first = FirstPass(options, self.reporter.progress, self.job.cluster)
+        reading = streams.start(listing, options, self.reporter.progress, first.use if ahead else Use(False))
         try:
             if not hasattr(self, "backbone"):
                 self._load_backbone()
@@ -169,7 +169,7 @@ class Run:
         self.graft()
         options, graph = self.job.options, self.graph
         tables = self.dataset.streams["train"].examples.tables
-        remembered = Remembered(graph, tables, options.seed, options.cache, self.reporter.progress, options.backbone)
+        remembered = Remembered(graph, tables, options, self.reporter.progress, self.job.cluster)
         layer = self.job.head.build(graph.outputs[0], self.task)
         layer(graph.outputs[0])
         styles, note = Styles(graph, self.dataset.streams), self.reporter.note

@@ -34,13 +34,13 @@ def test_it_gives_the_same_and_an_example_depends_on_no_other(cache, tiny):
     graph, boundaries = tiny
     examples = rng.integers(0, 256, (21, *graph.inputs[0].shape[1:]), dtype=np.uint8)
     told = []
-    lite = cache.LiteFront(graph, boundaries)
+    lite = cache.LiteFront(cache.converted(graph, boundaries), 2)
     found, plain = lite([examples], told.append), Front(graph, boundaries)([examples])
     assert sum(told) == 21 and len(found) == 2
     for ours, theirs in zip(found, plain, strict=True):
         assert ours.dtype == theirs.dtype and np.abs(ours - theirs).max() <= 1e-5 * np.abs(theirs).max() and theirs.std() > 0
     order = rng.permutation(21)[:5]
-    again = cache.LiteFront(graph, boundaries, lite.content)([examples[order]])
+    again = cache.LiteFront(lite.content, 1)([examples[order]])
     assert all(np.array_equal(one[order], other) for one, other in zip(found, again, strict=True))
 
 
@@ -50,18 +50,18 @@ def test_it_gives_the_same_and_an_example_depends_on_no_other(cache, tiny):
 def test_it_is_chosen_where_it_is_right_and_faster(cache, tiny, monkeypatch, change, chosen):
     times = {cache.LiteFront: 2.0 if change == "slow" else 1.0, cache.Front: 2.0}
     monkeypatch.setattr(cache, "_seconds", lambda front, arrays: times[type(front)])
-    call, converted = cache.LiteFront.__call__, cache._converted
+    call, converted = cache.LiteFront.__call__, cache.converted
     if change == "wrong":
         monkeypatch.setattr(cache.LiteFront, "__call__", lambda self, arrays: [each * 1.01 for each in call(self, arrays)])
     if change == "refused":
-        monkeypatch.setattr(cache, "_converted", lambda graph, boundaries: b"no file")
+        monkeypatch.setattr(cache, "converted", lambda graph, boundaries: b"no file")
     count = cache.FEWEST - (change == "few")
     assert cache.engine(*tiny, count) == chosen
     monkeypatch.setattr(cache, "_remembered", {})  # as another process
     monkeypatch.setattr(cache, "tried", lambda *told: pytest.fail("the choice was not remembered"))
     assert cache.engine(*tiny, count) == chosen
     made = []
-    monkeypatch.setattr(cache, "_converted", lambda *told: made.append(1) or converted(*told))
+    monkeypatch.setattr(cache, "converted", lambda *told: made.append(1) or converted(*told))
     fronts = [type(cache.front(*tiny, count)) for _ in range(2)]
     assert fronts == [cache.LiteFront if chosen == "litert" else cache.Front] * 2 and len(made) == (chosen == "litert")
 

@@ -51,11 +51,12 @@ def recognizes(examples: Input, path: str) -> bool:
         return False
 
 
-def read_sized(examples: Input, source: str) -> tuple[tuple[Any, ...], tuple[int, int] | None]:
-    """The arrays of one example, and the width and height of a picture; see `Input.read`."""
+def read_sized(examples: Input, source: str | bytes) -> tuple[tuple[Any, ...], tuple[int, int] | None]:
+    """The arrays of one example, and the width and height of a picture; see `Input.read`. Bytes: what a picture's file holds."""
     if not isinstance(examples, Images):
+        assert isinstance(source, str), "only pictures are read from bytes"
         return examples.read(source), None
-    if examples.content(source) is not None:
+    if isinstance(source, str) and examples.content(source) is not None:
         height, width = digit(source).shape
         return examples.read(source), (width, height)
     picture, shape = images.read_sized(source, examples.size, examples.resize)

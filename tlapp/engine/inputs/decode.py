@@ -48,8 +48,8 @@ def digests(sources: Sequence[str], examples: Input, report: Report) -> tuple[li
     return hashes, sizes, bad
 
 
-def decode(examples: Input, sources: Sequence[str]) -> Block:
-    """Read examples in this process.
+def decode(examples: Input, sources: Sequence[str] | Sequence[bytes]) -> Block:
+    """Read examples in this process; bytes are what the files of pictures hold.
 
     Raises:
         BadExample: a file cannot be opened, which may pass.
@@ -73,6 +73,15 @@ def decode(examples: Input, sources: Sequence[str]) -> Block:
     return Block(arrays, hashes, bad, shapes)
 
 
+def decode_apart(examples: Input, sources: Sequence[str]) -> Block:
+    """Read examples of the engine's own inputs in a process that ends with them, where one that crashes it is only bad."""
+    decoder = ProcessDecoder(examples, packed(examples), partial(decode, examples))
+    try:
+        return decoder.decode(sources)
+    finally:
+        decoder.close()
+
+
 def serve(text: str) -> None:
     """Read what standard input asks for, in a process of its own: the other end of `ProcessDecoder`."""
     with contextlib.suppress(ValueError):
@@ -86,7 +95,7 @@ def serve(text: str) -> None:
         sys.stdout.buffer.flush()
 
 
-def _results(examples: Input, sources: Sequence[str]) -> Iterator[Result]:
+def _results(examples: Input, sources: Sequence[Any]) -> Iterator[Result]:
     """The arrays of each example, and its width and height; or why it cannot be read."""
     if type(examples).read_all is not Input.read_all:
         read = partial(examples.read_all, sources)

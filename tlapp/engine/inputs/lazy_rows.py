@@ -6,17 +6,21 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from tlapp.contracts import Input
+from tlapp.contracts import BadExample, Input
 from tlapp.engine.cache import store
 from tlapp.engine.cache.rowfile import Rows, row_bytes
 from tlapp.engine.cache.spool import Spool
-from tlapp.engine.inputs.decode import Report
+from tlapp.engine.inputs import is_own
+from tlapp.engine.inputs.decode import Report, decode_apart
 from tlapp.engine.inputs.decoders import Decoders
 from tlapp.engine.inputs.facts import Facts
+from tlapp.engine.inputs.sinks import Elsewhere, Sink
+from tlapp.engine.inputs.threads import workers
 from tlapp.engine.inputs.workers import Block
 from tlapp.errors import UserError
 
@@ -24,22 +28,8 @@ BLOCK = 128
 """Rows between two calls of who computes in passing."""
 SPOOL = 1 << 30
 """Bytes of rows that lie in a file while a run goes on: so much is decoded while the network is loaded."""
-
-
-class Sink(Protocol):
-    """Who makes use of rows while they are decoded."""
-
-    def add(self, rows: np.ndarray, arrays: tuple[np.ndarray, ...]) -> None:
-        """The next rows, by their numbers, ascending, and an array (n, ...) a tensor."""
-        ...
-
-    def finish(self) -> None:
-        """Every row that was to be decoded has been added."""
-        ...
-
-    def close(self) -> None:
-        """No more is to come, whether it was finished or not."""
-        ...
+Contents = list[bytes]
+"""What files hold, a file a row."""
 
 
 class LazyRows:
@@ -103,21 +93,51 @@ class LazyRows:
         with self._lock:
             for block in self._decoders.blocks([self._sources[number] for number in numbers[left]]):
                 places = left[done : done + len(block.digests)]
-                self._check(numbers[places], block)
+                self.check(numbers[places], block)
                 found[places] = block.arrays[0]
                 done += len(places)
         return found if np.array_equal(numbers, wanted) else found[inverse.ravel()]
 
-    def explore(self, places: np.ndarray, report: Report, passing: Callable[[LazyRows], Sink | None] | None) -> None:
+    def contents(self, numbers: np.ndarray) -> Contents | None:
+        """What the files of rows hold; None where the rows are kept, one of them is bad, or they lie in no files.
+
+        Raises:
+            BadExample: a file has gone since its digest was taken.
+        """
+        if self.kept is not None or not self.in_files or any(str(number) in self.extra["bad"] for number in numbers):
+            return None
+        return [_content(self._sources[number]) for number in numbers]
+
+    @cached_property
+    def in_files(self) -> bool:
+        """Whether each row has a file of its own, which the engine's own input reads."""
+        return is_own(self.examples) and all(self.examples.content(source) is None for source in self._sources)
+
+    def decoded(self, numbers: np.ndarray) -> Block:
+        """Decode rows in a process of their own, where one that crashes it is only bad."""
+        return decode_apart(self.examples, [self._sources[number] for number in numbers])
+
+    def explore(
+        self, places: np.ndarray, report: Report, passing: Callable[[LazyRows], Sink | None] | None = None,
+        elsewhere: Callable[[LazyRows], Elsewhere | None] | None = None,
+    ) -> None:  # fmt: skip
         """Decode rows of which nothing is known, ascending, and note what there is to know.
 
-        Those that the file has room for come first. Where there are more, `passing` is asked who else wants to see them: it may
-        wait until somebody is ready.
+        `elsewhere` is asked first who has them decoded on other machines. Where nobody does, those that the file has room for
+        come first; where there are more, `passing` is asked who else wants to see them. Both may wait until somebody is ready.
         """
         if not len(places):
             return
         room = min(SPOOL, store.limit() // 4) // row_bytes(self.shape, self.dtype)
         counts, self.is_new = _Counts(report, self.examples, len(places)), len(places) == len(self)
+        if elsewhere and (there := elsewhere(self)):
+            with contextlib.closing(there):
+                for rows, block in there.read(places, lambda: counts.more(0)):
+                    self.facts.note(rows, block)
+                    counts.more(len(rows))
+                there.finish()
+            self.extra["seconds"] = there.decoding / len(places) / workers()
+            return
         first = places if len(places) <= room else places[: room // BLOCK * BLOCK]
         try:
             self._fill(first, counts)
@@ -163,11 +183,24 @@ class LazyRows:
                 yield places[given : given + BLOCK][: len(waiting)], waiting[:BLOCK]
                 given, waiting = given + BLOCK, waiting[BLOCK:]
 
-    def _check(self, numbers: np.ndarray, block: Block) -> None:
+    def check(self, numbers: np.ndarray, block: Block) -> None:
+        """Check that rows are those that were explored.
+
+        Raises:
+            UserError: a source has changed.
+        """
         for number, digest in zip(numbers.tolist(), block.digests, strict=True):
             if digest != self.extra["digests"][number]:
                 title = self.examples.title(self._sources[number])
                 raise UserError(f"{title}: has changed since this run first read it; start again or resume the run")
+
+
+def _content(source: str) -> bytes:
+    try:
+        with open(source, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise BadExample(source, f"cannot be opened: {error.strerror}", passing=True) from error
 
 
 class _Counts:

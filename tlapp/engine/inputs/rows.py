@@ -17,7 +17,8 @@ from tlapp.engine.inputs import is_large, threads
 from tlapp.engine.inputs.decode import Decoder, Report, progress, readers
 from tlapp.engine.inputs.examples import Table
 from tlapp.engine.inputs.facts import Facts
-from tlapp.engine.inputs.lazy_rows import BLOCK, LazyRows, Sink
+from tlapp.engine.inputs.lazy_rows import BLOCK, LazyRows
+from tlapp.engine.inputs.sinks import Elsewhere, Sink
 
 _BLOCK_BYTES = 8 << 20
 
@@ -28,10 +29,12 @@ class Use(NamedTuple):
     Attributes:
         keep: whether they are read again and again, so that they are kept in the store, if there is room.
         passing: who wants to see rows that are not kept while they are decoded, if anybody.
+        elsewhere: who has rows that are not kept decoded on other machines, if anybody.
     """
 
     keep: bool = True
     passing: Callable[[LazyRows], Sink | None] | None = None
+    elsewhere: Callable[[LazyRows], Elsewhere | None] | None = None
 
 
 def rows(
@@ -120,7 +123,7 @@ def _explored(table: LazyRows, report: Report, use: Use) -> LazyRows:
     parts += earlier.parts(_family(table.examples), [name if row in left else "" for row, name in enumerate(table.hashes)])
     table.facts.copy(parts)
     table.extra["seconds"] = max((part.table.extra.get("seconds", 0.0) for part in parts), default=0.0)
-    table.explore(earlier.missing(parts, count), report, use.passing)
+    table.explore(earlier.missing(parts, count), report, use.passing, use.elsewhere)
     with store.write(key, count, (), "uint8") as writer:  # its rows say nothing
         writer.put(0, np.zeros(count, np.uint8))
         writer.commit(table.extra | earlier.facts(family, table.facts.names(table.hashes)))

@@ -9,17 +9,20 @@ from typing import Any
 
 import numpy as np
 
+from tlapp.cluster import Cluster
 from tlapp.contracts import Augment
 from tlapp.engine.cache import earlier, rowfile, store
 from tlapp.engine.cache.rowfile import Rows
 from tlapp.engine.inputs.examples import Examples, Table
 from tlapp.engine.network.augmented import Augmented
+from tlapp.engine.network.cluster_front import ClusterFront
 from tlapp.engine.network.cut import Cut
 from tlapp.engine.network.engines import LITERT, TENSORFLOW, engine, front
 from tlapp.engine.network.front import digest
 from tlapp.engine.network.front_pass import Entry, FrontPass
 from tlapp.engine.network.lengths import is_variable
 from tlapp.engine.network.sources import Computed, Source, Stored, Views, stored_dtype
+from tlapp.engine.options import RunOptions
 
 READER = 3
 """Version of what is stored; older entries are not found."""
@@ -37,19 +40,18 @@ class Remembered:
     Args:
         graph: functional model; its weights at the time of the call are what counts.
         tables: every example of the run, a table an input of the graph.
-        seed: of random augmentation.
-        use: "auto" keeps activations, "off" computes them anew each time.
+        options: of the run.
         report: called with (task, done, of) while the front is computed.
-        backbone: its ID, for `tlapp cache list`.
+        cluster: to compute the front on; None for this process alone.
     """
 
     def __init__(
-        self, graph: Any, tables: tuple[Table, ...], seed: int, use: str, report: Callable[[str, int, int], None],
-        backbone: str = "",
+        self, graph: Any, tables: tuple[Table, ...], options: RunOptions, report: Callable[[str, int, int], None],
+        cluster: Cluster | None = None,
     ):  # fmt: skip
-        self.graph, self.tables, self.seed, self.use, self.report = graph, tables, seed, use, report
-        self.key = tables[0].key
-        self.about = {"what": "activations", "data": tables[0].extra.get("data", ""), "backbone": backbone}
+        self.graph, self.tables, self.options, self.report, self.cluster = graph, tables, options, report, cluster
+        self.key, self.seed, self.use = tables[0].key, options.seed, options.cache
+        self.about = {"what": "activations", "data": tables[0].extra.get("data", ""), "backbone": options.backbone}
         self._inputs = {id(tensor): table for tensor, table in zip(graph.inputs, tables, strict=True)}
         self._open: dict[str, Rows] = {}
         self._coming: Sequence[tuple[Cut, Augment | None]] = ()
@@ -57,7 +59,7 @@ class Remembered:
 
     def of(self, graph: Any) -> Remembered:
         """The same for another network of the same examples."""
-        return Remembered(graph, self.tables, self.seed, self.use, self.report, self.about["backbone"])
+        return Remembered(graph, self.tables, self.options, self.report, self.cluster)
 
     @property
     def count(self) -> int:
@@ -197,9 +199,10 @@ class Remembered:
             Entry(key, self.row_shape(tensor), stored_dtype(tensor), family, parts)
             for key, tensor, family, parts in zip(keys, tensors, families, known, strict=True)
         ]
+        spread = partial(ClusterFront, self.cluster) if self.cluster and not is_variable(self.graph.inputs) else None
         return FrontPass(
             partial(front, self.graph, tensors, self.count), source, entries, count, self._block(tensors), self.about,
-            self._names, self._open, self.report,
+            self._names, self._open, self.report, spread,
         )  # fmt: skip
 
     def _family(self, tensor: Any) -> str | None:

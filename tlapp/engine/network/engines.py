@@ -40,22 +40,23 @@ class LiteFront:
     """As `Front`, by LiteRT; for inputs of a fixed shape.
 
     Args:
-        content: a converted file of the same graph and boundaries, as `content` gives it; None to convert.
+        content: the file of a graph and its boundaries, as `converted` gives it.
+        cores: to compute on.
 
     Raises:
-        Exception: of the converter's or LiteRT's own kinds: it does not convert.
+        Exception: of LiteRT's own kinds: it does not take the file.
     """
 
-    def __init__(self, graph: Any, boundaries: Sequence[Any], content: bytes | None = None):
-        self._dtypes = [np.dtype(tensor.dtype) for tensor in graph.inputs]
-        self._outputs = [(tuple(tensor.shape[1:]), np.dtype(tensor.dtype)) for tensor in boundaries]
+    def __init__(self, content: bytes, cores: int):
+        self.content, self._many = content, max(1, min(cores, BYTES // len(content)))
+        self._free: queue.SimpleQueue[Any] = queue.SimpleQueue()
         with silenced():
-            self.content = content or _converted(graph, boundaries)
-            many = max(1, min(workers(), BYTES // len(self.content)))
-            self._free: queue.SimpleQueue[Any] = queue.SimpleQueue()
-            for _ in range(many):
-                self._free.put(_interpreter(self.content, max(1, workers() // many)))
-        self._many = many
+            runtimes = [_interpreter(content, max(1, cores // self._many)) for _ in range(self._many)]
+        for each in runtimes:
+            self._free.put(each)
+        inputs, outputs = _details(runtimes[0])
+        self._dtypes = [np.dtype(each["dtype"]) for each in inputs]
+        self._outputs = [(tuple(each["shape"][1:].tolist()), np.dtype(each["dtype"])) for each in outputs]
 
     def __call__(self, arrays: Sequence[np.ndarray], report: Callable[[int], None] = lambda count: None) -> list[np.ndarray]:
         """As `Front`."""
@@ -89,7 +90,7 @@ def front(graph: Any, boundaries: Sequence[Any], count: int) -> Front | LiteFron
     key = store.key_of("litert", VERSION, [digest(graph, tensor) for tensor in boundaries])
     known = store.recall(key)
     try:
-        made = LiteFront(graph, boundaries, known)
+        made = LiteFront(known or converted(graph, boundaries), workers())
     except (KeyboardInterrupt, MemoryError):
         raise
     except Exception:  # what was tried converts, and a part of it does not
@@ -118,7 +119,7 @@ def tried(graph: Any, boundaries: Sequence[Any]) -> str:
     arrays = [noise.integers(0, 256, (TRIED, *tensor.shape[1:])).astype(tensor.dtype) for tensor in graph.inputs]
     plain = Front(graph, boundaries)
     try:
-        other = LiteFront(graph, boundaries)
+        other = LiteFront(converted(graph, boundaries), workers())
         expected, found = plain(arrays), other(arrays)
         seconds = [[_seconds(each, arrays) for each in (plain, other)] for _ in range(ROUNDS)]
     except (KeyboardInterrupt, MemoryError):
@@ -136,11 +137,17 @@ def _seconds(front: Front | LiteFront, arrays: Sequence[np.ndarray]) -> float:
     return time.perf_counter() - began
 
 
-def _converted(graph: Any, boundaries: Sequence[Any]) -> bytes:
+def converted(graph: Any, boundaries: Sequence[Any]) -> bytes:
+    """A TFLite file of one example a call, with an output a boundary.
+
+    Raises:
+        Exception: of the converter's own kinds: it does not convert.
+    """
     import tensorflow as tf
 
     forward = function(graph, boundaries, 1)
-    return bytes(tf.lite.TFLiteConverter.from_concrete_functions([forward.get_concrete_function()], forward).convert())
+    with silenced():
+        return bytes(tf.lite.TFLiteConverter.from_concrete_functions([forward.get_concrete_function()], forward).convert())
 
 
 def _interpreter(content: bytes, threads: int) -> Any:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -55,13 +58,17 @@ class Front:
         """
         if self._is_variable:
             return self._by_length(arrays, report)
-        blocks = []
-        for start in range(0, len(arrays[0]), BATCH):
-            parts = [array[start : start + BATCH] for array in arrays]
-            count = len(parts[0])
-            blocks.append([output[:count] for output in self._batch([_padded(part) for part in parts])])
+        found = _in_batches(self._forward, self._dtypes, arrays)
         report(len(arrays[0]))
-        return [np.concatenate(parts) if len(parts) > 1 else parts[0] for parts in zip(*blocks, strict=True)]
+        return found
+
+    @property
+    def folded(self) -> Folded | None:
+        """The same for a process without the network; None for examples of different lengths, whose weights are not folded."""
+        if self._is_variable:
+            return None
+        inputs, outputs = ([tensor.name for tensor in each] for each in (self._forward.inputs, self._forward.outputs))
+        return Folded(self._forward.graph.as_graph_def().SerializeToString(), inputs, outputs, _threads())
 
     def _by_length(self, arrays: Sequence[np.ndarray], report: Callable[[int], None]) -> list[np.ndarray]:
         results: list[np.ndarray] = []
@@ -69,7 +76,7 @@ class Front:
         def computed(group: tuple[np.ndarray, list[np.ndarray]]) -> tuple[np.ndarray, list[np.ndarray]]:
             rows, parts = group
             more = np.arange(-(-len(rows) // STEP) * STEP) % len(rows)  # whole steps: the first examples once more
-            return rows, self._batch([part[more] for part in parts])
+            return rows, _outputs(self._forward, self._dtypes, [part[more] for part in parts])
 
         with ThreadPoolExecutor(workers()) as pool:  # one batch of short examples keeps few cores busy
             for rows, outputs in pool.map(computed, alike(arrays, BATCH)):
@@ -83,11 +90,53 @@ class Front:
                 report(len(rows))
         return results
 
-    def _batch(self, parts: Sequence[np.ndarray]) -> list[np.ndarray]:
+
+class Folded(NamedTuple):
+    """A front of examples of a fixed shape as a graph of TensorFlow's with its weights, and the names of its tensors.
+
+    How many threads share an operation decides the last bits of what it gives, so that their number is told too.
+    """
+
+    graph: bytes
+    inputs: list[str]
+    outputs: list[str]
+    threads: int
+
+    def front(self) -> Callable[[Sequence[np.ndarray]], list[np.ndarray]]:
+        """As `Front`, which it came from, and as many examples a call; in a process that has not used TensorFlow yet."""
         import tensorflow as tf
 
-        cast = [tf.cast(tf.constant(part), dtype) for part, dtype in zip(parts, self._dtypes, strict=True)]
-        return [output.numpy() for output in self._forward(*cast)]
+        with contextlib.suppress(RuntimeError):  # it has
+            tf.config.threading.set_intra_op_parallelism_threads(self.threads)
+        definition = tf.compat.v1.GraphDef.FromString(self.graph)
+        imported = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(definition, name=""), [])
+        inputs, outputs = ([imported.graph.get_tensor_by_name(name) for name in names] for names in (self.inputs, self.outputs))
+        return partial(_in_batches, imported.prune(inputs, outputs), [tensor.dtype for tensor in inputs])
+
+
+def _threads() -> int:
+    """How many threads share an operation of TensorFlow's in this process."""
+    import tensorflow as tf
+
+    chosen = tf.config.threading.get_intra_op_parallelism_threads() or int(os.environ.get("TF_NUM_INTRAOP_THREADS") or 0)
+    return chosen or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+def _in_batches(forward: Any, dtypes: Sequence[Any], arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """What a compiled function of a batch gives for n examples, (n, ...) an output."""
+    blocks = []
+    for start in range(0, len(arrays[0]), BATCH):
+        parts = [array[start : start + BATCH] for array in arrays]
+        count = len(parts[0])
+        blocks.append([output[:count] for output in _outputs(forward, dtypes, [_padded(part) for part in parts])])
+    return [np.concatenate(parts) if len(parts) > 1 else parts[0] for parts in zip(*blocks, strict=True)]
+
+
+def _outputs(forward: Any, dtypes: Sequence[Any], parts: Sequence[np.ndarray]) -> list[np.ndarray]:
+    import tensorflow as tf
+
+    cast = [tf.cast(tf.constant(part), dtype) for part, dtype in zip(parts, dtypes, strict=True)]
+    return [output.numpy() for output in forward(*cast)]
 
 
 def function(graph: Any, boundaries: Sequence[Any], batch: int | None) -> Any:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tlapp.engine.cache import earlier, store
 from tlapp.engine.cache.rowfile import Rows
+from tlapp.engine.inputs.workers import Block
+from tlapp.engine.network.cluster_front import ClusterFront
 from tlapp.engine.network.engines import LiteFront
 from tlapp.engine.network.front import Front
 from tlapp.engine.network.sources import Source
@@ -39,21 +41,23 @@ class FrontPass:
         names: gives the names of the rows, by which they are found again, once they are all known.
         opened: takes the finished entries, by key.
         report: called with (task, done, of) while what was not added is computed.
+        spread: what has a cluster compute the front; None for this process alone.
 
     Attributes:
-        seconds: spent on what was added.
+        seconds: spent on what was added or read.
     """
 
     def __init__(
         self, make: Callable[[], Front | LiteFront], source: Source, entries: Sequence[Entry], count: int, block: int,
         about: Mapping[str, Any], names: Callable[[], list[str]], opened: dict[str, Rows],
-        report: Callable[[str, int, int], None],
+        report: Callable[[str, int, int], None], spread: Callable[[Front | LiteFront, Source, int], ClusterFront] | None = None,
     ):  # fmt: skip
         self._source, self._entries, self._block, self._about = source, entries, block, about
         self._names, self._opened, self._report, self.seconds = names, opened, report, 0.0
         missing = [earlier.missing(entry.parts, count) for entry in entries]
         self._left = np.isin(np.arange(count), np.concatenate(missing))
         self._front = make() if self._left.any() else None
+        self._cluster = spread(self._front, source, block) if spread and self._front else None
         self._stack = contextlib.ExitStack()
         with contextlib.ExitStack() as stack:
             self._writers = [stack.enter_context(store.write(each.key, count, each.shape, each.dtype)) for each in entries]
@@ -68,8 +72,28 @@ class FrontPass:
             self._write(rows[new], tuple(array[new] for array in arrays), lambda more: None)
         self.seconds += time.perf_counter() - began
 
+    @property
+    def is_spread(self) -> bool:
+        """Whether a cluster computes the front, so that examples are to be read there, not added."""
+        return self._cluster is not None
+
+    @property
+    def decoding(self) -> float:
+        """Seconds that the workers of the cluster have decoded, all cores together."""
+        return 0.0 if self._cluster is None else self._cluster.decoding
+
+    def read(self, rows: np.ndarray, wait: Callable[[], None]) -> Iterator[tuple[np.ndarray, Block]]:
+        """Have the cluster decode and compute the examples of these numbers, ascending; see `Elsewhere`."""
+        assert self._cluster is not None, "it is spread"
+        began = time.perf_counter()
+        for found, block, values in self._cluster.computed(rows, wait):
+            assert block is not None, "they are decoded there"
+            self._put(found, values)
+            yield found, block
+        self.seconds += time.perf_counter() - began
+
     def finish(self) -> None:
-        """Compute what was not added, and put the entries in their place."""
+        """Compute what was not added or read, and put the entries in their place."""
         todo, done = np.flatnonzero(self._left), 0
 
         def told(more: int) -> None:
@@ -77,7 +101,11 @@ class FrontPass:
             done += more
             self._report("front", done, len(todo))
 
-        for start in range(0, len(todo), self._block):
+        if self._cluster is not None:
+            for rows, _, values in self._cluster.checked(todo, lambda: told(0)):
+                self._put(rows, values)
+                told(len(rows))
+        for start in range(0, len(todo) if self._cluster is None else 0, self._block):
             rows = todo[start : start + self._block]
             self._write(rows, self._source.take(rows, 0), told)
         for writer, entry in zip(self._writers, self._entries, strict=True):
@@ -90,6 +118,11 @@ class FrontPass:
 
     def _write(self, rows: np.ndarray, arrays: tuple[np.ndarray, ...], told: Callable[[int], None]) -> None:
         assert self._front is not None, "there are rows to compute"
-        for writer, values in zip(self._writers, self._front(arrays, told), strict=True):
-            earlier.put(writer, rows, values)
+        self._put(rows, self._front(arrays, told))
+
+    def _put(self, rows: np.ndarray, activations: Sequence[np.ndarray]) -> None:
+        """Write what no earlier entry holds of the activations of these rows."""
+        new = self._left[rows]
+        for writer, values in zip(self._writers, activations, strict=True):
+            earlier.put(writer, rows[new], values[new])
         self._left[rows] = False

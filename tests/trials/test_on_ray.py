@@ -15,8 +15,8 @@ from helpers.tiny_place import furnish, of
 
 from tlapp.engine.report import Silent
 from tlapp.engine.runs.folder import HISTORY
-from tlapp.trials.cluster import workers_on
 from tlapp.trials.compare import compare, kinds
+from tlapp.trials.on_ray import workers_on
 from tlapp.trials.trial import Processes, Trial, carry_out
 
 EPOCHS = 300
@@ -28,12 +28,8 @@ def place(tmp_path_factory, tensorflow):
 
 
 @pytest.fixture(scope="module")
-def ray_of_two():
-    """A Ray of two cores on this machine."""
-    ray = pytest.importorskip("ray")
-    ray.init("local", num_cpus=2, log_to_driver=False, include_dashboard=False)
-    yield workers_on("ray")
-    ray.shutdown()
+def two_workers(ray_of_two):
+    return workers_on("ray")
 
 
 def training():
@@ -47,21 +43,21 @@ def training():
 
 
 @pytest.mark.slow
-def test_the_same_answers_as_on_this_machine(place, ray_of_two, tmp_path):
+def test_the_same_answers_as_on_this_machine(place, two_workers, tmp_path):
     every = kinds(["freeze:epochs=2", "feature-extract"], [], of(place))
     reports = []
-    for name, workers in (("ray", ray_of_two), ("here", Processes())):
+    for name, workers in (("ray", two_workers), ("here", Processes())):
         with closing(workers):
             reports.append(compare(every, 1, tmp_path / name, Silent(), workers))
     on_ray, here = reports
-    assert ray_of_two.count == 2
+    assert two_workers.count == 2
     assert [each[0] for each in on_ray["failed"]] == []
     for kind in ("freeze:epochs=2", "feature-extract"):
         assert on_ray["rows"][kind]["accuracy"] == here["rows"][kind]["accuracy"]
 
 
 @pytest.mark.slow
-def test_a_killed_worker_costs_no_trial(place, ray_of_two, tmp_path):
+def test_a_killed_worker_costs_no_trial(place, two_workers, tmp_path):
     trials = [
         Trial(
             f"seed {seed}",
@@ -82,7 +78,7 @@ def test_a_killed_worker_costs_no_trial(place, ray_of_two, tmp_path):
 
     thread = threading.Thread(target=kill)
     thread.start()
-    ended = {trial.name: sentence for trial, sentence in carry_out(trials, ray_of_two, lambda trial: None)}
+    ended = {trial.name: sentence for trial, sentence in carry_out(trials, two_workers, lambda trial: None)}
     thread.join()
     assert killed and ended == {"seed 0": "", "seed 1": ""}
     for trial in trials:
