@@ -33,6 +33,7 @@ WORDS = {
     "the formulas of intervals": "interval",
     "error to exit code": "exit code",
     "what a phase does, in words": "what a phase does",
+    "tar shards and TFRecord files": "tar files in WebDataset's layout",
     "data.csv and problems.csv": "problems.csv",
     "how a picture becomes a square": "square",
     "how exported models take texts": "serve_text",

@@ -17,6 +17,7 @@ from tlapp import registry
 from tlapp.contracts import Condition, Head, Options, Strategy
 from tlapp.contracts.options import condition_of, is_path
 from tlapp.defaults import defaults, input_kind, is_changed
+from tlapp.engine.inputs.shards.files import is_pattern
 from tlapp.engine.options import RunOptions
 from tlapp.engine.runs.folder import PLAN, SETTINGS, RunFolder
 from tlapp.errors import PluginError, TlappError, UserError, all_of, each_of
@@ -76,10 +77,10 @@ def files_named(origins: Mapping[str, str]) -> Iterator[None]:
 
 
 def absolute(value: Any) -> Any:
-    """A path that exists, made absolute; every other value, such as builtin:digits or none, as it is."""
+    """A path that exists, or a pattern of shards, made absolute; every other value, such as builtin:digits or none, as it is."""
     if not isinstance(value, str) or value == "none" or value.startswith("builtin:"):
         return value
-    return os.path.abspath(value) if os.path.exists(value) else value
+    return os.path.abspath(value) if os.path.exists(value) or is_pattern(value) else value
 
 
 def _with_home(value: Any, field: FieldInfo) -> Any:

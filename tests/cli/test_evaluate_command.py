@@ -1,15 +1,24 @@
-"""`tlapp evaluate`: what the run was trained on is told, divided data are measured on their test part."""
+"""`tlapp evaluate`: what the run was trained on is told, divided data are measured on their test part.
+
+A run answers to pictures in shards as to the same in files, and names them so that they can be read again.
+"""
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from helpers.command import tlapp as command
+from helpers.shards import records_of, tar_of
 
 import tlapp
+from tlapp.cli.audit import _image
 from tlapp.cli.main import run
+from tlapp.engine.data.measuring import load_labelled
+from tlapp.engine.export.reference import reference
 from tlapp.engine.report import Silent
 
 
@@ -142,3 +151,50 @@ def test_digits_and_other_streams_in_a_table(tmp_path):
     )
     stream, _ = load_labelled("data", str(tmp_path / "splits.csv"), ("0", "1"), Images(32))
     assert stream.files == ("builtin:digits/0001",)
+
+
+@pytest.fixture(scope="module")
+def shards(tiny, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shards")
+    records_of(tiny / "new", folder / "new.tfrecord")
+    return tar_of(tiny / "new", folder / "new.tar")
+
+
+def asked(*words, capfd):
+    assert run([*map(str, words), "--json"]) == 0
+    return json.loads(capfd.readouterr().out)
+
+
+def test_it_answers_the_same(tiny, shards, capfd):
+    files = asked("predict", tiny / "run", tiny / "new", capfd=capfd)["predictions"]
+    for path in (shards, shards.with_suffix(".tfrecord")):
+        answers = asked("predict", tiny / "run", path, capfd=capfd)["predictions"]
+        assert [each["labels"] for each in answers] == [each["labels"] for each in files]
+    one = f"{shards}/circle/000.png"
+    assert asked("predict", tiny / "run", one, capfd=capfd)["predictions"][0]["file"] == one
+    assert asked("evaluate", tiny / "run", "--data", shards, capfd=capfd) == asked(
+        "evaluate", tiny / "run", "--data", tiny / "new", capfd=capfd
+    )
+
+
+def test_answers_can_be_data(tiny, shards, tmp_path, capfd):
+    asked("predict", tiny / "run", shards, "--output", tmp_path / "answers.csv", capfd=capfd)
+    rows = list(csv.DictReader((tmp_path / "answers.csv").open()))
+    assert len(rows) == 12 and rows[0]["path"] == f"{shards}/circle/000.png"
+    assert asked("evaluate", tiny / "run", "--data", tmp_path / "answers.csv", capfd=capfd)["accuracy"] == 1
+
+
+def test_pictures_trained_on_are_known_in_shards_too(tiny, shapes, tmp_path, capfd):
+    path = tar_of(shapes, tmp_path / "a.tar")
+    assert asked("evaluate", tiny / "run", "--data", path, capfd=capfd)["trained_on"] == 39
+
+
+def test_pictures_of_shards_are_shown_and_handed_to_exports_as_files(tiny, shards, tmp_path):
+    model = tlapp.load(tiny / "run")
+    stream, _ = load_labelled("data", str(shards), model.labels, model.input)
+    files = reference(model, stream, tmp_path, 2).files
+    assert [Path(file).read_bytes() for file in files] == [
+        (tiny / "new" / "circle" / name).read_bytes() for name in ("000.png", "001.png")
+    ]
+    assert all(file.startswith(f"{tmp_path}/") and file.endswith(".png") for file in files)
+    assert _image(stream.files[0]).startswith("<img") and not _image(f"{shards}/none.png")

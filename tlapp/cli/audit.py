@@ -17,6 +17,7 @@ from tlapp.cli.completion import PATH, complete_files, complete_folders
 from tlapp.cli.options import json_option, trust_option
 from tlapp.cli.screen import Screen
 from tlapp.cli.usage import Command
+from tlapp.engine.inputs.shards.places import read
 from tlapp.errors import UserError
 from tlapp.words import printable
 
@@ -115,10 +116,10 @@ def _image(path: str) -> str:
     from PIL import Image
 
     try:
-        with Image.open(path) as picture:
+        with Image.open(io.BytesIO(read(path))) as picture:
             small = picture.convert("RGB")
             small.thumbnail((THUMBNAIL, THUMBNAIL))
-    except (OSError, ValueError):
+    except (OSError, ValueError, UserError):
         return ""
     content = io.BytesIO()
     small.save(content, "JPEG", quality=70)

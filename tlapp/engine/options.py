@@ -17,7 +17,8 @@ class RunOptions(Options):
     data: str = Field(
         "builtin:digits",
         path=True,
-        description="class folders, or train/ val/ test/ of them; CSV with path,label[,split,group]; builtin:digits, :signs",
+        description="class folders, or train/ val/ test/ of them; tar or TFRecord shards; CSV with path,label[,split,group]; "
+        "builtin:digits, :signs",
     )
     val: str | None = Field(
         None, path=True, description="class folders or CSV to validate with, instead of a split of option data"

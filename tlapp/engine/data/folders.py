@@ -1,4 +1,7 @@
-"""Where examples come from: folders and built-in sets, listed and checked but not yet opened. CSVs: `tables.py`."""
+"""Where examples come from: folders and built-in sets, listed and checked but not yet opened.
+
+CSVs are in `tables.py`, shards in `sharded.py`.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import NamedTuple
 from tlapp.contracts import Input
 from tlapp.engine.data import tables
 from tlapp.engine.data.files import Content, below, kinds_in_words, look, unread_note
+from tlapp.engine.data.sharded import listed
 from tlapp.engine.data.tables import OTHER_STREAMS, SPLIT_NAMES, Item
 from tlapp.engine.inputs.lines import JSON
 from tlapp.errors import UserError
@@ -24,13 +28,15 @@ class Source(NamedTuple):
 
 
 def labelled(option: str, path: str, examples: Input, labels: tables.Labels = "needed") -> Source:
-    """List class folders, a folder of train/, val/ and test/ of them, a table, or a built-in set.
+    """List class folders, a folder of train/, val/ and test/ of them, a table, shards, or a built-in set.
 
     Raises:
         UserError: there is nothing there, or it is none of these.
     """
     if (rows := examples.builtin(path)) is not None:
         return Source([Item(*row) for row in rows])
+    if (shards := listed(option, path, examples, labels)) is not None:
+        return Source(*shards)
     if _is_csv(option, path, examples):
         return _table(option, path, labels, examples)
     root = look(path, examples)
@@ -42,30 +48,33 @@ def labelled(option: str, path: str, examples: Input, labels: tables.Labels = "n
 
 
 def one_stream(option: str, path: str, split: str, examples: Input, labels: tables.Labels = "needed") -> Source:
-    """List class folders or a CSV for a single stream; of a CSV with a column split, its rows of that split.
+    """List class folders, a CSV or shards for a single stream; where rows or shards are divided, those of that split.
 
     Raises:
         UserError: there is nothing there, or it is none of these.
     """
     if (rows := examples.builtin(path)) is not None:
         return Source([Item(*row) for row in rows])
-    if not _is_csv(option, path, examples):
+    shards = listed(option, path, examples, labels)
+    if shards is None and not _is_csv(option, path, examples):
         return _class_folders(option, path, look(path, examples), examples)
-    items, notes = _table(option, path, labels, examples)
+    items, notes = shards or _table(option, path, labels, examples)
     chosen = [item for item in items if item.split in (None, split)]
     if not chosen:
-        raise UserError(f"its column split has no row {split}", path, option)
+        raise UserError(f"none of its shards is of {split}" if shards else f"its column split has no row {split}", path, option)
     return Source(chosen, notes)
 
 
 def any_examples(option: str, path: str, examples: Input) -> Source:
-    """List class folders, a flat folder (labels None) or a CSV whose column label may be missing.
+    """List class folders, a flat folder (labels None), or a CSV or shards whose labels may be missing.
 
     Raises:
         UserError: there is nothing there.
     """
     if (rows := examples.builtin(path)) is not None:
         return Source([Item(*row) for row in rows])
+    if (shards := listed(option, path, examples, "optional")) is not None:
+        return Source(*shards)
     if _is_csv(option, path, examples):
         table = tables.read(option, path, "optional", examples)
         items = [item for item in table.items if item.split == "target"] or table.items

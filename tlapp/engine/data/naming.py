@@ -1,4 +1,4 @@
-"""The examples that a person names one by one: files, folders and globs; or the examples themselves."""
+"""The examples that a person names one by one: files, folders, globs and shards; or the examples themselves."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from tlapp.contracts import Input
 from tlapp.engine.data.files import below, kinds_in_words, unread_note
+from tlapp.engine.data.sharded import listed
 from tlapp.errors import UserError
 from tlapp.words import natural_sort
 
@@ -25,6 +26,8 @@ def named(names: Iterable[str], examples: Input) -> Named:
     """The examples that names stand for; a name that stands for none remains, and is bad."""
     found = Named([], {}, [])
     for name in names:
+        if _add_shards(name, examples, found):
+            continue
         if os.path.isdir(name) and examples.suffixes:
             _add_folder(name, examples, found)
             continue
@@ -48,6 +51,21 @@ def _fault(name: str, examples: Input) -> str:
     if os.path.isfile(name):
         return f"a file that is not read: expected {' or '.join(sorted(examples.suffixes))}"
     return "no such file" if _names_files(name, examples) else ""
+
+
+def _add_shards(name: str, examples: Input, found: Named) -> bool:
+    """Add what lies in the shards that a name stands for, and say what of it is not read; whether it stands for shards."""
+    try:
+        if (shards := listed(None, name, examples, "optional")) is None:
+            return False
+    except UserError as error:
+        found.bad[name] = str(error)
+        found.sources.append(name)
+        return True
+    items, notes = shards
+    found.sources.extend(item.source for item in items)
+    found.notes.extend(notes)
+    return True
 
 
 def _add_folder(name: str, examples: Input, found: Named) -> None:

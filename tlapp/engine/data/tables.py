@@ -9,9 +9,10 @@ from typing import Literal, NamedTuple
 
 from tlapp.contracts import Input
 from tlapp.engine.inputs.lines import Lines, opened
+from tlapp.engine.inputs.shards import places
+from tlapp.engine.inputs.shards.files import SPLITS as SPLIT_NAMES
 from tlapp.errors import UserError
 
-SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 OTHER_STREAMS = frozenset({"target", "aux", "aux_test", "support", "query"})
 """What else the column split holds in the table that a run writes of its splits."""
 ABOUT = ("label", "split", "group", "error", "problem")
@@ -124,7 +125,7 @@ def _item(cells: dict[str, str], base: str, labels: Labels, examples: Input) -> 
     label = unicodedata.normalize("NFC", cells.get("label", "")) or ("" if labels == "sets" else None)
     if not cell and is_file:
         raise _Fault(f"its {column} is empty")
-    if is_file and not os.path.isfile(source):
+    if is_file and not os.path.isfile(source) and places.size(source) is None:
         raise _Fault(f"there is no file {source}")
     if label is None and labels == "needed" and split not in OTHER_STREAMS:
         raise _Fault("its label is empty, which only a head with several labels an example takes, such as option head=multilabel")

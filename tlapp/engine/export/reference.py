@@ -16,6 +16,8 @@ from tlapp.engine.data.tables import Item
 from tlapp.engine.export.check import Truth
 from tlapp.engine.export.formats.format import joined
 from tlapp.engine.inputs.rows import Use
+from tlapp.engine.inputs.shards.files import member_of
+from tlapp.engine.inputs.shards.places import read
 from tlapp.engine.options import RunOptions
 from tlapp.engine.report import Reporter
 from tlapp.engine.runs.predictor import BATCH
@@ -78,7 +80,7 @@ def reference(run: SavedRun, stream: Stream, folder: Path, count: int = 0) -> Re
     else:
         able = takes.file_suffixes
         rows = [i for i, file in enumerate(stream.files) if file.lower().endswith(able)][:count] if able else []
-        files = [stream.files[i] for i in rows]
+        files = [_file(run, stream.files[i], folder / f"{stream.name}-file-{i}") for i in rows]
     blocks = ([examples[name][i : i + BATCH] for name in examples] for i in range(0, len(stream), BATCH))
     probabilities, known = joined([run.outputs(block) for block in blocks])
     truth = Truth(
@@ -95,7 +97,16 @@ def contents(run: SavedRun, sources: Sequence[str]) -> list[bytes]:
 
 def _content(run: SavedRun, source: str) -> bytes:
     content = run.input.content(source)
-    return Path(source).read_bytes() if content is None else content
+    return read(source) if content is None else content
+
+
+def _file(run: SavedRun, source: str, path: Path) -> str:
+    """A file that holds what a source does: the source itself, unless it lies in a shard."""
+    if member_of(source) is None:
+        return source
+    path = path.with_suffix(Path(source).suffix)
+    path.write_bytes(_content(run, source))
+    return str(path)
 
 
 def spread(labels: np.ndarray, count: int) -> np.ndarray:

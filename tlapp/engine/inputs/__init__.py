@@ -178,6 +178,11 @@ def is_large(examples: Input) -> bool:
     return isinstance(examples, Images)
 
 
+def are_sharded(examples: Input) -> bool:
+    """Whether examples are read from shards."""
+    return isinstance(examples, Images)
+
+
 def kept(examples: Input) -> str:
     """What a run keeps of its input to read by it later, as `packed`; "" where the model and the settings say it all."""
     return "" if isinstance(examples, Images) or not is_own(examples) else packed(examples)

@@ -14,6 +14,7 @@ import numpy as np
 
 from tlapp.contracts import BadExample, Input
 from tlapp.engine.inputs import decode
+from tlapp.engine.inputs.shards.files import member_of
 from tlapp.engine.inputs.workers import blank
 
 BLOCK = 32
@@ -90,7 +91,7 @@ def _part(
 
 def fault(source: str, examples: Input) -> str:
     """Why a source cannot be opened, told without opening it; "" where nothing is known against it."""
-    if examples.content(source) is not None or os.path.isfile(source):
+    if examples.content(source) is not None or os.path.isfile(source) or member_of(source):
         return ""
     if os.path.isdir(source):
         return f"a folder that holds no {examples.noun}s"

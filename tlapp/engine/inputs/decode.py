@@ -16,6 +16,7 @@ from typing import Any
 
 from tlapp.contracts import BadExample, Input, PluginError
 from tlapp.engine.inputs import is_own, is_slow, packed, read_sized, threads, unpacked
+from tlapp.engine.inputs.shards import places
 from tlapp.engine.inputs.workers import Block, LocalDecoder, ProcessDecoder, Shape, blank
 from tlapp.errors import TlappError
 from tlapp.words import in_a_line
@@ -41,6 +42,8 @@ def digests(sources: Sequence[str], examples: Input, report: Report) -> tuple[li
                 hashes[i], sizes[i] = _digest(sources[i], examples)
             except OSError as error:
                 bad[i] = f"cannot be opened: {error.strerror}"
+            except BadExample as error:  # a picture of a shard
+                bad[i] = error.reason
         return len(part)
 
     done = partial(progress, report, "checking files", len(sources))
@@ -156,7 +159,7 @@ def is_worth_processes(count: float) -> bool:
 
 def _bytes_of(path: str) -> int:
     try:
-        return os.path.getsize(path)
+        return places.size(path) or os.path.getsize(path)
     except OSError:  # reported when it is read
         return 0
 
@@ -165,6 +168,7 @@ def _digest(source: str, examples: Input) -> tuple[str, int]:
     """A digest of a source's bytes, and how many there are."""
     digest, size = hashlib.blake2b(digest_size=16), 0
     content = examples.content(source)
+    content = places.content(source) if content is None else content
     if content is not None:
         digest.update(content)
         return digest.hexdigest(), len(content)

@@ -19,6 +19,7 @@ from tlapp.contracts import BadExample, ImageInput, Input, Tensor
 from tlapp.engine.inputs.digits import BUILTIN, digit, listed
 from tlapp.engine.inputs.formats import EXTRA, HEIF, SUFFIXES, first_bytes, heif_version, is_heic, register
 from tlapp.engine.inputs.image_export import ImageExport
+from tlapp.engine.inputs.shards import places
 from tlapp.engine.inputs.square import orientation, square
 from tlapp.engine.options import Resize, RunOptions
 
@@ -92,7 +93,7 @@ def read(path: str, size: int, resize: Resize = "squash", most_pixels: int = MOS
 def read_sized(
     path: str | bytes, size: int, resize: Resize, most_pixels: int = MOST_PIXELS
 ) -> tuple[np.ndarray, tuple[int, int]]:
-    """Read a picture, from a file's path or what it holds, turn it upright and make it a square as `resize` says.
+    """Read a picture, from its source or what its file holds, turn it upright and make it a square as `resize` says.
 
     The square is (size, size, 3) uint8; the picture's own width and height follow it.
 
@@ -147,19 +148,21 @@ def _hush() -> None:
 
 
 def _open(path: str | bytes) -> Image.Image:
-    name, source = (path, path) if isinstance(path, str) else ("", io.BytesIO(path))
-    if (os.path.getsize(path) if isinstance(path, str) else len(path)) == 0:
+    name = path if isinstance(path, str) else ""
+    content = places.content(path) if isinstance(path, str) else path
+    source = path if content is None else io.BytesIO(content)
+    if (os.path.getsize(path) if content is None else len(content)) == 0:
         raise BadExample(name, "empty file")
     Image.preinit()  # the common formats; for one that it does not know yet, open loads all forty
     try:
         return Image.open(source, formats=_FORMATS)
     except UnidentifiedImageError:
-        if not is_heic(first_bytes(path) if isinstance(path, str) else path[:32]):
+        if not is_heic(first_bytes(name) if content is None else content[:32]):
             raise
     if not register():
         raise BadExample(name, f"a HEIC picture: install {EXTRA} to read it, or convert it to JPEG")
     try:
-        return Image.open(source, formats=(HEIF,))
+        return Image.open(name if content is None else io.BytesIO(content), formats=(HEIF,))
     except UnidentifiedImageError as error:
         raise BadExample(name, "a HEIC picture, damaged or cut short") from error
 

@@ -51,7 +51,7 @@ class Lines:
         for number, line in enumerate(file, 1):
             self.number = number
             if line.strip():
-                yield {key: _text(value) for key, value in _parsed(line, number).items()}
+                yield {key: text(value) for key, value in _parsed(line, number).items()}
 
 
 class _Bad(ValueError):
@@ -68,10 +68,10 @@ def _parsed(line: str, number: int) -> dict[str, Any]:
     return row
 
 
-def _text(value: Any) -> str:
+def text(value: Any) -> str:
     """A value as a CSV holds it: nothing for null, several labels with ";" between."""
     if isinstance(value, list):
-        return ";".join(map(_text, value))
+        return ";".join(map(text, value))
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # JSON can hold half a character
     return "" if value is None else json.dumps(value)

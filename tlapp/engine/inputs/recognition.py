@@ -9,6 +9,7 @@ from tlapp.engine.inputs import digits, signs
 from tlapp.engine.inputs.formats import HEIC, SUFFIXES
 from tlapp.engine.inputs.lines import JSON, opened
 from tlapp.engine.inputs.pairs import COLUMN as PAIR
+from tlapp.engine.inputs.shards.files import shards
 from tlapp.engine.inputs.texts import Texts
 from tlapp.engine.options import RunOptions
 from tlapp.errors import UserError
@@ -29,6 +30,8 @@ def kind_of(path: str) -> str | None:
     """
     if path in BUILTIN:
         return BUILTIN[path]
+    if shards(path):
+        return "image"
     if os.path.isdir(path):
         suffixes = set(_suffixes(path))
         return "image" if suffixes & (SUFFIXES | HEIC) else "text" if suffixes & Texts.suffixes else None

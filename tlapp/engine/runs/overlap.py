@@ -11,6 +11,7 @@ from tlapp.contracts import Input
 from tlapp.engine.data.streams import Stream
 from tlapp.engine.inputs import decode
 from tlapp.engine.inputs.decode import Report
+from tlapp.engine.inputs.shards import places
 
 
 class Overlap(NamedTuple):
@@ -62,8 +63,10 @@ def _place(source: str, examples: Input) -> str:
 
 
 def _size(source: str, examples: Input) -> int | None:
-    """Bytes of a file; None where there is none."""
-    try:
-        return os.path.getsize(source) if examples.content(source) is None else None
-    except OSError:
+    """Bytes of a file, or of its place in a shard; None where there is none."""
+    if examples.content(source) is not None:
         return None
+    try:
+        return os.path.getsize(source)
+    except OSError:
+        return places.size(source)
