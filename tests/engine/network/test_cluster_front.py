@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from helpers.fake_cluster import FakeCluster, RayError
 from helpers.image_sets import pictures, spoil, two_classes
+from helpers.shards import tar_of
 
 from tlapp.cli.main import run as command
 from tlapp.contracts import Augment, Fit, Plan
@@ -103,6 +104,13 @@ def test_the_same_to_the_bit(root, tiny, tmp_path, monkeypatch, few):
     assert sum(len(contents or arrays[0]) for _, _, contents, arrays in grown.asked) == (7 if few == 1 else 127)
     monkeypatch.setenv("TLAPP_CACHE", str(tmp_path / "third"))
     assert is_same(more, found(root, tiny, None, monkeypatch))
+
+
+def test_pictures_of_a_shard_travel_too(tiny, tmp_path, monkeypatch, lite):
+    shard = tar_of(two_classes(tmp_path / "d", 20), tmp_path / "a.tar")
+    alone, cluster = found(shard, tiny, None, monkeypatch), FakeCluster()
+    elsewhere(monkeypatch, tmp_path)
+    assert is_same(found(shard, tiny, cluster, monkeypatch), alone) and sum(len(asked[2]) for asked in cluster.asked) == 40
 
 
 def test_tensorflow_on_a_worker_has_the_threads_of_the_driver(tiny, tensorflow, monkeypatch):

@@ -19,6 +19,7 @@ from tlapp.engine.inputs import is_own
 from tlapp.engine.inputs.decode import Report, decode_apart
 from tlapp.engine.inputs.decoders import Decoders
 from tlapp.engine.inputs.facts import Facts
+from tlapp.engine.inputs.shards import places
 from tlapp.engine.inputs.sinks import Elsewhere, Sink
 from tlapp.engine.inputs.threads import workers
 from tlapp.engine.inputs.workers import Block
@@ -197,8 +198,7 @@ class LazyRows:
 
 def _content(source: str) -> bytes:
     try:
-        with open(source, "rb") as file:
-            return file.read()
+        return places.read(source)
     except OSError as error:
         raise BadExample(source, f"cannot be opened: {error.strerror}", passing=True) from error
 
