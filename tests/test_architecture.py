@@ -27,6 +27,7 @@ WORDS = {
     "what advice is made of": "advice",
     "where a trial runs": "a trial",
     "how a Ray cluster is reached": "connection to a cluster",
+    "how several machines train a phase": "several machines share",
     "the values that tune searches": "searched over",
     "the rule by which find-lr chooses": "learning rate range test",
     "what the verdict is made of": "verdict",

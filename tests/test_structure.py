@@ -17,7 +17,10 @@ LATE = {"hub_layer.py", "decode_in_graph.py", "header_in_graph.py", "serve.py"}
 LONGEST = 250
 KINDS = {"Fit", "Solve", "Statistics", "Blend", "Phase", "OneOf"}
 
-BASE = ("tlapp.errors", "tlapp.words", "tlapp.home", "tlapp.tensorflow_import", "tlapp.untrusted_files", "tlapp.cluster")
+BASE = (
+    "tlapp.errors", "tlapp.words", "tlapp.home", "tlapp.tensorflow_import", "tlapp.untrusted_files", "tlapp.cluster",
+    "tlapp.worker_group",
+)  # fmt: skip
 CONTRACTS = (*BASE, "tlapp.contracts")
 FACTS = (*CONTRACTS, "tlapp.engine.options", "tlapp.engine.memory")
 INPUTS = (*FACTS, "tlapp.engine.inputs", "tlapp.engine.cache")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ def train(
         config: a YAML file of settings.
         reporter: gets notes, plan, progress and epochs; see `tlapp.engine.report.Reporter`.
         trust: open model files that the settings name even if they hold code, which could then do anything that you can do.
-        on: "ray" or "ray:ADDRESS" to compute the frozen front on a cluster.
+        on: "ray" or "ray:ADDRESS" to compute the frozen front, and train stages, on a cluster.
         settings: as on the command line, with underscores.
 
     Returns:
@@ -140,9 +141,7 @@ def carry_out(
     if dry and settings.later:
         reporter.note(f"option {settings.later[0]}=auto is found when training begins; the plan shows the default")
     if on and settings.options.cache == "off":
-        raise UserError(
-            "has the frozen front computed once, and option cache=off anew each epoch; leave one out", on, option="on"
-        )
+        raise UserError("has the frozen front computed once, and option cache=off anew each epoch; leave one out", on, "on")
     with connected(on, dry, reporter.note) as cluster:
         if not dry:
             settings = settled(settings, reporter, lambda each: job_of(each, trust, cluster))
@@ -223,6 +222,7 @@ def job_of(settings: Settings, trust: bool, cluster: Cluster | None = None) -> J
         UserError, PluginError: there is nothing of a name, or it is broken.
     """
     from tlapp.engine.job import Job
+    from tlapp.engine.training.worker import work
 
     options = settings.options
     provider, name = provider_of(options.backbone, trust)
@@ -233,7 +233,7 @@ def job_of(settings: Settings, trust: bool, cluster: Cluster | None = None) -> J
         blame.strategy(settings.strategy, plugin_name),
         blame.head(settings.head, registry.plugin_name("head", options.head)),
         provider, name, {**settings.repeatable(), "backbone": backbone}, settings.origins.keys(), plugin_name,
-        cluster,
+        cluster, partial(work, partial(job_of, settings, trust)),
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from tlapp.errors import UserError
 from tlapp.words import in_a_line
+from tlapp.worker_group import Work, WorkerGroup
 
 RETRIES = 3
 """How often a task is done again whose worker was lost."""
@@ -61,6 +62,20 @@ class Cluster:
         settings = {"num_cpus": 1, "max_retries": RETRIES, "runtime_env": {"env_vars": ONE_CORE}, **options}
         started: Callable[..., Any] = self.ray.remote(**settings)(function).remote
         return started
+
+    @property
+    def machines(self) -> int:
+        """How many there are with as many cores as `group` takes of each: those of the smallest."""
+        return len(self._machine_cores())
+
+    def group(self, work: Work) -> WorkerGroup:
+        """Processes that train together, one a machine, on all of its cores."""
+        cores = self._machine_cores()
+        return WorkerGroup(self.ray, work, len(cores), min(cores))
+
+    def _machine_cores(self) -> list[int]:
+        every = [int(node["Resources"].get("CPU", 0)) for node in self.ray.nodes() if node["Alive"]]
+        return [cores for cores in every if cores]
 
     def close(self) -> None:
         """Leave the cluster, and end it if it was started here."""

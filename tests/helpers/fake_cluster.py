@@ -31,7 +31,7 @@ class Reference:
 class FakeCluster:
     """As `tlapp.cluster.Cluster`. `during(number of a task, from 0)` may raise what it fails by."""
 
-    cores = 2
+    cores, machines = 2, 1
 
     def __init__(self, during=lambda number: None):
         self.lost, self.asked, self.most, self._under_way = 0, [], 0, 0

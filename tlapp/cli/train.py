@@ -96,7 +96,7 @@ def _chosen(from_flags: Mapping[str, str], lenient: bool) -> tuple[str, str]:
 )  # fmt: skip
 @click.option(
     "--on", metavar="ray[:ADDRESS]", default="",
-    help="Where the frozen front is computed: on a Ray cluster, or one of all cores of this machine. No setting of the run.",
+    help="Where the frozen front is computed and stages train: on a Ray cluster, or one of this machine. No setting of the run.",
 )  # fmt: skip
 @trust_option
 @json_option

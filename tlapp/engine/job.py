@@ -9,6 +9,7 @@ from typing import Any
 from tlapp.cluster import Cluster
 from tlapp.contracts import BackboneProvider, Head, Input, Strategy
 from tlapp.engine.options import RunOptions
+from tlapp.worker_group import Work
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Job:
         given: the keys that the user set.
         plugin_name: the strategy's name, distribution and version, for errors.
         cluster: to compute on; None for this machine alone.
+        worker: what each of its machines runs to help with this job's phases; None for nothing.
     """
 
     options: RunOptions
@@ -32,6 +34,7 @@ class Job:
     given: Collection[str]
     plugin_name: str
     cluster: Cluster | None = None
+    worker: Work | None = None
 
     def where_data_is_built_in(self, examples: Input) -> str:
         """For who set no data, that the default is not theirs, in a sentence; "" for others."""

@@ -10,6 +10,7 @@ from tlapp.contracts import Batch, Head, Rates
 from tlapp.contracts.graph import Step, replay
 from tlapp.engine.network.cut import Cut
 from tlapp.engine.network.fold import fold
+from tlapp.engine.network.replicas import Share
 
 
 def takes_training(kind: type) -> bool:
@@ -23,6 +24,11 @@ def is_batch_norm(operation: Any) -> bool:
     import keras
 
     return isinstance(operation, keras.layers.BatchNormalization)
+
+
+def draws(operation: Any) -> bool:
+    """Whether an operation draws at random while it trains: it has states that are no weights."""
+    return len(getattr(operation, "variables", ())) > len(getattr(operation, "weights", ()))
 
 
 def infer(step: Step, values: dict[int, Any]) -> list[Any]:
@@ -63,6 +69,9 @@ class PhaseNet:
         head: the options object whose loss is used.
         layer: the head's built layer.
         parts: name -> layer.
+
+    Attributes:
+        share: the rows of each batch that this process trains on, where others train on the rest; None for all.
     """
 
     def __init__(self, cut: Cut, living: Living, stage_of: Mapping[str, str], head: Head, layer: Any, parts: Mapping[str, Any]):
@@ -73,6 +82,7 @@ class PhaseNet:
         self._train = fold(cut.rest, [cut.output], lambda norm: not self._in_training(norm), self._call)
         self._infer = fold(cut.rest, [cut.output], lambda norm: True, infer)
         self.progress: Any = keras.ops.convert_to_tensor(0.0)
+        self.share: Share | None = None
 
     def learns(self, operation: Any) -> bool:
         """Whether an operation's variables train: its stage lives and, being a batch norm, it is not to stay as it is."""
@@ -94,7 +104,15 @@ class PhaseNet:
     def _call(self, step: Step, values: dict[int, Any]) -> list[Any]:
         if not takes_training(type(step.operation)):
             return [*step.call(values)]
-        return step.call(values, training=self._in_training(step.operation))
+        training = self._in_training(step.operation)
+        if self.share is None or not (training and draws(step.operation)):
+            return step.call(values, training=training)
+        places = [id(tensor) for tensor in step.inputs]
+
+        def call(*tensors: Any) -> Any:
+            return step.call({**values, **dict(zip(places, tensors, strict=True))}, training=True)
+
+        return self.share.in_place(call, *(values[place] for place in places))
 
     def _features(self, x: Any, call: Any) -> Any:
         import keras
@@ -107,7 +125,10 @@ class PhaseNet:
         return self._features(x, self._train)
 
     def head(self, features: Any) -> Any:
-        return self.layer(features, training=self.living.head > 0)
+        training = self.living.head > 0
+        if self.share is None or not (training and draws(self.layer)):
+            return self.layer(features, training=training)
+        return self.share.in_place(lambda whole: self.layer(whole, training=True), features)[0]
 
     def part(self, name: str) -> Any:
         return self.parts[name]
@@ -145,6 +166,12 @@ class PhaseNet:
         trained = [v for group in self.trainable().values() for v in group if id(v) not in parts]
         return {f"head/{v.path.partition('/')[2] or v.path}" if id(v) in head else v.path: v for v in trained}
 
+    def reads_batch(self) -> bool:
+        """Whether what it computes of an example in training depends on others of the batch, as a batch norm that moves does."""
+        own = getattr(self.layer, "layers", [self.layer]) if self.living.head > 0 else []
+        layers = [step.operation for step in self.cut.rest if self._in_training(step.operation)]
+        return any(is_batch_norm(layer) for layer in (*layers, *own))
+
     def trained_in_backbone(self) -> list[Any]:
         """The variables that learn, those of the head and the parts excepted."""
         others = {id(v) for layer in (self.layer, *self.parts.values()) for v in layer.variables}
@@ -153,6 +180,12 @@ class PhaseNet:
     def state(self) -> list[Any]:
         """Every variable that training may change, random states excepted."""
         by_id = {id(v): v for layer in (*self._living(), self.layer, *self.parts.values()) for v in layer.weights}
+        return list(by_id.values())
+
+    def everything(self) -> list[Any]:
+        """Every weight behind the cut, frozen ones too."""
+        layers = [step.operation for step in self.cut.rest]
+        by_id = {id(v): v for layer in (*layers, self.layer, *self.parts.values()) for v in getattr(layer, "weights", ())}
         return list(by_id.values())
 
     def variables(self) -> list[Any]:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
-from tlapp.contracts import Fit
-from tlapp.engine.network.net import PhaseNet
-from tlapp.engine.options import RunOptions
 from tlapp.engine.runs.checkpoint import Pack, assign, values
 from tlapp.engine.runs.history import Epoch
-from tlapp.engine.training.feeds import Feed, Judge
+from tlapp.engine.training.feeds import Judge
 from tlapp.engine.training.score import collapsed
 from tlapp.engine.training.selection import Selection
 from tlapp.engine.training.steps import Steps
@@ -31,22 +27,16 @@ class Fitting:
     """A phase that trains by gradient, under way; it can be packed and unpacked between any two blocks of steps.
 
     Args:
-        net: what trains.
-        feeds: the phase's streams, the pacing one first.
-        options: batch size, patience, schedule, clipping, weight decay.
-        seed: of the order of the examples; the phase's number is part of it.
+        steps: how the phase trains.
+        patience: epochs without better weights before it stops.
         judge: epoch -> how the net as it stands does on what selects the best weights.
         best: keeps the best weights.
     """
 
-    def __init__(
-        self, net: PhaseNet, phase: Fit, feeds: Mapping[str, Feed], options: RunOptions, seed: int, judge: Judge, best: Selection
-    ):
-        self.steps = Steps(net, phase, feeds, options, seed)
-        self.net, self.phase, self.judge, self.best, self.patience = net, phase, judge, best, options.patience
+    def __init__(self, steps: Steps, patience: int, judge: Judge, best: Selection):
+        self.steps, self.phase, self.judge, self.best, self.patience = steps, steps.phase, judge, best, patience
         self.epoch, self.step, self.sums = 0, 0, np.zeros(0)
-        self.first = Epoch(phase.name, 0, {}, {}, True)
-        _global_seed()  # made here, as a variable cannot be made inside the compiled function
+        self.first = Epoch(self.phase.name, 0, {}, {}, True)
 
     def begin(self) -> None:
         """Judge the weights that the phase begins with."""
@@ -60,21 +50,17 @@ class Fitting:
         start = self.steps.start()
         counts = {"answers": len(answers), "start": len(start)}
         facts = {"epoch": self.epoch, "step": self.step, "terms": terms, "first": first, **counts}
-        return Pack(facts, [*answers, *start, *values(self.variables())])
+        return Pack(facts, [*answers, *start, *values(self.steps.state())])
 
     def unpack(self, pack: Pack) -> None:
         count, begin = int(pack.facts["answers"]), int(pack.facts["answers"]) + int(pack.facts.get("start", 0))
         if begin > count:
             self.steps.begin_from(pack.arrays[count:begin])
-        assign(self.variables(), pack.arrays[begin:])
+        assign(self.steps.state(), pack.arrays[begin:])
         self.epoch, self.step = int(pack.facts["epoch"]), int(pack.facts["step"])
         self.steps.names = list(pack.facts["terms"])
         self.sums = np.array(list(pack.facts["terms"].values()), np.float32)
         self.first = self.first._replace(**pack.facts["first"], answers=pack.arrays[0] if count else None)
-
-    def variables(self) -> list[Any]:
-        """Everything that training changes, random states and optimizers included."""
-        return [*self.net.variables(), *self.steps.variables(), _global_seed()]
 
     def run(self, tell: Callable[[Epoch], bool], report: Callable[[str, int, int], None], pause: Callable[[], None]) -> str:
         """Train on to the phase's end, or until what selects stops getting better; leaves the best weights in the net.
@@ -150,10 +136,3 @@ class Fitting:
         """Early stopping: whether `patience` epochs have passed since the best one."""
         judges = self.best.measure(self.first) is not None
         return judges and self.epoch - self.best.epoch >= self.patience
-
-
-def _global_seed() -> Any:
-    """The state of the generator behind `keras.random` where a loss or layer brings none of its own."""
-    from keras.src.random.seed_generator import global_seed_generator
-
-    return global_seed_generator().state

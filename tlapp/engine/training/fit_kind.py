@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
 from tlapp.contracts import Fit, Phase
 from tlapp.engine.network.net import Living, PhaseNet
 from tlapp.engine.runs.folder import BEST
+from tlapp.engine.training.divided import steps_of
 from tlapp.engine.training.feeds import Feed
 from tlapp.engine.training.fit import Diverged, Fitting
 from tlapp.engine.training.kind import TRAINING, Kind, augments_of
@@ -103,14 +105,15 @@ class FitKind(Kind):
         phase: Any = slot.phase
         net, feeds = self.prepared(session, slot)
         best = session.best = session.best or Selection(net.state(), slot.phase.select)
-        options, learns = session.job.options, self.learns_labels(phase)
-        judge = session.judge(net, slot, learns)
-        fitting = Fitting(net, phase, feeds, options, options.seed * 1009 + slot.number, judge, best)
+        learns = self.learns_labels(phase)
+        steps = steps_of(session, slot, net, feeds)
+        fitting = Fitting(steps, session.job.options.patience, session.judge(net, slot, learns), best)
         session.checkpoint.join("best", best)
         if not session.checkpoint.join("fit", fitting):
             fitting.begin()
         try:
-            reason = fitting.run(session.tell, session.reporter.progress, session.pause)
+            with closing(steps):
+                reason = fitting.run(session.tell, session.reporter.progress, session.pause)
         except KeyboardInterrupt:
             best.restore()
             session.end(phase, best.loss, learns)

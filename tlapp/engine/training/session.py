@@ -122,6 +122,11 @@ class Session:
     def unpack(self, pack: Pack) -> None:
         self.number, self.loss = int(pack.facts["number"]), float(pack.facts["loss"])
 
+    @property
+    def solved(self) -> bytes:
+        """The head that a solver made, packed; empty where it is the job's own."""
+        return self._solved
+
     def model(self) -> Any:
         """The deployed model as it stands."""
         names = [tensor.name for tensor in self.streams.dataset.input.tensors]
