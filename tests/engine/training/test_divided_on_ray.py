@@ -32,7 +32,7 @@ def test_two_machines_give_the_losses_of_one_and_a_killed_worker_costs_a_block(t
         if "timed out during startup" not in done.stderr:
             break
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.count("phase tune: a worker was lost") == 1
+    assert done.stderr.count("phase tune: a worker was lost") == 1
     tlapp.train(**settings, run=str(tmp_path / "one"))
     two, one = (history(tmp_path / name) for name in ("two", "one"))
     assert two.keys() == one.keys() and len(one) >= 5 * 3
