@@ -69,9 +69,9 @@ class Steps:
     def _optimizer(self, rate: float, variables: list[Any], options: RunOptions) -> Any:
         import keras
 
-        decay, speed = self.phase.weight_decay, self.phase.learning_rate * rate
+        decay = self.phase.weight_decay
         optimizer = keras.optimizers.AdamW(
-            learning_rate(speed, self.steps, self.total, options.schedule),
+            self.schedule(rate, options),
             weight_decay=options.weight_decay if decay is None else decay,
             use_ema=bool(self.phase.average), ema_momentum=self.phase.average,
         )  # fmt: skip
@@ -82,6 +82,10 @@ class Steps:
         optimizer._all_reduce_sum_gradients = list
         optimizer.build(variables)
         return optimizer
+
+    def schedule(self, rate: float, options: RunOptions) -> Any:
+        """The learning rate over the phase's steps, of variables whose rate is `rate` times the phase's."""
+        return learning_rate(self.phase.learning_rate * rate, self.steps, self.total, options.schedule)
 
     def _moving_averages(self) -> dict[str, Any]:
         """Path -> moving average of each weight; it begins as the weight is after the first step."""
