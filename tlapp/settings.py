@@ -17,7 +17,6 @@ from tlapp import registry
 from tlapp.contracts import Condition, Head, Options, Strategy
 from tlapp.contracts.options import condition_of, is_path
 from tlapp.defaults import defaults, input_kind, is_changed
-from tlapp.engine.inputs.shards.files import is_pattern
 from tlapp.engine.options import RunOptions
 from tlapp.engine.runs.folder import PLAN, SETTINGS, RunFolder
 from tlapp.errors import PluginError, TlappError, UserError, all_of, each_of
@@ -80,6 +79,8 @@ def absolute(value: Any) -> Any:
     """A path that exists, or a pattern of shards, made absolute; every other value, such as builtin:digits or none, as it is."""
     if not isinstance(value, str) or value == "none" or value.startswith("builtin:"):
         return value
+    from tlapp.engine.inputs.shards.files import is_pattern  # its package imports Pillow, for which completing would wait
+
     return os.path.abspath(value) if os.path.exists(value) or is_pattern(value) else value
 
 
