@@ -6,13 +6,15 @@ import hashlib
 import json
 from bisect import bisect_left
 from collections.abc import Container, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tlapp.engine.advice import probe
 from tlapp.engine.cache import store
 from tlapp.engine.data.streams import Stream
+from tlapp.engine.inputs.threads import workers
 
 SIDE = 48
 """Pixels a side of the thumbnails by which near-copies are told."""
@@ -20,8 +22,12 @@ NEAR, ALIKE = 4, 0.985
 """How many neighbours of each picture are looked at, and how alike thumbnails of near-copies are (correlation)."""
 FEW, SAME = 16, 0.9999
 """From how few pixels a side pictures are copies only where they are the same: so small, different ones look alike."""
-CROPS = (0.0, 0.025, 0.05, 0.075, 0.1)
+Window = tuple[float, float, float]
+"""Where a window of a picture begins, from the left and from the top, and how long it is: shares of a side."""
+WHOLE = (0.0, 0.0, 1.0)
+CROPS = (0.025, 0.05, 0.075, 0.1)
 """What of a side may have been cut off."""
+WINDOWS = [(left, top, 1 - cut) for cut in CROPS for left, top in ((cut / 2, cut / 2), (0, 0), (cut, 0), (0, cut), (cut, cut))]
 LIKELY = 0.5
 """Cosine of features from which two pictures are compared by pixels at the end of a run."""
 GREY = np.array([0.299, 0.587, 0.114])
@@ -77,13 +83,24 @@ def neighbours(features: np.ndarray, known: np.ndarray, same: bool = False, leas
 
 def copies(pairs: Sequence[tuple[int, int]], ones: np.ndarray, others: np.ndarray) -> Iterator[tuple[int, int, float]]:
     """(row, row, likeness) of the pairs that show the same, of grey pictures, (n, side, side) uint8."""
-    plain_ones = thumbnails(ones, 0, 0, 1)
-    plain_others = plain_ones if others is ones else thumbnails(others, 0, 0, 1)
-    for one, other in pairs:
-        if float(plain_ones[one] @ plain_others[other]) > 0.6:
-            value = alike(ones[one], others[other], plain_ones[one], plain_others[other])
-            if value >= ALIKE:
-                yield one, other, value
+    plain_ones = thumbnails(ones, [WHOLE])[:, 0]
+    plain_others = plain_ones if others is ones else thumbnails(others, [WHOLE])[:, 0]
+    near = [(one, other) for one, other in pairs if float(plain_ones[one] @ plain_others[other]) > 0.6]
+    best = [float(plain_ones[one] @ plain_others[other]) for one, other in near]
+    for side, pictures, against in ((0, ones, plain_others), (1, others, plain_ones)):  # either may have lost a margin
+        of: dict[int, list[int]] = {}
+        for number, pair in enumerate(near):
+            of.setdefault(pair[side], []).append(number)
+
+        def likeness(picture: int, pictures: Any = pictures, against: Any = against, side: int = side, of: Any = of) -> Any:
+            windows = thumbnails(pictures[picture : picture + 1], WINDOWS)[0]
+            return (windows @ against[[near[number][1 - side] for number in of[picture]]].T).max(0).tolist()
+
+        with ThreadPoolExecutor(workers()) as pool:  # Pillow resizes outside Python's lock
+            for numbers, found in zip(of.values(), pool.map(likeness, of), strict=True):
+                for number, value in zip(numbers, found, strict=True):
+                    best[number] = max(best[number], value)
+    yield from ((one, other, value) for (one, other), value in zip(near, best, strict=True) if value >= ALIKE)
 
 
 def small(sides: Mapping[str, tuple[int, int]]) -> frozenset[str]:
@@ -126,23 +143,16 @@ def _leaks(known: Sample, asked: Sample) -> list[tuple[int, int]]:
     return [*first.items()]
 
 
-def alike(one: np.ndarray, other: np.ndarray, plain_one: np.ndarray, plain_other: np.ndarray) -> float:
-    """The highest correlation of two grey pictures, one of which may have lost a margin."""
-    best = float(plain_one @ plain_other)
-    for picture, against in ((one, plain_other), (other, plain_one)):
-        for cut in CROPS[1:]:
-            for left, top in ((cut / 2, cut / 2), (0, 0), (cut, 0), (0, cut), (cut, cut)):
-                best = max(best, float(thumbnails(picture[None], left, top, 1 - cut)[0] @ against))
-    return best
-
-
-def thumbnails(grey: np.ndarray, left: float, top: float, share: float) -> np.ndarray:
-    """Windows of pictures, (n, side, side), as vectors of mean 0 and length 1; edges are shares of a side."""
+def thumbnails(grey: np.ndarray, windows: Sequence[Window]) -> np.ndarray:
+    """Windows of pictures, (n, side, side), as vectors of mean 0 and length 1, (n, windows, size)."""
     from PIL import Image
 
     side = grey.shape[1]
-    box = (left * side, top * side, (left + share) * side, (top + share) * side)
-    small = np.stack([np.asarray(Image.fromarray(each).resize((SIDE, SIDE), Image.Resampling.BILINEAR, box)) for each in grey])
-    flat = small.reshape(len(small), -1).astype(np.float32)
-    flat -= flat.mean(1, keepdims=True)
-    return flat / np.linalg.norm(flat, axis=1, keepdims=True).clip(1e-6)
+    boxes = [(left * side, top * side, (left + share) * side, (top + share) * side) for left, top, share in windows]
+    flat = np.empty((len(grey), len(boxes), SIDE * SIDE), np.float32)
+    for row, each in enumerate(grey):
+        picture = Image.fromarray(each)
+        for number, box in enumerate(boxes):
+            flat[row, number] = np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BILINEAR, box)).reshape(-1)
+    flat -= flat.mean(2, keepdims=True)
+    return flat / np.linalg.norm(flat, axis=2, keepdims=True).clip(1e-6)
