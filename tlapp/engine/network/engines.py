@@ -87,14 +87,19 @@ def front(graph: Any, boundaries: Sequence[Any], count: int) -> Front | LiteFron
     """What computes these boundaries of so many examples, as `engine` chose."""
     if engine(graph, boundaries, count) == TENSORFLOW:
         return Front(graph, boundaries)
-    key = store.key_of("litert", VERSION, [digest(graph, tensor) for tensor in boundaries])
-    known = store.recall(key)
     try:
-        made = LiteFront(known or converted(graph, boundaries), workers())
+        return _lite(graph, boundaries)
     except (KeyboardInterrupt, MemoryError):
         raise
     except Exception:  # what was tried converts, and a part of it does not
         return Front(graph, boundaries)
+
+
+def _lite(graph: Any, boundaries: Sequence[Any]) -> LiteFront:
+    """A front by LiteRT, of a file that the cache remembers."""
+    key = store.key_of("litert", VERSION, [digest(graph, tensor) for tensor in boundaries])
+    known = store.recall(key)
+    made = LiteFront(known or converted(graph, boundaries), workers())
     if known is None:
         store.remember(key, made.content, "engines")
     return made
@@ -119,7 +124,7 @@ def tried(graph: Any, boundaries: Sequence[Any]) -> str:
     arrays = [noise.integers(0, 256, (TRIED, *tensor.shape[1:])).astype(tensor.dtype) for tensor in graph.inputs]
     plain = Front(graph, boundaries)
     try:
-        other = LiteFront(converted(graph, boundaries), workers())
+        other = _lite(graph, boundaries)
         expected, found = plain(arrays), other(arrays)
         seconds = [[_seconds(each, arrays) for each in (plain, other)] for _ in range(ROUNDS)]
     except (KeyboardInterrupt, MemoryError):
