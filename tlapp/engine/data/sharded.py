@@ -82,7 +82,8 @@ def _items(
                 known[sample.label] = _label(origin, file, sample, classes, labels)
             label = known[sample.label]
             if label is None and labels != "optional":
-                beside = f"; expected {sample.name.rpartition('.')[0]}.cls, .json or .txt right beside it" if is_tar(file) else ""
+                wanted = f"{sample.name.rpartition('.')[0]}.cls, .json or .txt right beside it"
+                beside = f"; expected {wanted}; if its folders are the classes, unpack it" if is_tar(file) else ""
                 raise origin.error(file, f"{_called(file, sample)} has no label{beside}")
             inside = sample.name.removeprefix(f"{label}/") if is_tar(file) else f"{os.path.basename(file)}/{sample.name}"
             yield Item(f"{file}/{sample.name}", inside, label, split)
