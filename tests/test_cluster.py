@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from tlapp.cli.main import run as command
-from tlapp.cluster import Cluster, connected
+from tlapp.cluster.connection import Cluster, connected
 from tlapp.errors import UserError
 
 

@@ -19,7 +19,6 @@ KINDS = {"Fit", "Solve", "Statistics", "Blend", "Phase", "OneOf"}
 
 BASE = (
     "tlapp.errors", "tlapp.words", "tlapp.home", "tlapp.tensorflow_import", "tlapp.untrusted_files", "tlapp.cluster",
-    "tlapp.worker_group",
 )  # fmt: skip
 CONTRACTS = (*BASE, "tlapp.contracts")
 FACTS = (*CONTRACTS, "tlapp.engine.options", "tlapp.engine.memory")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlapp import blame, registry
-from tlapp.cluster import Cluster, connected
+from tlapp.cluster.connection import Cluster, connected
 from tlapp.engine.memory import enough_memory
 from tlapp.engine.report import Reporter, Silent
 from tlapp.errors import UserError, each_of

@@ -29,7 +29,7 @@ class Reference:
 
 
 class FakeCluster:
-    """As `tlapp.cluster.Cluster`. `during(number of a task, from 0)` may raise what it fails by."""
+    """As `tlapp.cluster.connection.Cluster`. `during(number of a task, from 0)` may raise what it fails by."""
 
     cores, machines = 2, 1
 

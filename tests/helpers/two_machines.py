@@ -1,4 +1,4 @@
-"""Train on a Ray of two machines of one core, both of them this one: python two_machines.py SETTINGS.json [kill]
+"""Train on a Ray of two machines of one core, both of them this one: python -m helpers.two_machines SETTINGS.json [kill]
 
 With `kill`, a worker is killed once two epochs of the phase tune have ended. Writes a line for each note.
 """
@@ -9,23 +9,13 @@ import json
 import os
 import signal
 import sys
-from pathlib import Path
 
 import ray
+from helpers.processes import running
 from ray.cluster_utils import Cluster
 
 import tlapp
 from tlapp.engine.report import Silent
-
-
-def workers():
-    """The processes of workers under way."""
-    for folder in Path("/proc").iterdir():
-        try:
-            if folder.name.isdigit() and b"ray::RayTrainWorker" in (folder / "cmdline").read_bytes():
-                yield int(folder.name)
-        except OSError:
-            continue
 
 
 class Killer(Silent):
@@ -34,7 +24,7 @@ class Killer(Silent):
 
     def epoch(self, epoch):
         if sys.argv[2:] == ["kill"] and (epoch.phase, epoch.epoch) == ("tune", 2):
-            os.kill(max(workers()), signal.SIGKILL)
+            os.kill(max(running(b"ray::RayTrainWorker")), signal.SIGKILL)
 
 
 if __name__ == "__main__":

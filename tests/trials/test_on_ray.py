@@ -8,9 +8,9 @@ import signal
 import threading
 import time
 from contextlib import closing
-from pathlib import Path
 
 import pytest
+from helpers.processes import running
 from helpers.tiny_place import furnish, of
 
 from tlapp.engine.report import Silent
@@ -30,16 +30,6 @@ def place(tmp_path_factory, tensorflow):
 @pytest.fixture(scope="module")
 def two_workers(ray_of_two):
     return workers_on("ray")
-
-
-def training():
-    """The processes of trials under way."""
-    for folder in Path("/proc").iterdir():
-        try:
-            if folder.name.isdigit() and b"train_here" in (folder / "cmdline").read_bytes():
-                yield int(folder.name)
-        except OSError:
-            continue
 
 
 @pytest.mark.slow
@@ -72,7 +62,7 @@ def test_a_killed_worker_costs_no_trial(place, two_workers, tmp_path):
         end = time.monotonic() + 120
         while not killed and time.monotonic() < end:
             if all(trial.run.has(HISTORY) for trial in trials):
-                killed.extend([*training()][:1])
+                killed.extend([*running(b"train_here")][:1])
                 os.kill(killed[0], signal.SIGKILL)
             time.sleep(0.1)
 

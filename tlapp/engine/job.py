@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tlapp.cluster import Cluster
+from tlapp.cluster.connection import Cluster
+from tlapp.cluster.worker_group import Work
 from tlapp.contracts import BackboneProvider, Head, Input, Strategy
 from tlapp.engine.options import RunOptions
-from tlapp.worker_group import Work
 
 
 @dataclass(frozen=True)

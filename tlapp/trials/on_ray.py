@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tlapp.cluster import Cluster
+from tlapp.cluster.connection import Cluster
 from tlapp.engine.report import Silent
 from tlapp.engine.runs.folder import SETTINGS
 from tlapp.errors import TlappError
@@ -15,7 +15,7 @@ from tlapp.trials.trial import Processes, Trial, Workers
 
 
 def workers_on(where: str) -> Workers:
-    """This machine, or a cluster; see `tlapp.cluster.Cluster`.
+    """This machine, or a cluster; see `tlapp.cluster.connection.Cluster`.
 
     Raises:
         UserError: as there.

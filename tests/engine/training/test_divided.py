@@ -12,13 +12,13 @@ import pytest
 from helpers.fake_cluster import FakeCluster
 from helpers.one_phase import Tunes, lines
 
+from tlapp.cluster.worker_group import Restarted
 from tlapp.contracts import Batch, Fit, Task
 from tlapp.engine.network.replicas import Share, share
 from tlapp.engine.options import RunOptions
 from tlapp.engine.report import Silent
 from tlapp.engine.training.feeds import Feed
 from tlapp.testing import Dense, TinyBackbones, tiny_run
-from tlapp.worker_group import Restarted
 
 
 class Alone:

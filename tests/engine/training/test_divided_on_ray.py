@@ -13,7 +13,7 @@ from helpers.tiny_place import furnish, of
 
 from tlapp.engine.runs.folder import HISTORY
 
-TWO_MACHINES = Path(__file__).parents[2] / "helpers" / "two_machines.py"
+TESTS = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
@@ -26,9 +26,9 @@ def test_two_machines_give_the_losses_of_one_and_a_killed_worker_costs_a_block(t
         "plugin": "full", "warmup": 1, "epochs": 5, "patience": 9, "learning_rate": 1e-3, "batch_size": 8, "report": "off",
         **of(place),
     }  # fmt: skip
-    command = [sys.executable, str(TWO_MACHINES), json.dumps({**settings, "run": str(tmp_path / "two")}), "kill"]
+    command = [sys.executable, "-m", "helpers.two_machines", json.dumps({**settings, "run": str(tmp_path / "two")}), "kill"]
     for _ in range(3):  # a busy machine may take longer to start Ray than that waits
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600, cwd=TESTS)
         if "timed out during startup" not in done.stderr:
             break
     assert done.returncode == 0, done.stderr[-2000:]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tlapp.cluster import Cluster
+from tlapp.cluster.connection import Cluster
 from tlapp.contracts import Augment
 from tlapp.engine.cache import earlier, rowfile, store
 from tlapp.engine.cache.rowfile import Rows

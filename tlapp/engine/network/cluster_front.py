@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tlapp.cluster import Cluster
+from tlapp.cluster.connection import Cluster
 from tlapp.contracts import BadExample
 from tlapp.engine.inputs import packed, unpacked
 from tlapp.engine.inputs.decode import decode

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tlapp.cluster.worker_group import Restarted, WorkerGroup
 from tlapp.contracts import Batch, Fit, Task
 from tlapp.engine.data.streams import task_of
 from tlapp.engine.network.net import PhaseNet
@@ -24,7 +25,6 @@ from tlapp.engine.training.feeds import Feed
 from tlapp.engine.training.session import Session, Slot
 from tlapp.engine.training.steps import Steps, batch_of
 from tlapp.errors import UserError
-from tlapp.worker_group import Restarted, WorkerGroup
 
 
 class Begin(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
-from tlapp.cluster import Cluster
+from tlapp.cluster.connection import Cluster
 from tlapp.contracts import LoadedBackbone, Plan
 from tlapp.engine.cache import store
 from tlapp.engine.data.streams import Dataset

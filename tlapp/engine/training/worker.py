@@ -27,7 +27,7 @@ def work(make: Callable[[], Job], receive: Callable[[], Any], answer: Callable[[
 
     Args:
         make: makes the job.
-        receive, answer: as of `tlapp.worker_group.Work`.
+        receive, answer: as of `tlapp.cluster.worker_group.Work`.
     """
     quiet_tensorflow()
     replicas, steps = Replicas(), None

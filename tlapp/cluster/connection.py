@@ -1,4 +1,4 @@
-"""A connection to a cluster of Ray, https://docs.ray.io: the one place that starts and reaches it."""
+"""A connection to a cluster of Ray, https://docs.ray.io."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
+from tlapp.cluster.worker_group import Work, WorkerGroup
 from tlapp.errors import UserError
 from tlapp.words import in_a_line
-from tlapp.worker_group import Work, WorkerGroup
 
 RETRIES = 3
 """How often a task is done again whose worker was lost."""
