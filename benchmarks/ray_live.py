@@ -18,6 +18,8 @@ import sys
 import tempfile
 import time
 
+ROOM = {"object_store_memory": 2**31}
+"""Of each machine: Ray's test cluster has 150 MB else, which a block of steps fills, and then messages wait for seconds."""
 ONE_CORE = dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"), "1")
 
 
@@ -81,9 +83,9 @@ def train(given: argparse.Namespace) -> None:
         import ray
         from ray.cluster_utils import Cluster
 
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, **ROOM})
         for _ in range(given.workers - 1):
-            cluster.add_node(num_cpus=1)
+            cluster.add_node(num_cpus=1, **ROOM)
         ray.init(address=cluster.address, log_to_driver=False)
         on = "ray"
     else:
