@@ -39,7 +39,7 @@ class OneWorker:
     count = 1
 
     def __init__(self, work, lost):
-        self._work, self._lost, self.asked, self._thread = work, lost, 0, None
+        self._work, self._lost, self.asked, self._thread, self.heard = work, lost, 0, None, []
 
     def ask(self, messages):
         self.asked += 1
@@ -49,6 +49,7 @@ class OneWorker:
             self._thread = threading.Thread(target=self._run, args=(self._inbox, self._outbox), daemon=True)
             self._thread.start()
             raise Restarted
+        self.heard.append(messages[0])
         self._inbox.put(messages[0])
         if isinstance(answer := self._outbox.get(timeout=60), BaseException):
             raise answer
@@ -100,6 +101,7 @@ def test_workers_train_as_this_process_does_also_after_a_loss(shapes, tmp_path, 
     """To the bit, with a moving average and dropout; a step a block, of which the second is lost."""
     from tlapp.engine.run import Run
     from tlapp.engine.training import steps, worker
+    from tlapp.engine.training.divided import Block
 
     monkeypatch.setattr(steps, "BLOCK_BYTES", 1)
     monkeypatch.setattr(worker, "Replicas", Alone)
@@ -113,6 +115,8 @@ def test_workers_train_as_this_process_does_also_after_a_loss(shapes, tmp_path, 
     assert is_same(alone, run)
     (group,) = cluster.groups
     assert group.asked == 2 * 4 + 2 * 2  # a block an epoch's step; and each time a worker begins, that it has, and the phase
+    states = [message.state is not None for message in group.heard if isinstance(message, Block)]
+    assert states == [True, True] + 6 * [False]  # which a worker gets once, as this process does not change it
     assert [note for note in notes.notes if note.startswith("phase tune")] == [
         "phase tune: trained by 1 workers", "phase tune: a worker was lost; its block of steps is done again",
     ]  # fmt: skip

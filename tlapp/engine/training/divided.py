@@ -7,7 +7,7 @@ the sums of the losses and the state after the block. So a checkpoint is as with
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
 from typing import Any, NamedTuple
@@ -47,7 +47,7 @@ class Begin(NamedTuple):
 
 
 class Block(NamedTuple):
-    """A message: shares of some batches, and the state to begin from; None to go on from where the last block ended."""
+    """A message: shares of some batches, and the state to begin from; None where it is that at the end of the last block."""
 
     blocks: Mapping[str, Batch]
     state: Sequence[np.ndarray] | None
@@ -98,12 +98,8 @@ class DividedSteps(Steps):
         super().__init__(net, phase, feeds, session.job.options, seed)
         self._session, self._slot, self._begin = session, slot, begin
         self._group: WorkerGroup | None = None
-        self._has_begun, self._is_new = False, False
-
-    def blocks(self, epoch: int, start: int) -> Iterator[tuple[int, np.ndarray]]:
-        """As without workers; each epoch begins with the state of this process."""
-        self._is_new = True
-        return super().blocks(epoch, start)
+        self._has_begun = False
+        self._theirs: Sequence[np.ndarray] = ()
 
     def train(self, blocks: Mapping[str, Batch]) -> np.ndarray:
         """As without workers; a block is done again where one is lost."""
@@ -130,12 +126,15 @@ class DividedSteps(Steps):
     def _trained(self, group: WorkerGroup, blocks: Mapping[str, Batch]) -> np.ndarray:
         if not self._has_begun:
             _must_agree(group.ask([self._beginning()] * group.count))
-            self._has_begun = self._is_new = True
-        state = values(self.state()) if self._is_new else None
+            self._has_begun, self._theirs = True, ()
+        ours = values(self.state())
+        same = len(ours) == len(self._theirs) and all(map(np.array_equal, ours, self._theirs))
         shares = [share(index, group.count, self.batch) for index in range(group.count)]
-        messages = [Block({name: share_of(block, each) for name, block in blocks.items()}, state) for each in shares]
+        messages = [
+            Block({name: share_of(block, each) for name, block in blocks.items()}, None if same else ours) for each in shares
+        ]
         trained: Trained = group.ask(messages)[0]
-        self._is_new = False
+        self._theirs = trained.state
         assign(self.state(), trained.state)
         self.names = list(trained.sums)
         return np.array(list(trained.sums.values()), np.float32)
