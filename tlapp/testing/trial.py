@@ -55,8 +55,8 @@ class Watched(Phases):
         self.moved: list[Moved] = []
         self.judged: dict[str, list[float | None]] = {}
 
-    def judge(self, net: Any, slot: Slot, validates: bool) -> Callable[[int], Epoch]:
-        phase, judge = slot.phase, super().judge(net, slot, validates)
+    def judge(self, net: Any, slot: Slot, validates: bool, predicts: Any = None) -> Callable[[int], Epoch]:
+        phase, judge = slot.phase, super().judge(net, slot, validates, predicts)
 
         def unseen(epoch: int) -> Epoch:
             """Note what the phase would choose by, and let it go on as if nothing chose."""

@@ -97,28 +97,31 @@ def is_same(one, other):
     return lines(one) == lines(other) and all(map(np.array_equal, weights(one), weights(other)))
 
 
-def test_workers_train_as_this_process_does_also_after_a_loss(shapes, tmp_path, tensorflow, monkeypatch):
-    """To the bit, with a moving average and dropout; a step a block, of which the second is lost."""
+@pytest.mark.parametrize("judging", [False, True])
+def test_workers_train_as_this_process_does_also_after_a_loss(judging, shapes, tmp_path, tensorflow, monkeypatch):
+    """To the bit, with a moving average and dropout; a step a block, of which the second is lost, or the first judging too."""
     from tlapp.engine.run import Run
     from tlapp.engine.training import steps, worker
-    from tlapp.engine.training.divided import Block
+    from tlapp.engine.training.divided import Block, Look
 
     monkeypatch.setattr(steps, "BLOCK_BYTES", 1)
     monkeypatch.setattr(worker, "Replicas", Alone)
     alone = tiny_run(Tunes(fit={"average": 0.9, "epochs": 2}), shapes, tmp_path / "alone")
     options = alone.job.options.model_copy(update={"run": str(tmp_path / "divided")})
-    job, cluster, notes = replace(alone.job, options=options), Machines(lost=(4,)), Notes()
+    job, cluster, notes = replace(alone.job, options=options), Machines(lost=(4, 9) if judging else (4,)), Notes()
     run = Run(replace(job, cluster=cluster, worker=partial(worker.work, lambda: job)), notes)
     for step in (run.load, run.prepare, run.begin):
         step()
     run.work.carry_out()
     assert is_same(alone, run)
     (group,) = cluster.groups
-    assert group.asked == 2 * 4 + 2 * 2  # a block an epoch's step; and each time a worker begins, that it has, and the phase
+    looks = [len(message.x[0]) for message in group.heard if isinstance(message, Look)]
+    assert looks == [len(run.dataset.streams["val"])] * (2 - judging)
     states = [message.state is not None for message in group.heard if isinstance(message, Block)]
-    assert states == [True, True] + 6 * [False]  # which a worker gets once, as this process does not change it
+    assert states == [True, True, False, False, judging, False, False, False]  # which a worker gets once, as it stays the same
     assert [note for note in notes.notes if note.startswith("phase tune")] == [
         "phase tune: trained by 1 workers", "phase tune: a worker was lost; its block of steps is done again",
+        *["phase tune: a worker was lost; this machine judges the epoch alone"] * judging,
     ]  # fmt: skip
 
 

@@ -10,6 +10,9 @@ import numpy as np
 from tlapp.engine.network.net import PhaseNet
 from tlapp.engine.network.sources import Source
 
+Predict = Callable[[Source, int], np.ndarray]
+"""(source, rows) -> answers (rows, classes) of a net as it then stands."""
+
 
 def describer(net: PhaseNet, last: Any) -> Callable[[Source, int], tuple[np.ndarray, ...]]:
     """(source, rows) -> features (rows, size) and answers (rows, classes) of the net as it then stands, by its last layer."""
@@ -22,8 +25,8 @@ def describer(net: PhaseNet, last: Any) -> Callable[[Source, int], tuple[np.ndar
     return _over_blocks(tf.function(forward, autograph=False, reduce_retracing=True, jit_compile=False))
 
 
-def predictor(net: PhaseNet, last: Any) -> Callable[[Source, int], np.ndarray]:
-    """(source, rows) -> answers (rows, classes) of the net as it then stands, by its last layer."""
+def predictor(net: PhaseNet, last: Any) -> Predict:
+    """What a net answers, by its last layer."""
     import tensorflow as tf
 
     forward = _over_blocks(

@@ -3,6 +3,7 @@
 The run stays with the process that the user started: it makes the batches, judges epochs, and writes the run's folder. For each
 block of steps it sends every worker its share of the examples; the workers add their gradients up, step by step, and send back
 the sums of the losses and the state after the block. So a checkpoint is as without them, and a lost worker costs one block.
+What the net answers to val after an epoch is computed by all of them, too.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from tlapp.cluster.worker_group import Restarted, WorkerGroup
 from tlapp.contracts import Batch, Fit, Task
 from tlapp.engine.data.streams import task_of
 from tlapp.engine.network.net import PhaseNet
+from tlapp.engine.network.predict import Predict
 from tlapp.engine.network.replicas import share
+from tlapp.engine.network.sources import Source
 from tlapp.engine.runs.checkpoint import assign, values
 from tlapp.engine.training.batches import share_of
 from tlapp.engine.training.feeds import Feed
 from tlapp.engine.training.session import Session, Slot
-from tlapp.engine.training.steps import Steps, batch_of
+from tlapp.engine.training.steps import BLOCK_BYTES, Steps, batch_of
 from tlapp.errors import UserError
 
 
@@ -51,6 +54,12 @@ class Block(NamedTuple):
 
     blocks: Mapping[str, Batch]
     state: Sequence[np.ndarray] | None
+
+
+class Look(NamedTuple):
+    """A message: arrays (examples, ...) at the cut, a share of some, whose outputs are wanted."""
+
+    x: tuple[np.ndarray, ...]
 
 
 class Trained(NamedTuple):
@@ -118,6 +127,22 @@ class DividedSteps(Steps):
                 error.resumable = self._session.record.folder
                 raise
 
+    def predictor(self, last: Any) -> Predict:
+        """As without workers; each computes its share of the examples."""
+        here = super().predictor(last)
+
+        def everywhere(source: Source, count: int) -> np.ndarray:
+            if self._group is None or not self._has_begun or count < self._group.count:
+                return here(source, count)
+            try:
+                return np.asarray(last(self._outputs(self._group, source, count)))
+            except Restarted:
+                self._session.reporter.note(f"phase {self.phase.name}: a worker was lost; this machine judges the epoch alone")
+                self._has_begun = False
+                return here(source, count)
+
+        return everywhere
+
     def close(self) -> None:
         if self._group is not None:
             self._group.close()
@@ -138,6 +163,15 @@ class DividedSteps(Steps):
         assign(self.state(), trained.state)
         self.names = list(trained.sums)
         return np.array(list(trained.sums.values()), np.float32)
+
+    def _outputs(self, group: WorkerGroup, source: Source, count: int) -> np.ndarray:
+        """What the head makes of examples, (count, classes); those of a block at a time."""
+        found: list[np.ndarray] = []
+        size = max(2 * group.count, min(64, BLOCK_BYTES // self._width) * self.batch)
+        for rows in np.array_split(np.arange(count), -(-count // size)):
+            arrays, shares = source.take(rows, 0), [share(index, group.count, len(rows)) for index in range(group.count)]
+            found += group.ask([Look(tuple(array[each.begin : each.end] for array in arrays)) for each in shares])
+        return np.concatenate(found)
 
     def _beginning(self) -> Begin:
         session, data = self._session, self._session.streams.dataset

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ from tlapp.engine.network.cut import Cut
 from tlapp.engine.network.deploy import answering
 from tlapp.engine.network.guides import Asked, answers, asking
 from tlapp.engine.network.net import PhaseNet
-from tlapp.engine.network.predict import describer, predictor
+from tlapp.engine.network.predict import Predict, describer, predictor
 from tlapp.engine.network.sources import Source, Views
 from tlapp.engine.options import RunOptions
 from tlapp.engine.runs.history import Epoch
@@ -112,10 +113,18 @@ class Streams:
         features, probabilities = describer(net, self.last_layer())(source, len(self.dataset.streams["target"]))
         return features, probabilities
 
-    def judge(self, net: PhaseNet, cut: Cut, phase: Phase, validates: bool) -> Judge:
-        """How a net does on what selects in a phase, epoch by epoch; `validates`: whether val says something then."""
+    def judge(
+        self, net: PhaseNet, cut: Cut, phase: Phase, validates: bool, predicts: Callable[[Any], Predict] | None = None
+    ) -> Judge:
+        """How a net does on what selects in a phase, epoch by epoch.
+
+        Args:
+            validates: whether val says something then.
+            predicts: last layer -> what the net answers to val, where that is not to be computed here.
+        """
         looks = by_target(phase.select)
-        validate = self._validator(net, cut) if looks or validates else dict
+        predict = (predicts or partial(predictor, net))(self.last_layer())
+        validate = self._validator(cut, predict) if looks or validates else dict
         if phase.select == "features":
             validate = self._scorer(net, cut, phase)
         look_at_target = self._looker(net, cut, phase.select) if looks else None
@@ -172,12 +181,11 @@ class Streams:
         source = self.remembered.source(cut, stream.examples.numbers[rows])
         return lambda: {"score": score_of(phase.score(describe(source, len(rows))[0], labels[rows]), phase.name)}
 
-    def _validator(self, net: PhaseNet, cut: Cut) -> Callable[[], Mapping[str, float]]:
+    def _validator(self, cut: Cut, predict: Predict) -> Callable[[], Mapping[str, float]]:
         stream = self.dataset.streams.get("val")
         if stream is None or stream.labels is None:
             return dict
         source, labels = self.remembered.source(cut, self._rows("val")), stream.labels
-        predict = predictor(net, self.last_layer())
 
         def validate() -> Mapping[str, float]:
             metrics = self.dataset.labelling.metrics(predict(source, len(labels)), labels, self.dataset.classes, intervals=False)

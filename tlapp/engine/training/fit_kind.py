@@ -107,7 +107,7 @@ class FitKind(Kind):
         best = session.best = session.best or Selection(net.state(), slot.phase.select)
         learns = self.learns_labels(phase)
         steps = steps_of(session, slot, net, feeds)
-        fitting = Fitting(steps, session.job.options.patience, session.judge(net, slot, learns), best)
+        fitting = Fitting(steps, session.job.options.patience, session.judge(net, slot, learns, steps.predictor), best)
         session.checkpoint.join("best", best)
         if not session.checkpoint.join("fit", fitting):
             fitting.begin()

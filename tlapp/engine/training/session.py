@@ -13,6 +13,7 @@ from tlapp.engine.job import Job
 from tlapp.engine.network.cut import Cut
 from tlapp.engine.network.deploy import deployed
 from tlapp.engine.network.net import Living, PhaseNet
+from tlapp.engine.network.predict import Predict
 from tlapp.engine.report import Reporter
 from tlapp.engine.runs.checkpoint import Checkpoint, Pack, Stored, pack_layer, unpack_layer
 from tlapp.engine.runs.history import Epoch, History
@@ -146,9 +147,9 @@ class Session:
         nets = [self.net(slot, self.kept_parts(slot.phase)) for slot in slots if slot.in_place]
         return list({id(v): v for net in nets for v in net.state()}.values())
 
-    def judge(self, net: PhaseNet, slot: Slot, validates: bool) -> Judge:
-        """How a net does on what selects in a phase, epoch by epoch."""
-        return self.streams.judge(net, slot.cut, slot.phase, validates)
+    def judge(self, net: PhaseNet, slot: Slot, validates: bool, predicts: Callable[[Any], Predict] | None = None) -> Judge:
+        """How a net does on what selects in a phase, epoch by epoch; `predicts` as of `Streams.judge`."""
+        return self.streams.judge(net, slot.cut, slot.phase, validates, predicts)
 
     def tell(self, epoch: Epoch) -> bool:
         """Add a line of history, and show it; whether a reporter has asked the run to stop."""

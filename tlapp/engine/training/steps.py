@@ -12,6 +12,7 @@ import numpy as np
 from tlapp.contracts import Batch, Fit
 from tlapp.engine.network.loss_net import LossNet, Start
 from tlapp.engine.network.net import PhaseNet
+from tlapp.engine.network.predict import Predict, predictor
 from tlapp.engine.network.replicas import Replicas
 from tlapp.engine.options import RunOptions
 from tlapp.engine.runs.checkpoint import assign, values
@@ -140,6 +141,10 @@ class Steps:
 
         sums: np.ndarray = self._block(tf.nest.map_structure(_tensor, blocks)).numpy()
         return sums
+
+    def predictor(self, last: Any) -> Predict:
+        """What the net answers, by its last layer."""
+        return predictor(self.net, last)
 
     def close(self) -> None:
         """The phase is over."""

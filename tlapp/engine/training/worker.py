@@ -13,7 +13,7 @@ from tlapp.engine.network.adapt import adapted
 from tlapp.engine.network.net import PhaseNet
 from tlapp.engine.network.replicas import Replicas
 from tlapp.engine.runs.checkpoint import Misfit, assign, must_fit, unpack_layer, values
-from tlapp.engine.training.divided import Begin, Trained, versions
+from tlapp.engine.training.divided import Begin, Look, Trained, versions
 from tlapp.engine.training.feeds import Feed
 from tlapp.engine.training.order import in_order
 from tlapp.engine.training.phases import slot_of
@@ -36,9 +36,13 @@ def work(make: Callable[[], Job], receive: Callable[[], Any], answer: Callable[[
             fault = ""
             try:
                 steps = _steps(make(), message, replicas)
+                outputs = steps.predictor(lambda found: found)
             except TlappError as error:
                 fault = str(error)
             answer({"fault": fault, **versions()})
+        elif isinstance(message, Look) and steps is not None:
+            with steps.averaged():
+                answer(outputs(Given(message.x), len(message.x[0])))
         elif steps is not None:
             if message.state is not None:
                 assign(steps.state(), message.state)
@@ -73,6 +77,16 @@ def _steps(job: Job, begin: Begin, replicas: Replicas) -> Steps:
     phase: Any = slot.phase
     feed = Feed(_Elsewhere(), begin.size, None, np.ones(begin.size, np.float32))
     return Steps(net, phase, dict.fromkeys(phase.streams, feed), options, begin.seed, replicas)
+
+
+class Given:
+    """Examples at the cut that are in memory."""
+
+    def __init__(self, arrays: tuple[np.ndarray, ...]):
+        self._arrays = arrays
+
+    def take(self, rows: np.ndarray, draw: int) -> tuple[np.ndarray, ...]:
+        return tuple(array[rows] for array in self._arrays)
 
 
 class _Elsewhere:
