@@ -63,9 +63,11 @@ BELOW = {
     "tlapp.testing": (*CONTRACTS, "tlapp.engine", "tlapp.registry", "tlapp.settings", "tlapp.blame", "tlapp.testing"),
     "tlapp.trials": (*CONTRACTS, "tlapp.engine", "tlapp.defaults", "tlapp.settings", "tlapp.api", "tlapp.reuse", "tlapp.trials"),
     "tlapp.race": (*CONTRACTS, "tlapp.engine", "tlapp.settings"),
+    "tlapp.verdict": (*CONTRACTS, "tlapp.engine", "tlapp.settings"),
     "tlapp.learning_rate": (*CONTRACTS, "tlapp.engine", "tlapp.settings", "tlapp.blame"),
     "tlapp.api": (
-        *CONTRACTS, "tlapp.engine", "tlapp.registry", "tlapp.settings", "tlapp.blame", "tlapp.race", "tlapp.learning_rate",
+        *CONTRACTS, "tlapp.engine", "tlapp.registry", "tlapp.settings", "tlapp.blame", "tlapp.race", "tlapp.verdict",
+        "tlapp.learning_rate",
         "tlapp.reporting",
     ),
     "tlapp.reuse": (*CONTRACTS, "tlapp.engine", "tlapp.registry", "tlapp.settings", "tlapp.blame", "tlapp.api"),

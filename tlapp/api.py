@@ -14,7 +14,7 @@ from tlapp.cluster.connection import Cluster, connected
 from tlapp.engine.memory import enough_memory
 from tlapp.engine.report import Reporter, Silent
 from tlapp.errors import UserError, each_of
-from tlapp.settings import HEAD, Settings, files_named, resolve
+from tlapp.settings import Settings, files_named, resolve
 
 if TYPE_CHECKING:
     from tlapp.contracts import BackboneProvider
@@ -148,8 +148,10 @@ def carry_out(
         with files_named(settings.origins), logged(reporter, () if dry else settings.options.log) as listener:
             folder = _carried_out(settings, listener, dry, resume, exports, trust, cluster)
     if folder and settings.options.verdict:
+        from tlapp.verdict import judge_transfer
+
         with files_named(settings.origins):
-            judge_transfer(settings, folder, reporter, trust)
+            judge_transfer(settings, folder, reporter, lambda each: job_of(each, trust))
             report_again(settings, folder, reporter, trust)
     return folder
 
@@ -181,30 +183,6 @@ def rung(job: Job, reporter: Reporter, resume: bool, exports: str | None) -> Non
     with blame.naming(job.plugin_name), enough_memory(job.options):
         options = job.options.model_copy(update={"report": "off"})  # of the best only, when all are over
         run(replace(job, options=options, given={"data"}), reporter, resume=resume, exports=exports)
-
-
-def judge_transfer(settings: Settings, folder: Path, reporter: Reporter, trust: bool) -> None:
-    """Train a finished run's network from random weights, in its folder, and write into its metrics what transfer was worth."""
-    from tlapp.engine.advice import scratch
-    from tlapp.engine.advice.baselines import verdict
-    from tlapp.engine.options import RunOptions
-    from tlapp.engine.run import train as run
-    from tlapp.engine.runs.folder import RunFolder
-
-    files, tried = RunFolder(folder), {}
-    metrics = files.metrics()
-    shared = {name: value for name, value in settings.flat().items() if name in RunOptions.model_fields or name.startswith(HEAD)}
-    shared["backbone"] = files.settings()["backbone"]  # a race may have chosen another
-    for plugin, options in scratch.WAYS.items():
-        place = scratch.place(folder, plugin)
-        reporter.note(f"from random weights: {plugin}, in {place}")
-        more = {"epochs": scratch.epochs(files)} if plugin == "full" else {}
-        own = {**shared, "plugin": plugin, **options, **more, "run": str(place), "verdict": False, "report": "off"}
-        job = job_of(resolve(own, resume=True), trust)
-        run(replace(job, provider=scratch.Unlearnt(job.provider), given={"data"}), reporter)  # type: ignore[arg-type]
-        tried[plugin] = RunFolder(place)
-    metrics["baselines"]["scratch"] = scratch.compared(files, tried)
-    files.write_metrics({**metrics, "verdict": verdict(metrics["baselines"])})
 
 
 def report_again(settings: Settings, folder: Path, reporter: Reporter, trust: bool) -> None:

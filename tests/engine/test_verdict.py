@@ -9,7 +9,9 @@ from helpers.tiny_place import furnish, of
 import tlapp
 from tlapp.engine.advice import probe
 from tlapp.engine.advice.baselines import beside, verdict
+from tlapp.engine.advice.scratch import origin
 from tlapp.engine.data.intervals import difference
+from tlapp.engine.runs.folder import SETTINGS
 from tlapp.errors import UserError
 from tlapp.testing import SIZE
 
@@ -70,6 +72,38 @@ def test_random_weights_are_tried_in_its_folder(place):
     known = keras.saving.load_model(place / "tiny.keras").get_weights()[0]
     assert not any(np.array_equal(known, weight) for weight in tries["feature-extract"].model.get_weights())
     assert any(np.array_equal(known, weight) for weight in run.model.get_weights())
+
+
+def test_a_task_learnt_before_is_held_against_none(place):
+    settings = {**of(place), "epochs": 2, "backbone": f"file:{place / 'full'}"}
+    run = tlapp.train(plugin="freeze", run=str(place / "second"), verdict=True, **settings)
+    plain, origin = tlapp.load(place / "second" / "scratch" / "origin"), run.metrics["baselines"]["origin"]
+    assert plain.settings["backbone"] == origin["backbone"] == of(place)["backbone"]
+    assert plain.settings["plugin"] == "freeze" and plain.settings["image_size"] == run.settings["image_size"]
+    assert origin["accuracy"] == pytest.approx(plain.metrics["test"]["accuracy"])
+    assert origin["difference"] == pytest.approx(run.metrics["test"]["accuracy"] - origin["accuracy"])
+    assert f"starting from {origin['backbone']}" in run.metrics["verdict"]
+    assert "the same from the backbone as it was before" in (place / "second" / "report.html").read_text()
+    assert "origin" not in tlapp.load(place / "freeze").metrics["baselines"]
+
+
+def test_the_origin_of_a_run_of_a_run_is_what_was_there_before_any_task(tmp_path):
+    first = {"backbone": "bert:minilm", "backbone_weights": None, "image_size": None}
+    for name, backbone in (("near", "bert:minilm"), ("second", f"file:{tmp_path / 'near'}")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / SETTINGS).write_text(f"plugin: full\nbackbone: {backbone}\n")
+    assert origin(f"file:{tmp_path / 'near'}") == origin(f"file:{tmp_path / 'second' / 'model.keras'}") == first
+    assert origin("bert:minilm") == origin(f"file:{tmp_path / 'other.keras'}") == {}
+
+
+@pytest.mark.parametrize(
+    "difference, words", [(0.2, "helps: +20.0"), (0.0, "made no sure difference: +0.0"), (-0.2, "harms: -20.0")]
+)
+def test_an_earlier_task_in_words(difference, words):
+    close = {"accuracy": 0.8, "difference": difference, "difference_interval": [difference - 0.1, difference + 0.1]}
+    found = {"tuned": False, "majority": close, "logistic": close, "origin": {**close, "backbone": "bert:minilm"}}
+    assert f"the task learnt before {words}" in verdict(found)
+    assert ("try option backbone=bert:minilm" in verdict(found)) == (difference < 0)
 
 
 def test_many_classes_do_not_take_minutes(monkeypatch):

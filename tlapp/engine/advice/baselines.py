@@ -130,20 +130,10 @@ def verdict(found: Mapping[str, Any]) -> str:
 
     Args:
         found: as `Baselines.measured` gives it; with "tuned", whether the run changed the backbone, and with "scratch", as
-            `tlapp.engine.advice.scratch.compared` gives it, where the same network was trained from random weights.
+            `tlapp.engine.advice.scratch.compared` gives it, where the same network was trained from random weights; with
+            "origin", where it was also trained as it was before it had learnt an earlier task.
     """
-    parts = []
-    if scratch := found.get("scratch"):
-        low, high = scratch["difference_interval"]
-        if low > 0:
-            parts.append(f"transfer helps: {points(scratch)} over training from scratch")
-        elif high < 0:
-            parts.append(
-                f"negative transfer: {points(scratch)} beside training from scratch; try another backbone, a smaller one, two "
-                "(A+B), or full"
-            )
-        else:
-            parts.append(f"transfer made no sure difference: {points(scratch)} beside training from scratch")
+    parts = [say(found[name]) for name, say in (("scratch", _beside_scratch), ("origin", _beside_origin)) if name in found]
     plain = found["logistic"]
     low, high = plain["difference_interval"]
     if not found["tuned"]:
@@ -163,6 +153,32 @@ def verdict(found: Mapping[str, Any]) -> str:
     if found["majority"]["difference_interval"][0] <= 0:
         parts.append("no better than always the most frequent class: the labels, or the examples, do not say what is asked")
     return "; ".join(parts)
+
+
+def _beside_scratch(scratch: Mapping[str, Any]) -> str:
+    """What the pre-trained weights were worth."""
+    low, high = scratch["difference_interval"]
+    if low > 0:
+        return f"transfer helps: {points(scratch)} over training from scratch"
+    if high < 0:
+        return (
+            f"negative transfer: {points(scratch)} beside training from scratch; try another backbone, a smaller one, two "
+            "(A+B), or full"
+        )
+    return f"transfer made no sure difference: {points(scratch)} beside training from scratch"
+
+
+def _beside_origin(origin: Mapping[str, Any]) -> str:
+    """What an earlier task was worth."""
+    low, high = origin["difference_interval"]
+    if low > 0:
+        return f"the task learnt before helps: {points(origin)} over starting from {origin['backbone']}"
+    if high < 0:
+        return (
+            f"the task learnt before harms: {points(origin)} beside starting from {origin['backbone']}; "
+            f"try option backbone={origin['backbone']}"
+        )
+    return f"the task learnt before made no sure difference: {points(origin)} beside starting from {origin['backbone']}"
 
 
 def _beside_plain(plain: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The same network, budget and pictures from random weights: what a run owes to transfer."""
+"""The same network, budget and pictures from random weights, or from before an earlier task: what a run owes to transfer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from tlapp.engine.advice.baselines import beside
 from tlapp.engine.advice.comparison import answers
-from tlapp.engine.runs.folder import HISTORY, RunFolder
+from tlapp.engine.runs.folder import HISTORY, SETTINGS, RunFolder
 from tlapp.errors import UserError
 
 FOLDER = "scratch"
@@ -21,6 +21,9 @@ WAYS: Mapping[str, Mapping[str, Any]] = {
 }
 """What is tried with random weights, by strategy, with its options: a network that nothing taught can also be left as it is, and
 its features do well on small sets. The better one on val is what transfer is held against."""
+ORIGIN = "origin"
+"""Where the run is tried that begins before the task that was learnt first."""
+FILE = "file:"
 LEAST = 10
 """Epochs that training from scratch has at least."""
 
@@ -49,6 +52,19 @@ class Unlearnt:
         return loaded
 
 
+def origin(backbone: str) -> dict[str, Any]:
+    """With which settings the network of a finished run began, before it learnt any task; {} where the backbone is no run's."""
+    found: dict[str, Any] = {}
+    while backbone.startswith(FILE):
+        path = Path(backbone.removeprefix(FILE)).expanduser()
+        run = RunFolder(path if path.is_dir() else path.parent)
+        if not run.has(SETTINGS):
+            break
+        found = {name: run.settings().get(name) for name in ("backbone", "backbone_weights", "image_size")}
+        backbone = found["backbone"]
+    return found
+
+
 def epochs(run: RunFolder) -> int:
     """How many epochs a finished run trained."""
     with open(run.file(HISTORY), encoding="utf-8", newline="") as file:
@@ -67,11 +83,20 @@ def compared(run: RunFolder, tried: Mapping[str, RunFolder]) -> dict[str, Any]:
         return float((metrics["val"] or metrics["test"])["accuracy"])
 
     plugin = max(tried, key=rank)
-    ours, theirs = (answers(each) for each in (run, tried[plugin]))
+    return {"plugin": plugin, **held(run, tried[plugin])}
+
+
+def held(run: RunFolder, other: RunFolder) -> dict[str, Any]:
+    """How accurate a run is beside another: {accuracy, difference, difference_interval}.
+
+    Raises:
+        UserError: they were not tested on the same examples.
+    """
+    ours, theirs = (answers(each) for each in (run, other))
     if ours.keys() != theirs.keys():
-        raise UserError(f"{tried[plugin].path}: was not tested on the examples of {run.path}")
+        raise UserError(f"{other.path}: was not tested on the examples of {run.path}")
     right = [np.array([each[source].right for source in ours]) for each in (ours, theirs)]
-    return {"plugin": plugin, **beside(*right)}
+    return beside(*right)
 
 
 def place(run: Path, plugin: str) -> Path:

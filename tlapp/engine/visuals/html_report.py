@@ -23,6 +23,7 @@ LONGEST = 240
 BASELINES = {
     "majority": "always the most frequent class", "neighbours": "five nearest neighbours on the frozen features",
     "logistic": "logistic regression on the frozen features", "scratch": "the same network from random weights",
+    "origin": "the same from the backbone as it was before an earlier task",
 }  # fmt: skip
 
 
