@@ -17,6 +17,7 @@ _BLOCK = 4096
 _WIDTH = 16
 _NONE = "0" * 2 * _WIDTH
 _PITCH = 2 * _WIDTH + 4  # of a digest in JSON: its text, two quotes, a comma and a blank
+_COLUMN_HERE = b"a column"
 _COLUMN = re.compile(rb'"(digests|names|shapes)": \[([][nul" ,0-9a-f]+)\]')
 
 
@@ -67,11 +68,11 @@ class Digests(Column):
         return cls(np.zeros((count, _WIDTH), np.uint8))
 
     @classmethod
-    def of(cls, texts: Iterable[str]) -> Digests:
+    def of(cls, values: Iterable[str]) -> Digests:
         """These as a column."""
-        if isinstance(texts, Digests):
-            return texts
-        content = bytes.fromhex("".join(text or _NONE for text in texts))
+        if isinstance(values, Digests):
+            return values
+        content = bytes.fromhex("".join(text or _NONE for text in values))
         return cls(np.frombuffer(bytearray(content), np.uint8).reshape(-1, _WIDTH))
 
     def __setitem__(self, place: int, text: str) -> None:
@@ -90,17 +91,16 @@ class Digests(Column):
 
     def numbered(self) -> tuple[np.ndarray, np.ndarray]:
         """The number of each, from 0 by where they come first, -1 where there is none; and where each number comes first."""
-        places = np.flatnonzero(self.known)
-        keys = self.array[places].view(np.uint64)
-        order = np.lexsort((keys[:, 1], keys[:, 0]))  # equal ones by their places
-        new = np.ones(len(order), bool)
-        new[1:] = (keys[order[1:]] != keys[order[:-1]]).any(axis=1)
-        firsts = order[new]
-        ranks, numbers = np.empty_like(firsts), np.full(len(self), -1, np.int64)
-        by_place = np.argsort(firsts)
-        ranks[by_place] = np.arange(len(firsts))
-        numbers[places[order]] = ranks[np.cumsum(new) - 1]
-        return numbers, places[firsts[by_place]]
+        keys = np.ascontiguousarray(self.array).view(np.uint64).T
+        order = np.lexsort(keys)  # equal ones by their places
+        order = order[self.known[order]]
+        new = np.arange(len(order)) == 0
+        for key in keys:
+            ordered = key[order]
+            new[1:] |= ordered[1:] != ordered[:-1]
+        firsts, numbers = order[new], np.full(len(self), -1, np.int64)
+        numbers[order] = np.argsort(np.argsort(firsts))[np.cumsum(new) - 1]
+        return numbers, np.sort(firsts)
 
     def places_in(self, others: Digests) -> np.ndarray:
         """Where each comes first among others; -1 where it does not, or where there is none."""
@@ -170,10 +170,10 @@ def from_json(text: bytes | bytearray) -> dict[str, Any]:
         column = None if name in columns else (_shapes if name == "shapes" else _digests)(text, *match.span(2))
         if column is not None:
             columns[name] = column
-            rest += [text[done : match.start()], b'"%s": 0' % match[1]]
+            rest += [text[done : match.start()], b'"%s": "%s"' % (match[1], _COLUMN_HERE)]
             done = match.end()
     header = json.loads(b"".join([*rest, text[done:]]))
-    if any(header["extra"].get(name) != 0 for name in columns):  # they are somewhere else in it
+    if any(header["extra"].get(name) != _COLUMN_HERE.decode() for name in columns):  # they are somewhere else in it
         return json.loads(text)
     header["extra"].update(columns)
     return header

@@ -153,8 +153,8 @@ def inventory(
 
 def _part(split: str, subset: Subset, labelling: Labelling) -> _Part:
     labels = subset.labels
-    texts = {label: labelling.text(label) for label in {*labels}}
-    return _Part(split, [texts[label] for label in labels], subset.sources, subset.sizes, subset.rows, subset.contents)
+    words = {label: labelling.text(label) for label in {*labels}}
+    return _Part(split, [words[label] for label in labels], subset.sources, subset.sizes, subset.rows, subset.contents)
 
 
 def _groups(parts: Sequence[_Part], same: Sequence[np.ndarray]) -> list[list[_Place]]:
