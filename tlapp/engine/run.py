@@ -215,7 +215,7 @@ class Run:
 
     def begin(self) -> None:
         """Make the run's folder, or read where it was left."""
-        rows, column = [tuple(row) for row in streams.split_rows(self.dataset)], self.dataset.input.column
+        rows, column = streams.split_rows(self.dataset), self.dataset.input.column
         resumed = self.resume and self.record.begun
         if resumed:
             self.record.resume(rows, column)

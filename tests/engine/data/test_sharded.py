@@ -55,9 +55,8 @@ def test_a_folder_and_its_tar_are_the_same_to_the_bit(root, tmp_path, numbered, 
 
 def test_records_hold_the_same_pictures(root, tmp_path):
     folder, shard = load(root), load(records_of(root, tmp_path / "a.tfrecord"))
-    assert sorted(sum((stream.contents for stream in shard.streams.values()), ())) == sorted(
-        sum((stream.contents for stream in folder.streams.values()), ())
-    )
+    of_shard, of_folder = ([each for stream in found.streams.values() for each in stream.contents] for found in (shard, folder))
+    assert sorted(of_shard) == sorted(of_folder)
     assert shard.classes == folder.classes and sizes(shard) == sizes(folder)
     assert f"{tmp_path}/a.tfrecord/0" in sum((stream.files for stream in shard.streams.values()), ())
 

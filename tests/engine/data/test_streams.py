@@ -3,13 +3,17 @@
 import subprocess
 import sys
 import time
+import tracemalloc
 
+import load as loads
 import pytest
 from helpers.image_sets import load, sizes, spoil, two_classes
 
-from tlapp.engine.cache import store
+from tlapp.engine.cache import rowfile, store
 from tlapp.engine.data import measuring, streams
+from tlapp.engine.inputs import decode
 from tlapp.engine.inputs.images import Images
+from tlapp.engine.inputs.rows import Use
 from tlapp.engine.options import RunOptions
 from tlapp.errors import UserError
 
@@ -88,6 +92,32 @@ def test_memory_stays_flat(tmp_path):
         for side in ("32", "640")
     )
     assert (large - small) * 1024 < 0.6 * 120 * 640 * 640 * 3
+
+
+PEAK, HELD = 500, 300
+"""Bytes a picture, most of them a path: a million, beside what is imported, fit into 600 MB by them."""
+
+
+def test_a_picture_takes_few_bytes(tmp_path, monkeypatch):
+    """Of 3,000 pictures whose facts the cache knows, beyond what 1,000 take."""
+    monkeypatch.setattr(decode, "_WORTH_PROCESSES", 10_000)
+    monkeypatch.setattr(rowfile, "_STEP", 1 << 16)  # of the threads that check the cache
+    found = []
+    for count in (1000, 3000):
+        loads.scatter(tmp_path / str(count), count)
+        options = RunOptions(data=str(tmp_path / str(count)))
+        streams.load(options, Images(8), use=Use(keep=False))
+        tracemalloc.start()
+        listing = streams.list_sources(options, Images(8))
+        streams.expected_counts(listing, options)
+        dataset = streams.start(listing, options, use=Use(keep=False)).result()
+        peak = tracemalloc.get_traced_memory()[1]
+        del listing
+        found.append((peak, tracemalloc.get_traced_memory()[0]))
+        tracemalloc.stop()
+        assert sum(map(len, dataset.streams.values())) == count
+    peak, held = ((more - few) / 2000 for few, more in zip(*found, strict=True))
+    assert peak < PEAK and held < HELD
 
 
 def test_a_finished_run_is_judged_on_known_classes(tmp_path):

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tlapp.engine.cache import rowfile, store
+from tlapp.engine.cache.columns import Digests
 from tlapp.engine.cache.rowfile import Rows, Writer
 
 MOST = 8
@@ -34,25 +35,22 @@ def facts(family: str, names: Sequence[str]) -> dict[str, Any]:
         family: of entries whose rows of the same name are the same.
         names: of the rows; "" for one that is never to be taken from here.
     """
-    return {"family": family, "names": list(names)}
+    return {"family": family, "names": names}
 
 
 def parts(family: str, names: Sequence[str]) -> list[Part]:
     """Where earlier entries of a family hold rows of these names; each place is in one part at most."""
-    wanted: dict[str, list[int]] = {}
-    for place, name in enumerate(names):
-        if name:
-            wanted.setdefault(name, []).append(place)
-    found: list[Part] = []
+    wanted = Digests.of(names)
+    left, found = wanted.known, list[Part]()
     for key in _family(family):
-        if not wanted or len(found) == MOST:
+        if not left.any() or len(found) == MOST:
             break
         if (table := store.find(key)) is not None:
-            taken = {row: wanted.pop(name) for row, name in enumerate(table.extra["names"]) if name in wanted}
-            pairs = sorted((place, row) for row, places in taken.items() for place in places)
-            if pairs:
-                places, rows = np.array(pairs, np.int64).T
-                found.append(Part(table, rows, places))
+            rows = wanted.places_in(Digests.of(table.extra["names"]))
+            places = np.flatnonzero(left & (rows >= 0))
+            if len(places):
+                found.append(Part(table, rows[places], places))
+            left[places] = False
     return found
 
 

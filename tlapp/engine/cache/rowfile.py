@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from tlapp.engine.cache.columns import Column, as_json, from_json
 from tlapp.engine.cache.positioned import read_into, write_all
 from tlapp.errors import UserError
 from tlapp.words import bytes_in_words
@@ -25,6 +26,7 @@ _TAIL = struct.Struct("<QI8s")  # bytes of JSON, their CRC-32, the magic
 _MAGIC = b"tlapp-1\n"
 _STEP = 4 << 20
 _MOST_BUFFERS = 512  # the kernel's own limit is 1024
+_PIECES = 16  # of a header that are written at a time
 _AGAIN = "start again or resume the run: the file is then checked and rewritten"
 _opened: weakref.WeakValueDictionary[int, Rows] = weakref.WeakValueDictionary()
 
@@ -126,7 +128,7 @@ class Writer:
         self._blocks.append((start, start + len(array), zlib.crc32(content)))
 
     def commit(self, extra: dict[str, Any] | None = None) -> Rows:
-        """Put the file in its place, atomically, and open it. `extra`: any JSON object."""
+        """Put the file in its place, atomically, and open it. `extra`: any JSON object; its columns may be `Column`s."""
         blocks, covered = sorted(self._blocks), 0
         for start, stop, _ in blocks:
             if start != covered:
@@ -135,14 +137,21 @@ class Writer:
         if covered != self.rows:
             raise ValueError(f"rows {covered} to {self.rows} are missing")
         header = {"rows": self.rows, "shape": self.shape, "dtype": self.dtype.str, "blocks": blocks, "extra": extra or {}}
-        text = json.dumps(header).encode()
         try:
-            write_all(self._fd, memoryview(text + _TAIL.pack(len(text), zlib.crc32(text), _MAGIC)), self.bytes)
+            self._seal(header)
             os.replace(self._aside, self.path)
         except OSError as error:
             raise no_room(error, self.path.parent, self.bytes) from error
         self._committed = True
-        return Rows(self.path, self._fd, json.loads(text))
+        return Rows(self.path, self._fd, {**header, "extra": {name: _as_read(each) for name, each in header["extra"].items()}})
+
+    def _seal(self, header: dict[str, Any]) -> None:
+        """Write the header, in pieces, and what seals it."""
+        at, checksum, pieces = self.bytes, 0, as_json(header)
+        while text := "".join(itertools.islice(pieces, _PIECES)).encode():
+            write_all(self._fd, memoryview(text), at)
+            at, checksum = at + len(text), zlib.crc32(text, checksum)
+        write_all(self._fd, memoryview(_TAIL.pack(at - self.bytes, checksum, _MAGIC)), at)
 
     def __enter__(self) -> Writer:
         return self
@@ -183,7 +192,7 @@ def read_header(fd: int) -> dict[str, Any] | None:
     text = _read(fd, size - _TAIL.size - length, length)
     if zlib.crc32(text) != checksum:
         return None
-    header = json.loads(text)
+    header = from_json(text)
     width = row_bytes(header["shape"], np.dtype(header["dtype"]))
     return header if header["rows"] * width + length + _TAIL.size == size else None
 
@@ -225,10 +234,15 @@ def _blocks_intact(fd: int, blocks: Sequence[tuple[int, int, int]], width: int) 
     return True
 
 
-def _read(fd: int, offset: int, length: int) -> bytes:
+def _as_read(value: Any) -> Any:
+    """A value of `extra` as it is read again."""
+    return value if isinstance(value, Column) else json.loads(json.dumps(value))
+
+
+def _read(fd: int, offset: int, length: int) -> bytearray:
     content = bytearray(length)
     try:
         read_into(fd, [memoryview(content)], offset)
     except EOFError:
-        return b""
-    return bytes(content)
+        return bytearray()
+    return content

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tlapp.engine.cache import rowfile
+from tlapp.engine.cache.columns import as_json
 from tlapp.engine.cache.rowfile import Rows, Writer
 from tlapp.errors import UserError
 from tlapp.home import expanded, home
@@ -49,8 +49,11 @@ class Entry(NamedTuple):
 
 
 def key_of(*facts: Any) -> str:
-    """The cache key of facts that JSON can hold: 32 hexadecimal digits."""
-    return hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
+    """The cache key of facts that JSON can hold, and of columns: 32 hexadecimal digits."""
+    digest = hashlib.blake2b(digest_size=16)
+    for piece in as_json(facts):
+        digest.update(piece.encode())
+    return digest.hexdigest()
 
 
 def folder() -> Path:

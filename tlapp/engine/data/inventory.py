@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from tlapp.contracts import Input
+from tlapp.engine.cache.columns import Digests, Shapes
 from tlapp.engine.data.files import absolute
 from tlapp.engine.data.labelling import Labelling
-from tlapp.engine.data.reading import Bad, Example
+from tlapp.engine.data.reading import Bad
+from tlapp.engine.data.subset import Subset, copies
 
 LEAKS = (("train", "test"), ("train", "val"), ("val", "test"))
 """Streams that should share no example: what the second shares with the first makes it look better than it is."""
@@ -50,7 +55,7 @@ class Problem(NamedTuple):
 class Inventory(NamedTuple):
     """What was listed, and the problems with it, the worst kind first."""
 
-    listed: tuple[Listed, ...]
+    listed: Sequence[Listed]
     problems: tuple[Problem, ...]
 
 
@@ -62,56 +67,105 @@ class _Place(NamedTuple):
 
     split: str
     label: str
-    example: Example
+    source: str
+    content: str
+
+
+class _Part(NamedTuple):
+    """The examples of a stream, a column each."""
+
+    split: str
+    labels: Sequence[str]
+    sources: Sequence[str]
+    sizes: np.ndarray
+    rows: np.ndarray
+    contents: Digests
+
+    def place(self, number: int) -> _Place:
+        """An example."""
+        return _Place(self.split, self.labels[number], self.sources[number], self.contents[number])
+
+
+class Lines(Sequence[Listed]):
+    """The lines of data.csv, made when they are asked for.
+
+    Args:
+        parts: the examples.
+        shapes: of the rows of the store.
+        words: source -> what is wrong with it.
+        copies: content -> how many other files hold it, and the number that they share; of those that several hold.
+        bad: what could not be read.
+        examples: their input.
+    """
+
+    def __init__(
+        self, parts: Sequence[_Part], shapes: Shapes, words: Mapping[str, Sequence[str]],
+        copies: Mapping[str, tuple[int, int]], bad: Sequence[Bad], examples: Input,
+    ):  # fmt: skip
+        self._parts, self._shapes, self._words, self._copies = parts, shapes, words, copies
+        self._bad, self._examples = bad, examples
+
+    def __len__(self) -> int:
+        return sum(len(part.sources) for part in self._parts) + len(self._bad)
+
+    def __iter__(self) -> Iterator[Listed]:
+        for part in self._parts:
+            shapes = self._shapes.take(part.rows) if len(self._shapes) else itertools.repeat(None)
+            columns = zip(part.sources, part.labels, part.sizes, shapes, part.contents, strict=False)
+            for source, label, size, shape, content in columns:
+                number, group = self._copies.get(content, (0, None))
+                path, problem = absolute(source, self._examples), "; ".join(self._words.get(source, ()))
+                yield Listed(path, part.split, label, int(size), *(shape or (None, None)), number, group, problem, content)
+        for each in self._bad:
+            path, problem = absolute(each.source, self._examples), f"cannot be read: {each.reason}"
+            yield Listed(path, "", each.label or "", each.bytes, None, None, 0, None, problem)
+
+    def __getitem__(self, number: Any) -> Any:
+        if isinstance(number, slice):
+            return [*self][number]
+        return next(itertools.islice(self, range(len(self))[number], None))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and len(self) == len(other) and all(map(Listed.__eq__, self, other))
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 def inventory(
-    streams: Mapping[str, Sequence[Example]], bad: Sequence[Bad], shapes: Sequence[Sequence[int] | None],
-    labelling: Labelling, examples: Input,
-) -> Inventory:  # fmt: skip
+    streams: Mapping[str, Subset], bad: Sequence[Bad], shapes: Shapes, labelling: Labelling, examples: Input
+) -> Inventory:
     """The inventory of these streams and of what could not be read.
 
     Args:
-        shapes: width and height by row of the store; empty where they are not known.
+        shapes: by row of the store; empty where they are not known.
     """
-    places = [_Place(split, labelling.text(example.item.label), example) for split, part in streams.items() for example in part]
-    copies = _by_content(places)
-    problems = {kind: list(found(copies)) for kind, found in (("labels", _conflicts), ("leaks", _leaks), ("copies", _copies))}
+    parts = [_part(split, each, labelling) for split, each in streams.items()]
+    groups = _groups(parts, [each.same for each in streams.values()])
+    problems = {kind: list(found(groups)) for kind, found in (("labels", _conflicts), ("leaks", _leaks), ("copies", _copies))}
     problems = {"unreadable": [Problem(each.source, f"cannot be read: {each.reason}") for each in bad], **problems}
     ranked = [problem for each in problems.values() for problem in each]
     words: dict[str, list[str]] = defaultdict(list)
     for problem in ranked:
         words[problem.source].append(problem.problem)
-    numbers = {content: number for number, content in enumerate((c for c, same in copies.items() if len(same) > 1), 1)}
-    listed = [_listed(place, len(copies[place.example.content]) - 1, numbers, shapes, words, examples) for place in places]
-    listed += [
-        Listed(
-            absolute(each.source, examples),
-            "",
-            each.label or "",
-            each.bytes,
-            None,
-            None,
-            0,
-            None,
-            f"cannot be read: {each.reason}",
-        )
-        for each in bad
-    ]
-    return Inventory(tuple(listed), tuple(_absolute(ranked, examples)))
+    numbers = {same[0].content: (len(same) - 1, number) for number, same in enumerate(groups, 1)}
+    return Inventory(Lines(parts, shapes, words, numbers, bad, examples), tuple(_absolute(ranked, examples)))
 
 
-def _listed(
-    place: _Place, copies: int, numbers: Mapping[str, int], shapes: Sequence[Sequence[int] | None],
-    words: Mapping[str, Sequence[str]], examples: Input,
-) -> Listed:  # fmt: skip
-    item, row = place.example.item, place.example.row
-    width, height = (shapes[row] if row < len(shapes) else None) or (None, None)
-    problem = "; ".join(words.get(item.source, ()))
-    return Listed(
-        absolute(item.source, examples), place.split, place.label, place.example.bytes, width, height, copies,
-        numbers.get(place.example.content), problem, place.example.content,
-    )  # fmt: skip
+def _part(split: str, subset: Subset, labelling: Labelling) -> _Part:
+    labels = subset.labels
+    words = {label: labelling.text(label) for label in {*labels}}
+    return _Part(split, [words[label] for label in labels], subset.sources, subset.sizes, subset.rows, subset.contents)
+
+
+def _groups(parts: Sequence[_Part], same: Sequence[np.ndarray]) -> list[list[_Place]]:
+    """The examples that hold the same as others, together."""
+    ends = np.cumsum([len(part.sources) for part in parts])
+
+    def place(number: int) -> _Place:
+        part = int(np.searchsorted(ends, number, side="right"))
+        return parts[part].place(number - int(ends[part]) + len(parts[part].sources))
+
+    return [[*map(place, group)] for group in copies(np.concatenate(same))]
 
 
 def _absolute(problems: Iterable[Problem], examples: Input) -> Iterator[Problem]:
@@ -119,24 +173,17 @@ def _absolute(problems: Iterable[Problem], examples: Input) -> Iterator[Problem]
         yield Problem(absolute(source, examples), problem, other and absolute(other, examples))
 
 
-def _by_content(places: Iterable[_Place]) -> dict[str, list[_Place]]:
-    groups: dict[str, list[_Place]] = defaultdict(list)
-    for place in places:
-        groups[place.example.content].append(place)
-    return groups
-
-
-def _conflicts(copies: Mapping[str, Sequence[_Place]]) -> Iterator[Problem]:
+def _conflicts(copies: Iterable[Sequence[_Place]]) -> Iterator[Problem]:
     """Of examples under several labels, those that are labelled otherwise than the first."""
-    for first, *others in copies.values():
+    for first, *others in copies:
         for other in others:
             if other.label != first.label and {first.split, other.split} <= {"train", "val", "test"}:
                 words = f"the same under two labels: {other.label or 'none'}, and {first.label or 'none'} there"
-                yield Problem(other.example.item.source, words, first.example.item.source)
+                yield Problem(other.source, words, first.source)
 
 
-def _leaks(copies: Mapping[str, Sequence[_Place]]) -> Iterator[Problem]:
-    for same in copies.values():
+def _leaks(copies: Iterable[Sequence[_Place]]) -> Iterator[Problem]:
+    for same in copies:
         firsts: dict[str, _Place] = {}
         for place in same:
             firsts.setdefault(place.split, place)
@@ -144,15 +191,14 @@ def _leaks(copies: Mapping[str, Sequence[_Place]]) -> Iterator[Problem]:
             if one in firsts and other in firsts:
                 for place in same:
                     if place.split == other:
-                        source = firsts[one].example.item.source
-                        yield Problem(place.example.item.source, f"in {other}, and the same in {one}", source)
+                        yield Problem(place.source, f"in {other}, and the same in {one}", firsts[one].source)
 
 
-def _copies(copies: Mapping[str, Sequence[_Place]]) -> Iterator[Problem]:
+def _copies(copies: Iterable[Sequence[_Place]]) -> Iterator[Problem]:
     """What is in a stream a second time."""
-    for same in copies.values():
+    for same in copies:
         firsts: dict[str, _Place] = {}
         for place in same:
             first = firsts.setdefault(place.split, place)
             if first is not place:
-                yield Problem(place.example.item.source, f"a copy in {place.split}", first.example.item.source)
+                yield Problem(place.source, f"a copy in {place.split}", first.source)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
+from operator import add
+
+import numpy as np
 
 from tlapp.contracts import Input
 from tlapp.engine.data.classes import SEPARATOR
 from tlapp.engine.data.inventory import LEAKS
 from tlapp.engine.data.labelling import Labelling
-from tlapp.engine.data.reading import Bad, Example, in_words
+from tlapp.engine.data.reading import Bad, in_words
 from tlapp.engine.data.splits import SMALLEST
+from tlapp.engine.data.subset import Subset, copies
 from tlapp.words import a_few
 
 IMBALANCE = 3.0
-_Streams = Mapping[str, Sequence[Example]]
+_Streams = Mapping[str, Subset]
 
 
 def of(streams: _Streams, classes: Sequence[str], bad: list[Bad], labelling: Labelling, examples: Input) -> Iterator[str]:
@@ -31,8 +36,10 @@ def of(streams: _Streams, classes: Sequence[str], bad: list[Bad], labelling: Lab
         yield f"classes such as {several[0]} are one class each; with option head=multilabel the {SEPARATOR} separates labels"
 
 
-def _imbalance(train: Sequence[Example], classes: Sequence[str], labelling: Labelling) -> Iterator[str]:
-    counts = Counter(name for example in train for name in labelling.names(example.item.label))
+def _imbalance(train: Subset, classes: Sequence[str], labelling: Labelling) -> Iterator[str]:
+    counts = Counter[str]()
+    for label, count in Counter(train.labels).items():
+        counts.update(dict.fromkeys(labelling.names(label), count))
     ranked = sorted(classes, key=lambda name: -counts[name])
     most, least = counts[ranked[0]], counts[ranked[-1]]
     if most > IMBALANCE * least:
@@ -44,7 +51,7 @@ def _imbalance(train: Sequence[Example], classes: Sequence[str], labelling: Labe
 
 def _missing(streams: _Streams, classes: Sequence[str], labelling: Labelling, noun: str) -> Iterator[str]:
     for name in ("val", "test"):
-        met = {label for example in streams[name] for label in labelling.names(example.item.label)}
+        met = {label for each in {*streams[name].labels} for label in labelling.names(each)}
         absent = [label for label in classes if label not in met]
         if absent:
             needed = f"a class needs {SMALLEST} {noun}s to be split"
@@ -53,38 +60,36 @@ def _missing(streams: _Streams, classes: Sequence[str], labelling: Labelling, no
 
 def _copies(streams: _Streams, kind: Input) -> Iterator[str]:
     for name, examples in streams.items():
-        paths = _by_content(examples)
-        groups = [same for same in paths.values() if len(same) > 1]
+        groups = copies(examples.same)
         if groups:
             count = sum(len(same) - 1 for same in groups)
-            copies = f"{count} copies" if count > 1 else "a copy"
-            one, other = map(kind.title, groups[0][:2])
-            yield f"{name} holds {copies} of other {kind.noun}s in it, such as {one} and {other}"
+            words = f"{count} copies" if count > 1 else "a copy"
+            one, other = (kind.title(examples.sources[place]) for place in groups[0][:2])
+            yield f"{name} holds {words} of other {kind.noun}s in it, such as {one} and {other}"
 
 
 def _leaks(streams: _Streams, kind: Input) -> Iterator[str]:
     for one, other in LEAKS:
-        first, second = _by_content(streams[one]), _by_content(streams[other])
-        shared = [content for content in second if content in first]
-        if shared:
-            pair = " and ".join(kind.title(side[shared[0]][0]) for side in (first, second))
-            yield f"the same {kind.noun} in {one} and {other}, {len(shared)} in all, so {other} looks better than it is: {pair}"
+        first, second = streams[one].same, streams[other].same
+        places = np.flatnonzero(np.isin(second, first))
+        if len(places):
+            same, count = second[places[0]], len(np.unique(second[places]))
+            pair = " and ".join(
+                kind.title(streams[name].sources[int(np.argmax(numbers == same))])
+                for name, numbers in ((one, first), (other, second))
+            )
+            yield f"the same {kind.noun} in {one} and {other}, {count} in all, so {other} looks better than it is: {pair}"
 
 
 def _conflicts(streams: _Streams, labelling: Labelling, kind: Input) -> Iterator[str]:
-    labels: dict[str, dict[str, str]] = defaultdict(dict)
-    for examples in streams.values():
-        for example in examples:
-            labels[example.content].setdefault(labelling.text(example.item.label), example.item.source)
-    torn = [paths for paths in labels.values() if len(paths) > 1]
+    examples, torn = reduce(add, streams.values()), []
+    for places in copies(examples.same):
+        paths: dict[str, str] = {}
+        for item in map(examples.item, places):
+            paths.setdefault(labelling.text(item.label), item.source)
+        if len(paths) > 1:
+            torn.append(paths)
     if torn:
         (one, path), (other, copy) = list(torn[0].items())[:2]
         first, second = f"{kind.title(path)} ({one})", f"{kind.title(copy)} ({other})"
         yield f"the same {kind.noun} under two labels, {len(torn)} in all: {first} and {second}"
-
-
-def _by_content(examples: Sequence[Example]) -> dict[str, list[str]]:
-    sources: dict[str, list[str]] = defaultdict(list)
-    for example in examples:
-        sources[example.content].append(example.item.source)
-    return sources

@@ -6,7 +6,11 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+import numpy as np
+
 from tlapp.contracts import Input
+from tlapp.engine.cache.columns import Digests
+from tlapp.engine.data.subset import Known, Subset
 from tlapp.engine.data.tables import Item
 from tlapp.engine.inputs import decode
 from tlapp.engine.inputs.decode import Report
@@ -15,16 +19,6 @@ from tlapp.engine.inputs.rows import Use, rows
 from tlapp.errors import UserError
 
 _SHOWN = 5
-
-
-class Example(NamedTuple):
-    """An item that could be read: its row in the store, digests of its source's bytes and of its arrays, and how many bytes."""
-
-    item: Item
-    row: int
-    file: str
-    content: str
-    bytes: int | None = None
 
 
 class Bad(NamedTuple):
@@ -39,7 +33,7 @@ class Bad(NamedTuple):
 class Reading(NamedTuple):
     """Examples by stream, the tables that hold their arrays, and what was left out."""
 
-    examples: dict[str, list[Example]]
+    examples: dict[str, Subset]
     tables: tuple[Table, ...]
     bad: list[Bad]
 
@@ -53,24 +47,21 @@ def read(
         UserError: there are bad ones and `on_bad` is "fail", or there is no other; names five of them.
     """
     items = [item for listed in streams.values() for item in listed]
-    hashes, sizes, unreadable = decode.digests([item.source for item in items], examples, report)
-    sources = {digest: item.source for item, digest in zip(reversed(items), reversed(hashes), strict=True) if digest}
-    order = [digest for digest in dict.fromkeys(hashes) if digest]
-    tables = rows([sources[digest] for digest in order], order, examples, report, data, use)
-    row_of, extra = {digest: row for row, digest in enumerate(order)}, tables[0].extra
-    good: dict[str, list[Example]] = {name: [] for name in streams}
-    bad = []
-    names = (name for name, listed in streams.items() for _ in listed)
-    for i, (name, item, digest) in enumerate(zip(names, items, hashes, strict=True)):
-        reason = unreadable.get(i) or extra["bad"].get(str(row_of[digest]))
-        if reason:
-            bad.append(Bad(item.source, reason, item.label, sizes[i] if digest else None))
-        else:
-            good[name].append(Example(item, row_of[digest], digest, extra["digests"][row_of[digest]], sizes[i]))
+    files, sizes, unreadable = decode.digests([item.source for item in items], examples, report)
+    numbers, firsts = files.numbered()
+    tables = rows([items[place].source for place in firsts.tolist()], files.take(firsts), examples, report, data, use)
+    contents = Digests.of(tables[0].extra["digests"])
+    wrong = {int(row): reason for row, reason in tables[0].extra["bad"].items()}
+    good = ~np.isin(numbers, [-1, *wrong])
+    bad = [
+        Bad(item.source, unreadable.get(i) or wrong[row], item.label, int(sizes[i]) if row >= 0 else None)
+        for i, item, row in ((i, items[i], int(numbers[i])) for i in np.flatnonzero(~good).tolist())
+    ]
     if bad and (on_bad == "fail" or len(bad) == len(items)):
         sentence = in_words(bad, examples)
         raise UserError(f"{sentence}. Fix or remove them, or set option on_bad=skip to leave them out")
-    return Reading(good, tables, bad)
+    known = Known(items, numbers, sizes, files, contents, contents.numbered()[0])
+    return Reading({name: part.where(good[part.places]) for name, part in known.parts(streams).items()}, tables, bad)
 
 
 def words_of(paths: Iterable[str | None]) -> str:

@@ -7,7 +7,10 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from tlapp.engine.data.labelling import ONE, Labelling
+from tlapp.engine.data.subset import copies
 from tlapp.engine.data.tables import Item
 
 SMALLEST = 3
@@ -23,8 +26,9 @@ class Unit(NamedTuple):
 
 
 def assign(
-    items: Sequence[Item], same: Sequence[Hashable], shares: Mapping[str, float], seed: int, labelling: Labelling = ONE
-) -> list[str]:
+    items: Sequence[Item], same: Sequence[Hashable] | np.ndarray, shares: Mapping[str, float], seed: int,
+    labelling: Labelling = ONE,
+) -> list[str]:  # fmt: skip
     """The split of each item: "train", or a key of `shares`, which tell what part of each class goes to "val" and "test".
 
     A class here is a stratum of the labelling's. Within it, units are ordered by a hash of the seed and their name. The test
@@ -33,10 +37,12 @@ def assign(
     """
     splits = ["train"] * len(items)
     for units in _by_class(items, same, seed, labelling.strata([item.label for item in items])):
+        units.sort(key=lambda unit: unit.order)
         if len(units) >= SMALLEST:
-            for split, members in _divide(sorted(units, key=lambda unit: unit.order), shares).items():
+            for split, members in _divide(units, shares).items():
                 for member in members:
                     splits[member] = split
+        units.clear()  # before the next class is made
     return splits
 
 
@@ -63,24 +69,24 @@ def _pick(units: list[Unit], wanted: float, most: int) -> list[Unit]:
     return chosen or [min(units, key=lambda unit: len(unit.members))]
 
 
-def _by_class(items: Sequence[Item], same: Sequence[Hashable], seed: int, strata: Sequence[str]) -> Iterator[list[Unit]]:
-    """The units of each class; where nothing stays together, those of one class at a time, as a million take much memory."""
-    roots = _roots(items, same)
-    if len(set(roots)) == len(roots):
-        singles: dict[str, list[int]] = defaultdict(list)
-        for i, label in enumerate(strata):
-            singles[label].append(i)
-        for label, places in singles.items():
-            yield [_unit([items[i]], [i], seed, [label]) for i in places]
-        return
-    together: dict[Hashable, list[int]] = defaultdict(list)
-    for i, root in enumerate(roots):
-        together[root].append(i)
-    classes: dict[str, list[Unit]] = defaultdict(list)
-    for members in together.values():
+def _by_class(
+    items: Sequence[Item], same: Sequence[Hashable] | np.ndarray, seed: int, strata: Sequence[str]
+) -> Iterator[list[Unit]]:
+    """The units of each class, by their first members; those of one class at a time, as a million take much memory."""
+    groups = copies(_numbered(_roots(items, same)))
+    together: dict[str, list[Unit]] = defaultdict(list)
+    alone = np.ones(len(items), bool)
+    for members in groups:
         unit = _unit([items[i] for i in members], members, seed, [strata[i] for i in members])
-        classes[unit.label].append(unit)
-    yield from classes.values()
+        together[unit.label].append(unit)
+        alone[members] = False
+    numbers, places = _numbered(strata), np.flatnonzero(alone)
+    places = places[np.argsort(numbers[places], kind="stable")]
+    sorted_numbers = numbers[places]
+    for number, label in enumerate(dict.fromkeys(strata)):
+        begin, end = np.searchsorted(sorted_numbers, [number, number + 1])
+        singles = (_unit([items[i]], [i], seed, [label]) for i in places[begin:end].tolist())
+        yield sorted([*together[label], *singles], key=lambda unit: unit.members[0])
 
 
 def _unit(inside: list[Item], members: list[int], seed: int, strata: list[str]) -> Unit:
@@ -90,7 +96,15 @@ def _unit(inside: list[Item], members: list[int], seed: int, strata: list[str]) 
     return Unit(members, min(labels, key=lambda label: (-labels[label], label)), order)
 
 
-def _roots(items: Sequence[Item], same: Sequence[Hashable]) -> Sequence[Hashable]:
+def _numbered(roots: Sequence[Hashable] | np.ndarray) -> np.ndarray:
+    """Small numbers in the place of any values: equal ones where these are equal."""
+    if isinstance(roots, np.ndarray):
+        return roots
+    numbers: dict[Hashable, int] = {}
+    return np.fromiter((numbers.setdefault(root, len(numbers)) for root in roots), np.int64, len(roots))
+
+
+def _roots(items: Sequence[Item], same: Sequence[Hashable] | np.ndarray) -> Sequence[Hashable] | np.ndarray:
     """For each item, a value that is equal for those linked by a group or by `same`, over however many links."""
     if all(item.group is None for item in items):
         return same

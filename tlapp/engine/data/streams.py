@@ -10,13 +10,14 @@ import numpy as np
 
 from tlapp.contracts import Input, Task
 from tlapp.contracts.strategy import Labels
+from tlapp.engine.cache.columns import Digests, Shapes
 from tlapp.engine.data import notes, reading, splits
 from tlapp.engine.data.files import absolute
 from tlapp.engine.data.inventory import EMPTY, Inventory, inventory
 from tlapp.engine.data.labelling import ONE, Labelling
 from tlapp.engine.data.listing import Listing, list_sources
 from tlapp.engine.data.loading import Loading
-from tlapp.engine.data.reading import Example
+from tlapp.engine.data.subset import Subset, unread
 from tlapp.engine.inputs.decode import Report
 from tlapp.engine.inputs.examples import Examples, Table
 from tlapp.engine.inputs.rows import Use
@@ -44,8 +45,8 @@ class Stream:
     name: str
     files: tuple[str, ...]
     labels: np.ndarray | None
-    digests: tuple[str, ...]
-    contents: tuple[str, ...]
+    digests: Digests
+    contents: Digests
     examples: Examples
     groups: tuple[str, ...] = ()
 
@@ -108,8 +109,7 @@ def start(listing: Listing, options: RunOptions, report: Report | None = None, u
 
 def expected_counts(listing: Listing, options: RunOptions) -> dict[str, int]:
     """How many examples each stream will hold if all can be read and copies are those of the same source alone."""
-    examples = {name: [Example(item, -1, "", item.source) for item in items] for name, items in listing.streams.items()}
-    parts = _split(examples, options, listing)
+    parts = _split(unread(listing.streams), options, listing)
     if options.aux is not None:
         parts |= _split_aux(parts, options, listing.labelling)
     return {name: len(part) for name, part in parts.items()}
@@ -140,13 +140,13 @@ def _load(listing: Listing, options: RunOptions, report: Report, use: Use | None
     if options.aux is not None:
         parts |= _split_aux(parts, options, labelling)
         _check_rest(parts["aux"], listing.own_classes["aux"], ("aux", options.aux), labelling, noun)
-    judged_by = {example.content for name in ("val", "test", "aux_test") for example in parts.get(name, ())}
     for name, path in (("support", options.support), ("query", options.query)):
         if path is not None:
             present = sorted({label for item in listing.streams[name] for label in labelling.names(item.label)})
-            parts[name] = [example for example in parts[name] if example.content not in judged_by]
+            judged_by = np.concatenate([parts[each].same for each in ("val", "test", "aux_test") if each in parts])
+            parts[name] = parts[name].where(~np.isin(parts[name].same, judged_by))
             _check_rest(parts[name], present, (name, path), labelling, noun)
-    if empty := next((name for name, part in parts.items() if not part), None):
+    if empty := next((name for name, part in parts.items() if not len(part)), None):
         raise UserError(f"{empty}: none of its {noun}s can be read", received=empty)
     judged = {name: parts[name] for name in ("train", "val", "test")}
     sentences = (*listing.notes, *notes.of(judged, listing.classes, result.bad, labelling, listing.input))
@@ -160,24 +160,21 @@ def _load(listing: Listing, options: RunOptions, report: Report, use: Use | None
         if name in parts
     }
     fitted = labelling.fitted(_numbers(streams["train"]))
-    shapes = result.tables[0].extra.get("shapes", ())
+    shapes = Shapes.of(result.tables[0].extra.get("shapes", ()))
     listed = inventory({name: parts[name] for name in streams}, result.bad, shapes, labelling, listing.input)
     return Dataset(listing.input, listing.classes, streams, sentences, listing.own_classes, fitted, listed)
 
 
-def _split(examples: dict[str, list[Example]], options: RunOptions, listing: Listing) -> dict[str, list[Example]]:
+def _split(examples: dict[str, Subset], options: RunOptions, listing: Listing) -> dict[str, Subset]:
     noun = listing.input.noun
     pool, whole = examples["pool"], {name: part for name, part in examples.items() if name != "pool"}
     shares = {"val": options.val_share, "test": options.test_share}
     shares = {split: share for split, share in shares.items() if split not in whole}
-    items, same = [example.item for example in pool], [example.content for example in pool]
-    assigned = splits.assign(items, same, shares, options.seed, listing.labelling)
-    parts: dict[str, list[Example]] = {split: [] for split in ("train", *shares)}
-    for example, split in zip(pool, assigned, strict=True):
-        parts[split].append(example)
+    assigned = splits.assign([*pool.items], pool.same, shares, options.seed, listing.labelling)
+    parts = {split: pool.where(each == split for each in assigned) for split in ("train", *shares)}
     for split in shares:
-        if not parts[split]:
-            what = f"groups or {noun}s" if any(example.item.group for example in pool) else f"{noun}s"
+        if not len(parts[split]):
+            what = f"groups or {noun}s" if any(item.group for item in pool.items) else f"{noun}s"
             raise UserError(
                 f"no class has the {splits.SMALLEST} {what} needed to split off {split}; add some, or set option {split}",
                 options.data,
@@ -186,48 +183,41 @@ def _split(examples: dict[str, list[Example]], options: RunOptions, listing: Lis
     return {**parts, **whole}
 
 
-def _split_aux(examples: Mapping[str, list[Example]], options: RunOptions, labelling: Labelling) -> dict[str, list[Example]]:
+def _split_aux(examples: Mapping[str, Subset], options: RunOptions, labelling: Labelling) -> dict[str, Subset]:
     """What of the second set trains, and what is held out, if anything.
 
     An example that the first set holds too goes the way that it goes there: none trains that is judged by.
     """
-    judged = {example.content for name in ("val", "test") for example in examples[name]}
-    known = judged | {example.content for example in examples["train"]}
-    new = [example for example in examples["aux"] if example.content not in known]
+    aux, judged = examples["aux"], np.concatenate([examples[name].same for name in ("val", "test")])
+    new = aux.where(~np.isin(aux.same, np.concatenate([judged, examples["train"].same])))
     shares = {} if "aux_test" in examples else {"test": options.test_share}
-    items, same = [example.item for example in new], [example.content for example in new]
-    assigned = splits.assign(items, same, shares, options.seed, labelling)
-    chosen = {example.content for example, split in zip(new, assigned, strict=True) if split == "test"}
-    parts: dict[str, list[Example]] = {"aux": [], "aux_test": list(examples.get("aux_test", ()))}
-    for example in examples["aux"]:
-        parts["aux_test" if example.content in judged | chosen else "aux"].append(example)
-    return {name: part for name, part in parts.items() if part or name == "aux"}
+    assigned = splits.assign([*new.items], new.same, shares, options.seed, labelling)
+    chosen = new.where(split == "test" for split in assigned)
+    held = np.isin(aux.same, np.concatenate([judged, chosen.same]))
+    held_out = examples["aux_test"] + aux.where(held) if "aux_test" in examples else aux.where(held)
+    return {"aux": aux.where(~held), **({"aux_test": held_out} if len(held_out) else {})}
 
 
-def _check_rest(
-    train: Sequence[Example], classes: Sequence[str], origin: tuple[str, str], labelling: Labelling, noun: str
-) -> None:
+def _check_rest(train: Subset, classes: Sequence[str], origin: tuple[str, str], labelling: Labelling, noun: str) -> None:
     """Check that every class still has an example to train on."""
-    present = {name for example in train for name in labelling.names(example.item.label)}
+    present = {name for label in {*train.labels} for name in labelling.names(label)}
     lost = [name for name in classes if name not in present]
     if lost:
         option, value = origin
         raise UserError(f"no {noun} of {a_few(lost)} is left to train on", value, option)
 
 
-def stream(
-    name: str, examples: Sequence[Example], tables: tuple[Table, ...], classes: Sequence[str], labelling: Labelling
-) -> Stream:
+def stream(name: str, examples: Subset, tables: tuple[Table, ...], classes: Sequence[str], labelling: Labelling) -> Stream:
     """Examples with their labels as numbers."""
-    labels = [example.item.label for example in examples]
+    labels = examples.labels
     return Stream(
         name,
-        tuple(example.item.source for example in examples),
+        examples.sources,
         None if None in labels else labelling.numbers(labels, classes),
-        tuple(example.file for example in examples),
-        tuple(example.content for example in examples),
-        Examples(tables, np.array([example.row for example in examples], np.int64)),
-        tuple(example.item.group or "" for example in examples),
+        examples.files,
+        examples.contents,
+        Examples(tables, examples.rows),
+        tuple(item.group or "" for item in examples.items),
     )
 
 

@@ -14,7 +14,10 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from tlapp.contracts import BadExample, Input, PluginError
+from tlapp.engine.cache.columns import Digests
 from tlapp.engine.inputs import is_own, is_slow, packed, read_sized, threads, unpacked
 from tlapp.engine.inputs.shards import places
 from tlapp.engine.inputs.workers import Block, LocalDecoder, ProcessDecoder, Shape, blank
@@ -31,9 +34,9 @@ _STEP = 16  # files at a time: few enough to stop soon when told to
 _WORTH_PROCESSES = 200  # pictures of 100 kB; starting a process takes about as long as decoding a hundred
 
 
-def digests(sources: Sequence[str], examples: Input, report: Report) -> tuple[list[str], list[int], dict[int, str]]:
-    """A digest of each source's bytes, "" for files that cannot be opened; how many bytes; and row -> why not."""
-    hashes, sizes, bad = [""] * len(sources), [0] * len(sources), {}
+def digests(sources: Sequence[str], examples: Input, report: Report) -> tuple[Digests, np.ndarray, dict[int, str]]:
+    """A digest of each source's bytes, "" for files that cannot be opened; how many bytes, (n,) int64; and row -> why not."""
+    hashes, sizes, bad = Digests.none(len(sources)), np.zeros(len(sources), np.int64), {}
 
     def work(number: int) -> int:
         part = range(number * _STEP, min((number + 1) * _STEP, len(sources)))

@@ -12,6 +12,7 @@ import numpy as np
 
 from tlapp.contracts import Input
 from tlapp.engine.cache import earlier, store
+from tlapp.engine.cache.columns import Digests
 from tlapp.engine.cache.rowfile import Rows, Writer, row_bytes
 from tlapp.engine.inputs import is_large, threads
 from tlapp.engine.inputs.decode import Decoder, Report, progress, readers
@@ -119,8 +120,7 @@ def _explored(table: LazyRows, report: Report, use: Use) -> LazyRows:
         table.extra |= known.extra
         return table
     parts = earlier.parts(family, table.hashes)
-    left = {*earlier.missing(parts, count).tolist()}
-    parts += earlier.parts(_family(table.examples), [name if row in left else "" for row, name in enumerate(table.hashes)])
+    parts += earlier.parts(_family(table.examples), Digests.of(table.hashes).only(earlier.missing(parts, count)))
     table.facts.copy(parts)
     table.extra["seconds"] = max((part.table.extra.get("seconds", 0.0) for part in parts), default=0.0)
     table.explore(earlier.missing(parts, count), report, use.passing, use.elsewhere)

@@ -212,6 +212,6 @@ class Remembered:
         shapes = [list(each.shape) for each in self.graph.inputs]
         return store.key_of(READER, LITERT, shapes, digest(self.graph, tensor), self.row_shape(tensor))
 
-    def _names(self) -> list[str]:
+    def _names(self) -> Sequence[str]:
         """The digests of the rows of the examples."""
-        return list(self.tables[0].extra["digests"])
+        return self.tables[0].extra["digests"]

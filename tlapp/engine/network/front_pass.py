@@ -49,7 +49,7 @@ class FrontPass:
 
     def __init__(
         self, make: Callable[[], Front | LiteFront], source: Source, entries: Sequence[Entry], count: int, block: int,
-        about: Mapping[str, Any], names: Callable[[], list[str]], opened: dict[str, Rows],
+        about: Mapping[str, Any], names: Callable[[], Sequence[str]], opened: dict[str, Rows],
         report: Callable[[str, int, int], None], spread: Callable[[Front | LiteFront, Source, int], ClusterFront] | None = None,
     ):  # fmt: skip
         self._source, self._entries, self._block, self._about = source, entries, block, about

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -97,7 +99,7 @@ class RunFolder:
 
     def has_splits(self, rows: Iterable[Sequence[str]], column: str = "path") -> bool:
         """Whether the file of splits holds exactly these rows."""
-        return self._text(SPLITS) == _table((column, *_SPLITS_COLUMNS), rows)
+        return self._text(SPLITS) == "".join(_table((column, *_SPLITS_COLUMNS), rows))
 
     def input(self) -> str:
         """What reads the run's examples, packed; "" where the model or the backbone's provider says it."""
@@ -135,7 +137,7 @@ class RunFolder:
 
     def add_epoch(self, epoch: Epoch) -> None:
         """Add an epoch at the end of the history, without waiting until it is on the disk."""
-        path, text = self.file(HISTORY), _table(_HISTORY_COLUMNS, _rows(epoch))
+        path, text = self.file(HISTORY), "".join(_table(_HISTORY_COLUMNS, _rows(epoch)))
         with open(path, "a", newline="", encoding="utf-8") as file:
             file.write(text.partition("\n")[2] if path.stat().st_size else text)
 
@@ -201,9 +203,9 @@ class RunFolder:
         with open(self.file(name), encoding="utf-8", errors=ANY_NAME, newline="") as file:
             return file.read()
 
-    def _write(self, name: str, text: str) -> None:
+    def _write(self, name: str, text: str | Iterable[str]) -> None:
         with replacing(self.file(name)) as temporary, open(temporary, "w", encoding="utf-8", newline="", errors=ANY_NAME) as file:
-            file.write(text)
+            file.writelines([text] if isinstance(text, str) else text)
 
 
 @contextmanager
@@ -235,11 +237,9 @@ def read_labels(path: Path) -> tuple[str, ...]:
     return tuple(path.read_text(encoding="utf-8").splitlines())
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Rows as CSV."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    return text.getvalue()
+def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
+    """Rows as CSV, one at a time, as a million take much memory; the writer returns what `write` does."""
+    return map(csv.writer(SimpleNamespace(write=str), lineterminator="\n").writerow, itertools.chain([header], rows))
 
 
 def _rows(epoch: Epoch) -> list[tuple[Any, ...]]:
