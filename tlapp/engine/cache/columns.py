@@ -81,7 +81,7 @@ class Digests(Column):
     @property
     def known(self) -> np.ndarray:
         """Where there is one, (n,) bool."""
-        return self.array.any(axis=1)
+        return np.asarray(self.array.any(axis=1))
 
     def only(self, places: np.ndarray) -> Digests:
         """Those of these places where they are, and none elsewhere."""

@@ -115,7 +115,8 @@ class Lines(Sequence[Listed]):
             for source, label, size, shape, content in columns:
                 number, group = self._copies.get(content, (0, None))
                 path, problem = absolute(source, self._examples), "; ".join(self._words.get(source, ()))
-                yield Listed(path, part.split, label, int(size), *(shape or (None, None)), number, group, problem, content)
+                width, height = shape or (None, None)
+                yield Listed(path, part.split, label, int(size), width, height, number, group, problem, content)
         for each in self._bad:
             path, problem = absolute(each.source, self._examples), f"cannot be read: {each.reason}"
             yield Listed(path, "", each.label or "", each.bytes, None, None, 0, None, problem)
