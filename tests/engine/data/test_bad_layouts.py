@@ -34,6 +34,7 @@ def bad_layouts(base):
     cat = "good/cats/2.png"
     lines = ["good/cats/1.png,cats,train,a", "good/dogs/1.png,dogs,test,b"]
     return {
+        "no such set": ({"data": "builtin:sings"}, ["data=builtin:sings", "no built-in set of that name", "builtin:signs"]),
         "missing": ({"data": base / "nowhere"}, ["option data=", ": there is no such file or folder", "nowhere"]),
         "missing test": ({"data": good, "test": base / "nowhere"}, ["option test=", ": there is no such file or folder"]),
         "nothing": ({"data": base / "nothing"}, ["option data", "neither class folders nor pictures"]),
@@ -70,7 +71,7 @@ def bad_layouts(base):
 
 
 BAD = [
-    "missing", "missing test", "nothing", "flat", "unsorted train", "one class", "empty class", "unsupported", "zip", "no train",
+    "no such set", "missing", "missing test", "nothing", "flat", "unsorted train", "one class", "empty class", "unsupported", "zip", "no train",
     "test class", "val class", "target class", "target nothing", "aux one class", "few", "shares", "columns", "no columns",
     "no rows",
     "csv path", "csv folder", "csv no path", "csv label", "csv split", "csv no split", "csv group", "csv no train", "csv no test",

@@ -16,8 +16,9 @@ from tlapp.engine.data.files import Content, below, kinds_in_words, look, unread
 from tlapp.engine.data.sharded import listed
 from tlapp.engine.data.tables import OTHER_STREAMS, SPLIT_NAMES, Item
 from tlapp.engine.inputs.lines import JSON
+from tlapp.engine.inputs.recognition import BUILTIN
 from tlapp.errors import UserError
-from tlapp.words import a_few, natural_sort
+from tlapp.words import a_few, natural_sort, suggestion
 
 
 class Source(NamedTuple):
@@ -105,6 +106,8 @@ def _is_csv(option: str, path: str, examples: Input) -> bool:
             raise UserError(f"expected a .csv or .jsonl file of {examples.noun}s. Received: a folder", path, option)
         return False
     if not os.path.exists(path):
+        if path.startswith("builtin:"):
+            raise UserError(f"there is no built-in set of that name; {suggestion(path, BUILTIN)}", path, option)
         raise UserError("there is no such file or folder", path, option)
     if path.lower().endswith((".csv", ".txt", *JSON)):
         return True
