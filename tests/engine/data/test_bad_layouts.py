@@ -71,7 +71,8 @@ def bad_layouts(base):
 
 
 BAD = [
-    "no such set", "missing", "missing test", "nothing", "flat", "unsorted train", "one class", "empty class", "unsupported", "zip", "no train",
+    "no such set",
+    "missing", "missing test", "nothing", "flat", "unsorted train", "one class", "empty class", "unsupported", "zip", "no train",
     "test class", "val class", "target class", "target nothing", "aux one class", "few", "shares", "columns", "no columns",
     "no rows",
     "csv path", "csv folder", "csv no path", "csv label", "csv split", "csv no split", "csv group", "csv no train", "csv no test",
