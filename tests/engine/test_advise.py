@@ -74,17 +74,29 @@ def task(n, classes=4, size=20, apart=2.0, seed=0):
     return rng.normal(size=(n, size)) + apart * rng.normal(size=(classes, size))[labels], labels
 
 
-def test_the_curve_goes_on_along_the_line_through_the_logarithms_of_its_points():
+def test_the_curve_goes_on_from_its_last_point_by_an_exponent_between_its_own_and_the_usual_one():
     features, labels = task(800, apart=0.6)
     told = advise.curve(features, labels, 4)
     sizes, accuracies = np.array(told["points"]).T
     assert sizes.tolist() == [80, 160, 320, 640] and (np.diff(accuracies) > 0).all()
-    slope, at = np.polyfit(np.log(sizes), np.log(1 - accuracies), 1)
+    own = np.polyfit(np.log(sizes), np.log(1 - accuracies), 1)[0]
     for times in (2, 4):
         each = told[str(times)]
-        assert each["accuracy"] == pytest.approx(1 - np.exp(at + slope * np.log(640 * times)), abs=0.01)
+        assert each["accuracy"] == pytest.approx(1 - (1 - accuracies[-1]) * times ** (0.25 * own - 0.75 * 0.25))
         least = 1.96 * (accuracies[-1] * (1 - accuracies[-1]) / 800) ** 0.5 / 2  # what so few examples leave open anyway
         assert each["interval"][0] < each["accuracy"] - least and each["accuracy"] + least < each["interval"][1] + least
+
+
+def test_the_forecast_holds_where_it_can_be_measured_and_its_intervals_hold_the_truth():
+    off, inside = [], []
+    for seed, apart in enumerate((0.3, 0.5, 0.7)):
+        features, labels = task(1600, size=40, apart=apart, seed=seed)
+        truth = advise.judged(features, labels, 4, [""] * 1600).accuracy
+        for quarter in range(4):
+            told = advise.curve(features[quarter::4], labels[quarter::4], 4)["4"]
+            off.append(told["accuracy"] - truth)
+            inside.append(told["interval"][0] <= truth <= told["interval"][1])
+    assert np.median(np.abs(off)) <= 0.025 and abs(np.mean(off)) <= 0.02 and np.mean(inside) >= 0.9
 
 
 def test_a_class_of_fewer_pictures_than_folds_is_told(tmp_path, place):

@@ -11,12 +11,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tlapp.engine.advice import probe
-from tlapp.engine.advice.copies import SAME, copies, grey, neighbours, small
+from tlapp.engine.advice.copies import Grey, copies, fewest, grey, neighbours
 from tlapp.errors import UserError
 
-PENALTY, GAP = 1.0, 0.35
-"""Of logistic regression, strong, so that it does not learn wrong labels by heart; and by how much another class must be more
-probable than the label for it to look wrong: chosen with 5 % of labels flipped on two sets (docs/results.md, "Audit")."""
+PENALTY, NEIGHBOURS, UNSEEN = 1.0, 15, 0.3
+"""Of logistic regression, strong, so that it does not learn wrong labels by heart; the nearest examples that vote beside it; and
+the votes that all classes share before that, so that none has probability 0."""
+TIMES = 4.0
+"""How many times as probable as the label another class must be for the label to look wrong: chosen with 5 % of labels flipped
+on some sets, and confirmed on others (docs/results.md, "Audit")."""
 TWINS = 0.35
 """Share of each of two classes that is taken for the other, from which they may be one."""
 DARK, FLAT, BLURRED = 25.0, 6.0, 12.0
@@ -82,35 +85,39 @@ def together(data: Pictures, copies: Sequence[Finding]) -> list[str]:
 
 
 def cross_validated(data: Pictures, groups: Sequence[str]) -> np.ndarray:
-    """Probabilities (n, classes) of each example by logistic regression on others, its group left out."""
+    """Probabilities (n, classes) of each example by others, its group left out: the mean of logistic regression's and of the
+    shares of the nearest examples, which err on different examples.
+    """
     from scipy.special import softmax
 
-    found = np.zeros((len(data.labels), len(data.classes)))
-    for train, test in probe.folds(data.labels, groups, repeats=1):
-        model = probe.logistic(data.features[train], data.labels[train], len(data.classes), PENALTY)
-        found[test] = softmax(model(data.features[test]), axis=1)
-    return found
+    classes, found = len(data.classes), np.zeros((len(data.labels), len(data.classes)))
+    for train, test in probe.folds(data.labels, groups):
+        known, labels, asked = data.features[train], data.labels[train], data.features[test]
+        votes = probe.votes(known, labels, asked, classes, NEIGHBOURS) + UNSEEN / classes
+        found[test] += softmax(probe.logistic(known, labels, classes, PENALTY)(asked), axis=1)
+        found[test] += votes / votes.sum(1, keepdims=True)
+    return found / (2 * probe.REPEATS)
 
 
 def wrong_labels(data: Pictures, probabilities: np.ndarray) -> Iterator[Finding]:
-    """Labels that pictures of the same classes speak against, by the normalised margin of confident learning (Northcutt et al.
-    2021, https://arxiv.org/abs/1911.00068): how much more probable another class is than the label.
+    """Labels that pictures of the same classes speak against: another class is many times as probable as the label.
+
+    Their ratio counts, and not their difference as in confident learning (Northcutt et al. 2021, https://arxiv.org/abs/1911.00068):
+    of two classes that look alike neither is probable, but a third one, if it is the label, is far less so.
     """
     n = np.arange(len(data.labels))
     others = probabilities.copy()
     others[n, data.labels] = 0.0
-    margin = others.max(1) - probabilities[n, data.labels]
-    for row in np.flatnonzero(margin > GAP).tolist():
-        yield _finding(data, row, "label", float(margin[row]), suggestion=data.classes[int(others[row].argmax())])
+    share = probabilities[n, data.labels] / others.max(1)
+    for row in np.flatnonzero(share < 1 / TIMES).tolist():
+        yield _finding(data, row, "label", float(1 - share[row]), suggestion=data.classes[int(others[row].argmax())])
 
 
 def near_copies(data: Pictures) -> Iterator[Finding]:
     """Pictures that show the same but for encoding, size or a margin: neighbours by features, then compared by pixels."""
     pairs = {(min(pair), max(pair)) for pair in neighbours(data.features, data.features, same=True)}
-    tiny = small(dict(zip(data.sources, data.sizes, strict=True)))
-    for one, other, value in copies(sorted(pairs), data.grey, data.grey):
-        if value < SAME and (data.sources[one] in tiny or data.sources[other] in tiny):
-            continue
+    shown = Grey(data.grey, fewest(data.sizes))
+    for one, other, value in copies(sorted(pairs), shown, shown):
         same, together = data.labels[one] == data.labels[other], data.splits[one] == data.splits[other]
         kind = "conflict" if not same else "copy" if together else "leak"
         yield _finding(data, other, kind, value, other=data.sources[one])

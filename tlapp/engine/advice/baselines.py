@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tlapp.engine.advice import probe
-from tlapp.engine.advice.copies import Sample, leaks, small
+from tlapp.engine.advice.copies import Sample, leaks
 from tlapp.engine.data.intervals import difference
 from tlapp.engine.data.streams import Dataset
 from tlapp.engine.network.cut import whole
@@ -40,9 +40,8 @@ class Baselines:
         """(test picture, training picture) that show the same but for encoding, size or a margin; for pictures."""
         if self.dataset.input.noun != "picture":
             return []
-        tiny = small(self.dataset.sides)
-        known, asked = (Sample(self.dataset.streams[name], rows(len(self.dataset.streams[name])), self.features[name], tiny)
-                        for name in ("train", "test"))  # fmt: skip
+        streams, sides = self.dataset.streams, self.dataset.sides
+        known, asked = (Sample(streams[name], rows(len(streams[name])), self.features[name], sides) for name in ("train", "test"))
         return leaks(known, asked)
 
     def measured(self, answers: np.ndarray) -> dict[str, Any]:

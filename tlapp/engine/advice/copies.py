@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from bisect import bisect_left
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -16,10 +17,12 @@ from tlapp.engine.cache import store
 from tlapp.engine.data.streams import Stream
 from tlapp.engine.inputs.threads import workers
 
-SIDE = 48
-"""Pixels a side of the thumbnails by which near-copies are told."""
-NEAR, ALIKE = 4, 0.985
-"""How many neighbours of each picture are looked at, and how alike thumbnails of near-copies are (correlation)."""
+SIDE, COARSE = 48, 16
+"""Pixels a side of the thumbnails by which near-copies are told, and of those for pictures of fewer pixels than that: what a
+smaller copy of such a picture has lost is not in them."""
+NEAR, AMONG, ALIKE, ALIKE_COARSELY = 4, 8, 0.985, 0.994
+"""How many neighbours of each picture are looked at, in another set and in its own; and how alike thumbnails of near-copies are
+(correlation)."""
 FEW, SAME = 16, 0.9999
 """From how few pixels a side pictures are copies only where they are the same: so small, different ones look alike."""
 Window = tuple[float, float, float]
@@ -34,27 +37,40 @@ GREY = np.array([0.299, 0.587, 0.114])
 """The shares of red, green and blue in the brightness of a picture."""
 
 
+UNKNOWN = (0, 0)
+"""The width and height of a picture that are not known."""
 AT_ONCE = 128
 """Pictures that are in memory with their colours."""
-VERSION = 1
+VERSION = 2
 """Raise it whenever `leaks` finds other pairs than before: it is part of what the cache remembers them by."""
 
 
 class Sample(NamedTuple):
-    """Some pictures of a stream: their rows there, the features of each, (n, d), and which have few pixels."""
+    """Some pictures of a stream: their rows there, the features of each, (n, d), and the width and height of each file."""
 
     stream: Stream
     rows: np.ndarray
     features: np.ndarray
-    small: Container[str] = ()
+    sides: Mapping[str, tuple[int, int]]
 
     def source(self, place: int) -> str:
         """Where one comes from."""
         return self.stream.files[self.rows[place]]
 
-    def grey(self, places: Sequence[int]) -> np.ndarray:
-        """Some of them without colours, (m, side, side) uint8."""
-        return grey(self.stream, self.rows[np.asarray(places)])
+    def pixels(self, places: Iterable[int]) -> list[int]:
+        """As `fewest`, of some of them."""
+        return fewest(self.sides.get(self.source(place), UNKNOWN) for place in places)
+
+    def grey(self, places: Sequence[int]) -> Grey:
+        """Some of them."""
+        return Grey(grey(self.stream, self.rows[np.asarray(places)]), self.pixels(places))
+
+
+class Grey(NamedTuple):
+    """Pictures without colours, (n, side, side) uint8, and of each as `fewest` gives it."""
+
+    pictures: np.ndarray
+    pixels: Sequence[int]
 
 
 def grey(stream: Stream, rows: np.ndarray) -> np.ndarray:
@@ -70,42 +86,51 @@ def neighbours(features: np.ndarray, known: np.ndarray, same: bool = False, leas
         same: both are one set, and no row is its own neighbour.
         least: the cosine of a pair that is worth to be named.
     """
-    scale = probe.scale_of(known)
+    scale, count = probe.scale_of(known), AMONG if same else NEAR
     ours, theirs = (each / np.linalg.norm(each, axis=1, keepdims=True).clip(1e-9) for each in (scale(features), scale(known)))
     for start in range(0, len(ours), 512):
         near = ours[start : start + 512] @ theirs.T
         if same:
             near[np.arange(len(near)), np.arange(start, start + len(near))] = -2
-        best = np.argpartition(-near, min(NEAR, near.shape[1]) - 1, axis=1)[:, :NEAR]
+        best = np.argpartition(-near, min(count, near.shape[1]) - 1, axis=1)[:, :count]
         alike = np.take_along_axis(near, best, 1) >= least
         yield from ((start + row, int(best[row, place])) for row, place in np.argwhere(alike).tolist())
 
 
-def copies(pairs: Sequence[tuple[int, int]], ones: np.ndarray, others: np.ndarray) -> Iterator[tuple[int, int, float]]:
-    """(row, row, likeness) of the pairs that show the same, of grey pictures, (n, side, side) uint8."""
-    plain_ones = thumbnails(ones, [WHOLE])[:, 0]
-    plain_others = plain_ones if others is ones else thumbnails(others, [WHOLE])[:, 0]
-    near = [(one, other) for one, other in pairs if float(plain_ones[one] @ plain_others[other]) > 0.6]
-    best = [float(plain_ones[one] @ plain_others[other]) for one, other in near]
-    for side, pictures, against in ((0, ones, plain_others), (1, others, plain_ones)):  # either may have lost a margin
-        of: dict[int, list[int]] = {}
+def copies(pairs: Sequence[tuple[int, int]], ones: Grey, others: Grey) -> Iterator[tuple[int, int, float]]:
+    """(row, row, likeness) of the pairs that show the same."""
+    plain_ones = thumbnails(ones.pictures, [WHOLE])
+    plain_others = plain_ones if others is ones else thumbnails(others.pictures, [WHOLE])
+    near = [(one, other) for one, other in pairs if float(plain_ones.coarse[one, 0] @ plain_others.coarse[other, 0]) > 0.6]
+    pixels = np.array([min(ones.pixels[one], others.pixels[other]) for one, other in near])
+    small = (pixels >= FEW) & (pixels < SIDE)
+    best = np.full(len(near), -1.0)
+    for side, shown, plain, against in ((0, ones, plain_ones, plain_others), (1, others, plain_others, plain_ones)):
+        of: dict[int, list[int]] = {}  # either may have lost a margin
         for number, pair in enumerate(near):
             of.setdefault(pair[side], []).append(number)
 
-        def likeness(picture: int, pictures: Any = pictures, against: Any = against, side: int = side, of: Any = of) -> Any:
-            windows = thumbnails(pictures[picture : picture + 1], WINDOWS)[0]
-            return (windows @ against[[near[number][1 - side] for number in of[picture]]].T).max(0).tolist()
+        def likeness(
+            row: int, shown: Any = shown, plain: Any = plain, against: Any = against, side: int = side, of: Any = of
+        ) -> Any:
+            rows = [near[number][1 - side] for number in of[row]]
+            windows = thumbnails(shown.pictures[row : row + 1], WINDOWS)
+            fine, coarse = (
+                np.concatenate([part[0], whole[row]]) @ theirs[rows, 0].T
+                for part, whole, theirs in zip(windows, plain, against, strict=True)
+            )
+            return np.where(small[of[row]], coarse, fine).max(0)
 
         with ThreadPoolExecutor(workers()) as pool:  # Pillow resizes outside Python's lock
             for numbers, found in zip(of.values(), pool.map(likeness, of), strict=True):
-                for number, value in zip(numbers, found, strict=True):
-                    best[number] = max(best[number], value)
-    yield from ((one, other, value) for (one, other), value in zip(near, best, strict=True) if value >= ALIKE)
+                best[numbers] = np.maximum(best[numbers], found)
+    least = np.select([pixels < FEW, small], [SAME, ALIKE_COARSELY], ALIKE)
+    yield from ((*near[number], float(best[number])) for number in np.flatnonzero(best >= least).tolist())
 
 
-def small(sides: Mapping[str, tuple[int, int]]) -> frozenset[str]:
-    """Which pictures have few pixels, by the width and height of each; one whose size is not known, 0, has not."""
-    return frozenset(name for name, each in sides.items() if 0 < min(each) < FEW)
+def fewest(sides: Iterable[tuple[int, int]]) -> list[int]:
+    """Of the width and height of each picture the lesser one; many, where they are not known, 0."""
+    return [min(each) or SIDE for each in sides]
 
 
 def leaks(known: Sample, asked: Sample) -> list[tuple[str, str]]:
@@ -116,8 +141,8 @@ def leaks(known: Sample, asked: Sample) -> list[tuple[str, str]]:
     samples = (known, asked)
     contents = [[sample.stream.contents[row] for row in sample.rows] for sample in samples]
     features = [hashlib.blake2b(sample.features.tobytes(), digest_size=16).hexdigest() for sample in samples]
-    few = [[sample.source(place) in sample.small for place in range(len(sample.rows))] for sample in samples]
-    key = store.key_of("leaks", VERSION, contents, features, few)
+    pixels = [sample.pixels(range(len(sample.rows))) for sample in samples]
+    key = store.key_of("leaks", VERSION, contents, features, pixels)
     found = store.recall(key)
     places = _leaks(known, asked) if found is None else json.loads(found)
     if found is None:
@@ -136,23 +161,43 @@ def _leaks(known: Sample, asked: Sample) -> list[tuple[int, int]]:
     ours, theirs = (sorted(set(rows)) for rows in zip(*pairs, strict=True))
     places = [(bisect_left(ours, one), bisect_left(theirs, other)) for one, other in pairs]
     first: dict[int, int] = {}
-    for one, other, likeness in copies(places, asked.grey(ours), known.grey(theirs)):
-        picture, copied = ours[one], theirs[other]
-        if likeness >= SAME or (asked.source(picture) not in asked.small and known.source(copied) not in known.small):
-            first.setdefault(picture, copied)
+    for one, other, _ in copies(places, asked.grey(ours), known.grey(theirs)):
+        first.setdefault(ours[one], theirs[other])
     return [*first.items()]
 
 
-def thumbnails(grey: np.ndarray, windows: Sequence[Window]) -> np.ndarray:
-    """Windows of pictures, (n, side, side), as vectors of mean 0 and length 1, (n, windows, size)."""
+class Thumbnails(NamedTuple):
+    """Windows of pictures as vectors of mean 0 and length 1, (n, windows, size) each."""
+
+    fine: np.ndarray
+    coarse: np.ndarray
+
+
+def thumbnails(grey: np.ndarray, windows: Sequence[Window]) -> Thumbnails:
+    """Windows of pictures, (n, side, side)."""
     from PIL import Image
 
     side = grey.shape[1]
     boxes = [(left * side, top * side, (left + share) * side, (top + share) * side) for left, top, share in windows]
-    flat = np.empty((len(grey), len(boxes), SIDE * SIDE), np.float32)
+    fine = np.empty((len(grey), len(boxes), SIDE, SIDE), np.float32)
     for row, each in enumerate(grey):
         picture = Image.fromarray(each)
         for number, box in enumerate(boxes):
-            flat[row, number] = np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BILINEAR, box)).reshape(-1)
-    flat -= flat.mean(2, keepdims=True)
+            fine[row, number] = np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BILINEAR, box))
+    shrink = _shrink()
+    return Thumbnails(_unit(fine), _unit(shrink @ fine @ shrink.T))
+
+
+def _unit(pictures: np.ndarray) -> np.ndarray:
+    flat = pictures.reshape(*pictures.shape[:2], -1)
+    flat = flat - flat.mean(2, keepdims=True)
     return flat / np.linalg.norm(flat, axis=2, keepdims=True).clip(1e-6)
+
+
+@functools.cache
+def _shrink() -> np.ndarray:
+    """What makes a side of a fine thumbnail coarse, (coarse, fine): the weights fall with the distance, as Pillow's do."""
+    step = SIDE / COARSE
+    away = np.abs((np.arange(COARSE)[:, None] + 0.5) * step - (np.arange(SIDE) + 0.5)) / step
+    weights = np.maximum(1 - away, 0)
+    return (weights / weights.sum(1, keepdims=True)).astype(np.float32)

@@ -94,15 +94,20 @@ def loss(outputs: np.ndarray, labels: np.ndarray) -> float:
 
 def neighbours(features: np.ndarray, labels: np.ndarray, asked: np.ndarray, classes: int) -> np.ndarray:
     """The class, (n,), that most of the nearest examples have, by cosine, nearer ones counting more: of `asked`, (n, d)."""
-    scale, votes = scale_of(features), np.zeros((len(asked), classes), np.float32)
+    return votes(features, labels, asked, classes, NEIGHBOURS).argmax(1)
+
+
+def votes(features: np.ndarray, labels: np.ndarray, asked: np.ndarray, classes: int, count: int) -> np.ndarray:
+    """How many of the `count` nearest examples have each class, by cosine, nearer ones counting more: (n, classes)."""
+    scale, found = scale_of(features), np.zeros((len(asked), classes), np.float32)
     known, new = (each / np.linalg.norm(each, axis=1, keepdims=True).clip(1e-9) for each in (scale(features), scale(asked)))
     for start in range(0, len(new), 1024):
         near = new[start : start + 1024] @ known.T
-        rows = np.argsort(-near, axis=1, kind="stable")[:, :NEIGHBOURS]
+        rows = np.argsort(-near, axis=1, kind="stable")[:, :count]
         for column in rows.T:
             places = np.arange(len(column))
-            votes[start + places, labels[column]] += 1 + near[places, column]
-    return votes.argmax(1)
+            found[start + places, labels[column]] += 1 + near[places, column]
+    return found
 
 
 def cross_validated(
