@@ -160,7 +160,8 @@ def _of_classes(
         if not files.names and not may_be_empty:
             raise UserError(_empty(name, files.unread, examples), path, option)
         label = unicodedata.normalize("NFC", name)
-        items += [Item(os.path.join(inside, *file.split("/")), file, label) for file in natural_sort(files.names)]
+        for file in natural_sort(files.names):  # a million names that their paths end with are not kept
+            items.append(Item(os.path.join(inside, *file.split("/")), file if "/" in file else "", label))
         unread += files.unread
     return items, unread
 

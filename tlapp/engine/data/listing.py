@@ -106,7 +106,7 @@ def _check_labels(option: str, path: str, items: Sequence[Item], labelling: Labe
     """Raise a UserError that names the first example whose label cannot be read."""
     for item in items:
         if fault := labelling.fault(item.label or ""):
-            raise UserError(f"{item.name}: {fault}", path, option)
+            raise UserError(f"{item.title}: {fault}", path, option)
 
 
 def _is_text(name: str) -> bool:

@@ -91,7 +91,7 @@ def _by_class(
 
 def _unit(inside: list[Item], members: list[int], seed: int, strata: list[str]) -> Unit:
     labels = Counter(strata)
-    name = min(item.group or f"{item.label}/{item.name}" for item in inside)
+    name = min(item.group or f"{item.label}/{item.title}" for item in inside)
     order = hashlib.blake2b(f"{seed}/{name}".encode("utf-8", "surrogateescape"), digest_size=16).digest()
     return Unit(members, min(labels, key=lambda label: (-labels[label], label)), order)
 

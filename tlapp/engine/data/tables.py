@@ -22,13 +22,21 @@ Labels = Literal["needed", "optional", "sets"]
 
 
 class Item(NamedTuple):
-    """One example listed: the file to open or the example itself; its name within its class or CSV; what is known of it."""
+    """One example listed: the file to open or the example itself; its name within its class or CSV; what is known of it.
+
+    A file that lies directly in its class's folder needs no name: `title` is that of the file.
+    """
 
     source: str
     name: str
     label: str | None = None
     split: str | None = None
     group: str | None = None
+
+    @property
+    def title(self) -> str:
+        """Its name within its class or CSV."""
+        return self.name or os.path.basename(self.source)
 
 
 class Table(NamedTuple):
