@@ -20,8 +20,7 @@ PARTS = (1 / 8, 1 / 4, 1 / 2, 1.0)
 """Shares of the examples from which the learning curve is drawn."""
 STEEPEST, USUAL, TRUST, SPREAD = 0.7, 0.25, 0.25, 0.1
 """Exponents by which errors fall with the number of examples: the largest that is believed, the usual one, how much the measured
-one counts beside it, and how far from that the true one is (a deviation): chosen on six sets, confirmed on five others
-(docs/results.md, "Advice")."""
+one counts beside it, and how far from that the true one is, a deviation (docs/results.md, "Advice")."""
 EPOCHS = 30  # that training every stage usually takes
 FAR = 0.02
 """By how much earlier stages must tell classes better for a domain to be called far."""
