@@ -8,6 +8,7 @@ from __future__ import annotations
 import binascii
 import json
 import re
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -55,8 +56,9 @@ class Column(Sequence[Any]):
             yield ", " * (start > 0) + json.dumps([*self._values(self.array[start : start + _BLOCK])])[1:-1]
         yield "]"
 
+    @abstractmethod
     def _values(self, rows: np.ndarray) -> Iterator[Any]:
-        raise NotImplementedError
+        """The values that rows of the array stand for."""
 
 
 class Digests(Column):
