@@ -156,28 +156,22 @@ def verdict(found: Mapping[str, Any]) -> str:
 
 def _beside_scratch(scratch: Mapping[str, Any]) -> str:
     """What the pre-trained weights were worth."""
-    low, high = scratch["difference_interval"]
-    if low > 0:
-        return f"transfer helps: {points(scratch)} over training from scratch"
-    if high < 0:
-        return (
-            f"negative transfer: {points(scratch)} beside training from scratch; try another backbone, a smaller one, two "
-            "(A+B), or full"
-        )
-    return f"transfer made no sure difference: {points(scratch)} beside training from scratch"
+    than = f"{points(scratch)} {{}} training from scratch"
+    harm = f"negative transfer: {than}; try another backbone, a smaller one, two (A+B), or full"
+    return _by_sign(scratch, f"transfer helps: {than}", harm, f"transfer made no sure difference: {than}")
 
 
 def _beside_origin(origin: Mapping[str, Any]) -> str:
     """What an earlier task was worth."""
-    low, high = origin["difference_interval"]
-    if low > 0:
-        return f"the task learnt before helps: {points(origin)} over starting from {origin['backbone']}"
-    if high < 0:
-        return (
-            f"the task learnt before harms: {points(origin)} beside starting from {origin['backbone']}; "
-            f"try option backbone={origin['backbone']}"
-        )
-    return f"the task learnt before made no sure difference: {points(origin)} beside starting from {origin['backbone']}"
+    task, than = "the task learnt before", f"{points(origin)} {{}} starting from {origin['backbone']}"
+    harm = f"{task} harms: {than}; try option backbone={origin['backbone']}"
+    return _by_sign(origin, f"{task} helps: {than}", harm, f"{task} made no sure difference: {than}")
+
+
+def _by_sign(compared: Mapping[str, Any], better: str, worse: str, neither: str) -> str:
+    """The sentence that fits the interval of a difference, with "over" or "beside" in its gap."""
+    low, high = compared["difference_interval"]
+    return better.replace("{}", "over") if low > 0 else (worse if high < 0 else neither).replace("{}", "beside")
 
 
 def _beside_plain(plain: Mapping[str, Any]) -> str:
