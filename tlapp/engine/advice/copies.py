@@ -36,11 +36,12 @@ LIKELY = 0.5
 GREY = np.array([0.299, 0.587, 0.114])
 """The shares of red, green and blue in the brightness of a picture."""
 
-
 UNKNOWN = (0, 0)
 """The width and height of a picture that are not known."""
 AT_ONCE = 128
-"""Pictures that are in memory with their colours."""
+"""Pictures that are in memory with their colours, or of which all windows are."""
+KEPT_BYTES = 2**26
+"""Pictures without colours are kept where they take no more; else they are decoded again for the windows of some of them."""
 VERSION = 2
 """Raise it whenever `leaks` finds other pairs than before: it is part of what the cache remembers them by."""
 
@@ -63,20 +64,36 @@ class Sample(NamedTuple):
 
     def grey(self, places: Sequence[int]) -> Grey:
         """Some of them."""
-        return Grey(grey(self.stream, self.rows[np.asarray(places)]), self.pixels(places))
+        rows = self.rows[np.asarray(places)]
+        kept = len(rows) * grey(self.stream, rows[:1]).nbytes <= KEPT_BYTES
+        return Grey(grey(self.stream, rows) if kept else Decoded(self.stream, rows), self.pixels(places))
+
+
+class Decoded:
+    """Pictures of a stream without colours, (n, side, side) uint8, each decoded whenever it is asked for."""
+
+    def __init__(self, stream: Stream, rows: np.ndarray):
+        self._stream, self._rows = stream, rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, places: Any) -> np.ndarray:
+        return grey(self._stream, self._rows[places])
 
 
 class Grey(NamedTuple):
     """Pictures without colours, (n, side, side) uint8, and of each as `fewest` gives it."""
 
-    pictures: np.ndarray
+    pictures: np.ndarray | Decoded
     pixels: Sequence[int]
 
 
 def grey(stream: Stream, rows: np.ndarray) -> np.ndarray:
     """Pictures of a stream without colours, (m, side, side) uint8."""
     parts = (stream.examples.take(rows[start : start + AT_ONCE])[0] for start in range(0, len(rows), AT_ONCE))
-    return np.concatenate([(part @ GREY).round().astype(np.uint8) for part in parts])
+    few = (some for part in parts for some in np.array_split(part, -(-len(part) // 16)))  # as float64 they take 8 times as much
+    return np.concatenate([(some @ GREY).round().astype(np.uint8) for some in few])
 
 
 def neighbours(features: np.ndarray, known: np.ndarray, same: bool = False, least: float = -1) -> Iterator[tuple[int, int]]:
@@ -99,9 +116,9 @@ def neighbours(features: np.ndarray, known: np.ndarray, same: bool = False, leas
 
 def copies(pairs: Sequence[tuple[int, int]], ones: Grey, others: Grey) -> Iterator[tuple[int, int, float]]:
     """(row, row, likeness) of the pairs that show the same."""
-    plain_ones = thumbnails(ones.pictures, [WHOLE])
-    plain_others = plain_ones if others is ones else thumbnails(others.pictures, [WHOLE])
-    near = [(one, other) for one, other in pairs if float(plain_ones.coarse[one, 0] @ plain_others.coarse[other, 0]) > 0.6]
+    plain_ones = Plain(ones)
+    plain_others = plain_ones if others is ones else Plain(others)
+    near = [(one, other) for one, other in pairs if float(plain_ones.coarse[one] @ plain_others.coarse[other]) > 0.6]
     pixels = np.array([min(ones.pixels[one], others.pixels[other]) for one, other in near])
     small = (pixels >= FEW) & (pixels < SIDE)
     best = np.full(len(near), -1.0)
@@ -111,19 +128,22 @@ def copies(pairs: Sequence[tuple[int, int]], ones: Grey, others: Grey) -> Iterat
             of.setdefault(pair[side], []).append(number)
 
         def likeness(
-            row: int, shown: Any = shown, plain: Any = plain, against: Any = against, side: int = side, of: Any = of
-        ) -> Any:
+            row: int, picture: np.ndarray, plain: Plain = plain, against: Plain = against, side: int = side, of: Any = of
+        ) -> np.ndarray:
             rows = [near[number][1 - side] for number in of[row]]
-            windows = thumbnails(shown.pictures[row : row + 1], WINDOWS)
+            windows = thumbnails(picture[None], WINDOWS)
             fine, coarse = (
-                np.concatenate([part[0], whole[row]]) @ theirs[rows, 0].T
-                for part, whole, theirs in zip(windows, plain, against, strict=True)
+                np.concatenate([part[0], whole[:, 0]]) @ theirs[:, 0].T
+                for part, whole, theirs in zip(windows, plain.of([row]), against.of(rows), strict=True)
             )
-            return np.where(small[of[row]], coarse, fine).max(0)
+            return np.asarray(np.where(small[of[row]], coarse, fine).max(0))
 
+        asked = list(of)
         with ThreadPoolExecutor(workers()) as pool:  # Pillow resizes outside Python's lock
-            for numbers, found in zip(of.values(), pool.map(likeness, of), strict=True):
-                best[numbers] = np.maximum(best[numbers], found)
+            for start in range(0, len(asked), AT_ONCE):
+                some = asked[start : start + AT_ONCE]
+                for row, found in zip(some, pool.map(likeness, some, shown.pictures[np.array(some)]), strict=True):
+                    best[of[row]] = np.maximum(best[of[row]], found)
     least = np.select([pixels < FEW, small], [SAME, ALIKE_COARSELY], ALIKE)
     yield from ((*near[number], float(best[number])) for number in np.flatnonzero(best >= least).tolist())
 
@@ -173,18 +193,45 @@ class Thumbnails(NamedTuple):
     coarse: np.ndarray
 
 
+class Plain:
+    """Whole pictures as thumbnails, in little memory.
+
+    Attributes:
+        coarse: (n, size), as of `Thumbnails`.
+    """
+
+    def __init__(self, shown: Grey):
+        count = len(shown.pictures)
+        some = [np.arange(start, min(start + AT_ONCE, count)) for start in range(0, count, AT_ONCE)]
+        self._fine = np.concatenate([_resized(shown.pictures[places], [WHOLE]) for places in some])
+        self.coarse = np.concatenate([self.of(places).coarse[:, 0] for places in some])
+
+    def of(self, rows: Any) -> Thumbnails:
+        """Thumbnails of some of them, one window each."""
+        return _vectors(self._fine[rows])
+
+
 def thumbnails(grey: np.ndarray, windows: Sequence[Window]) -> Thumbnails:
     """Windows of pictures, (n, side, side)."""
+    return _vectors(_resized(grey, windows))
+
+
+def _resized(grey: np.ndarray, windows: Sequence[Window]) -> np.ndarray:
+    """Windows of pictures as fine thumbnails, (n, windows, side, side) uint8."""
     from PIL import Image
 
     side = grey.shape[1]
     boxes = [(left * side, top * side, (left + share) * side, (top + share) * side) for left, top, share in windows]
-    fine = np.empty((len(grey), len(boxes), SIDE, SIDE), np.float32)
+    fine = np.empty((len(grey), len(boxes), SIDE, SIDE), np.uint8)
     for row, each in enumerate(grey):
         picture = Image.fromarray(each)
         for number, box in enumerate(boxes):
             fine[row, number] = np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BILINEAR, box))
-    shrink = _shrink()
+    return fine
+
+
+def _vectors(pictures: np.ndarray) -> Thumbnails:
+    fine, shrink = pictures.astype(np.float32), _shrink()
     return Thumbnails(_unit(fine), _unit(shrink @ fine @ shrink.T))
 
 

@@ -35,15 +35,17 @@ class Front:
     Args:
         graph: functional model.
         boundaries: symbolic tensors of it, flat.
+        batch: examples a call, of a fixed shape.
     """
 
-    def __init__(self, graph: Any, boundaries: Sequence[Any]):
+    def __init__(self, graph: Any, boundaries: Sequence[Any], batch: int = BATCH):
         from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
         self._dtypes = [tensor.dtype for tensor in graph.inputs]
         self._is_variable = is_variable(graph.inputs)
         self._shapes = [tuple(tensor.shape[1:]) for tensor in boundaries]
-        forward = function(graph, boundaries, None if self._is_variable else BATCH).get_concrete_function()
+        self._batch = batch
+        forward = function(graph, boundaries, None if self._is_variable else batch).get_concrete_function()
         # Without convolutions, constants bring no speed, and they take ten times the weights' memory.
         self._forward = forward if self._is_variable else convert_variables_to_constants_v2(forward)
         self._graph = graph if self._is_variable else None  # which keeps the variables
@@ -58,7 +60,7 @@ class Front:
         """
         if self._is_variable:
             return self._by_length(arrays, report)
-        found = _in_batches(self._forward, self._dtypes, arrays)
+        found = _in_batches(self._forward, self._dtypes, self._batch, arrays)
         report(len(arrays[0]))
         return found
 
@@ -111,7 +113,7 @@ class Folded(NamedTuple):
         definition = tf.compat.v1.GraphDef.FromString(self.graph)
         imported = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(definition, name=""), [])
         inputs, outputs = ([imported.graph.get_tensor_by_name(name) for name in names] for names in (self.inputs, self.outputs))
-        return partial(_in_batches, imported.prune(inputs, outputs), [tensor.dtype for tensor in inputs])
+        return partial(_in_batches, imported.prune(inputs, outputs), [tensor.dtype for tensor in inputs], inputs[0].shape[0])
 
 
 def _threads() -> int:
@@ -122,13 +124,13 @@ def _threads() -> int:
     return chosen or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
-def _in_batches(forward: Any, dtypes: Sequence[Any], arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """What a compiled function of a batch gives for n examples, (n, ...) an output."""
+def _in_batches(forward: Any, dtypes: Sequence[Any], batch: int, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """What a compiled function of so many examples gives for n of them, (n, ...) an output."""
     blocks = []
-    for start in range(0, len(arrays[0]), BATCH):
-        parts = [array[start : start + BATCH] for array in arrays]
+    for start in range(0, len(arrays[0]), batch):
+        parts = [array[start : start + batch] for array in arrays]
         count = len(parts[0])
-        blocks.append([output[:count] for output in _outputs(forward, dtypes, [_padded(part) for part in parts])])
+        blocks.append([output[:count] for output in _outputs(forward, dtypes, [_padded(part, batch) for part in parts])])
     return [np.concatenate(parts) if len(parts) > 1 else parts[0] for parts in zip(*blocks, strict=True)]
 
 
@@ -156,11 +158,11 @@ def function(graph: Any, boundaries: Sequence[Any], batch: int | None) -> Any:
     return forward
 
 
-def _padded(part: np.ndarray) -> np.ndarray:
+def _padded(part: np.ndarray, batch: int) -> np.ndarray:
     """A whole batch: zeros after the last examples."""
-    if len(part) == BATCH:
+    if len(part) == batch:
         return part
-    return np.concatenate([part, np.zeros((BATCH - len(part), *part.shape[1:]), part.dtype)])
+    return np.concatenate([part, np.zeros((batch - len(part), *part.shape[1:]), part.dtype)])
 
 
 def digest(graph: Any, boundary: Any, weights: bool = True) -> str:
