@@ -7,6 +7,7 @@ import pytest
 from helpers.rows import rows_of, save
 
 from tlapp.engine.cache import positioned, rowfile, store
+from tlapp.engine.cache.columns import Digests
 
 SHAPE = (4, 3)
 
@@ -128,3 +129,15 @@ def test_damage_is_found_in_any_block(cache):
         assert store.find("a") is None, at
         (cache / "a.rows").write_bytes(whole)
     assert store.find("a") is not None
+
+
+def test_an_entry_of_before_there_were_columns_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(rowfile, "_MAGIC", b"tlapp-1\n")
+    names = ["0a" * 16, ""]
+    with rowfile.Writer(tmp_path / "a.rows", 2, (3,), np.uint8) as writer:
+        writer.put(0, np.arange(6, dtype=np.uint8).reshape(2, 3))
+        writer.commit({"names": names})
+    monkeypatch.undo()
+    found = rowfile.open_rows(tmp_path / "a.rows")
+    assert found.extra["names"] == names and [*Digests.of(found.extra["names"])] == names
+    assert found.take([1]).tolist() == [[3, 4, 5]]

@@ -1,13 +1,12 @@
 """Columns of what is known of rows, in arrays: as Python's objects, the digests of a million rows take seven times the memory.
 
-In JSON they are the lists that they stand for.
+In keys they are the lists that they stand for; in the headers of entries, their arrays' bytes.
 """
 
 from __future__ import annotations
 
 import binascii
 import json
-import re
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -17,9 +16,7 @@ import numpy as np
 _BLOCK = 4096
 _WIDTH = 16
 _NONE = "0" * 2 * _WIDTH
-_PITCH = 2 * _WIDTH + 4  # of a digest in JSON: its text, two quotes, a comma and a blank
-_COLUMN_HERE = b"a column"
-_COLUMN = re.compile(rb'"(digests|names|shapes)": \[([][nul" ,0-9a-f]+)\]')
+_KIND, _ROWS = "column", "base64"
 
 
 class Column(Sequence[Any]):
@@ -55,6 +52,11 @@ class Column(Sequence[Any]):
         for start in range(0, len(self), _BLOCK):
             yield ", " * (start > 0) + json.dumps([*self._values(self.array[start : start + _BLOCK])])[1:-1]
         yield "]"
+
+    @classmethod
+    @abstractmethod
+    def none(cls, count: int) -> Any:
+        """So many that are not known yet."""
 
     @abstractmethod
     def _values(self, rows: np.ndarray) -> Iterator[Any]:
@@ -163,46 +165,15 @@ def as_json(value: Any) -> Iterator[str]:
         yield json.dumps(value)
 
 
-def from_json(text: bytes | bytearray) -> dict[str, Any]:
-    """What json.loads gives of the header of an entry, but its columns as such: their lists are never made."""
-    columns: dict[str, Column] = {}
-    rest, done = [], 0
-    for match in _COLUMN.finditer(text):
-        name = match[1].decode()
-        column = None if name in columns else (_shapes if name == "shapes" else _digests)(text, *match.span(2))
-        if column is not None:
-            columns[name] = column
-            rest += [text[done : match.start()], b'"%s": "%s"' % (match[1], _COLUMN_HERE)]
-            done = match.end()
-    header = json.loads(b"".join([*rest, text[done:]]))
-    if any(header["extra"].get(name) != _COLUMN_HERE.decode() for name in columns):  # they are somewhere else in it
-        return json.loads(text)
-    header["extra"].update(columns)
-    return header
+def packed(column: Column) -> dict[str, str]:
+    """A column as JSON can hold it; what `json.JSONEncoder` takes as its `default`."""
+    return {_KIND: type(column).__name__, _ROWS: binascii.b2a_base64(column.array.tobytes(), newline=False).decode()}
 
 
-def _digests(text: bytes | bytearray, begin: int, end: int) -> Digests | None:
-    """Of a part of JSON, what lies between the brackets of a list; None where it holds something else."""
-    content = bytearray()
-    while begin < end:
-        stop = text.find(b",", begin + _BLOCK * _PITCH, end)
-        stop = end if stop < 0 else stop
-        part = np.frombuffer(text[begin:stop].replace(b'""', b'"%s"' % _NONE.encode()) + b", ", np.uint8)
-        rows, begin = part[: len(part) // _PITCH * _PITCH].reshape(-1, _PITCH), stop + 2
-        if len(part) % _PITCH or not (rows[:, [0, -3]] == ord('"')).all():
-            return None
-        try:
-            content += binascii.unhexlify(rows[:, 1:-3].tobytes())
-        except binascii.Error:
-            return None
-    return Digests(np.frombuffer(content, np.uint8).reshape(-1, _WIDTH))
-
-
-def _shapes(text: bytes | bytearray, begin: int, end: int) -> Shapes | None:
-    """Of a part of JSON, what lies between the brackets of a list; None where it holds something else."""
-    part = text[begin:end]
-    plain = part.replace(b"null", b"0, 0").translate(None, b"[] ")
-    if plain.translate(None, b"0123456789,"):
-        return None
-    numbers = np.fromstring(plain.decode(), np.int32, sep=",")
-    return Shapes(numbers.reshape(-1, 2)) if len(numbers) == 2 * (part.count(b"[") + part.count(b"null")) else None
+def unpacked(found: dict[str, Any]) -> Any:
+    """A column again, where an object is one that `packed` made; what `json.loads` takes as its `object_hook`."""
+    if found.keys() != {_KIND, _ROWS}:
+        return found
+    kind: Any = {"Digests": Digests, "Shapes": Shapes}[found[_KIND]]
+    none = kind.none(0).array
+    return kind(np.frombuffer(bytearray(binascii.a2b_base64(found[_ROWS])), none.dtype).reshape(-1, none.shape[1]))

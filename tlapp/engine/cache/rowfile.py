@@ -17,16 +17,16 @@ from typing import Any
 
 import numpy as np
 
-from tlapp.engine.cache.columns import Column, as_json, from_json
+from tlapp.engine.cache.columns import Column, packed, unpacked
 from tlapp.engine.cache.positioned import read_into, write_all
 from tlapp.errors import UserError
 from tlapp.words import bytes_in_words
 
 _TAIL = struct.Struct("<QI8s")  # bytes of JSON, their CRC-32, the magic
-_MAGIC = b"tlapp-1\n"
+_MAGIC, _EARLIER = b"tlapp-2\n", b"tlapp-1\n"  # whose headers have lists where there are columns now
 _STEP = 4 << 20
 _MOST_BUFFERS = 512  # the kernel's own limit is 1024
-_PIECES = 16  # of a header that are written at a time
+_PIECES = 4096  # of a header that are written at a time
 _AGAIN = "start again or resume the run: the file is then checked and rewritten"
 _opened: weakref.WeakValueDictionary[int, Rows] = weakref.WeakValueDictionary()
 
@@ -147,7 +147,7 @@ class Writer:
 
     def _seal(self, header: dict[str, Any]) -> None:
         """Write the header, in pieces, and what seals it."""
-        at, checksum, pieces = self.bytes, 0, as_json(header)
+        at, checksum, pieces = self.bytes, 0, json.JSONEncoder(default=packed).iterencode(header)
         while text := "".join(itertools.islice(pieces, _PIECES)).encode():
             write_all(self._fd, memoryview(text), at)
             at, checksum = at + len(text), zlib.crc32(text, checksum)
@@ -187,12 +187,12 @@ def read_header(fd: int) -> dict[str, Any] | None:
     if len(tail) < _TAIL.size:
         return None
     length, checksum, magic = _TAIL.unpack(tail)
-    if magic != _MAGIC or length > size - _TAIL.size:
+    if magic not in (_MAGIC, _EARLIER) or length > size - _TAIL.size:
         return None
     text = _read(fd, size - _TAIL.size - length, length)
     if zlib.crc32(text) != checksum:
         return None
-    header = from_json(text)
+    header = json.loads(text, object_hook=unpacked)
     width = row_bytes(header["shape"], np.dtype(header["dtype"]))
     return header if header["rows"] * width + length + _TAIL.size == size else None
 
