@@ -9,6 +9,8 @@ from helpers.one_phase import Tunes, kernel, lines, untrained_kernel
 from tlapp.contracts import Fit, OneOf, Plan, PluginError, Strategy
 from tlapp.engine.check import make_plan
 from tlapp.engine.report import Silent
+from tlapp.engine.runs.history import Epoch
+from tlapp.engine.training.selection import spoilt
 from tlapp.testing import tiny_run
 from tlapp.testing.anatomy import TASK, backbone
 
@@ -28,7 +30,7 @@ def ignores_the_head(net, batch):
 
 def test_a_phase_that_changes_nothing_says_so(shapes, tmp_path, monkeypatch, tensorflow):
     notes = notes_of(monkeypatch)
-    run = tiny_run(Tunes(fit={"loss": ignores_the_head, "learning_rate": 0.1}), shapes, tmp_path / "run")
+    run = tiny_run(Tunes(fit={"loss": ignores_the_head, "learning_rate": 0.1}), shapes, tmp_path / "run", patience=9)
     assert any("phase tune: no epoch has a lower loss on val" in note for note in notes), notes
     assert not any(epoch.best for epoch in lines(run))
 
@@ -37,6 +39,26 @@ def test_a_phase_that_learns_says_nothing(shapes, tmp_path, monkeypatch, tensorf
     notes = notes_of(monkeypatch)
     tiny_run(Tunes(), shapes, tmp_path / "run")
     assert not any("no epoch" in note for note in notes)
+
+
+@pytest.mark.parametrize("patience", [None, 50])
+def test_a_phase_ends_with_its_last_weights_or_after_patience_with_its_best(patience, shapes, tmp_path, tensorflow):
+    run = tiny_run(
+        Tunes(fit={"epochs": 6, "learning_rate": 0.02}), shapes, tmp_path / "run", patience=patience, schedule="constant"
+    )
+    seen = [epoch.validation["loss"] for epoch in lines(run)]
+    kept = run.work.streams.metrics(*run.work.last(), "val")["loss"]
+    assert min(seen) < seen[-1] and kept == pytest.approx(min(seen) if patience else seen[-1])
+    assert lines(run)[-1].best == (patience is None)
+
+
+@pytest.mark.parametrize(
+    ("loss", "accuracy", "expected"),
+    [(0.9, 0.5, True), (0.55, 0.74, False), (0.55, 0.5, True), (0.9, 0.9, False), (0.4, 0.5, False), (0.9, 0.8, True)],
+)
+def test_what_is_spoilt_for_sure_is_not_kept(loss, accuracy, expected):
+    first, last = (Epoch("tune", 1, {}, {"loss": a, "accuracy": b}, False) for a, b in ((0.5, 0.8), (loss, accuracy)))
+    assert spoilt(first, last, 100) == expected
 
 
 def test_the_last_weights_are_kept_where_the_phase_says_so(shapes, tmp_path, tensorflow):

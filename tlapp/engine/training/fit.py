@@ -28,13 +28,15 @@ class Fitting:
 
     Args:
         steps: how the phase trains.
-        patience: epochs without better weights before it stops.
+        patience: epochs without better weights before it stops; None to go on to its end.
         judge: epoch -> how the net as it stands does on what selects the best weights.
         best: keeps the best weights.
+        ending: whether the weights that the phase ends with are kept if it comes to its end: (first epoch, last) -> so or not.
     """
 
-    def __init__(self, steps: Steps, patience: int, judge: Judge, best: Selection):
+    def __init__(self, steps: Steps, patience: int | None, judge: Judge, best: Selection, ending: Callable[[Epoch, Epoch], bool]):
         self.steps, self.phase, self.judge, self.best, self.patience = steps, steps.phase, judge, best, patience
+        self.ending = ending
         self.epoch, self.step, self.sums = 0, 0, np.zeros(0)
         self.first = Epoch(self.phase.name, 0, {}, {}, True)
 
@@ -117,7 +119,10 @@ class Fitting:
         self.epoch, self.step, self.sums = self.epoch + 1, 0, np.zeros(0)
         with self.steps.averaged():
             judged = self.judge(self.epoch)
-            return judged._replace(terms=terms, best=self.best.offer_epoch(judged))
+            is_best = self.best.offer_epoch(judged)
+            if self.epoch == self.phase.epochs and self.ending(self.first, judged):
+                is_best = self.best.take(judged)
+            return judged._replace(terms=terms, best=is_best)
 
     def _must_be_finite(self, sums: np.ndarray, done: int) -> None:
         """Stop before anything of a block whose loss is no number is kept."""
@@ -134,5 +139,7 @@ class Fitting:
 
     def _waited_enough(self) -> bool:
         """Early stopping: whether `patience` epochs have passed since the best one."""
+        if self.patience is None:
+            return False
         judges = self.best.measure(self.first) is not None
         return judges and self.epoch - self.best.epoch >= self.patience

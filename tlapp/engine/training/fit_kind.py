@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from tlapp.contracts import Fit, Phase
 from tlapp.engine.network.net import Living, PhaseNet
 from tlapp.engine.runs.folder import BEST
+from tlapp.engine.runs.history import Epoch
 from tlapp.engine.training.divided import steps_of
 from tlapp.engine.training.feeds import Feed
 from tlapp.engine.training.fit import Diverged, Fitting
 from tlapp.engine.training.kind import TRAINING, Kind, augments_of
 from tlapp.engine.training.pseudo_labels import pseudo_labels
-from tlapp.engine.training.selection import Selection, unimproved
+from tlapp.engine.training.selection import Selection, spoilt, unimproved
 from tlapp.engine.training.session import AUX, Session, Slot, as_layer
 
 MOST_RATE = 10.0
@@ -107,7 +109,8 @@ class FitKind(Kind):
         best = session.best = session.best or Selection(net.state(), slot.phase.select)
         learns = self.learns_labels(phase)
         steps = steps_of(session, slot, net, feeds)
-        fitting = Fitting(steps, session.job.options.patience, session.judge(net, slot, learns, steps.predictor), best)
+        judge, patience = session.judge(net, slot, learns, steps.predictor), session.job.options.patience
+        fitting = Fitting(steps, patience, judge, best, partial(keeps_ending, session, slot))
         session.checkpoint.join("best", best)
         if not session.checkpoint.join("fit", fitting):
             fitting.begin()
@@ -128,5 +131,13 @@ class FitKind(Kind):
         session.checkpoint.leave("fit", "labels")
         if reason:
             session.reporter.note(f"phase {phase.name}: stopped: {reason}; the best weights before that are kept")
-        elif slot.group is None and (words := unimproved(phase, fitting.first, session.history.epochs)):
+        elif slot.group is None and best.epoch == 0 and (words := unimproved(phase, fitting.first, session.history.epochs)):
             session.reporter.note(f"phase {phase.name}: {words}")
+
+
+def keeps_ending(session: Session, slot: Slot, first: Epoch, last: Epoch) -> bool:
+    """Whether a phase that has come to its end keeps the weights that it then has, and not those of the lowest loss on val."""
+    is_left_open = slot.phase.select == "val" and slot.group is None and session.job.options.patience is None
+    if not is_left_open or "accuracy" not in last.validation:  # of labels that are no classes it was not measured
+        return False
+    return not spoilt(first, last, len(session.streams.dataset.streams["val"]))

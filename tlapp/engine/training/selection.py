@@ -11,6 +11,8 @@ from tlapp.engine.runs.history import Epoch
 
 NO_MEASURE = float("inf")
 """The loss of weights that nothing has judged yet."""
+MUCH = 1.5
+"""Times that the loss on val grows where training spoils a network; elsewhere it was 0.4 to 1.2 times (docs/results.md)."""
 
 
 class Selection:
@@ -54,6 +56,11 @@ class Selection:
         """As `offer`, of the weights that an epoch ended with."""
         return self.offer(self.measure(judged), judged.epoch, judged.phase)
 
+    def take(self, judged: Epoch) -> bool:
+        """Keep the present weights, which an epoch ended with, whatever the others are like."""
+        self.loss = NO_MEASURE
+        return self.offer_epoch(judged)
+
     def restore(self) -> None:
         """Put the best weights back."""
         for variable, value in zip(self._variables, self._best, strict=True):
@@ -80,6 +87,20 @@ def loss_of(judged: Epoch, select: Select = "val") -> float | None:
 def headline(judged: Epoch) -> str:
     """The measure of val besides the loss: accuracy, or what stands for it where labels are numbers."""
     return next(name for name in judged.validation if name != "loss")
+
+
+def spoilt(first: Epoch, last: Epoch, count: int) -> bool:
+    """Whether val says for sure that a classifier has become worse: its loss is higher, and its accuracy is lower by more than
+    two standard errors, or no higher where the loss has grown much.
+
+    Args:
+        first, last: how it was judged before and after.
+        count: examples of val.
+    """
+    before, after = first.validation["accuracy"], last.validation["accuracy"]
+    error = ((before * (1 - before) + after * (1 - after)) / count) ** 0.5
+    growth = last.validation["loss"] / max(first.validation["loss"], 1e-9)
+    return (growth > 1 and after < before - 2 * error) or (growth > MUCH and after <= before)
 
 
 def unimproved(phase: Phase, first: Epoch, epochs: Sequence[Epoch]) -> str:
