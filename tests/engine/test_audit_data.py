@@ -12,7 +12,6 @@ from PIL import Image
 import tlapp
 from tlapp.cli.main import run as command
 from tlapp.engine.advice import audit, copies
-from tlapp.engine.data.streams import Stream
 from tlapp.errors import UserError
 from tlapp.testing import SIZE, TinyBackbones
 
@@ -227,29 +226,3 @@ def test_a_run_tells_of_test_pictures_that_are_copies_of_training_pictures(tmp_p
     pairs = {(one.rsplit("/")[-1], other.rsplit("/")[-1]) for one, other in leaks["pairs"]}
     assert pairs == {("again1.jpg", "train1.png"), ("again2.jpg", "train2.png")}
     assert "2 of 22 test pictures look like training pictures" in said and "tlapp audit" in said
-
-
-def test_pictures_that_are_not_kept_are_decoded_when_their_windows_are_asked_for():
-    rng = np.random.default_rng(0)
-    smooth = [Image.fromarray(rng.integers(0, 256, (12, 12), dtype=np.uint8)).resize((96, 96)) for _ in range(3)]
-    grey = np.stack([np.asarray(each) for each in [*smooth, smooth[1].resize((96, 96), box=(0, 0, 91, 91))]])
-    taken = []
-
-    class Examples:
-        def take(self, rows):
-            taken.append(len(rows))
-            return (np.repeat(grey[rows][..., None], 3, -1),)
-
-    stream = Stream("train", tuple("abcd"), None, tuple("abcd"), tuple("abcd"), Examples(), ("",) * 4)
-    sample = copies.Sample(stream, np.arange(4), grey.reshape(4, -1), dict.fromkeys("abcd", (96, 96)))
-    pairs = [(0, 2), (3, 1), (2, 3)]
-    kept = sample.grey(range(4))
-    assert isinstance(kept.pictures, np.ndarray) and [pair for *pair, _ in copies.copies(pairs, kept, kept)] == [[3, 1]]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(copies, "KEPT_BYTES", 3 * 96**2)
-        patch.setattr(copies, "AT_ONCE", 2)
-        apart = sample.grey(range(4))
-        assert not isinstance(apart.pictures, np.ndarray)
-        taken.clear()
-        assert list(copies.copies(pairs, apart, apart)) == list(copies.copies(pairs, kept, kept))
-        assert taken == [2, 2, 1, 1]  # each once, and again the two that resemble each other
