@@ -156,11 +156,11 @@ Labeller = Callable[["np.ndarray", "np.ndarray"], "tuple[np.ndarray, np.ndarray]
 Select = Union[Literal["val", "accuracy", "last", "target", "features"], Callable[["np.ndarray", float], float]]  # noqa: UP007 - for 3.10
 """What the best weights are chosen by.
 
-"val": as the run is asked to: the phase's last weights, unless val says that they are spoilt, or the lowest loss on val where the
-option patience is given. "accuracy": the accuracy on val. "last": nothing; the phase's last weights are kept, and it does not stop
-early. "target": a score of what the model says of the target, without its labels. "features": what `Fit.score` says of the
-features of train, as for a head that is yet to be made. A function of one's own: (probabilities of each target example (n,
-classes), accuracy on val, 0 where there is none) -> score, higher is better.
+"val": the last weights of a phase that trains stages or grafts, unless val says that they are spoilt; the lowest loss on val of
+one that trains only the head, and of any where the option patience is given. "accuracy": the accuracy on val. "last": nothing;
+the phase's last weights are kept, and it does not stop early. "target": a score of what the model says of the target, without
+its labels. "features": what `Fit.score` says of the features of train, as for a head that is yet to be made. A function of one's
+own: (probabilities of each target example (n, classes), accuracy on val, 0 where there is none) -> score, higher is better.
 """
 
 

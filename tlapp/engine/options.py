@@ -63,9 +63,9 @@ class RunOptions(Options):
     )  # fmt: skip
     on_bad: Literal["fail", "skip"] = Field("fail", description="unreadable examples: stop, or skip them")
     augment: Literal["none", "basic"] = Field("none", description="basic: random flip, crop and colour, new each epoch")
-    # To its end, where the rate has fallen to 0, is more accurate than the lowest loss on a small val (docs/results.md).
+    # Where stages train, the last weights are better than those of the lowest loss; a head alone overfits (docs/results.md).
     patience: int | None = Field(
-        None, ge=1, description="epochs without a lower val loss before a phase stops and keeps its best; null: it keeps its end"
+        None, ge=1, description="epochs without a lower val loss before a phase stops, its best kept; null: 10 for a head alone"
     )  # fmt: skip
     schedule: Literal["cosine", "constant"] = Field("cosine", description="how the learning rate changes during a phase")
     # 0.05: on small sets as accurate as 0.1 and better calibrated, and half a point above none (docs/results.md).

@@ -31,10 +31,13 @@ class Fitting:
         patience: epochs without better weights before it stops; None to go on to its end.
         judge: epoch -> how the net as it stands does on what selects the best weights.
         best: keeps the best weights.
-        ending: whether the weights that the phase ends with are kept if it comes to its end: (first epoch, last) -> so or not.
+        ending: (first epoch, last) -> whether weights are kept because the phase came to its end with them; None for never.
     """
 
-    def __init__(self, steps: Steps, patience: int | None, judge: Judge, best: Selection, ending: Callable[[Epoch, Epoch], bool]):
+    def __init__(
+        self, steps: Steps, patience: int | None, judge: Judge, best: Selection,
+        ending: Callable[[Epoch, Epoch], bool] | None = None,
+    ):  # fmt: skip
         self.steps, self.phase, self.judge, self.best, self.patience = steps, steps.phase, judge, best, patience
         self.ending = ending
         self.epoch, self.step, self.sums = 0, 0, np.zeros(0)
@@ -120,7 +123,7 @@ class Fitting:
         with self.steps.averaged():
             judged = self.judge(self.epoch)
             is_best = self.best.offer_epoch(judged)
-            if self.epoch == self.phase.epochs and self.ending(self.first, judged):
+            if self.ending and self.epoch == self.phase.epochs and self.ending(self.first, judged):
                 is_best = self.best.take(judged)
             return judged._replace(terms=terms, best=is_best)
 

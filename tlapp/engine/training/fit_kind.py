@@ -22,6 +22,8 @@ from tlapp.engine.training.session import AUX, Session, Slot, as_layer
 
 MOST_RATE = 10.0
 """A learning rate above it is a mistake: AdamW moves every weight by as much in a step."""
+HEAD_PATIENCE = 10
+"""Epochs without a lower loss on val before a head stops that trains alone: stopping it is what keeps it from overfitting."""
 BATCH_NORM = ("frozen", "affine", "update")
 
 
@@ -110,7 +112,11 @@ class FitKind(Kind):
         learns = self.learns_labels(phase)
         steps = steps_of(session, slot, net, feeds)
         judge, patience = session.judge(net, slot, learns, steps.predictor), session.job.options.patience
-        fitting = Fitting(steps, patience, judge, best, partial(keeps_ending, session, slot))
+        if not net.trained_in_backbone():
+            patience = patience or HEAD_PATIENCE
+        is_open = patience is None and phase.select == "val" and slot.group is None
+        ending = partial(is_to_keep, session) if is_open else None
+        fitting = Fitting(steps, patience, judge, best, ending)
         session.checkpoint.join("best", best)
         if not session.checkpoint.join("fit", fitting):
             fitting.begin()
@@ -135,9 +141,8 @@ class FitKind(Kind):
             session.reporter.note(f"phase {phase.name}: {words}")
 
 
-def keeps_ending(session: Session, slot: Slot, first: Epoch, last: Epoch) -> bool:
+def is_to_keep(session: Session, first: Epoch, last: Epoch) -> bool:
     """Whether a phase that has come to its end keeps the weights that it then has, and not those of the lowest loss on val."""
-    is_left_open = slot.phase.select == "val" and slot.group is None and session.job.options.patience is None
-    if not is_left_open or "accuracy" not in last.validation:  # of labels that are no classes it was not measured
+    if "accuracy" not in last.validation:  # of labels that are no classes it was not measured
         return False
     return not spoilt(first, last, len(session.streams.dataset.streams["val"]))
