@@ -65,7 +65,7 @@ class RunOptions(Options):
     augment: Literal["none", "basic"] = Field("none", description="basic: random flip, crop and colour, new each epoch")
     # Where stages train, the last weights are better than those of the lowest loss; a head alone overfits (docs/results.md).
     patience: int | None = Field(
-        None, ge=1, description="epochs without a lower val loss before a phase stops, its best kept; null: 10 for a head alone"
+        None, ge=1, description="epochs before a phase stops that gets no better; null: 10, where stages train none"
     )  # fmt: skip
     schedule: Literal["cosine", "constant"] = Field("cosine", description="how the learning rate changes during a phase")
     # 0.05: on small sets as accurate as 0.1 and better calibrated, and half a point above none (docs/results.md).

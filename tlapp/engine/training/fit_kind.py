@@ -22,8 +22,8 @@ from tlapp.engine.training.session import AUX, Session, Slot, as_layer
 
 MOST_RATE = 10.0
 """A learning rate above it is a mistake: AdamW moves every weight by as much in a step."""
-HEAD_PATIENCE = 10
-"""Epochs without a lower loss on val before a head stops that trains alone: stopping it is what keeps it from overfitting."""
+PATIENCE = 10
+"""Epochs without a better one before a phase stops that keeps its best. A head alone overfits, if it is not stopped."""
 BATCH_NORM = ("frozen", "affine", "update")
 
 
@@ -112,11 +112,10 @@ class FitKind(Kind):
         learns = self.learns_labels(phase)
         steps = steps_of(session, slot, net, feeds)
         judge, patience = session.judge(net, slot, learns, steps.predictor), session.job.options.patience
-        if not net.trained_in_backbone():
-            patience = patience or HEAD_PATIENCE
-        is_open = patience is None and phase.select == "val" and slot.group is None
-        ending = partial(is_to_keep, session) if is_open else None
-        fitting = Fitting(steps, patience, judge, best, ending)
+        if patience is None and keeps_its_end(session, slot, net):
+            fitting = Fitting(steps, None, judge, best, partial(is_to_keep, session))
+        else:
+            fitting = Fitting(steps, patience or PATIENCE, judge, best)
         session.checkpoint.join("best", best)
         if not session.checkpoint.join("fit", fitting):
             fitting.begin()
@@ -141,8 +140,13 @@ class FitKind(Kind):
             session.reporter.note(f"phase {phase.name}: {words}")
 
 
+def keeps_its_end(session: Session, slot: Slot, net: PhaseNet) -> bool:
+    """Whether the weights that a phase ends with are better than its best by val (docs/results.md): where stages or grafts
+    train, of classifiers. Of other labels it was not measured."""
+    classifies = session.streams.dataset.labelling.headline == "accuracy"
+    return slot.phase.select == "val" and slot.group is None and classifies and bool(net.trained_in_backbone())
+
+
 def is_to_keep(session: Session, first: Epoch, last: Epoch) -> bool:
-    """Whether a phase that has come to its end keeps the weights that it then has, and not those of the lowest loss on val."""
-    if "accuracy" not in last.validation:  # of labels that are no classes it was not measured
-        return False
-    return not spoilt(first, last, len(session.streams.dataset.streams["val"]))
+    """Whether val, if there is one, lets a phase keep the weights that it has come to its end with."""
+    return bool(last.validation) and not spoilt(first, last, len(session.streams.dataset.streams["val"]))
