@@ -142,8 +142,8 @@ class FitKind(Kind):
 
 def keeps_its_end(session: Session, slot: Slot, net: PhaseNet) -> bool:
     """Whether the weights that a phase ends with are better than its best by val (docs/results.md): where stages or grafts
-    train, of classifiers. Of other labels it was not measured."""
-    classifies = session.streams.dataset.labelling.headline == "accuracy"
+    train, of classes of which an example has one. Of other labels it was not measured."""
+    classifies = session.streams.dataset.labelling.kind == "one"
     return slot.phase.select == "val" and slot.group is None and classifies and bool(net.trained_in_backbone())
 
 
