@@ -65,7 +65,7 @@ class RunOptions(Options):
     augment: Literal["none", "basic"] = Field("none", description="basic: random flip, crop and colour, new each epoch")
     # Where stages train, the last weights are better than those of the lowest loss; a head alone overfits (docs/results.md).
     patience: int | None = Field(
-        None, ge=1, description="epochs before a phase stops that gets no better; null: 10, where stages train none"
+        None, ge=1, description="epochs without a better one before a phase stops; null: 10, or none where stages train"
     )  # fmt: skip
     schedule: Literal["cosine", "constant"] = Field("cosine", description="how the learning rate changes during a phase")
     # 0.05: on small sets as accurate as 0.1 and better calibrated, and half a point above none (docs/results.md).
