@@ -37,8 +37,8 @@ def scored(monkeypatch, **scores):
 
     judge = Streams.judge
 
-    def patched(self, net, cut, phase, validates):
-        judge_epoch, chosen = judge(self, net, cut, phase, validates), scores.get(phase.name.replace("-", "_"), {})
+    def patched(self, net, cut, phase, *more):
+        judge_epoch, chosen = judge(self, net, cut, phase, *more), scores.get(phase.name.replace("-", "_"), {})
 
         def scored_epoch(epoch):
             judged = judge_epoch(epoch)
