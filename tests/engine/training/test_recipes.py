@@ -52,6 +52,14 @@ def test_a_phase_ends_with_its_last_weights_or_after_patience_with_its_best(pati
     assert lines(run)[-1].best == (patience is None)
 
 
+def test_a_head_that_trains_alone_keeps_its_best(shapes, tmp_path, tensorflow):
+    fit = {"rates": dict.fromkeys(("stem", "middle", "top"), 0.0), "epochs": 6, "learning_rate": 0.05}
+    run = tiny_run(Tunes(fit=fit), shapes, tmp_path / "run", schedule="constant")
+    seen = [epoch.validation["loss"] for epoch in lines(run)]
+    kept = run.work.streams.metrics(*run.work.last(), "val")["loss"]
+    assert min(seen) < seen[-1] and kept == pytest.approx(min(seen))
+
+
 @pytest.mark.parametrize(
     ("loss", "accuracy", "expected"),
     [(0.9, 0.5, True), (0.55, 0.74, False), (0.55, 0.5, True), (0.9, 0.9, False), (0.4, 0.5, False), (0.9, 0.8, True)],
