@@ -59,7 +59,7 @@ class Runs:
         right = np.random.default_rng(sum(map(ord, folder.name))).permutation(400) < count
         sure = np.where(labels[:, None] == np.arange(2), 0.9, 0.1)
         np.savez(folder / "probabilities.npz", val=np.where(right[:, None], sure, 1 - sure), val_labels=labels)
-        (folder / "metrics.json").write_text(json.dumps({"val": val, "seconds": {"total": 1.0}}))
+        (folder / "metrics.json").write_text(json.dumps({"val": val, "seconds": {"total": 1.0}, "peak_memory_mb": 9.0 - len(self.seen)}))
 
 
 class Deaf(Silent):
@@ -96,6 +96,8 @@ def test_it_keeps_what_val_likes_best(place, tmp_path, right, best):
     folder = raced(place, tmp_path / "run", Runs(right))
     assert folder == tmp_path / "run" and kept(folder) == (best, LADDER)
     assert (folder / "settings.yaml").read_text() == f"plugin: {best}\n"
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert (metrics["seconds"], metrics["peak_memory_mb"]) == ({"total": 4.0}, 8.0)  # of all that was tried
     assert not (folder / "race").exists()
 
 

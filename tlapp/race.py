@@ -173,7 +173,12 @@ class Race:
         if not self.best:
             raise UserError("there is nothing to try", self.settings.options.plugin, option="plugin")
         best = RunFolder(folder / FOLDER / self.best)
-        best.write_metrics({**best.metrics(), "race": {"kept": self.best, "tried": self.tried}})
+        if "race" not in (metrics := best.metrics()):  # as where a race was stopped right after this
+            runs = [RunFolder(folder / FOLDER / name).metrics() for name in self.tried]
+            spent = {part: sum(each["seconds"].get(part, 0.0) for each in runs) for part in metrics["seconds"]}
+            peak = max(each["peak_memory_mb"] for each in runs)
+            said = {"kept": self.best, "tried": self.tried}
+            best.write_metrics({**metrics, "seconds": spent, "peak_memory_mb": peak, "race": said})
         last = (SETTINGS, METRICS)  # a race that is stopped here can be resumed until all others are there
         for path in sorted(best.path.iterdir(), key=lambda path: (path.name in last, path.name == METRICS)):
             os.replace(path, folder / path.name)

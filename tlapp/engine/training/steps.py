@@ -21,7 +21,7 @@ from tlapp.engine.training.batches import ahead, batch_at, gather, row_order
 from tlapp.engine.training.feeds import Feed
 from tlapp.engine.training.schedule import learning_rate
 
-BLOCK_BYTES = 64 * 2**20
+BLOCK_BYTES = 16 * 2**20
 """Activations handed over in one call, which trains several steps."""
 
 
