@@ -159,3 +159,13 @@ def test_a_network_without_a_map_is_refused():
     tokens = keras.layers.Reshape((48, 4))(keras.layers.Conv2D(3, 4, strides=4)(image))
     with pytest.raises(UserError, match="cuts it into tokens that are no square grid"):
         heat_map(keras.Model(image, keras.layers.Dense(2)(keras.layers.GlobalAveragePooling1D()(tokens))), blobs()[0])
+
+
+def test_what_no_later_layer_takes_is_dropped_on_the_way():
+    model = network(side=8, squeeze=True, branches=2)
+    maps, values, held = place_of(model).maps, {id(model.inputs[0]): blobs()[0]}, []
+    todo = module.needed(module.steps(model), maps)
+    for step in module._forgetting(todo, values, maps):
+        module.replay([step], values)
+        held.append(len(values))
+    assert {*values} == {id(each) for each in maps} and max(held) <= 4 < len(todo)

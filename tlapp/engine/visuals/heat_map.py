@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import isqrt
 from typing import Any, Literal, NamedTuple
 
@@ -110,9 +110,20 @@ def _explained(
     model: Any, todo: Sequence[Step], place: Place, block: np.ndarray, classes: np.ndarray | None
 ) -> tuple[list[Any], list[Any], Any]:  # fmt: skip
     """As `_gradients`, of pictures."""
-    values = replay(needed(todo, place.maps), {id(model.inputs[0]): block})
+    values: dict[int, Any] = {id(model.inputs[0]): block}
+    replay(_forgetting(needed(todo, place.maps), values, place.maps), values)
     rest, output = _between(todo, place.maps, (place.score, model.outputs[0])), model.outputs[0]
     return _gradients(rest, place, [values[id(symbol)] for symbol in place.maps], classes, output)
+
+
+def _forgetting(todo: Sequence[Step], values: dict[int, Any], kept: Sequence[Any]) -> Iterator[Step]:
+    """The steps; after each, values that no later one takes and that are not to be kept are dropped."""
+    last = {id(tensor): step for step in todo for tensor in step.inputs} | {id(tensor): None for tensor in kept}
+    for step in todo:
+        yield step
+        for tensor in step.inputs:
+            if last[id(tensor)] is step:
+                values.pop(id(tensor), None)
 
 
 def _gradients(
