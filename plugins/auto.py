@@ -23,13 +23,16 @@ class Auto(Strategy):
     def rungs(self) -> Sequence[Rung]:
         """The guide's ladder: frozen features of each backbone, then the last stages of the best, then all of them.
 
+        `freeze` is for what `probe` does not take: it was not better than that on any set (docs/results.md, "The race"), and val
+        had a part in choosing its epoch, so that its loss on val promises more.
+
         With a target, the ways of adapting that cost least first; what trains stages comes after those.
         """
         names = [name.strip() for name in (self.backbones or "").split(",") if name.strip()] or [""]
-        first = [
-            Rung(f"{plugin}-{number}" if number else plugin, plugin, {"backbone": name} if name else {})
-            for number, name in enumerate(names) for plugin in ("freeze", "probe")
-        ]  # fmt: skip
+        first = []
+        for number, name in enumerate(names):
+            end, backbone = f"-{number}" if number else "", {"backbone": name} if name else {}
+            first += [Rung(f"probe{end}", "probe", backbone), Rung(f"freeze{end}", "freeze", backbone, instead=f"probe{end}")]
         return (
             *first,
             Rung("partial", "partial"),

@@ -77,7 +77,7 @@ def kept(folder):
     return metrics["kept"], list(metrics["tried"])
 
 
-LADDER = ["freeze", "probe", "partial", "full"]
+LADDER = ["probe", "partial", "full"]
 STEEP = (
     Rung("freeze", "freeze"), Rung("partial", "partial"), Rung("deeper", "partial", {"last": 4}, needs=("partial",)),
     Rung("full", "full", needs=("deeper",)),
@@ -87,9 +87,9 @@ STEEP = (
 @pytest.mark.parametrize(
     ("right", "best"),
     [
-        ({"freeze": 0.6, "probe": 0.8, "partial": 0.7, "full": 0.75}, "probe"),
-        ({"freeze": 0.6, "probe": 0.7, "partial": 0.8, "full": 0.9}, "full"),
-        ({"freeze": 0.8, "probe": 0.8, "partial": 0.8, "full": 0.8}, "freeze"),  # the cheapest of equals
+        ({"probe": 0.8, "partial": 0.7, "full": 0.75}, "probe"),
+        ({"probe": 0.7, "partial": 0.8, "full": 0.9}, "full"),
+        ({"probe": 0.8, "partial": 0.8, "full": 0.8}, "probe"),  # the cheapest of equals
     ],
 )
 def test_it_keeps_what_val_likes_best(place, tmp_path, right, best):
@@ -97,7 +97,7 @@ def test_it_keeps_what_val_likes_best(place, tmp_path, right, best):
     assert folder == tmp_path / "run" and kept(folder) == (best, LADDER)
     assert (folder / "settings.yaml").read_text() == f"plugin: {best}\n"
     metrics = json.loads((folder / "metrics.json").read_text())
-    assert (metrics["seconds"], metrics["peak_memory_mb"]) == ({"total": 4.0}, 8.0)  # of all that was tried
+    assert (metrics["seconds"], metrics["peak_memory_mb"]) == ({"total": 3.0}, 8.0)  # of all that was tried
     assert not (folder / "race").exists()
 
 
@@ -136,24 +136,23 @@ def test_with_a_target_the_ways_of_adapting_race_by_its_score(place, tmp_path):
 
 
 def test_backbones_are_compared_on_frozen_features_and_the_best_is_tuned(place, tmp_path):
-    runs = Runs({"freeze": 0.6, "probe": 0.65, "freeze-1": 0.9, "probe-1": 0.7, "partial": 0.5, "full": 0.5})
+    runs = Runs({"probe": 0.65, "probe-1": 0.7, "partial": 0.5, "full": 0.5})
     one, other = "keras-cv:efficientnet-lite0", "keras-cv:efficientnet-lite1"
     folder = raced(place, tmp_path / "run", runs, backbones=f"{one}, {other}")
     assert [(name, backbone) for name, _, backbone, _ in runs.seen] == [
-        ("freeze", one), ("probe", one), ("freeze-1", other), ("probe-1", other), ("partial", other),
-        ("full", other),
+        ("probe", one), ("probe-1", other), ("partial", other), ("full", other),
     ]  # fmt: skip
-    assert kept(folder)[0] == "freeze-1"
+    assert kept(folder)[0] == "probe-1"
 
 
 def test_it_goes_on_where_it_was_stopped(place, tmp_path):
-    losses = {"freeze": 0.6, "probe": 0.8, "partial": 0.7, "full": 0.7}
+    losses = {"probe": 0.8, "partial": 0.7, "full": 0.7}
     with pytest.raises(Interrupted) as stopped:
-        raced(place, tmp_path / "run", Runs(losses, stop="probe"))
+        raced(place, tmp_path / "run", Runs(losses, stop="partial"))
     assert stopped.value.resumable == tmp_path / "run" and not (tmp_path / "run" / "metrics.json").exists()
     again = Runs(losses)
     assert kept(raced(place, tmp_path / "run", again, resume=True)) == ("probe", LADDER)
-    assert [(name, resumes) for name, _, _, resumes in again.seen] == [("probe", True), ("partial", False), ("full", False)]
+    assert [(name, resumes) for name, _, _, resumes in again.seen] == [("partial", True), ("full", False)]
 
 
 def test_a_rung_that_cannot_be_tried_is_told_and_the_first_leaves_nothing(place, tmp_path):
@@ -163,31 +162,33 @@ def test_a_rung_that_cannot_be_tried_is_told_and_the_first_leaves_nothing(place,
                 raise UserError("is no good")
             super().__call__(each, reporter, resumes)
 
-    right = {"freeze": 0.8, "partial": 0.6, "full": 0.6}
-    assert kept(raced(place, tmp_path / "run", Failing(right, stop="probe"))) == ("freeze", ["freeze", "partial", "full"])
+    right = {"freeze": 0.8, "probe": 0.8, "partial": 0.6, "full": 0.6}
+    assert kept(raced(place, tmp_path / "run", Failing(right, stop="partial"))) == ("probe", ["probe", "full"])
+    other = raced(place, tmp_path / "other", Failing(right, stop="probe"))
+    assert kept(other) == ("freeze", ["freeze", "partial", "full"])  # in its place, and only then
     with pytest.raises(UserError, match="is no good"):
-        raced(place, tmp_path / "none", Failing(right, stop="freeze"))
+        raced(place, tmp_path / "none", Failing(right, stop="freeze"), STEEP)
     assert not (tmp_path / "none").exists()
 
 
 def test_time_stops_it_and_the_first_run_always_ends(place, tmp_path):
-    runs = Runs({"freeze": 0.6, "probe": 0.8})
-    assert kept(raced(place, tmp_path / "none", runs, seconds=1e-9)) == ("freeze", ["freeze"])
+    runs = Runs({"probe": 0.6})
+    assert kept(raced(place, tmp_path / "none", runs, seconds=1e-9)) == ("probe", ["probe"])
     clock = iter([0.0, 1.0, 99.0, 99.0, 99.0])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tlapp.race.time.monotonic", lambda: next(clock))
         asked = settings(place, tmp_path / "mid")
-        late = race.Race(asked, Deaf(), Runs({"freeze": 0.6, "probe": 0.8}, late="probe"), 10.0, began=0.0)
+        late = race.Race(asked, Deaf(), Runs({"probe": 0.6, "partial": 0.8}, late="partial"), 10.0, began=0.0)
         next(clock)
-        assert kept(late.run(asked.strategy.rungs())) == ("freeze", ["freeze"])
+        assert kept(late.run(asked.strategy.rungs())) == ("probe", ["probe"])
 
 
 def test_a_real_race_is_a_run_like_any_other(place, tmp_path, capfd):
     shared = of(place)
     one = tlapp.train(plugin="auto", run=str(tmp_path / "one"), **shared)
     tried = one.metrics["race"]["tried"]
-    assert {"freeze", "probe", "partial"} <= tried.keys() and one.metrics["race"]["kept"] in tried
-    assert tried[one.metrics["race"]["kept"]]["val_loss"] <= tried["freeze"]["val_loss"]
+    assert {"probe", "partial"} <= tried.keys() and "freeze" not in tried and one.metrics["race"]["kept"] in tried
+    assert tried[one.metrics["race"]["kept"]]["val_loss"] <= tried["probe"]["val_loss"]
     assert "A race: " in (one.folder / "report.html").read_text()  # written once, when all are over
     other = tlapp.train(plugin="auto", run=str(tmp_path / "other"), **shared)
     assert other.metrics["race"]["kept"] == one.metrics["race"]["kept"]
@@ -214,6 +215,6 @@ def test_its_verdict_is_of_the_backbone_that_won_and_what_has_none_is_refused_fi
 
 def test_rungs_say_what_they_are():
     assert Auto(time="1.5m").seconds == 90 and Auto().seconds is None
-    assert Auto().rungs()[0] == Rung("freeze", "freeze") and Auto().rungs()[-1].adapts
+    assert Auto().rungs()[0] == Rung("probe", "probe") and Auto().rungs()[-1].adapts
     with pytest.raises(UserError, match="expected a time"):
         _ = Auto(time="0s").seconds

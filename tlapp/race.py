@@ -81,6 +81,8 @@ class Race:
     tried: dict[str, dict[str, Any]] = field(default_factory=dict)
     best: str = ""
     _losses: dict[str, np.ndarray] = field(default_factory=dict)
+    _refused: set[str] = field(default_factory=set)
+    _replaced: set[str] = field(default_factory=set)
 
     def run(self, rungs: Sequence[Rung]) -> Path:
         """Climb; the folder of the best run, which is then that of the race."""
@@ -90,8 +92,10 @@ class Race:
         if not files.has(SETTINGS):
             folder.mkdir(parents=True, exist_ok=True)
             files.write_settings(self.settings.repeatable())
-        for rung in (each for each in rungs if each.adapts == bool(options.target)):
-            if rung.needs and not self._pays(rung.needs):
+        asked = [each for each in rungs if each.adapts == bool(options.target)]
+        self._replaced = {each.instead for each in asked}
+        for rung in asked:
+            if (rung.needs and not self._pays(rung.needs)) or (rung.instead and rung.instead not in self._refused):
                 continue
             if not self._climb(rung, folder):
                 break
@@ -114,9 +118,10 @@ class Race:
                 self.train(self._settings(rung, place), Watch(self.reporter, end), begun)
             except TlappError as error:
                 shutil.rmtree(place, ignore_errors=True)
-                if not self.tried:
+                if not self.tried and rung.name not in self._replaced:
                     shutil.rmtree(folder, ignore_errors=True)
                     raise
+                self._refused.add(rung.name)
                 self.reporter.note(f"{rung.name} cannot be tried: {error}")
                 return True
             except KeyboardInterrupt as stop:

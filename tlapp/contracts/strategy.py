@@ -44,6 +44,7 @@ class Rung(NamedTuple):
         options: keys of settings -> values. Where there is no backbone among them, that of the best run so far is taken.
         needs: names of rungs: one must be the best so far, by more than chance, for this one to be tried; none: it always is.
         adapts: it is for runs with a target, and judged by the target's score; the others are for runs without one.
+        instead: name of a rung: this one is tried only where that one cannot be.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Rung(NamedTuple):
     options: Mapping[str, Any] = MappingProxyType({})
     needs: tuple[str, ...] = ()
     adapts: bool = False
+    instead: str = ""
 
 
 class Strategy(Options):

@@ -66,6 +66,15 @@ def test_it_is_chosen_where_it_is_right_and_faster(cache, tiny, monkeypatch, cha
     assert fronts == [cache.LiteFront if chosen == "litert" else cache.Front] * 2 and not made, "what was tried is kept"
 
 
+def test_one_network_for_pictures_of_another_size_has_a_file_of_its_own(cache, monkeypatch):
+    monkeypatch.setattr(cache, "_seconds", lambda front, arrays: 1.0 if type(front) is cache.LiteFront else 2.0)
+    for size in (32, 24):  # what leaves the pooling is as long for both
+        graph = TinyBackbones().load("tiny", image_size=size).graph
+        examples = np.zeros((3, size, size, 3), np.uint8)
+        front = cache.front(graph, [graph.outputs[0]], cache.FEWEST)
+        assert type(front) is cache.LiteFront and front([examples])[0].shape == (3, *graph.outputs[0].shape[1:])
+
+
 class Top(Strategy):
     """Train the head and the last stage."""
 

@@ -99,7 +99,7 @@ def front(graph: Any, boundaries: Sequence[Any], count: int) -> Front | LiteFron
 
 def _lite(graph: Any, boundaries: Sequence[Any]) -> LiteFront:
     """A front by LiteRT, of a file that the cache remembers."""
-    key = store.key_of("litert", VERSION, [digest(graph, tensor) for tensor in boundaries])
+    key = store.key_of("litert", VERSION, _sizes(graph), [digest(graph, tensor) for tensor in boundaries])
     known = store.recall(key)
     made = LiteFront(known or converted(graph, boundaries), workers())
     if known is None:
@@ -111,13 +111,18 @@ def engine(graph: Any, boundaries: Sequence[Any], count: int) -> str:
     """What computes boundaries of so many examples; it is tried once for a network, whatever its weights, and remembered."""
     if count < FEWEST or is_variable(graph.inputs):
         return TENSORFLOW
-    key = store.key_of("engine", VERSION, digest(graph, graph.outputs[0], weights=False), workers())
+    key = store.key_of("engine", VERSION, _sizes(graph), digest(graph, graph.outputs[0], weights=False), workers())
     if key not in _remembered:
         known = store.recall(key)
         _remembered[key] = known.decode() if known else tried(graph, boundaries)
         if known is None:
             store.remember(key, _remembered[key].encode(), "engines")
     return _remembered[key]
+
+
+def _sizes(graph: Any) -> list[tuple[int | None, ...]]:
+    """Of an example, which a file is made for; a boundary behind pooling is the same for all of them."""
+    return [tuple(tensor.shape[1:]) for tensor in graph.inputs]
 
 
 def tried(graph: Any, boundaries: Sequence[Any]) -> str:
