@@ -1,9 +1,10 @@
 """Full fine-tuning of EfficientNet-Lite0 in PyTorch: training steps alone, on pictures in memory, for comparison.
 
-    python benchmarks/pytorch_full.py [STEPS]        # needs torch, in an environment of its own
+    python benchmarks/pytorch_full.py [STEPS] [--quick]        # needs torch, in an environment of its own
 
 The architecture: https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite; random weights, which cost what
-trained ones do. Prints pictures a second with frozen and with updating batch norm.
+trained ones do. Prints pictures a second with frozen and with updating batch norm, pictures' channels last or first in memory,
+in float32 and bfloat16 (autocast); --quick: only frozen, which is what tlapp trains, and channels last, the better of the two.
 """
 
 from __future__ import annotations
@@ -54,25 +55,34 @@ def network(classes: int) -> nn.Sequential:
     return nn.Sequential(*layers, unit(inside, 1280), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1280, classes))
 
 
-def speed(frozen_norm: bool, steps: int) -> float:
+def speed(frozen_norm: bool, steps: int, last: bool = True, precision: torch.dtype = torch.float32) -> float:
     """Pictures a second of a training step of 32 pictures at 224, median."""
-    net = network(10).train().to(memory_format=torch.channels_last)
+    order = torch.channels_last if last else torch.contiguous_format
+    net = network(10).train().to(memory_format=order)
     for module in net.modules():
         if frozen_norm and isinstance(module, nn.BatchNorm2d):
             module.eval().requires_grad_(False)
     optimizer = torch.optim.AdamW(p for p in net.parameters() if p.requires_grad)
-    x = torch.randn(32, 3, 224, 224).to(memory_format=torch.channels_last)
+    x = torch.randn(32, 3, 224, 224).to(memory_format=order)
     y, seconds = torch.randint(0, 10, (32,)), []
     for _ in range(steps + 1):
         began = time.perf_counter()
         optimizer.zero_grad()
-        nn.functional.cross_entropy(net(x), y).backward()
+        with torch.autocast("cpu", precision, enabled=precision != torch.float32):
+            loss = nn.functional.cross_entropy(net(x), y)
+        loss.backward()
         optimizer.step()
         seconds.append(time.perf_counter() - began)
     return 32 / statistics.median(seconds[1:])
 
 
 if __name__ == "__main__":
-    steps = int(sys.argv[1]) if len(sys.argv) > 1 else 8
-    for frozen in (True, False):
-        print(f"batch norm {'frozen' if frozen else 'updating'}: {speed(frozen, steps):.1f} pictures a second")
+    quick = "--quick" in sys.argv
+    numbers = [int(each) for each in sys.argv[1:] if each.isdigit()]
+    steps = numbers[0] if numbers else 8
+    for frozen in (True,) if quick else (True, False):
+        for last in (True,) if quick else (True, False):
+            for precision in (torch.float32, torch.bfloat16):
+                rate = speed(frozen, steps, last, precision)
+                norm, order = "frozen" if frozen else "updating", "last" if last else "first"
+                print(f"batch norm {norm}, channels {order}, {str(precision)[6:]}: {rate:.1f} pictures a second", flush=True)
