@@ -26,7 +26,7 @@ def place(tmp_path_factory, tensorflow):
                 shutil.copy(file, folder / part / f"new {shape}")
     TinyBackbones().load("tiny").graph.save(folder / "tiny.keras")
     settings = {"backbone": f"file:{folder}/tiny.keras", "image_size": SIZE, "plugin": "feature-extract"}
-    tlapp.train(data=str(every), classifier="lda", run=str(folder / "run"), **settings)
+    tlapp.train(data=str(every), classifier="lda", refit=False, run=str(folder / "run"), **settings)
     tlapp.train(data=str(every), run=str(folder / "logistic"), **settings)
     return folder
 

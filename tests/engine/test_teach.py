@@ -63,8 +63,8 @@ def features(saved, paths):
 def test_the_head_is_that_of_all_examples_at_once_and_the_network_is_as_it_was(place, run):
     before = tlapp.load(run)
     old, labels_before, _ = before.files.arrays(), before.labels, before.metrics
-    rows = {split: [r["path"] for r in before.files.splits() if r["split"] == split] for split in ("train", "test")}
-    truths = {split: [r["label"] for r in before.files.splits() if r["split"] == split] for split in ("train", "test")}
+    rows = {split: [r["path"] for r in before.files.splits() if r["split"] == split] for split in ("train", "val", "test")}
+    truths = {name: [r["label"] for r in before.files.splits() if r["split"] == name] for name in ("train", "val", "test")}
     before.model  # noqa: B018 - opened before it changes
     taught = tlapp.teach(run, place[1], files(place)[:8])
     after = tlapp.load(run)
@@ -72,8 +72,8 @@ def test_the_head_is_that_of_all_examples_at_once_and_the_network_is_as_it_was(p
     for one, other in zip(before.model.layers[:-2], after.model.layers[:-2], strict=True):
         for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
             np.testing.assert_array_equal(a, b)
-    x = features(before, [*rows["train"], *files(place)[:8]])
-    y = np.array([*map(labels_before.index, truths["train"]), *[2] * 8])
+    x = features(before, [*rows["train"], *rows["val"], *files(place)[:8]])
+    y = np.array([*map(labels_before.index, truths["train"] + truths["val"]), *[2] * 8])
     solver = Discriminant(shrinkage=float(old["shrinkage"]))
     whole = {**solver.learn(None, x, y, 3), "temperature": old["temperature"]}
     for one, other in zip(after.model.layers[-2].get_weights(), solver.layer(whole).get_weights(), strict=True):

@@ -74,7 +74,10 @@ class RunOptions(Options):
     weight_decay: float = Field(1e-4, ge=0, description="decoupled weight decay (AdamW)")
     class_weights: Literal["auto", "none"] = Field("auto", description="auto: weight classes if they differ by more than 3 to 1")
     cache: Literal["auto", "off"] = Field("auto", description="off: recompute the frozen front each epoch")
-    refit: bool = Field(False, description="fit the head once more, on train and val, before testing; for heads in closed form")
+    # On four sets a head in closed form is better by it (docs/results.md).
+    refit: bool | None = Field(
+        None, description="fit the head once more, on train and val, before testing; null: if it is in closed form, without unknown"
+    )  # fmt: skip
     verdict: bool = Field(False, description="train the same network from random weights too, to say what transfer is worth")
     report: Literal["on", "off"] = Field("on", description="write report.html into the run's folder at the end")
     unknown: float | None = Field(

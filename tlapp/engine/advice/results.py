@@ -39,7 +39,7 @@ class Results:
         raw = {"val": self._raw("val")}
         self._calibrate(raw["val"])
         self._choose_thresholds(raw["val"])
-        if work.job.options.refit:  # val is measured before it is learnt
+        if self._learns_val():  # val is measured before it is learnt
             kind_of(work.slots[-1].phase).refit(work, work.slots[-1])
         raw |= {name: self._raw(name) for name in ("test", "target")}
         self.raw = {name: part for name, part in raw.items() if part is not None}
@@ -48,6 +48,13 @@ class Results:
 
         if work.job.options.unknown is not None:
             self._choose_known(work.job.options.unknown)
+
+    def _learns_val(self) -> bool:
+        """Whether the head is fitted once more, on train and val: where nothing is said, if that is cheap and val is free."""
+        phase, options = self.work.slots[-1].phase, self.work.job.options
+        if not kind_of(phase).refits or options.refit is not None:
+            return bool(options.refit)
+        return options.unknown is None and not getattr(phase, "episodes", None)  # episodes are about other classes
 
     def _raw(self, name: str) -> np.ndarray | None:
         return self.work.streams.outputs(*self.work.last(), name)

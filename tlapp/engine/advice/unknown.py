@@ -16,7 +16,7 @@ FEWEST = 50
 """Validation examples: with so many, 9 in 10 thresholds for 95 % keep 91 to 99 %."""
 
 
-def check_unknown(coverage: float | None, head: Head, val: int | None, noun: str, refit: bool) -> None:
+def check_unknown(coverage: float | None, head: Head, val: int | None, noun: str, refit: bool | None) -> None:
     """Check that a threshold of this coverage can be chosen.
 
     Args:
