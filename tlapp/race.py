@@ -95,7 +95,7 @@ class Race:
         asked = [each for each in rungs if each.adapts == bool(options.target)]
         self._replaced = {each.instead for each in asked}
         for rung in asked:
-            if (rung.needs and not self._pays(rung.needs)) or (rung.instead and rung.instead not in self._refused):
+            if (rung.needs and self.best not in rung.needs) or (rung.instead and rung.instead not in self._refused):
                 continue
             if not self._climb(rung, folder):
                 break
@@ -144,7 +144,7 @@ class Race:
         return resolve({**shared, **self._options(rung), "run": str(place)}, resume=True)
 
     def _judge(self, rung: Rung, files: RunFolder) -> None:
-        """Take a run's figures: it is the best so far where its loss on val is lower."""
+        """Take a run's figures: it is the best so far where its loss on val is lower, by more than chance where that is known."""
         metrics, kept = files.metrics(), files.arrays(PROBABILITIES)
         adapted = metrics.get("adaptation") if rung.adapts else None
         one = not adapted and kept["val_labels"].dtype.kind == "i" and kept["val"].shape[1] > 1
@@ -160,18 +160,8 @@ class Race:
             "seconds": metrics["seconds"]["total"],
         }  # fmt: skip
         self._losses[rung.name] = losses
-        if not self.best or losses.mean() < self._losses[self.best].mean():
+        if not self.best or _better(losses, self._losses[self.best]):
             self.best = rung.name
-
-    def _pays(self, names: Sequence[str]) -> bool:
-        """Whether the best so far is one of these, and better than each that was tried before it by more than chance."""
-        if self.best not in names:
-            return False
-        before = [*self.tried][: [*self.tried].index(self.best)]
-        ours = self._losses[self.best]
-        if len(ours) == 1:  # labels that are no classes have one loss
-            return all(ours[0] < self._losses[name][0] for name in before)
-        return all(surely_better(ours, self._losses[name]) for name in before)
 
     def _keep(self, folder: Path) -> Path:
         """Make the best run's folder that of the race; what was tried stands in its metrics."""
@@ -189,3 +179,8 @@ class Race:
             os.replace(path, folder / path.name)
         shutil.rmtree(folder / FOLDER, ignore_errors=True)
         return folder
+
+
+def _better(ours: np.ndarray, theirs: np.ndarray) -> bool:
+    """Whether losses, of each example or one of all, are lower; the cheaper of equals is kept (docs/results.md, "The race")."""
+    return surely_better(ours, theirs) if len(ours) > 1 else bool(ours[0] < theirs[0])

@@ -59,7 +59,9 @@ def verdict_lines(metrics: Mapping[str, Any], noun: str = "picture") -> Iterator
     if race := metrics.get("race"):
         adapts = any("target_score" in each for each in race["tried"].values())
         key, words = (
-            ("target_score", "the target's score, higher is better") if adapts else ("val_loss", "calibrated loss on val")
+            ("target_score", "the target's score, higher is better")
+            if adapts
+            else ("val_loss", "calibrated loss on val, a later one if it is lower by a standard error")
         )
         tried = (f"{name} {each[key]:.4f}" for name, each in race["tried"].items())
         yield f"race, by {words}: {', '.join(tried)}; kept: {race['kept']}"

@@ -42,7 +42,7 @@ class Rung(NamedTuple):
         name: of its own.
         plugin: the strategy's name.
         options: keys of settings -> values. Where there is no backbone among them, that of the best run so far is taken.
-        needs: names of rungs: one must be the best so far, by more than chance, for this one to be tried; none: it always is.
+        needs: names of rungs: one must be the best so far for this one to be tried; none: it always is.
         adapts: it is for runs with a target, and judged by the target's score; the others are for runs without one.
         instead: name of a rung: this one is tried only where that one cannot be.
     """

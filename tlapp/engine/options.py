@@ -74,9 +74,9 @@ class RunOptions(Options):
     weight_decay: float = Field(1e-4, ge=0, description="decoupled weight decay (AdamW)")
     class_weights: Literal["auto", "none"] = Field("auto", description="auto: weight classes if they differ by more than 3 to 1")
     cache: Literal["auto", "off"] = Field("auto", description="off: recompute the frozen front each epoch")
-    # On four sets a head in closed form is better by it (docs/results.md).
+    # Higher in nine of ten means (docs/results.md).
     refit: bool | None = Field(
-        None, description="fit the head once more, on train and val, before testing; null: if it is in closed form, without unknown"
+        None, description="fit the head once more, on train and val, before testing; null: if in closed form, without unknown"
     )  # fmt: skip
     verdict: bool = Field(False, description="train the same network from random weights too, to say what transfer is worth")
     report: Literal["on", "off"] = Field("on", description="write report.html into the run's folder at the end")

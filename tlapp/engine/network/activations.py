@@ -154,7 +154,7 @@ class Remembered:
             changed = self._augmented(rows, augment, reference, view)
             tensors = self._wanted(cut, augment)
             self._compute(tensors, changed, [self._key(tensor, *about) for tensor in tensors], len(rows))
-        return Stored([self._entry(key) for key in keys.values()], np.arange(len(rows)))
+        return Stored([self._entry(key) for key in keys.values()], np.arange(len(rows)), augment.views or 1)
 
     def _wanted(self, cut: Cut, augment: Augment) -> list[Any]:
         """What crosses this cut, and others to come whose examples are augmented alike."""

@@ -13,7 +13,7 @@ from tlapp.engine.network.engines import LiteFront
 from tlapp.engine.network.front import Front
 
 MEMORY = 256 * 2**20
-"""Bytes of activations that are kept in memory; what is larger is read from its file, row by row."""
+"""Bytes of a stream's activations that are kept in memory; what is larger is read from its file, row by row."""
 
 
 class Source(Protocol):
@@ -36,10 +36,10 @@ class Computed:
 
 
 class Stored:
-    """Rows of activations, one table a tensor that crosses; small ones are kept in memory."""
+    """Rows of activations, one table a tensor that crosses; they are kept in memory where all `copies` of them are small."""
 
-    def __init__(self, tables: Sequence[Table], rows: np.ndarray):
-        size = sum(len(rows) * rowfile.row_bytes(table.shape, table.dtype) for table in tables)
+    def __init__(self, tables: Sequence[Table], rows: np.ndarray, copies: int = 1):
+        size = copies * sum(len(rows) * rowfile.row_bytes(table.shape, table.dtype) for table in tables)
         self._arrays = [table.take(rows) for table in tables] if size <= MEMORY else None
         self._tables, self._rows = tables, rows
 
@@ -57,9 +57,16 @@ class Views:
         self.views, self.together = views, together
 
     def take(self, rows: np.ndarray, draw: int) -> tuple[np.ndarray, ...]:
+        """The rows of those numbers, each from the copy whose turn it is."""
         choice = (rows * (0 if self.together else 7919) + draw) % len(self.views)
-        parts = [view.take(rows, draw) for view in self.views]
-        return tuple(np.stack(tables)[choice, np.arange(len(rows))] for tables in zip(*parts, strict=True))
+        found: tuple[np.ndarray, ...] = ()
+        for number in np.unique(choice):
+            where = np.flatnonzero(choice == number)
+            part = self.views[number].take(rows[where], draw)
+            found = found or tuple(np.empty((len(rows), *table.shape[1:]), table.dtype) for table in part)
+            for table, rows_of_it in zip(found, part, strict=True):
+                table[where] = rows_of_it
+        return found or self.views[0].take(rows, draw)
 
 
 def stored_dtype(tensor: Any) -> np.dtype:
