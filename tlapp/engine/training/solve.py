@@ -22,7 +22,7 @@ def solve(phase: Solve, given: Sequence[tuple[Source, np.ndarray]], classes: int
     and what it remembers.
 
     Args:
-        given: streams, and the labels of their rows.
+        given: streams, and the labels of their rows; those of the first say what a class weighs.
         weigh: whether rare classes count as much as others, where they differ much and the solver can do it.
 
     Raises:
@@ -34,7 +34,7 @@ def solve(phase: Solve, given: Sequence[tuple[Source, np.ndarray]], classes: int
     features, labels = (np.concatenate(each) for each in zip(*parts, strict=True))
     memory: Memory = {}
     solver = phase.solver
-    weights = class_weights(labels, classes)[labels] if weigh else np.ones(len(labels))
+    weights = class_weights(given[0][1], classes)[labels] if weigh else np.ones(len(labels))
     if isinstance(solver, Weighted) and (weights != 1).any():
         solver = solver.weighted(weights)
     if isinstance(solver, Teachable):
