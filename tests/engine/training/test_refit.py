@@ -8,6 +8,7 @@ from helpers.tiny_place import furnish, of
 from tlapp_plugins.shared.discriminant import Discriminant
 
 import tlapp
+from tlapp.engine.report import Silent
 from tlapp.errors import UserError
 from tlapp.testing import SIZE
 
@@ -17,14 +18,24 @@ def place(tmp_path_factory, tensorflow):
     return furnish(tmp_path_factory.mktemp("refit"), each=20)
 
 
+class Notes(Silent):
+    def __init__(self):
+        self.said = []
+
+    def note(self, message):
+        self.said.append(message)
+
+
 def settings(place, run, **more):
     shared = of(place)
     return {**shared, "plugin": "feature-extract", "classifier": "lda", "run": str(run), **more}
 
 
 def test_the_head_is_that_of_train_and_val_and_val_is_measured_before(place, tmp_path):
-    plain = tlapp.train(**settings(place, tmp_path / "plain", refit=False))
-    again = tlapp.train(**settings(place, tmp_path / "again"))
+    told = [Notes(), Notes()]
+    plain = tlapp.train(reporter=told[0], **settings(place, tmp_path / "plain", refit=False))
+    again = tlapp.train(reporter=told[1], **settings(place, tmp_path / "again"))
+    assert [any("fitted once more, on train and val" in each for each in notes.said) for notes in told] == [False, True]
     assert again.metrics["val"] == plain.metrics["val"]
     old, new = plain.files.arrays(), again.files.arrays()
     counts = plain.metrics["images"]

@@ -41,6 +41,9 @@ class Results:
         self._choose_thresholds(raw["val"])
         if self._learns_val():  # val is measured before it is learnt
             kind_of(work.slots[-1].phase).refit(work, work.slots[-1])
+            work.reporter.note(
+                "the head was fitted once more, on train and val, after val was measured; option refit=false leaves val out"
+            )
         raw |= {name: self._raw(name) for name in ("test", "target")}
         self.raw = {name: part for name, part in raw.items() if part is not None}
         self.known: Known | None = None
@@ -54,7 +57,9 @@ class Results:
         phase, options = self.work.slots[-1].phase, self.work.job.options
         if not kind_of(phase).refits or options.refit is not None:
             return bool(options.refit)
-        return options.unknown is None and not getattr(phase, "episodes", None)  # episodes are about other classes
+        if options.unknown is not None or getattr(phase, "episodes", None):  # episodes are about other classes
+            return False
+        return "val" in self.dataset.streams
 
     def _raw(self, name: str) -> np.ndarray | None:
         return self.work.streams.outputs(*self.work.last(), name)
