@@ -22,7 +22,9 @@ def test_peak_memory_is_that_of_the_process_alone():
     assert 10 < float(said) < 400
 
 
-@pytest.mark.parametrize("error", [MemoryError(), RuntimeError(os.strerror(errno.EAGAIN)), KeyError("other")])
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError(os.strerror(errno.EAGAIN)), RuntimeError("can't start new thread"), KeyError("other")]
+)
 def test_what_says_that_memory_ran_out(error):
     caused = ValueError("a picture")
     caused.__cause__ = error

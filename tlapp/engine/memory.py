@@ -16,13 +16,13 @@ from tlapp.words import in_a_line
 def ran_out(error: BaseException) -> bool:
     """Whether an error, or what caused it, says that there is no more memory: Python's, or TensorFlow's own.
 
-    TensorFlow starts threads now and then; where there is no room for one's stack, C++ says that a resource is unavailable.
+    Where there is no room for a thread's stack, C++ says that a resource is unavailable, and Python that it cannot start one.
     """
     each = (error, error.__cause__)  # a picture that needed it is named by an error of its own
-    no_thread = os.strerror(errno.EAGAIN)
+    no_thread = (os.strerror(errno.EAGAIN), "can't start new thread")
     return any(
         isinstance(one, MemoryError) or type(one).__name__ == "ResourceExhaustedError"
-        or (isinstance(one, RuntimeError) and str(one) == no_thread) for one in each
+        or (isinstance(one, RuntimeError) and str(one) in no_thread) for one in each
     )  # fmt: skip
 
 

@@ -73,7 +73,7 @@ ALTERED = {
     "no labels": (_labels(None), "labels.txt: cannot be read: No such file or directory; the export was altered"),
     "few labels": (_labels("a\nb\n"), "model.tflite: gives 3 probabilities, and its labels.txt names 2 labels; the export was"),
     "many labels": (_labels(MANY), "model.tflite: gives 3 probabilities, and its labels.txt names 10000 labels; "),
-    "zeros": (_zeros, "model.tflite: does not "),
+    "zeros": (_zeros, "model.tflite: was changed since it was exported"),
     "bare, no input": (_bare('{"input": 5}'), "bare.tflite/tlapp.json: input: expected an object. Received: int; "),
     "bare, no JSON": (_bare("{"), "bare.tflite/tlapp.json: is not JSON; the export was altered"),
     "bare, resize": (_bare(PICTURE % (32, "bend", "one")), "bare.tflite/tlapp.json: input.resize: Input should be 'squash', "),
@@ -117,10 +117,11 @@ def test_verify_says_so_too(name, copied, capfd):
 @pytest.mark.parametrize("name", ["few labels", "zeros"])
 def test_digests_that_were_altered_too_do_not_help(name, copied, capfd):
     ALTERED[name][0](copied)
-    digests = {name: digest for name, digest in golden.digests(copied).items() if name != "golden.json"}
+    digests = {file: digest for file, digest in golden.digests(copied).items() if file != "golden.json"}
     _golden(lambda facts: {**facts, "sha256": digests})(copied)
     assert typed(["verify", str(copied)]) == 2
-    assert "model.tflite: " in capfd.readouterr().err.splitlines()[-1]
+    last = capfd.readouterr().err.splitlines()[-1]  # where the zeros fall, it does not run, or answers otherwise
+    assert "model.tflite: " in last or (name == "zeros" and "an answer differs by" in last)
 
 
 def test_a_run_is_no_export(run, tmp_path, capfd):

@@ -78,7 +78,7 @@ class Exported(Predictor):
         """The artifact, loaded: the arrays of n examples by the names of its inputs -> (n, classes).
 
         Raises:
-            UserError: it is dangerous, or does not load.
+            UserError: it is dangerous, does not load, or was changed since it was exported.
         """
         ask = self.ask
         return lambda examples: ask(examples)[0]
@@ -92,12 +92,18 @@ class Exported(Predictor):
         """
         if not self._trust:
             refuse(self.format.fault(self.artifact), self.artifact)
+        golden.check_files(self.artifact.parent, self._own_digest())
         try:
             return self.format.opened(self.artifact, self._open_model)
         except TlappError:
             raise
         except Exception as error:  # runtimes raise whatever they like for a file that they do not know
             raise UserError(f"{self.artifact}: does not load: {in_a_line(error)}") from error
+
+    def _own_digest(self) -> dict[str, str]:
+        """The file's name and digest as they were exported, where something beside it says so."""
+        name, digests = self.artifact.name, self._facts.get("sha256") or {}
+        return {name: digests[name]} if name in digests else {}
 
     def side_by_side(self, count: int) -> list[Exported]:
         """This and others of the same that compute at the same time, each on a thread; itself alone, where a format does not."""

@@ -58,9 +58,14 @@ def outputs(
         runtime.allocate_tensors()
         ask = runtime.get_signature_runner(INFER if INFER in runtime.get_signature_list() else None)
     kinds = {name: detail["dtype"] for name, detail in ask.get_input_details().items()}
+    shapes = {name: tuple(detail["shape_signature"]) for name, detail in ask.get_input_details().items()}
 
     def answer(example: Arrays) -> dict[str, np.ndarray]:
         arrays = dict(zip(kinds, example.values(), strict=True)) if len(kinds) == len(example) == 1 else example
+        for name, array in arrays.items():  # LiteRT would resize the network's input, and answer
+            shape = shapes.get(name, ())
+            if len(shape) == array.ndim and any(size not in (-1, given) for size, given in zip(shape, array.shape, strict=True)):
+                raise ValueError(f"it takes arrays of the shape {shape}. Received: {array.shape}")
         ignored = np.zeros_like(next(iter(example.values())))
         answers: dict[str, np.ndarray] = ask(**{name: arrays.get(name, ignored).astype(kind) for name, kind in kinds.items()})
         return answers
