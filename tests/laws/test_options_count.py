@@ -87,7 +87,10 @@ def builds(plugin, settings):
     head = plugin(**settings)
     labels = LABELS[plugin.labels]
     losses = head.loss(keras.ops.convert_to_tensor(labels), keras.ops.convert_to_tensor(OUTPUTS[:, : labels.shape[1]]))
-    return [named_alike(head.build(keras.Input((8,)), TASK).get_config()), [float(each) for each in losses]]
+    outputs = OUTPUTS[:, : labels.shape[1]]
+    chosen = head.thresholds(1 / (1 + np.exp(-outputs)), labels > 0) if plugin.labels == "many" else None
+    thresholds = "none" if chosen is None else [float(each) for each in chosen]
+    return [named_alike(head.build(keras.Input((8,)), TASK).get_config()), [float(each) for each in losses], thresholds]
 
 
 def named_alike(config):
