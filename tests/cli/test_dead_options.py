@@ -14,7 +14,7 @@ ADAPT = ("self-training", "adversarial", "augment-adapt", "self-supervised")
 NO_GRADIENT = "has no effect, because no phase of this strategy's plan trains by gradient"
 TRAINING = {
     "batch_size": 16, "augment": "basic", "patience": 3, "schedule": "constant", "label_smoothing": 0.2, "clip_norm": 2.0,
-    "weight_decay": 0.1,
+    "weight_decay": 0.1, "precision": "bfloat16",
 }  # fmt: skip
 UNMIXED = "--style is not none, adain, mixstyle, mixup or cutmix"
 ROWS = [

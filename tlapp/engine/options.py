@@ -73,6 +73,9 @@ class RunOptions(Options):
     clip_norm: float = Field(1.0, gt=0, description="maximum global norm of a step's gradient; larger ones are clipped")
     weight_decay: float = Field(1e-4, ge=0, description="decoupled weight decay (AdamW)")
     class_weights: Literal["auto", "none"] = Field("auto", description="auto: weight classes if they differ by more than 3 to 1")
+    precision: Literal["float32", "bfloat16", "auto"] = Field(
+        "float32", description="what live layers compute in while they train; auto: bfloat16 on GPUs that have it"
+    )
     cache: Literal["auto", "off"] = Field("auto", description="off: recompute the frozen front each epoch")
     # Higher in nine of ten means (docs/results.md).
     refit: bool | None = Field(

@@ -80,10 +80,11 @@ def convolve(layer: Any, norm: Any, x: Any) -> Any:
         shift = shift + norm.beta
     if layer.bias is not None:
         shift = shift + layer.bias * scale
+    x = tf.cast(x, layer.compute_dtype)
     padding, strides, dilations = layer.padding.upper(), list(layer.strides), list(layer.dilation_rate)
     if isinstance(layer, keras.layers.DepthwiseConv2D):
         kernel = layer.kernel * tf.reshape(scale, (1, 1, *layer.kernel.shape[2:]))
-        y = tf.nn.depthwise_conv2d(x, kernel, [1, *strides, 1], padding, dilations=dilations)
+        y = tf.nn.depthwise_conv2d(x, tf.cast(kernel, x.dtype), [1, *strides, 1], padding, dilations=dilations)
     else:
-        y = tf.nn.conv2d(x, layer.kernel * scale, strides, padding, dilations=dilations)
-    return tf.nn.bias_add(y, shift)
+        y = tf.nn.conv2d(x, tf.cast(layer.kernel * scale, x.dtype), strides, padding, dilations=dilations)
+    return tf.nn.bias_add(y, tf.cast(shift, x.dtype))

@@ -119,7 +119,7 @@ class PhaseNet:
 
         tensors = x if isinstance(x, (tuple, list)) else (x,)
         values = {id(s): keras.ops.cast(t, s.dtype) for s, t in zip(self.cut.boundary, tensors, strict=True)}
-        return replay(self.cut.rest, values, call)[id(self.cut.output)]
+        return keras.ops.cast(replay(self.cut.rest, values, call)[id(self.cut.output)], self.cut.output.dtype)
 
     def features(self, x: Any) -> Any:
         return self._features(x, self._train)

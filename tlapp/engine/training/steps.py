@@ -12,6 +12,7 @@ import numpy as np
 from tlapp.contracts import Batch, Fit
 from tlapp.engine.network.loss_net import LossNet, Start
 from tlapp.engine.network.net import PhaseNet
+from tlapp.engine.network.precision import chosen, computing
 from tlapp.engine.network.predict import Predict, predictor
 from tlapp.engine.network.replicas import Replicas
 from tlapp.engine.options import RunOptions
@@ -54,7 +55,7 @@ class Steps:
         self._optimizers = [self._optimizer(rate, variables, options) for rate, variables in self._groups]
         if phase.average:
             self._averages = self._moving_averages()
-        self._clip = options.clip_norm
+        self._clip, self._precision = options.clip_norm, chosen(options.precision)
         self._block = tf.function(self._run, autograph=False, reduce_retracing=True, jit_compile=False)
         global_seed()  # made here, as a variable cannot be made inside the compiled function
 
@@ -183,7 +184,8 @@ class Steps:
         import tensorflow as tf
 
         self.net.progress = tf.cast(self._done, tf.float32) / float(self.total)
-        return returned.terms(self._loss(self._loss_net, batch), self.phase.name)
+        with computing((step.operation for step in self.net.cut.rest), self._precision):
+            return returned.terms(self._loss(self._loss_net, batch), self.phase.name)
 
     def _step(self, batch: Mapping[str, Batch]) -> Any:
         import tensorflow as tf
