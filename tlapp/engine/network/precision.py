@@ -40,7 +40,7 @@ def computing(operations: Iterable[Any], dtype: str) -> Iterator[None]:
         return
     exact = (keras.layers.Rescaling, keras.layers.Normalization, keras.layers.TFSMLayer)
     layers = {
-        id(layer): layer for operation in operations if isinstance(operation, keras.Layer) for layer in operation._flatten_layers()
+        id(layer): layer for each in operations if isinstance(each, keras.Layer) for layer in each._flatten_layers()
         if type(layer).__module__.partition(".")[0] in LIBRARIES and not isinstance(layer, exact)
     }  # fmt: skip
     before = {key: layer.dtype_policy for key, layer in layers.items()}

@@ -10,11 +10,9 @@ from tlapp.contracts import Augment, Phase
 from tlapp.engine.network.net import Living
 from tlapp.engine.training.session import Session, Slot
 
-TRAINING = frozenset(
-    {
-        "batch_size", "augment", "patience", "schedule", "label_smoothing", "clip_norm", "weight_decay", "class_weights", "precision",
-    }  # fmt: skip
-)
+TRAINING = frozenset((
+    "batch_size", "augment", "patience", "schedule", "label_smoothing", "clip_norm", "weight_decay", "class_weights", "precision",
+))  # fmt: skip
 """The options of a run that only training reads, most of them only training by gradient."""
 
 
