@@ -53,13 +53,11 @@ class Results:
             self._choose_known(work.job.options.unknown)
 
     def _learns_val(self) -> bool:
-        """Whether the head is fitted once more, on train and val: where nothing is said, if that is cheap and val is free."""
+        """Whether the head is fitted again, on train and val: where nothing is said, if that is cheap and val does not choose."""
         phase, options = self.work.slots[-1].phase, self.work.job.options
         if not kind_of(phase).refits or options.refit is not None:
             return bool(options.refit)
-        if options.unknown is not None or getattr(phase, "episodes", None):  # episodes are about other classes
-            return False
-        return "val" in self.dataset.streams
+        return options.unknown is None and not getattr(phase, "episodes", None)  # episodes are about other classes
 
     def _raw(self, name: str) -> np.ndarray | None:
         return self.work.streams.outputs(*self.work.last(), name)
