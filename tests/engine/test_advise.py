@@ -87,6 +87,11 @@ def test_the_curve_goes_on_from_its_last_point_by_an_exponent_between_its_own_an
         assert each["interval"][0] < each["accuracy"] - least and each["accuracy"] + least < each["interval"][1] + least
 
 
+def test_a_point_of_the_curve_is_the_mean_of_all_folds_also_where_they_differ_in_size():
+    features, labels = task(803, apart=0.6)
+    assert [size for size, _ in advise.curve(features, labels, 4)["points"]] == [80, 160, 321, 642]
+
+
 def test_the_forecast_holds_where_it_can_be_measured_and_its_intervals_hold_the_truth():
     off, inside = [], []
     for seed, apart in enumerate((0.3, 0.5, 0.7)):

@@ -68,7 +68,8 @@ def audit(
         return
     for line in lines(found):
         click.echo(printable(line))
-    for path in filter(None, (output and f"{output}/page.html", output and f"{output}/audit.csv", write)):
+    made = (Path(output, "page.html"), Path(output, "audit.csv")) if output else ()
+    for path in filter(None, (*made, write)):
         click.echo(printable(f"written: {path}"))
 
 

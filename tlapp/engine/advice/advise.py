@@ -128,11 +128,12 @@ def curve(known: np.ndarray, labels: np.ndarray, classes: int, groups: Sequence[
     Returns:
         points: [examples trained on, accuracy], and for "2" and "4" times as many: {accuracy, interval}.
     """
-    rng, points = np.random.default_rng(0), list[tuple[int, float]]()
-    for rest, test in probe.folds(labels, groups):
+    rng, points, splits = np.random.default_rng(0), list[tuple[int, float]](), [*probe.folds(labels, groups)]
+    most = min(len(rest) for rest, _ in splits)
+    for rest, test in splits:
         order = rng.permutation(rest)
         for part in PARTS:
-            train = order[: max(round(part * len(labels) * (1 - 1 / probe.FOLDS)), classes)]  # the same number in each fold
+            train = order[: max(round(part * most), classes)]  # the same number in each fold
             if len(np.unique(labels[train])) == classes:
                 model = probe.logistic(known[train], labels[train], classes, probe.PENALTIES[1])
                 points.append((len(train), float((model(known[test]).argmax(1) == labels[test]).mean())))
