@@ -9,6 +9,9 @@ from tlapp.contracts import Backbone, Field, Fit, Plan, Rung, Strategy, Task, du
 FROZEN = {"last": 0, "style": "none"}
 """Of a strategy that adapts: only the head learns, on pictures as they are, so that one pass of the network is enough."""
 
+MANY = 10_000
+"""Training examples from which on everything may pay although the last stages do not (docs/results.md, "The race")."""
+
 
 class Auto(Strategy):
     """Try the last layer first, then more of the network, and keep what val likes best: a race of strategies."""
@@ -24,7 +27,8 @@ class Auto(Strategy):
         """The guide's ladder: frozen features of each backbone, then the last stages of the best, then all of them.
 
         `freeze` is for what `probe` does not take: it was not better than that on any set (docs/results.md, "The race"), and val
-        had a part in choosing its epoch, so that its loss on val promises more.
+        had a part in choosing its epoch, so that its loss on val promises more. `full` is left out where `partial` did not pay
+        and examples are few: it never won there.
 
         With a target, the ways of adapting that cost least first; what trains stages comes after those.
         """
@@ -36,7 +40,7 @@ class Auto(Strategy):
         return (
             *first,
             Rung("partial", "partial"),
-            Rung("full", "full"),
+            Rung("full", "full", needs=("partial",), many=MANY),
             Rung("simple", "self-training", FROZEN, adapts=True),
             Rung("mcc", "adversarial", {"method": "mcc", **FROZEN}, adapts=True),
             Rung("self-training", "self-training", adapts=True),

@@ -81,6 +81,7 @@ class Race:
     tried: dict[str, dict[str, Any]] = field(default_factory=dict)
     best: str = ""
     _losses: dict[str, np.ndarray] = field(default_factory=dict)
+    _examples: int = 0
     _refused: set[str] = field(default_factory=set)
     _replaced: set[str] = field(default_factory=set)
 
@@ -95,11 +96,18 @@ class Race:
         asked = [each for each in rungs if each.adapts == bool(options.target)]
         self._replaced = {each.instead for each in asked}
         for rung in asked:
-            if (rung.needs and self.best not in rung.needs) or (rung.instead and rung.instead not in self._refused):
+            if (rung.instead and rung.instead not in self._refused) or self._hopeless(rung):
                 continue
             if not self._climb(rung, folder):
                 break
         return self._keep(folder)
+
+    def _hopeless(self, rung: Rung) -> bool:
+        """Whether a rung is left out, because what it needs did not pay."""
+        if not rung.needs or self.best in rung.needs or {*rung.needs} <= self._refused or 0 < rung.many <= self._examples:
+            return False
+        self.reporter.note(f"{rung.name} is not tried, as {self.best} was not surely beaten by {' or '.join(rung.needs)}")
+        return True
 
     def _climb(self, rung: Rung, folder: Path) -> bool:
         """Carry a rung out; False where time is over."""
@@ -146,6 +154,7 @@ class Race:
     def _judge(self, rung: Rung, files: RunFolder) -> None:
         """Take a run's figures: it is the best so far where its loss on val is lower, by more than chance where that is known."""
         metrics, kept = files.metrics(), files.arrays(PROBABILITIES)
+        self._examples = metrics["images"]["train"]
         adapted = metrics.get("adaptation") if rung.adapts else None
         one = not adapted and kept["val_labels"].dtype.kind == "i" and kept["val"].shape[1] > 1
         if adapted:
