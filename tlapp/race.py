@@ -96,18 +96,16 @@ class Race:
         asked = [each for each in rungs if each.adapts == bool(options.target)]
         self._replaced = {each.instead for each in asked}
         for rung in asked:
-            if (rung.instead and rung.instead not in self._refused) or self._hopeless(rung):
+            if (rung.needs and self.best not in rung.needs) or (rung.instead and rung.instead not in self._refused):
+                continue
+            if rung.least > self._examples:
+                self.reporter.note(
+                    f"{rung.name} is not tried with fewer than {rung.least:,} training examples: here are {self._examples:,}"
+                )
                 continue
             if not self._climb(rung, folder):
                 break
         return self._keep(folder)
-
-    def _hopeless(self, rung: Rung) -> bool:
-        """Whether a rung is left out, because what it needs did not pay."""
-        if not rung.needs or self.best in rung.needs or {*rung.needs} <= self._refused or 0 < rung.many <= self._examples:
-            return False
-        self.reporter.note(f"{rung.name} is not tried, as {self.best} was not surely beaten by {' or '.join(rung.needs)}")
-        return True
 
     def _climb(self, rung: Rung, folder: Path) -> bool:
         """Carry a rung out; False where time is over."""

@@ -42,10 +42,10 @@ class Rung(NamedTuple):
         name: of its own.
         plugin: the strategy's name.
         options: keys of settings -> values. Where there is no backbone among them, that of the best run so far is taken.
-        needs: names of rungs: one must be the best so far for this one to be tried, unless none could be; none: it always is.
-        many: number of training examples from which on it is tried whatever `needs` says; 0: there is none.
+        needs: names of rungs: one must be the best so far for this one to be tried; none: it always is.
         adapts: it is for runs with a target, and judged by the target's score; the others are for runs without one.
         instead: name of a rung: this one is tried only where that one cannot be.
+        least: number of training examples from which on it is tried; of no use in the first rung.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Rung(NamedTuple):
     needs: tuple[str, ...] = ()
     adapts: bool = False
     instead: str = ""
-    many: int = 0
+    least: int = 0
 
 
 class Strategy(Options):
