@@ -222,6 +222,10 @@ def test_its_verdict_is_of_the_backbone_that_won_and_what_has_none_is_refused_fi
 
 
 def test_rungs_say_what_they_are():
+    least = {
+        name: resolve({"plugin": "auto", "data": f"builtin:{name}"}).strategy.rungs()[3].least for name in ("digits", "signs")
+    }
+    assert least == {"digits": 2000, "signs": 0}  # texts, where everything pays earlier
     assert Auto(time="1.5m").seconds == 90 and Auto().seconds is None
     assert Auto().rungs()[0] == Rung("probe", "probe") and Auto().rungs()[-1].adapts
     with pytest.raises(UserError, match="expected a time"):
