@@ -1,6 +1,6 @@
 """How many pictures a second a step of `full` trains: tlapp's engine, Keras's own and PyTorch's, in turns.
 
-    python benchmarks/live_steps.py DATA [--rounds 3] [--size 224] [--torch PYTHON]
+    python benchmarks/live_steps.py DATA [--rounds 3] [--size 224] [--precision float32] [--torch PYTHON]
 
 DATA as --data of tlapp train, of at least 320 pictures. EfficientNet-Lite0 with batch norm frozen, batches of 32, AdamW,
 pictures in memory; steps alone, without reading, judging or the first step, which traces. Keras's own is `train_on_batch` of the
@@ -28,16 +28,27 @@ def main() -> None:
     parser.add_argument("data")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--precision", default="float32", help="of tlapp's steps")
     parser.add_argument("--torch", help="a Python that has torch")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
-        print(json.dumps(keras_rate(given.size) if given.one == "Keras" else tlapp_rate(given.data, given.size)))
+        print(json.dumps(keras_rate(given.size) if given.one == "Keras" else tlapp_rate(given.data, given.size, given.precision)))
         return
     rates: dict[str, list[float]] = {}
     for _ in range(given.rounds):
         for name in ("tlapp", "Keras"):
-            command = [sys.executable, __file__, given.data, "--size", str(given.size), "--one", name]
+            command = [
+                sys.executable,
+                __file__,
+                given.data,
+                "--size",
+                str(given.size),
+                "--precision",
+                given.precision,
+                "--one",
+                name,
+            ]
             said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
             rates.setdefault(name, []).append(json.loads(said.splitlines()[-1]))
         if given.torch:
@@ -50,7 +61,7 @@ def main() -> None:
         print(f"| {name} | {statistics.median(found):.1f} ({min(found):.1f} to {max(found):.1f}) |")
 
 
-def tlapp_rate(data: str, size: int) -> float:
+def tlapp_rate(data: str, size: int, precision: str) -> float:
     """Of the engine's own steps within a run."""
     import tlapp
     from tlapp.engine.training.steps import Steps
@@ -66,7 +77,9 @@ def tlapp_rate(data: str, size: int) -> float:
 
     Steps.train = timed  # type: ignore[method-assign]
     with tempfile.TemporaryDirectory() as folder:
-        tlapp.train(plugin="full", data=data, warmup=0, epochs=2, image_size=size, report="off", run=f"{folder}/run")
+        tlapp.train(
+            plugin="full", data=data, warmup=0, epochs=2, image_size=size, report="off", run=f"{folder}/run", precision=precision
+        )
     return BATCH / statistics.median(spent[1:])
 
 
