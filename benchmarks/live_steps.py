@@ -38,17 +38,8 @@ def main() -> None:
     rates: dict[str, list[float]] = {}
     for _ in range(given.rounds):
         for name in ("tlapp", "Keras"):
-            command = [
-                sys.executable,
-                __file__,
-                given.data,
-                "--size",
-                str(given.size),
-                "--precision",
-                given.precision,
-                "--one",
-                name,
-            ]
+            how = ["--size", str(given.size), "--precision", given.precision]
+            command = [sys.executable, __file__, given.data, *how, "--one", name]
             said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
             rates.setdefault(name, []).append(json.loads(said.splitlines()[-1]))
         if given.torch:
