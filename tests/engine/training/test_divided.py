@@ -125,6 +125,33 @@ def test_workers_train_as_this_process_does_also_after_a_loss(judging, shapes, t
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("again", ["with", "without"])
+def test_what_was_stopped_on_several_machines_goes_on_with_and_without_them(again, shapes, tmp_path, tensorflow, monkeypatch):
+    """To the bit; stopped between two steps."""
+    from tlapp.engine.run import Interrupted, Run, train
+    from tlapp.engine.training import steps, worker
+
+    class Stop(Silent):
+        def progress(self, task, done, of):
+            if task == "tune" and done == 3:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(steps, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(worker, "Replicas", Alone)
+    alone = tiny_run(Tunes(fit={"average": 0.9, "epochs": 2}), shapes, tmp_path / "alone")
+    options = alone.job.options.model_copy(update={"run": str(tmp_path / "divided")})
+    job = replace(alone.job, options=options, settings=options.model_dump(mode="json"))
+    first, second = (replace(job, cluster=Machines(), worker=partial(worker.work, lambda: job)) for _ in range(2))
+    with pytest.raises(Interrupted):
+        train(first, Stop())
+    assert first.cluster.groups and not (tmp_path / "divided" / "metrics.json").exists()
+    run = Run(second if again == "with" else job, Silent(), resume=True)
+    for step in (run.load, run.prepare, run.begin):
+        step()
+    run.work.carry_out()
+    assert is_same(alone, run) and bool(second.cluster.groups) == (again == "with")
+
+
 def test_a_worker_of_other_packages_or_another_network_is_refused(tensorflow, monkeypatch):
     from types import SimpleNamespace
 
