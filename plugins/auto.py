@@ -17,7 +17,7 @@ class Auto(Strategy):
     time: str | None = Field(None, description="such as 90s, 5m or 2h: after it no more is tried; the first run always ends")
     backbones: str | None = Field(None, description="backbones to choose from, with commas between, instead of option backbone")
 
-    # With fewer pictures it never won in 17 splits, with 1,900 texts it did (docs/results.md, "The race" and "Texts").
+    # With fewer pictures it never won in 18 splits, with 1,900 texts it did (docs/results.md, "The race" and "Texts").
     full_from: int = Field(
         2000, ge=0, by_input={"text": 0}, description="training examples from which on everything is trained too"
     )

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any
 
-Precision = Literal["float32", "bfloat16", "auto"]
 LIBRARIES = ("keras", "keras_cv", "keras_hub")
 """Whose layers compute in what their policy says; a stranger's may hold a graph of float32."""
 NATIVE = (8, 0)
 """The first compute capability of NVIDIA's with bfloat16 (CUDA C++ programming guide, table "Tensor core input types")."""
 
 
-def chosen(precision: Precision) -> str:
-    """The type that live layers compute in: auto is bfloat16 where every GPU of this machine has it, and there is one."""
+def chosen(precision: str) -> str:
+    """The type that live layers compute in, by the option precision: auto is bfloat16 where every GPU of this machine has it, and there is one."""
     if precision != "auto":
         return precision
     import tensorflow as tf
