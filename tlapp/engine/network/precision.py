@@ -16,7 +16,7 @@ NATIVE = (8, 0)
 
 
 def chosen(precision: str) -> str:
-    """The type that live layers compute in, by the option precision: auto is bfloat16 where every GPU of this machine has it, and there is one."""
+    """The type that live layers compute in, by the option: auto is bfloat16 where every GPU of this machine has it, if any."""
     if precision != "auto":
         return precision
     import tensorflow as tf
