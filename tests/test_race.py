@@ -38,11 +38,12 @@ class Runs:
     """Stands for training: writes answers, such a share of them right in each rung; interrupted in `stop`, slow in `late`."""
 
     def __init__(self, right, stop="", late="", examples=5000):
-        self.right, self.stop, self.late, self.examples, self.seen = right, stop, late, examples, []
+        self.right, self.stop, self.late, self.examples, self.seen, self.ahead = right, stop, late, examples, [], []
 
-    def __call__(self, each, reporter, resumes):
+    def __call__(self, each, reporter, resumes, ahead):
         folder = Path(each.options.run)
         self.seen.append((folder.name, each.options.plugin, each.options.backbone, resumes))
+        self.ahead.append([it.options.plugin for it in ahead])
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "settings.yaml").write_text(f"plugin: {each.options.plugin}\n")
         (folder / "splits.csv").write_text("path,label,split\n")
@@ -126,8 +127,8 @@ def test_everything_is_tuned_where_examples_are_many(place, tmp_path, examples, 
 
 def test_with_a_target_the_ways_of_adapting_race_by_its_score(place, tmp_path):
     class Adapting(Runs):
-        def __call__(self, each, reporter, resumes):
-            super().__call__(each, reporter, resumes)
+        def __call__(self, each, *rest):
+            super().__call__(each, *rest)
             path = Path(each.options.run) / "metrics.json"
             score = {"adapted": {"score": self.scores[path.parent.name]}}
             path.write_text(json.dumps({**json.loads(path.read_text()), "adaptation": score}))
@@ -150,6 +151,7 @@ def test_backbones_are_compared_on_frozen_features_and_the_best_is_tuned(place, 
     assert [(name, backbone) for name, _, backbone, _ in runs.seen] == [
         ("probe", one), ("probe-1", other), ("partial", other), ("full", other),
     ]  # fmt: skip
+    assert runs.ahead == [[], ["partial", "full"], ["full"], []]  # what follows on the same backbone, once all were tried
     assert kept(folder)[0] == "probe-1"
 
 
@@ -165,10 +167,10 @@ def test_it_goes_on_where_it_was_stopped(place, tmp_path):
 
 def test_a_rung_that_cannot_be_tried_is_told_and_the_first_leaves_nothing(place, tmp_path):
     class Failing(Runs):
-        def __call__(self, each, reporter, resumes):
+        def __call__(self, each, *rest):
             if each.options.plugin == self.stop:
                 raise UserError("is no good")
-            super().__call__(each, reporter, resumes)
+            super().__call__(each, *rest)
 
     right = {"freeze": 0.8, "probe": 0.8, "partial": 0.6, "full": 0.6}
     assert kept(raced(place, tmp_path / "run", Failing(right, stop="partial"))) == ("probe", ["probe", "full"])

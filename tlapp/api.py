@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -165,7 +165,7 @@ def _carried_out(
 
     if (rungs := settings.strategy.rungs()) and not dry:
         race = Race(
-            settings, reporter, lambda each, to, again: rung(job_of(each, trust, cluster), to, again, exports),
+            settings, reporter, lambda each, to, again, ahead: rung(job_of(each, trust, cluster, ahead), to, again, exports),
             settings.strategy.seconds, resume,
         )  # fmt: skip
         won = race.run(rungs)
@@ -193,8 +193,8 @@ def report_again(settings: Settings, folder: Path, reporter: Reporter, trust: bo
         report_saved(load_run(folder, trust=trust), reporter)
 
 
-def job_of(settings: Settings, trust: bool, cluster: Cluster | None = None) -> Job:
-    """What the engine is asked to do by settings, every name looked up.
+def job_of(settings: Settings, trust: bool, cluster: Cluster | None = None, ahead: Sequence[Settings] = ()) -> Job:
+    """What the engine is asked to do by settings, every name looked up; `ahead` are the settings of the strategies ahead.
 
     Raises:
         UserError, PluginError: there is nothing of a name, or it is broken.
@@ -204,14 +204,15 @@ def job_of(settings: Settings, trust: bool, cluster: Cluster | None = None) -> J
 
     options = settings.options
     provider, name = provider_of(options.backbone, trust)
-    plugin_name = registry.plugin_name("strategy", options.plugin)
+    names = [registry.plugin_name("strategy", each.options.plugin) for each in (settings, *ahead)]
+    own, *others = (blame.strategy(each.strategy, name) for each, name in zip((settings, *ahead), names, strict=True))
     backbone = f"{options.backbone.partition(':')[0]}:{provider.absolute(name)}"
     return Job(
         options,
-        blame.strategy(settings.strategy, plugin_name),
+        own,
         blame.head(settings.head, registry.plugin_name("head", options.head)),
-        provider, name, {**settings.repeatable(), "backbone": backbone}, settings.origins.keys(), plugin_name,
-        cluster, partial(work, partial(job_of, settings, trust)),
+        provider, name, {**settings.repeatable(), "backbone": backbone}, settings.origins.keys(), names[0],
+        tuple(others), cluster, partial(work, partial(job_of, settings, trust)),
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import threading
@@ -24,8 +25,8 @@ from tlapp.settings import HEAD, Settings, resolve
 
 FOLDER = "race"
 """In the run's folder, where the rungs' runs lie until the race is over."""
-Train = Callable[[Settings, Reporter, bool], Any]
-"""Carry out the settings of one run: (settings, reporter, whether it resumes)."""
+Train = Callable[[Settings, Reporter, bool, Sequence[Settings]], Any]
+"""Carry out the settings of one run: (settings, reporter, whether it resumes, settings of runs that may follow)."""
 
 
 class OutOfTime(KeyboardInterrupt):
@@ -95,7 +96,7 @@ class Race:
             files.write_settings(self.settings.repeatable())
         asked = [each for each in rungs if each.adapts == bool(options.target)]
         self._replaced = {each.instead for each in asked}
-        for rung in asked:
+        for number, rung in enumerate(asked):
             if (rung.needs and self.best not in rung.needs) or (rung.instead and rung.instead not in self._refused):
                 continue
             if rung.least > self._examples:
@@ -103,11 +104,11 @@ class Race:
                     f"{rung.name} is not tried with fewer than {rung.least:,} training examples: here are {self._examples:,}"
                 )
                 continue
-            if not self._climb(rung, folder):
+            if not self._climb(rung, folder, asked[number + 1 :]):
                 break
         return self._keep(folder)
 
-    def _climb(self, rung: Rung, folder: Path) -> bool:
+    def _climb(self, rung: Rung, folder: Path, later: Sequence[Rung]) -> bool:
         """Carry a rung out; False where time is over."""
         place = folder / FOLDER / rung.name
         files = RunFolder(place)
@@ -121,7 +122,7 @@ class Race:
             if not begun:
                 shutil.rmtree(place, ignore_errors=True)
             try:
-                self.train(self._settings(rung, place), Watch(self.reporter, end), begun)
+                self.train(self._settings(rung, place), Watch(self.reporter, end), begun, self._ahead(later, folder))
             except TlappError as error:
                 shutil.rmtree(place, ignore_errors=True)
                 if not self.tried and rung.name not in self._replaced:
@@ -148,6 +149,14 @@ class Race:
             if name in type(self.settings.options).model_fields or name.startswith(HEAD)
         }  # fmt: skip
         return resolve({**shared, **self._options(rung), "run": str(place)}, resume=True)
+
+    def _ahead(self, later: Sequence[Rung], folder: Path) -> list[Settings]:
+        """The settings of the rungs that follow on the same backbone, as far as is known; none where others are still to come."""
+        found, sure = [], [rung for rung in later if not rung.instead]
+        for rung in sure if not any("backbone" in each.options for each in sure) else ():
+            with contextlib.suppress(TlappError):  # which is told when it is that rung's turn
+                found.append(self._settings(rung, folder / FOLDER / rung.name))
+        return found
 
     def _judge(self, rung: Rung, files: RunFolder) -> None:
         """Take a run's figures: it is the best so far where its loss on val is lower, by more than chance where that is known."""

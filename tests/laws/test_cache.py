@@ -6,9 +6,11 @@ import json
 
 import numpy as np
 import pytest
+from helpers.tiny_place import furnish, of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import tlapp
 from tlapp.contracts import Augment, Fit, Plan, Strategy
 from tlapp.testing import TinyBackbones, tiny_run
 
@@ -103,6 +105,37 @@ def test_the_key_of_a_front_is_its_function(tensorflow):
 
     assert key() == key() == key(change="top_conv")
     assert len({key(), key(change="stem_conv"), key(change="middle_norm"), key({"stem": 0, "middle": 1, "top": 1})}) == 4
+    loaded = TinyBackbones().load("tiny")
+    before = digest(loaded.graph, loaded.graph.outputs[0])
+    variable = loaded.graph.get_layer("stem_conv").weights[0]
+    variable.assign(variable + 1e-3)
+    assert digest(loaded.graph, loaded.graph.outputs[0]) != before  # of the same graph, which is described once
+    variable.assign(variable - 1e-3)
+
+
+@pytest.fixture
+def passes(monkeypatch):
+    """How many tensors each pass over examples has computed."""
+    from tlapp.engine.network.activations import Remembered
+
+    counted, plain = [], Remembered._pass
+
+    def counting(self, tensors, *rest):
+        counted.append(len(tensors))
+        return plain(self, tensors, *rest)
+
+    monkeypatch.setattr(Remembered, "_pass", counting)
+    return counted
+
+
+@pytest.mark.parametrize(("plugin", "tensors"), [("probe", [2]), ("partial", [2]), ("freeze", [1]), ("auto", [3])])
+def test_one_pass_computes_what_a_run_or_a_race_reads_of_the_backbone_as_it_was(
+    tmp_path, tensorflow, passes, monkeypatch, plugin, tensors
+):
+    monkeypatch.setenv("TLAPP_CACHE", str(tmp_path / "cache"))
+    place = furnish(tmp_path, each=20)
+    tlapp.train(plugin=plugin, run=str(tmp_path / "run"), report="off", **of(place))
+    assert passes == tensors  # the features of the whole backbone among them, for the verdict
 
 
 @given(data=st.data())

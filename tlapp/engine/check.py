@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from tlapp.contracts import Backbone, Fit, Input, OneOf, Phase, Plan, Strategy, Task
 from tlapp.engine.inputs import unread_by
@@ -13,7 +14,7 @@ from tlapp.engine.training.kind import TRAINING, augments_of
 from tlapp.engine.training.kinds import KINDS, is_phase, kind_of
 from tlapp.engine.training.order import in_order, solves_only
 from tlapp.engine.training.selection import by_target
-from tlapp.errors import PluginError, UserError
+from tlapp.errors import PluginError, TlappError, UserError
 from tlapp.words import a_few, shortened
 
 STREAMS = ("train", "target", "aux", "support", "query")
@@ -52,6 +53,15 @@ def make_plan(strategy: Strategy, task: Task, backbone: Backbone) -> Plan:
                 f"phase {phase.name}: it fits a new head, which a OneOf cannot undo; put it before or after the OneOf"
             )
     return plan
+
+
+def plans_ahead(job: Job, task: Task, backbone: Backbone) -> list[Plan]:
+    """The plans of the strategies ahead that leave the network as it is; what is wrong with others is told in their turn."""
+    plans = []
+    for strategy in job.ahead:
+        with suppress(TlappError):
+            plans.append(make_plan(strategy, task, backbone))
+    return [plan for plan in plans if not plan.graft]
 
 
 def _located(error: UserError, strategy: Strategy) -> UserError:

@@ -22,6 +22,8 @@ class Job:
         given: the keys that the user set.
         plugin_name: the strategy's name, distribution and version, for errors.
         cluster: to compute on; None for this machine alone.
+        ahead: strategies that may be tried on the same backbone and examples after this run, so that one pass computes what
+            their first phases read too.
         worker: what each of its machines runs to help with this job's phases; None for nothing.
     """
 
@@ -33,6 +35,7 @@ class Job:
     settings: Mapping[str, Any]
     given: Collection[str]
     plugin_name: str
+    ahead: tuple[Strategy, ...] = ()
     cluster: Cluster | None = None
     worker: Work | None = None
 

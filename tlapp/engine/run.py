@@ -11,7 +11,7 @@ from tlapp.contracts import Backbone, Input, Task
 from tlapp.engine.advice.baselines import frozen
 from tlapp.engine.advice.results import Results
 from tlapp.engine.advice.unknown import check_unknown
-from tlapp.engine.check import check_labelling, check_trains, make_plan, refuse_unread
+from tlapp.engine.check import check_labelling, check_trains, make_plan, plans_ahead, refuse_unread
 from tlapp.engine.data import streams
 from tlapp.engine.data.labelling import LABELLINGS
 from tlapp.engine.data.listing import fitted
@@ -223,7 +223,7 @@ class Run:
             settings, outline, (listed, problems) = self.job.settings, self.outline.to_json(), self.dataset.inventory
             self.record.begin(settings, outline, self.dataset.classes, rows, column, listed, problems, kept(self.dataset.input))
         self.own = Untouched(self.backbone.graph)
-        self.baselines = frozen(self.work, resumed)
+        self.baselines = frozen(self.work, resumed, plans_ahead(self.job, self.task, self.backbone.facts))
         self.work.begin(resumed)
         self.reporter.begun(self.record.folder)
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from tlapp.contracts import Plan
+from tlapp.contracts.graph import steps
 from tlapp.engine.advice import probe
 from tlapp.engine.advice.copies import Sample, leaks
 from tlapp.engine.data.intervals import difference
 from tlapp.engine.data.streams import Dataset
 from tlapp.engine.network.cut import whole
-from tlapp.engine.training.phases import Phases
+from tlapp.engine.training.phases import Phases, plain_cuts
 from tlapp.errors import UserError
 
 LIMIT = 3000
@@ -82,10 +84,10 @@ class Baselines:
         return None if model is None else probe.answered(model, known, self.labels("train"), asked)
 
 
-def frozen(work: Phases, resumed: bool) -> Baselines | None:
+def frozen(work: Phases, resumed: bool, ahead: Sequence[Plan]) -> Baselines | None:
     """The frozen features of a run under way, whose weights are still as they were; None where no test says what they are worth.
 
-    They are computed in one pass with what the phases need.
+    They are computed in one pass with what the phases need, and those of plans that may be carried out after this run.
 
     Raises:
         UserError: there are none, and option verdict asks for them.
@@ -98,11 +100,13 @@ def frozen(work: Phases, resumed: bool) -> Baselines | None:
             raise UserError("needs a test set with one class an example, and no other domain or classes", option="verdict")
         return None
     began, remembered = time.perf_counter(), streams.remembered
-    coming = [] if resumed else work.ready(0)
-    if work.graph is not backbone.graph:
-        remembered, coming = remembered.of(backbone.graph), []
     outputs = whole(backbone.graph, backbone.stage_of)
-    remembered.expect([*coming, (outputs, None)])
+    own = [outputs, *(cut for plan in ahead for cut in plain_cuts(plan, backbone) if not cut.at_input)]
+    coming = [] if resumed else work.ready(0)
+    computed = {id(tensor) for step in steps(work.graph) for tensor in step.outputs}
+    if not all(id(tensor) in computed for cut in own for tensor in cut.boundary):  # a graft has made the network anew
+        remembered, coming = remembered.of(backbone.graph), []
+    remembered.expect([*coming, *((cut, None) for cut in own)])
     features = {}
     for name, stream in held.items():
         (found,) = remembered.source(outputs, stream.examples.numbers).take(rows(len(stream)), 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -167,16 +168,31 @@ def _padded(part: np.ndarray, batch: int) -> np.ndarray:
 
 def digest(graph: Any, boundary: Any, weights: bool = True) -> str:
     """What a boundary's activations depend on besides the examples: the operations, their settings and their `weights`."""
-    names = {id(tensor): number for number, tensor in enumerate(graph.inputs)}
+    known = _described.setdefault(graph, {})
+    if id(boundary) not in known:
+        known[id(boundary)] = _describe(graph, boundary)
     state = hashlib.blake2b(digest_size=16)
+    for words, variables in known[id(boundary)]:
+        state.update(words)
+        for variable in variables if weights else ():
+            state.update(np.ascontiguousarray(variable.numpy()).tobytes())
+    return state.hexdigest()
+
+
+_described: weakref.WeakKeyDictionary[Any, dict[int, list[tuple[bytes, Sequence[Any]]]]] = weakref.WeakKeyDictionary()
+"""By graph and by boundary, what `_describe` told: a graph does not change, only its weights do."""
+
+
+def _describe(graph: Any, boundary: Any) -> list[tuple[bytes, Sequence[Any]]]:
+    """The operations that a boundary needs, each in words with its settings, and its variables."""
+    names = {id(tensor): number for number, tensor in enumerate(graph.inputs)}
+    told: list[tuple[bytes, Sequence[Any]]] = []
     for step in needed(steps(graph), [boundary]):
-        state.update(f"{type(step.operation).__name__} {_settings(step.operation)} {_arguments(step, names)}".encode())
+        words = f"{type(step.operation).__name__} {_settings(step.operation)} {_arguments(step, names)}"
+        told.append((words.encode(), tuple(getattr(step.operation, "weights", ()))))
         for tensor in step.outputs:
             names[id(tensor)] = len(names)
-        for variable in getattr(step.operation, "weights", ()) if weights else ():
-            state.update(np.ascontiguousarray(variable.numpy()).tobytes())
-    state.update(f"{names[id(boundary)]} {boundary.shape}".encode())
-    return state.hexdigest()
+    return [*told, (f"{names[id(boundary)]} {boundary.shape}".encode(), ())]
 
 
 def _settings(operation: Any) -> list[tuple[str, str]]:

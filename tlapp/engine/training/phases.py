@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tlapp.contracts import Augment, LoadedBackbone, Phase
+from tlapp.contracts import Augment, LoadedBackbone, Phase, Plan
 from tlapp.engine.job import Job
 from tlapp.engine.network.cut import Cut, cut
 from tlapp.engine.network.net import PhaseNet
@@ -15,7 +15,7 @@ from tlapp.engine.runs.checkpoint import Pack, assign, must_fit, values
 from tlapp.engine.runs.record import Record
 from tlapp.engine.training.feeds import Streams
 from tlapp.engine.training.kinds import kind_of
-from tlapp.engine.training.order import Place
+from tlapp.engine.training.order import Place, in_order
 from tlapp.engine.training.selection import Selection
 from tlapp.engine.training.session import AUX, Session, Slot, as_layer
 from tlapp.errors import PluginError
@@ -136,6 +136,12 @@ def ready(slots: Sequence[Slot]) -> list[tuple[Cut, Augment | None]]:
             found.append((slot.cut, slot.phase.augment))
         trained |= {id(s.operation) for s in slot.cut.rest if getattr(s.operation, "weights", ())}
     return found
+
+
+def plain_cuts(plan: Plan, backbone: LoadedBackbone) -> list[Cut]:
+    """The cuts of `ready` whose examples are not augmented, of the phases of a plan that leaves the network as it is."""
+    slots = [slot_of(number, place, backbone.graph, backbone) for number, place in enumerate(in_order(plan))]
+    return [cut for cut, augment in ready(slots) if augment is None]
 
 
 def aux_head(phases: Sequence[Phase], graph: Any, classes: int) -> Any:

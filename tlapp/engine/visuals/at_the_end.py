@@ -17,7 +17,7 @@ from tlapp.engine.visuals.html_report import write_report
 from tlapp.engine.visuals.thumbnails import Gallery, Rows, from_files
 from tlapp.words import in_a_line
 
-HEAT_SECONDS = 5.0
+HEAT_SECONDS = 2.0
 """What the first heat maps of a process take at most, on two cores; then a run has some if that is a tenth of its time."""
 SHARE = 0.1
 TOO_SHORT = "The run was too short to make heat maps at its end; tlapp report makes them."
