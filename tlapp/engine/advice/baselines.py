@@ -103,8 +103,8 @@ def frozen(work: Phases, resumed: bool, ahead: Sequence[Plan]) -> Baselines | No
     outputs = whole(backbone.graph, backbone.stage_of)
     own = [outputs, *(cut for plan in ahead for cut in plain_cuts(plan, backbone) if not cut.at_input)]
     coming = [] if resumed else work.ready(0)
-    computed = {id(tensor) for step in steps(work.graph) for tensor in step.outputs}
-    if not all(id(tensor) in computed for cut in own for tensor in cut.boundary):  # a graft has made the network anew
+    there = {id(tensor) for tensor in (*work.graph.inputs, *(each for step in steps(work.graph) for each in step.outputs))}
+    if not all(id(tensor) in there for cut in own for tensor in cut.boundary):  # a graft has made the network anew
         remembered, coming = remembered.of(backbone.graph), []
     remembered.expect([*coming, *((cut, None) for cut in own)])
     features = {}
