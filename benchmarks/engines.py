@@ -1,6 +1,6 @@
-"""What computes a frozen front fastest: TensorFlow, LiteRT, ONNX Runtime, in alternating rounds of 64 pictures of noise at 224.
+"""What computes a frozen front fastest: TensorFlow, LiteRT, ONNX Runtime, in alternating rounds of 64 pictures of noise.
 
-    python benchmarks/engines.py [BACKBONE ...] [--rounds 5] [--onnx]
+    python benchmarks/engines.py [BACKBONE ...] [--size 224] [--rounds 5] [--onnx]
 
 BACKBONE: efficientnet-lite0 or a name of keras.applications, of random weights. Times are given as ratios to TensorFlow's, of
 the wall clock and of the seconds of all cores together, which other work on the machine changes less.
@@ -22,6 +22,7 @@ COUNT = 64
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("backbones", nargs="*", default=["efficientnet-lite0"])
+    parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--onnx", action="store_true", help="ONNX Runtime too, 8 pictures a call")
     given = parser.parse_args()
@@ -32,11 +33,11 @@ def main() -> None:
         + "|"
     )
     for name in given.backbones:
-        for row in compared(name, given.rounds, given.onnx):
+        for row in compared(name, given.size, given.rounds, given.onnx):
             print(f"| {name} | {row} |", flush=True)
 
 
-def compared(name: str, rounds: int, onnx: bool) -> list[str]:
+def compared(name: str, size: int, rounds: int, onnx: bool) -> list[str]:
     """Rows of the table for one backbone."""
     import keras
 
@@ -46,9 +47,9 @@ def compared(name: str, rounds: int, onnx: bool) -> list[str]:
     from tlapp.engine.network.front import Front
 
     if name.startswith("efficientnet-"):
-        graph = KerasCV().load(name).graph
+        graph = KerasCV().load(name, image_size=size).graph
     else:
-        graph = getattr(keras.applications, name)(weights=None, include_top=False, pooling="avg", input_shape=(224, 224, 3))
+        graph = getattr(keras.applications, name)(weights=None, include_top=False, pooling="avg", input_shape=(size, size, 3))
     makers = {
         "TensorFlow": lambda: Front(graph, graph.outputs),
         "LiteRT": lambda: LiteFront(converted(graph, graph.outputs), workers()),
@@ -60,7 +61,7 @@ def compared(name: str, rounds: int, onnx: bool) -> list[str]:
         began = time.perf_counter()
         ways[engine] = maker()
         made[engine] = time.perf_counter() - began
-    pictures = [np.random.default_rng(0).integers(0, 256, (COUNT, 224, 224, 3), dtype=np.uint8)]
+    pictures = [np.random.default_rng(0).integers(0, 256, (COUNT, size, size, 3), dtype=np.uint8)]
     plain = graph.predict(pictures[0].astype(np.float32), batch_size=32, verbose=0)
     times = {engine: [] for engine in ways}
     error = {engine: float(np.abs(way(pictures)[0] - plain).max() / np.abs(plain).max()) for engine, way in ways.items()}

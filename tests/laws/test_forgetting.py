@@ -99,7 +99,6 @@ def test_a_set_that_grew_decodes_what_is_new(trained, tmp_path, monkeypatch, lim
 
     monkeypatch.setattr(engines, "FEWEST", 1)  # by LiteRT, whose rows are found one by one
     monkeypatch.setattr(engines, "_remembered", {})
-    monkeypatch.setattr(engines, "_seconds", lambda front, arrays: float(type(front) is engines.Front))
     data = two_classes(tmp_path / "grown", 24)
     first = data / "cats" / "3.png"
     content = first.read_bytes()

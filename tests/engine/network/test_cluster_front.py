@@ -38,7 +38,7 @@ def cache(tmp_path, monkeypatch, tensorflow):
 
     monkeypatch.setenv("TLAPP_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(engines, "_remembered", {})
-    monkeypatch.setattr(engines, "tried", lambda graph, boundaries: engines.LITERT)
+    monkeypatch.setattr(engines, "tried", lambda graph, boundaries: [engines.LITERT] * len(boundaries))
 
 
 @pytest.fixture

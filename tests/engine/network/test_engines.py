@@ -45,11 +45,10 @@ def test_it_gives_the_same_and_an_example_depends_on_no_other(cache, tiny):
 
 
 @pytest.mark.parametrize("change, chosen", [
-    (None, "litert"), ("slow", "tensorflow"), ("wrong", "tensorflow"), ("refused", "tensorflow"), ("few", "tensorflow"),
+    (None, "litert"), ("gpu", "tensorflow"), ("wrong", "tensorflow"), ("refused", "tensorflow"), ("few", "tensorflow"),
 ])  # fmt: skip
-def test_it_is_chosen_where_it_is_right_and_faster(cache, tiny, monkeypatch, change, chosen):
-    times = {cache.LiteFront: 2.0 if change == "slow" else 1.0, cache.Front: 2.0}
-    monkeypatch.setattr(cache, "_seconds", lambda front, arrays: times[type(front)])
+def test_it_is_chosen_on_cpus_where_it_is_right(cache, tiny, monkeypatch, change, chosen):
+    monkeypatch.setattr(cache, "_has_gpu", lambda: change == "gpu")
     call, converted = cache.LiteFront.__call__, cache.converted
     if change == "wrong":
         monkeypatch.setattr(cache.LiteFront, "__call__", lambda self, arrays: [each * 1.01 for each in call(self, arrays)])
@@ -62,16 +61,16 @@ def test_it_is_chosen_where_it_is_right_and_faster(cache, tiny, monkeypatch, cha
     assert cache.engine(*tiny, count) == chosen
     made = []
     monkeypatch.setattr(cache, "converted", lambda *told: made.append(1) or converted(*told))
-    fronts = [type(cache.front(*tiny, count)) for _ in range(2)]
+    assert cache.engine(tiny[0], tiny[1][:1], count) == chosen, "each boundary's is remembered"
+    fronts = [type(cache.front(*tiny, chosen)) for _ in range(2)]
     assert fronts == [cache.LiteFront if chosen == "litert" else cache.Front] * 2 and not made, "what was tried is kept"
 
 
 def test_one_network_for_pictures_of_another_size_has_a_file_of_its_own(cache, monkeypatch):
-    monkeypatch.setattr(cache, "_seconds", lambda front, arrays: 1.0 if type(front) is cache.LiteFront else 2.0)
     for size in (32, 24):  # what leaves the pooling is as long for both
         graph = TinyBackbones().load("tiny", image_size=size).graph
         examples = np.zeros((3, size, size, 3), np.uint8)
-        front = cache.front(graph, [graph.outputs[0]], cache.FEWEST)
+        front = cache.front(graph, [graph.outputs[0]], cache.engine(graph, [graph.outputs[0]], cache.FEWEST))
         assert type(front) is cache.LiteFront and front([examples])[0].shape == (3, *graph.outputs[0].shape[1:])
 
 
@@ -84,7 +83,6 @@ class Top(Strategy):
 
 def test_runs_are_the_same_to_the_bit_with_and_without_the_cache(cache, shapes, tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "FEWEST", 1)
-    monkeypatch.setattr(cache, "_seconds", lambda front, arrays: float(type(front) is cache.Front))
     used, call = [], cache.LiteFront.__call__
     monkeypatch.setattr(cache.LiteFront, "__call__", lambda self, *told: used.append(len(told[0][0])) or call(self, *told))
     counts = []
@@ -99,14 +97,13 @@ def test_runs_are_the_same_to_the_bit_with_and_without_the_cache(cache, shapes, 
     tiny_run(Top(), shapes, tmp_path / "other")  # computed anew, as what computes is a part of the key
     assert not used and cache.store.entries()
     kinds = [each.what for each in cache.store.entries()]
-    assert kinds.count("activations") == 4 and kinds.count("engines") == 4  # a choice, and a file a pass
+    assert kinds.count("activations") == 4 and kinds.count("engines") == 5  # a choice a boundary, and a file a pass
 
 
 def test_a_set_that_grew_pays_for_what_is_new_and_gives_the_same_to_the_bit(cache, tmp_path, monkeypatch):
     from helpers.image_sets import two_classes
 
     monkeypatch.setattr(cache, "FEWEST", 1)
-    monkeypatch.setattr(cache, "_seconds", lambda front, arrays: float(type(front) is cache.Front))
     root, used, call = two_classes(tmp_path / "pictures", 8), [], cache.LiteFront.__call__
     monkeypatch.setattr(cache.LiteFront, "__call__", lambda self, *told: used.append(len(told[0][0])) or call(self, *told))
 

@@ -126,7 +126,9 @@ class Remembered:
             return Views(copies, augment.per_step == augment.views)
         else:
             examples = self._augmented(rows, augment, reference)
-        return examples if cut.at_input else Computed(examples, front(self.graph, cut.boundary, self.count))
+        if cut.at_input:
+            return examples
+        return Computed(examples, front(self.graph, cut.boundary, self._choose(cut.boundary)))
 
     def copies(self, cut: Cut, rows: np.ndarray, augment: Augment | None, reference: np.ndarray | None = None) -> list[Source]:
         """The examples behind what `source` stores for these arguments, a source a copy; none where it stores nothing."""
@@ -162,10 +164,11 @@ class Remembered:
         alike = [other for other, its in self._coming if its is not None and (its.name, its.views) == (augment.name, copies)]
         return list({id(t): t for each in (cut, *alike) if self.fits(each, copies) for t in each.boundary}.values())
 
-    def _choose(self, tensors: Sequence[Any]) -> None:
-        """What computes activations is a part of their key, so that it is chosen first."""
+    def _choose(self, tensors: Sequence[Any]) -> str:
+        """What computes activations, chosen by the first that are asked for, before their keys are made: it is a part of them."""
         if tensors and self._engine is None:
             self._engine = engine(self.graph, tensors, self.count)
+        return self._engine or TENSORFLOW
 
     def _key(self, tensor: Any, *about: object) -> str:
         by = () if self._engine == TENSORFLOW else (self._engine,)
@@ -201,7 +204,7 @@ class Remembered:
         ]
         spread = partial(ClusterFront, self.cluster) if self.cluster and not is_variable(self.graph.inputs) else None
         return FrontPass(
-            partial(front, self.graph, tensors, self.count), source, entries, count, self._block(tensors), self.about,
+            partial(front, self.graph, tensors, self._choose(tensors)), source, entries, count, self._block(tensors), self.about,
             self._names, self._open, self.report, spread,
         )  # fmt: skip
 

@@ -1,12 +1,13 @@
-"""What computes a frozen front: TensorFlow, or LiteRT where that gives the same and is faster.
+"""What computes a frozen front: TensorFlow, or on CPUs LiteRT where that gives the same.
 
-LiteRT computes one example a call, on a thread a core, so that an example's activations depend on nothing else.
+LiteRT computes one example a call, on a thread a core, so that an example's activations depend on nothing else. Which of them is
+faster depends on the CPU and the network (docs/results.md, "The engine of the front"). They are not timed: where they are about
+equal, the last bits of a run's results would depend on what else the machine did.
 """
 
 from __future__ import annotations
 
 import queue
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -22,13 +23,11 @@ from tlapp.tensorflow_import import silenced
 TENSORFLOW, LITERT = "tensorflow", "litert"
 FEWEST = 1000
 """Examples from which converting, one to two seconds, pays."""
-FASTER, SAME = 1.1, 1e-4
-"""How many times as fast LiteRT must be, and how far its activations may be from TensorFlow's, of the largest of them."""
-TRIED, ROUNDS = 32, 3
-"""Examples that both compute, and how often; the fastest round counts, as the machine may do other things."""
-TRIED_BATCH = 8
-"""Of TensorFlow's: as fast as larger ones on few cores, and what it takes, some 500 MB less, it does not give back."""
-VERSION = 1
+SAME = 1e-4
+"""How far its activations may be from TensorFlow's, of the largest of them."""
+TRIED = 8
+"""Examples that both compute; what larger batches take of memory, some 500 MB more, TensorFlow does not give back."""
+VERSION = 2
 """Of what the cache remembers of engines; older choices are made anew."""
 CHUNK = 8
 """Examples that a thread takes at a time."""
@@ -85,9 +84,9 @@ class LiteFront:
         return found
 
 
-def front(graph: Any, boundaries: Sequence[Any], count: int) -> Front | LiteFront:
-    """What computes these boundaries of so many examples, as `engine` chose."""
-    if engine(graph, boundaries, count) == TENSORFLOW:
+def front(graph: Any, boundaries: Sequence[Any], chosen: str) -> Front | LiteFront:
+    """What computes these boundaries, by the engine that `engine` chose."""
+    if chosen == TENSORFLOW:
         return Front(graph, boundaries)
     try:
         return _lite(graph, boundaries)
@@ -108,16 +107,29 @@ def _lite(graph: Any, boundaries: Sequence[Any]) -> LiteFront:
 
 
 def engine(graph: Any, boundaries: Sequence[Any], count: int) -> str:
-    """What computes boundaries of so many examples; it is tried once for a network, whatever its weights, and remembered."""
-    if count < FEWEST or is_variable(graph.inputs):
+    """What computes boundaries of so many examples; each is tried once, whatever the weights and what follows, and remembered."""
+    if count < FEWEST or is_variable(graph.inputs) or _has_gpu():
         return TENSORFLOW
-    key = store.key_of("engine", VERSION, _sizes(graph), digest(graph, graph.outputs[0], weights=False), workers())
-    if key not in _remembered:
-        known = store.recall(key)
-        _remembered[key] = known.decode() if known else tried(graph, boundaries)
-        if known is None:
-            store.remember(key, _remembered[key].encode(), "engines")
-    return _remembered[key]
+    keys = [store.key_of("engine", VERSION, _sizes(graph), digest(graph, each, weights=False)) for each in boundaries]
+    if not all(_recalled(key) for key in keys):
+        for key, chosen in zip(keys, tried(graph, boundaries), strict=True):
+            _remembered[key] = chosen
+            store.remember(key, chosen.encode(), "engines")
+    return LITERT if {_remembered[key] for key in keys} == {LITERT} else TENSORFLOW
+
+
+def _recalled(key: str) -> bool:
+    """Whether a choice is known to this process, or to the cache."""
+    if key not in _remembered and (known := store.recall(key)):
+        _remembered[key] = known.decode()
+    return key in _remembered
+
+
+def _has_gpu() -> bool:
+    """Whether TensorFlow computes on something faster than a CPU."""
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
 
 
 def _sizes(graph: Any) -> list[tuple[int | None, ...]]:
@@ -125,28 +137,18 @@ def _sizes(graph: Any) -> list[tuple[int | None, ...]]:
     return [tuple(tensor.shape[1:]) for tensor in graph.inputs]
 
 
-def tried(graph: Any, boundaries: Sequence[Any]) -> str:
-    """The faster of the two engines, by a trial on noise."""
+def tried(graph: Any, boundaries: Sequence[Any]) -> list[str]:
+    """For each boundary LiteRT where it gives the same of noise, else TensorFlow."""
     noise = np.random.default_rng(0)
     arrays = [noise.integers(0, 256, (TRIED, *tensor.shape[1:])).astype(tensor.dtype) for tensor in graph.inputs]
-    plain = Front(graph, boundaries, TRIED_BATCH)
     try:
-        other = _lite(graph, boundaries)
-        expected, found = plain(arrays), other(arrays)
-        seconds = [[_seconds(each, arrays) for each in (plain, other)] for _ in range(ROUNDS)]
+        pairs = zip(Front(graph, boundaries, TRIED)(arrays), _lite(graph, boundaries)(arrays), strict=True)
     except (KeyboardInterrupt, MemoryError):
         raise
     except Exception:  # the converter raises its own kinds, by version; TensorFlow computes it as before
-        return TENSORFLOW
-    far = max(float(np.abs(a - b).max() / max(float(np.abs(a).max()), 1e-9)) for a, b in zip(expected, found, strict=True))
-    ours, theirs = (min(column) for column in zip(*seconds, strict=True))
-    return LITERT if far <= SAME and ours >= FASTER * theirs else TENSORFLOW
-
-
-def _seconds(front: Front | LiteFront, arrays: Sequence[np.ndarray]) -> float:
-    began = time.perf_counter()
-    front(arrays)
-    return time.perf_counter() - began
+        return [TENSORFLOW] * len(boundaries)
+    far = [float(np.abs(a - b).max() / max(float(np.abs(a).max()), 1e-9)) for a, b in pairs]
+    return [LITERT if each <= SAME else TENSORFLOW for each in far]
 
 
 def converted(graph: Any, boundaries: Sequence[Any]) -> bytes:
