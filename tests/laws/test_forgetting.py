@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.image_sets import two_classes
+from tlapp_plugins.probe import Probe
 
 from tlapp.contracts import Fit, Plan, Strategy
 from tlapp.engine.cache import store
@@ -64,13 +65,14 @@ def kinds():
     return [entry.what for entry in store.entries()]
 
 
-def test_a_frozen_plan_keeps_features_and_forgets_pictures(trained):
-    decoded, *roomy, notes = trained(Frozen(), "roomy")
+@pytest.mark.parametrize("strategy", [Frozen, Probe])  # the second goes on from the backbone's own graph
+def test_a_frozen_plan_keeps_features_and_forgets_pictures(trained, strategy):
+    decoded, *roomy, notes = trained(strategy(), "roomy")
     assert decoded == 48 and "pictures" not in kinds() and {"activations", "digests"} <= {*kinds()}
-    again, *warm, _ = trained(Frozen(), "roomy")
+    again, *warm, _ = trained(strategy(), "roomy")
     assert again == 0 and warm == roomy
     for cache, limit in (("tight", FEATURES), ("half", HALF)):
-        decoded, *tight, notes = trained(Frozen(), cache, limit)
+        decoded, *tight, notes = trained(strategy(), cache, limit)
         assert decoded == 48 and tight == roomy and "pictures" not in kinds()  # one pass decodes and computes
         assert not any("decoded again" in note for note in notes)
 

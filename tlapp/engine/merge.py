@@ -13,9 +13,10 @@ from tlapp.engine.check import make_plan
 from tlapp.engine.data.labelling import LABELLINGS
 from tlapp.engine.inputs import reader
 from tlapp.engine.job import Job
-from tlapp.engine.network.adapt import adapted
+from tlapp.engine.network.adapt import begun
 from tlapp.engine.network.changes import Untouched, put_back
 from tlapp.engine.network.deploy import answering, deployed
+from tlapp.engine.network.graft import grafted
 from tlapp.engine.report import Outline
 from tlapp.engine.runs.delta import MOST, NEEDS, Delta, Facts, can_be_written
 from tlapp.engine.runs.folder import DELTA, TESTED
@@ -68,19 +69,15 @@ def merged(delta: Delta, job: Job, whole: bool = True) -> Any:
     Raises:
         UserError: the backbone has other weights than the run began with, or the plugins build another network now.
     """
-    import keras
-
     facts, options = delta.facts, job.options
-    keras.utils.set_random_seed(options.seed)  # as the run did: a backbone without weights begins with random ones
-    loaded = job.provider.load(job.backbone, image_size=options.image_size, weights=options.backbone_weights)
-    backbone = adapted(loaded, reader(loaded.facts.input, options))
+    backbone = begun(job.provider, job.backbone, options)
     if (now := Untouched(backbone.graph).digest) != facts.backbone:
         raise UserError(
             f"its backbone {options.backbone} has other weights here ({now}) than those that it was trained on ({facts.backbone})"
         )
     plan = make_plan(job.strategy, facts.task, backbone.facts)
-    graph = plan.graft(backbone) if plan.graft else backbone.graph
-    names = [tensor.name for tensor in reader(loaded.facts.input, options).tensors]
+    graph = grafted(plan, backbone)
+    names = [tensor.name for tensor in reader(backbone.facts.input, options).tensors]
     last = answering(job.head.activation, LABELLINGS[facts.task.labels].output, facts.scale, facts.temperature, facts.shift)
     model = deployed(graph, job.head.build(graph.outputs[0], facts.task), last, names)
     put_back(model, delta.weights)

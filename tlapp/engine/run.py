@@ -23,9 +23,9 @@ from tlapp.engine.job import Job
 from tlapp.engine.memory import peak_memory_mb
 from tlapp.engine.merge import keep
 from tlapp.engine.network.activations import Remembered
-from tlapp.engine.network.adapt import adapted
+from tlapp.engine.network.adapt import begun
 from tlapp.engine.network.changes import Untouched
-from tlapp.engine.network.graft import check_deploys, check_graft, check_opens, finished
+from tlapp.engine.network.graft import check_deploys, check_opens, finished, grafted
 from tlapp.engine.outline import run_outline
 from tlapp.engine.report import Reporter, tell_data
 from tlapp.engine.runs.folder import INTERRUPTED
@@ -33,11 +33,10 @@ from tlapp.engine.runs.record import Record
 from tlapp.engine.training.feeds import Streams
 from tlapp.engine.training.first_pass import FirstPass
 from tlapp.engine.training.order import in_order
-from tlapp.engine.training.phases import Phases
+from tlapp.engine.training.phases import Phases, untouched_cuts
 from tlapp.engine.training.style import Styles, augmented
 from tlapp.engine.visuals.at_the_end import report_run
 from tlapp.errors import PluginError
-from tlapp.tensorflow_import import quiet_tensorflow
 
 
 class Interrupted(KeyboardInterrupt):
@@ -114,7 +113,7 @@ class Run:
         self.record = Record(options.run, options.plugin, self.resume)
         facts, stated = provider.facts(name, options.image_size), stated_input(provider, name, options.image_size)
         if stated is None:  # what an example is can be told only by the loaded backbone
-            self._load_backbone()
+            self.backbone = begun(provider, name, options)
             facts, stated = self.backbone.facts, self.backbone.facts.input
         check_fits(stated.kind, options)
         listing = streams.list_sources(options, reader(stated, options), self.labelling)
@@ -129,13 +128,14 @@ class Run:
         reading = streams.start(listing, options, self.reporter.progress, first.use if ahead else Use(False))
         try:
             if not hasattr(self, "backbone"):
-                self._load_backbone()
+                self.backbone = begun(provider, name, options)
             if reader(self.backbone.facts.input, options) != expected:
                 raise PluginError(f"loads with the input {self.backbone.facts.input}; expected {stated}", options.backbone)
             if not facts:
                 self.ask(listed, self.backbone.facts, listing.input)
             began = time.perf_counter()
-            first.begin(self.backbone, self.plan, self.labelling.kind == "one")
+            self.graft()
+            first.begin(self.backbone, self.plan, self.graph, self.untouched)
             self.dataset = reading.result()
             self.waited = time.perf_counter() - began - first.seconds
         except BaseException:
@@ -159,13 +159,17 @@ class Run:
         self.task, self.plan, self._asked = task, plan, (task, facts)
 
     def graft(self) -> None:
-        """Change the network as the plan says."""
-        self.graph = self.plan.graft(self.backbone) if self.plan.graft else self.backbone.graph
-        if self.plan.graft:
-            check_graft(self.graph, self.backbone)
+        """Change the network as the plan says, once for a plan."""
+        if (before := getattr(self, "_grafted", None)) is self.plan:
+            return
+        if before is not None and before.graft:
+            self.backbone = begun(self.job.provider, self.job.backbone, self.job.options)  # as a graft draws random numbers
+        self._grafted, self.graph = self.plan, grafted(self.plan, self.backbone)
+        ahead = plans_ahead(self.job, self.task, self.backbone.facts)
+        self.untouched = untouched_cuts(self.backbone, ahead) if self.labelling.kind == "one" else []
 
     def prepare(self) -> None:
-        """Graft, cut the network and tell the outline."""
+        """Cut the network and tell the outline."""
         self.graft()
         options, graph = self.job.options, self.graph
         tables = self.dataset.streams["train"].examples.tables
@@ -223,7 +227,7 @@ class Run:
             settings, outline, (listed, problems) = self.job.settings, self.outline.to_json(), self.dataset.inventory
             self.record.begin(settings, outline, self.dataset.classes, rows, column, listed, problems, kept(self.dataset.input))
         self.own = Untouched(self.backbone.graph)
-        self.baselines = frozen(self.work, resumed, plans_ahead(self.job, self.task, self.backbone.facts))
+        self.baselines = frozen(self.work, resumed, self.untouched)
         self.work.begin(resumed)
         self.reporter.begun(self.record.folder)
 
@@ -239,12 +243,3 @@ class Run:
         metrics = {**results, "seconds": seconds, "images": images, "peak_memory_mb": peak_memory_mb()}
         keep(self.work, self.own, self.task, self.outline, metrics)
         self.record.finish(metrics)
-
-    def _load_backbone(self) -> None:
-        quiet_tensorflow()
-        import keras
-
-        options = self.job.options
-        keras.utils.set_random_seed(options.seed)
-        loaded = self.job.provider.load(self.job.backbone, image_size=options.image_size, weights=options.backbone_weights)
-        self.backbone = adapted(loaded, reader(loaded.facts.input, options))

@@ -68,7 +68,8 @@ def found(root, tiny, cluster, monkeypatch, augment=None):
         monkeypatch.setitem(sys.modules, "ray", cluster.ray)
     options = RunOptions(data=str(root), on_bad="skip")
     first = FirstPass(options, QUIET, cluster)
-    first.begin(tiny, Plan((Fit(name="top", rates=tiny.facts.last(1), epochs=1, learning_rate=1e-3),)), True)
+    plan = Plan((Fit(name="top", rates=tiny.facts.last(1), epochs=1, learning_rate=1e-3),))
+    first.begin(tiny, plan, tiny.graph, [whole(tiny.graph, tiny.stage_of)])
     dataset = streams.load(options, Images(SIZE), use=first.use)
     remembered = Remembered(tiny.graph, dataset.streams["train"].examples.tables, options, QUIET, cluster)
     cuts = [cut(tiny.graph, tiny.facts.last(1), tiny.stage_of), whole(tiny.graph, tiny.stage_of)]

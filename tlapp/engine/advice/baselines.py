@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from tlapp.contracts import Plan
-from tlapp.contracts.graph import steps
 from tlapp.engine.advice import probe
 from tlapp.engine.advice.copies import Sample, leaks
 from tlapp.engine.data.intervals import difference
 from tlapp.engine.data.streams import Dataset
-from tlapp.engine.network.cut import whole
-from tlapp.engine.training.phases import Phases, plain_cuts
+from tlapp.engine.network.cut import Cut, holds
+from tlapp.engine.training.phases import Phases
 from tlapp.errors import UserError
 
 LIMIT = 3000
@@ -84,10 +82,13 @@ class Baselines:
         return None if model is None else probe.answered(model, known, self.labels("train"), asked)
 
 
-def frozen(work: Phases, resumed: bool, ahead: Sequence[Plan]) -> Baselines | None:
+def frozen(work: Phases, resumed: bool, untouched: Sequence[Cut]) -> Baselines | None:
     """The frozen features of a run under way, whose weights are still as they were; None where no test says what they are worth.
 
-    They are computed in one pass with what the phases need, and those of plans that may be carried out after this run.
+    They are computed in one pass with what the phases need.
+
+    Args:
+        untouched: as `untouched_cuts` gives it.
 
     Raises:
         UserError: there are none, and option verdict asks for them.
@@ -100,16 +101,13 @@ def frozen(work: Phases, resumed: bool, ahead: Sequence[Plan]) -> Baselines | No
             raise UserError("needs a test set with one class an example, and no other domain or classes", option="verdict")
         return None
     began, remembered = time.perf_counter(), streams.remembered
-    outputs = whole(backbone.graph, backbone.stage_of)
-    own = [outputs, *(cut for plan in ahead for cut in plain_cuts(plan, backbone) if not cut.at_input)]
     coming = [] if resumed else work.ready(0)
-    there = {id(tensor) for tensor in (*work.graph.inputs, *(each for step in steps(work.graph) for each in step.outputs))}
-    if not all(id(tensor) in there for cut in own for tensor in cut.boundary):  # a graft has made the network anew
+    if not holds(work.graph, untouched):  # a graft has made the network anew
         remembered, coming = remembered.of(backbone.graph), []
-    remembered.expect([*coming, *((cut, None) for cut in own)])
+    remembered.expect([*coming, *((cut, None) for cut in untouched)])
     features = {}
     for name, stream in held.items():
-        (found,) = remembered.source(outputs, stream.examples.numbers).take(rows(len(stream)), 0)
+        (found,) = remembered.source(untouched[0], stream.examples.numbers).take(rows(len(stream)), 0)
         features[name] = found.reshape(len(found), -1).astype(np.float32)
     work.seconds["front"] += time.perf_counter() - began
     return Baselines(streams.dataset, features)

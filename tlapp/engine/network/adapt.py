@@ -6,12 +6,29 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from tlapp.contracts import ImageInput, Input, LoadedBackbone, PluginError, UserError
+from tlapp.contracts import BackboneProvider, ImageInput, Input, LoadedBackbone, PluginError, UserError
 from tlapp.contracts.graph import replay, steps
+from tlapp.engine.inputs import reader
+from tlapp.engine.options import RunOptions
+from tlapp.tensorflow_import import quiet_tensorflow
 
 LUMINANCE = (0.299, 0.587, 0.114)
 """What red, green and blue count in a grey picture (ITU-R BT.601, as Pillow has it)."""
 OPAQUE = 255.0
+
+
+def begun(provider: BackboneProvider, name: str, options: RunOptions) -> LoadedBackbone:
+    """The backbone that a run begins with: what is random in it follows from the seed, and so does what a graft then draws.
+
+    Raises:
+        UserError, PluginError: it cannot be loaded; and as `adapted`.
+    """
+    quiet_tensorflow()
+    import keras
+
+    keras.utils.set_random_seed(options.seed)
+    loaded = provider.load(name, image_size=options.image_size, weights=options.backbone_weights)
+    return adapted(loaded, reader(loaded.facts.input, options))
 
 
 def adapted(loaded: LoadedBackbone, examples: Input) -> LoadedBackbone:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +66,12 @@ def cut(graph: Any, rates: Mapping[str, float], stage_of: Mapping[str, str], gra
 def whole(graph: Any, stage_of: Mapping[str, str]) -> Cut:
     """The cut behind a whole backbone, all of it frozen."""
     return cut(graph, dict.fromkeys(stage_of.values(), 0.0), stage_of, 0.0)
+
+
+def holds(graph: Any, cuts: Iterable[Cut]) -> bool:
+    """Whether what crosses all of these cuts is in a graph too, as where that only goes on from theirs."""
+    there = {id(tensor) for tensor in (*graph.inputs, *(each for step in steps(graph) for each in step.outputs))}
+    return all(id(tensor) in there for cut in cuts for tensor in cut.boundary)
 
 
 def _weights(step: Step) -> bool:

@@ -8,13 +8,26 @@ from typing import Any
 
 import numpy as np
 
-from tlapp.contracts import LoadedBackbone
+from tlapp.contracts import LoadedBackbone, Plan
 from tlapp.contracts.graph import is_nested, steps
 from tlapp.errors import PluginError
 from tlapp.words import in_a_line
 
 SAME = 1e-4
 """How far an answer of a finished model may be from the unfinished one's, over the largest answer where that is above 1."""
+
+
+def grafted(plan: Plan, backbone: LoadedBackbone) -> Any:
+    """The network of a backbone as a plan's graft leaves it.
+
+    Raises:
+        PluginError: the graft breaks it; says how.
+    """
+    if plan.graft is None:
+        return backbone.graph
+    graph = plan.graft(backbone)
+    check_graft(graph, backbone)
+    return graph
 
 
 def check_graft(graph: Any, backbone: LoadedBackbone) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from typing import Any
 
 from tlapp.cluster.connection import Cluster
 from tlapp.contracts import LoadedBackbone, Plan
@@ -13,7 +14,7 @@ from tlapp.engine.inputs.lazy_rows import LazyRows
 from tlapp.engine.inputs.rows import Keeper, Use, keep
 from tlapp.engine.inputs.sinks import Elsewhere, Sink
 from tlapp.engine.network.activations import Remembered
-from tlapp.engine.network.cut import whole
+from tlapp.engine.network.cut import Cut, holds
 from tlapp.engine.network.front_pass import FrontPass
 from tlapp.engine.network.lengths import is_variable
 from tlapp.engine.options import RunOptions
@@ -29,7 +30,7 @@ class FirstPass:
 
     def __init__(self, options: RunOptions, report: Callable[[str, int, int], None], cluster: Cluster | None = None):
         self._options, self._report, self._cluster = options, report, cluster
-        self._network: Future[tuple[LoadedBackbone, Plan, bool]] = Future()
+        self._network: Future[tuple[LoadedBackbone, Plan, Any, Sequence[Cut]]] = Future()
         self._pass: FrontPass | None = None
 
     @property
@@ -42,9 +43,9 @@ class FirstPass:
         """What the rows are wanted for."""
         return Use(False, self, self.elsewhere if self._cluster else None)
 
-    def begin(self, backbone: LoadedBackbone, plan: Plan, judged: bool) -> None:
-        """The network is there; `judged`: whether the outputs of the whole backbone are wanted too."""
-        self._network.set_result((backbone, plan, judged))
+    def begin(self, backbone: LoadedBackbone, plan: Plan, graph: Any, untouched: Sequence[Cut]) -> None:
+        """The network is there, as the plan's graft left it; `untouched`: what is wanted of the backbone as it was."""
+        self._network.set_result((backbone, plan, graph, untouched))
 
     def cancel(self) -> None:
         """No network is to come."""
@@ -71,16 +72,16 @@ class FirstPass:
 
     def _asked(self, table: LazyRows) -> tuple[bool, Callable[[], FrontPass | None]]:
         """Whether rows are kept, as the plan reads them again; and what begins to compute their front, None for nothing."""
-        options, (backbone, plan, judged) = self._options, self._network.result()
-        remembered = Remembered(backbone.graph, (table,), options, self._report, self._cluster)
+        options, (backbone, plan, graph, untouched) = self._options, self._network.result()
+        remembered = Remembered(graph, (table,), options, self._report, self._cluster)
         places = in_order(plan)
-        slots = [slot_of(number, place, backbone.graph, backbone) for number, place in enumerate(places)]
-        changed = plan.graft is not None or any(candidates(place.phase, options) for place in places)
+        slots = [slot_of(number, place, graph, backbone) for number, place in enumerate(places)]
+        changed = any(candidates(place.phase, options) for place in places)
         if (changed or any(_reads_again(slot, remembered) for slot in slots)) and store.has_room(table.bytes):
             return True, lambda: None
         if changed:
             return False, lambda: None
-        cuts = [cut for cut, _ in ready(slots)] + [whole(backbone.graph, backbone.stage_of)] * judged
+        cuts = [*(cut for cut, _ in ready(slots)), *(untouched if holds(graph, untouched) else ())]
         return False, lambda: remembered.passing(cuts, table.is_new)
 
     def settle(self, work: Session) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tlapp.contracts import Augment, LoadedBackbone, Phase, Plan
 from tlapp.engine.job import Job
-from tlapp.engine.network.cut import Cut, cut
+from tlapp.engine.network.cut import Cut, cut, whole
 from tlapp.engine.network.net import PhaseNet
 from tlapp.engine.report import Reporter
 from tlapp.engine.runs.checkpoint import Pack, assign, must_fit, values
@@ -138,10 +138,13 @@ def ready(slots: Sequence[Slot]) -> list[tuple[Cut, Augment | None]]:
     return found
 
 
-def plain_cuts(plan: Plan, backbone: LoadedBackbone) -> list[Cut]:
-    """The cuts of `ready` whose examples are not augmented, of the phases of a plan that leaves the network as it is."""
-    slots = [slot_of(number, place, backbone.graph, backbone) for number, place in enumerate(in_order(plan))]
-    return [cut for cut, augment in ready(slots) if augment is None]
+def untouched_cuts(backbone: LoadedBackbone, ahead: Sequence[Plan]) -> list[Cut]:
+    """What is read of a backbone as it was: all of it, and what plans that leave the network as it is read of plain examples."""
+    cuts = [whole(backbone.graph, backbone.stage_of)]
+    for plan in ahead:
+        slots = [slot_of(number, place, backbone.graph, backbone) for number, place in enumerate(in_order(plan))]
+        cuts += [cut for cut, augment in ready(slots) if augment is None and not cut.at_input]
+    return cuts
 
 
 def aux_head(phases: Sequence[Phase], graph: Any, classes: int) -> Any:

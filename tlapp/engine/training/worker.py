@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from tlapp.engine.inputs import reader
 from tlapp.engine.job import Job
-from tlapp.engine.network.adapt import adapted
+from tlapp.engine.network.adapt import begun
+from tlapp.engine.network.graft import grafted
 from tlapp.engine.network.net import PhaseNet
 from tlapp.engine.network.replicas import Replicas
 from tlapp.engine.runs.checkpoint import Misfit, assign, must_fit, unpack_layer, values
@@ -57,14 +57,10 @@ def _steps(job: Job, begin: Begin, replicas: Replicas) -> Steps:
     Raises:
         UserError, PluginError: the job's backbone or plugin cannot be loaded here, or is another one.
     """
-    import keras
-
     options = job.options
-    keras.utils.set_random_seed(options.seed)
-    loaded = job.provider.load(job.backbone, image_size=options.image_size, weights=options.backbone_weights)
-    backbone = adapted(loaded, reader(loaded.facts.input, options))
+    backbone = begun(job.provider, job.backbone, options)
     plan = job.strategy.plan(begin.task, backbone.facts)
-    graph = plan.graft(backbone) if plan.graft else backbone.graph
+    graph = grafted(plan, backbone)
     layer = unpack_layer(begin.head) if begin.head else job.head.build(graph.outputs[0], begin.task)
     layer(graph.outputs[0])
     slot = slot_of(begin.number, in_order(plan)[begin.number], graph, backbone)
