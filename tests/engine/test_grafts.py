@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers.image_sets import two_classes
 
 from tlapp.contracts import Backbone, Fit, ImageInput, LoadedBackbone, Plan, PluginError, Solve, Stage, Strategy
 from tlapp.contracts.graph import after, rebuild, steps
@@ -184,3 +185,39 @@ def test_a_model_that_finish_spoils_is_refused_before_training(name, sentence, s
     with pytest.raises(PluginError, match=sentence):
         tiny_run(Grafted(finish=name), shapes, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+class Counting(Strategy):
+    """Leave a random layer behind the first stage as it is; remember for how many training pictures plans were made."""
+
+    contract = "1.2"
+    graft: float = 0.0
+
+    def plan(self, task, backbone):
+        ASKED.append(task.streams["train"])
+        name = backbone.stages[0].name
+        fit = Fit(name="fit", rates=backbone.frozen(), epochs=1, learning_rate=1e-2, graft_rate=self.graft)
+        return Plan((fit,), graft=lambda loaded: after(loaded, {name: randomly}))
+
+
+ASKED: list[int] = []
+
+
+def randomly(x):
+    import keras
+
+    return keras.layers.Conv2D(x.shape[-1], 1, name="grafted")(x)
+
+
+def test_a_graft_draws_the_same_where_reading_changes_the_plan(tmp_path, tensorflow):
+    drawn = []
+    for name in ("whole", "damaged"):
+        data = two_classes(tmp_path / name, 12)
+        if name == "damaged":
+            (data / "cats" / "z.png").write_bytes(b"no picture")
+        ASKED.clear()
+        run = tiny_run(Counting(), data, tmp_path / f"run-{name}", on_bad="skip")
+        assert len(ASKED) == 1 + (name == "damaged")
+        drawn.append(run.graph.get_layer("grafted").get_weights()[0])
+    assert drawn[0].std() > 0
+    np.testing.assert_array_equal(*drawn)
