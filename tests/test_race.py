@@ -210,6 +210,12 @@ def test_a_real_race_is_a_run_like_any_other(place, tmp_path, capfd):
     assert "--time soon: expected a time such as 90s, 5m or 2h" in capfd.readouterr().err
 
 
+def test_a_head_that_was_asked_for_is_not_replaced_by_one_in_closed_form(place, tmp_path):
+    run = tlapp.train(plugin="auto", head="mlp", run=str(tmp_path / "run"), report="off", **of(place))
+    tried = run.metrics["race"]["tried"]
+    assert {"freeze", "partial"} <= tried.keys() and "probe" not in tried and run.settings["head"] == "mlp"
+
+
 @pytest.mark.slow
 def test_its_verdict_is_of_the_backbone_that_won_and_what_has_none_is_refused_first(place, tmp_path):
     shared = {"plugin": "auto", "data": str(place / "data"), "image_size": SIZE, "verdict": True}

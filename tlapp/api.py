@@ -14,7 +14,7 @@ from tlapp.cluster.connection import Cluster, connected
 from tlapp.engine.memory import enough_memory
 from tlapp.engine.report import Reporter, Silent
 from tlapp.errors import UserError, each_of
-from tlapp.settings import Settings, files_named, resolve
+from tlapp.settings import HEAD, Settings, files_named, resolve
 
 if TYPE_CHECKING:
     from tlapp.contracts import BackboneProvider
@@ -182,7 +182,9 @@ def rung(job: Job, reporter: Reporter, resume: bool, exports: str | None) -> Non
 
     with blame.naming(job.plugin_name), enough_memory(job.options):
         options = job.options.model_copy(update={"report": "off"})  # of the best only, when all are over
-        run(replace(job, options=options, given={"data"}), reporter, resume=resume, exports=exports)
+        # Another option that one rung does not read may be for another rung; a head of the user's choice must not be replaced.
+        given = {key for key in job.given if key in ("data", "head") or key.startswith(HEAD)}
+        run(replace(job, options=options, given=given), reporter, resume=resume, exports=exports)
 
 
 def report_again(settings: Settings, folder: Path, reporter: Reporter, trust: bool) -> None:
