@@ -1,6 +1,7 @@
 """Rows that were written come back, or nothing does."""
 
 import os
+import zlib
 
 import numpy as np
 import pytest
@@ -129,6 +130,18 @@ def test_damage_is_found_in_any_block(cache):
         assert store.find("a") is None, at
         (cache / "a.rows").write_bytes(whole)
     assert store.find("a") is not None
+
+
+@pytest.mark.parametrize("header", ['{"rows": 6}', "[6]", '{"column": "Names", "base64": ""}', "6"])
+def test_an_entry_whose_header_says_what_is_not_known_is_computed_anew(cache, header, monkeypatch):
+    """As one that another version of tlapp sealed may."""
+    save("a", rows_of(6, dtype="uint8"))
+    whole = (cache / "a.rows").read_bytes()
+    length, _, magic = rowfile._TAIL.unpack(whole[-rowfile._TAIL.size :])
+    text = header.encode()
+    seal = rowfile._TAIL.pack(len(text), zlib.crc32(text), magic)
+    (cache / "a.rows").write_bytes(whole[: -rowfile._TAIL.size - length] + text + seal)
+    assert store.find("a") is None and list(cache.iterdir()) == []
 
 
 def test_an_entry_of_before_there_were_columns_is_read(tmp_path, monkeypatch):

@@ -192,8 +192,11 @@ def read_header(fd: int) -> dict[str, Any] | None:
     text = _read(fd, size - _TAIL.size - length, length)
     if zlib.crc32(text) != checksum:
         return None
-    header = json.loads(text, object_hook=unpacked)
-    width = row_bytes(header["shape"], np.dtype(header["dtype"]))
+    try:
+        header = json.loads(text, object_hook=unpacked)
+        width = row_bytes(header["shape"], np.dtype(header["dtype"]))
+    except (AttributeError, KeyError, TypeError, ValueError):  # whole, but of a version that wrote others
+        return None
     return header if header["rows"] * width + length + _TAIL.size == size else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -27,7 +28,8 @@ class Record:
     """Writes one run folder, and holds its lock: from the start where it resumes, else from `begin`.
 
     Raises:
-        UserError: the folder is taken; or there is nothing in it to go on with, or another process trains it.
+        UserError: the folder is taken, or lies where none can be made; or there is nothing in it to go on with, or another
+            process trains it.
     """
 
     def __init__(self, path: str | None, plugin: str, resume: bool = False):
@@ -39,6 +41,7 @@ class Record:
             self._must_be_unfinished()  # the process that had the lock may have finished the run
         else:
             self._must_be_free()
+            self._must_be_possible()
 
     @property
     def folder(self) -> Path:
@@ -127,6 +130,14 @@ class Record:
     def _must_be_free(self) -> None:
         if self.folder.exists() and not self._files.is_empty:
             raise UserError("already exists; name a folder that does not exist or is empty", self.folder, option="run")
+
+    def _must_be_possible(self) -> None:
+        """Refuse before anything is read what `begin` could not make after it."""
+        place = next(each for each in (self.folder, *self.folder.absolute().parents) if each.exists())
+        if not place.is_dir():
+            raise UserError(f"cannot be written: {place} is a file", self.folder, option="run")
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise UserError(f"cannot be written: no permission to make a folder in {place}", self.folder, option="run")
 
     def _must_be_unfinished(self) -> None:
         if not self._files.has(names.SETTINGS):
