@@ -56,7 +56,7 @@ def stamps(folder: Path, size: int = 224) -> Path:
     if out.exists():
         return out
     aside = folder / ".stamps.tmp"
-    root = _package(folder, STAMPS) / "usr/share/tuxpaint/stamps"
+    root = package_of(folder, STAMPS) / "usr/share/tuxpaint/stamps"
     for kind in KINDS:
         paths = sorted((root / kind).rglob("*.png"))
         order = np.random.default_rng(0).permutation(len(paths))
@@ -64,12 +64,12 @@ def stamps(folder: Path, size: int = 224) -> Path:
             split = "test" if place < 0.2 * len(paths) else "val" if place < 0.35 * len(paths) else "train"
             inside = aside / split / kind
             inside.mkdir(parents=True, exist_ok=True)
-            _on_white(paths[number], size).save(inside / f"{number:05d}.png")
+            on_white(paths[number], size).save(inside / f"{number:05d}.png")
     aside.rename(out)
     return out
 
 
-def _on_white(path: Path, size: int) -> Image.Image:
+def on_white(path: Path, size: int) -> Image.Image:
     """A picture in the middle of a white square."""
     picture = Image.open(path).convert("RGBA")
     square = Image.new("RGBA", (max(picture.size),) * 2, (255, 255, 255, 255))
@@ -85,11 +85,11 @@ def _write(folder: Path, images: np.ndarray, labels: np.ndarray, chosen: np.ndar
 
 
 def _split(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
-    root = _package(folder, FASHION)
+    root = package_of(folder, FASHION)
     return _idx(next(root.rglob(f"{name}-images*"))), _idx(next(root.rglob(f"{name}-labels*")))
 
 
-def _package(folder: Path, package: str) -> Path:
+def package_of(folder: Path, package: str) -> Path:
     """Download (not install) the Debian package and unpack it."""
     out = folder / package
     if not out.exists():
