@@ -189,8 +189,7 @@ def read_header(fd: int) -> dict[str, Any] | None:
     length, checksum, magic = _TAIL.unpack(tail)
     if magic not in (_MAGIC, _EARLIER) or length > size - _TAIL.size:
         return None
-    text = _read(fd, size - _TAIL.size - length, length)
-    if zlib.crc32(text) != checksum:
+    if zlib.crc32(text := _read(fd, size - _TAIL.size - length, length)) != checksum:
         return None
     try:
         header = json.loads(text, object_hook=unpacked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import time
@@ -134,10 +135,9 @@ class Record:
     def _must_be_possible(self) -> None:
         """Refuse before anything is read what `begin` could not make after it."""
         place = next(each for each in (self.folder, *self.folder.absolute().parents) if each.exists())
-        if not place.is_dir():
-            raise UserError(f"cannot be written: {place} is a file", self.folder, option="run")
-        if not os.access(place, os.W_OK | os.X_OK):
-            raise UserError(f"cannot be written: no permission to make a folder in {place}", self.folder, option="run")
+        fault = errno.ENOTDIR if not place.is_dir() else errno.EACCES if not os.access(place, os.W_OK | os.X_OK) else 0
+        if fault:
+            raise UserError(f"cannot be written: {os.strerror(fault)}: {place}", self.folder, option="run")
 
     def _must_be_unfinished(self) -> None:
         if not self._files.has(names.SETTINGS):
