@@ -94,6 +94,27 @@ def test_a_smaller_copy_of_a_small_picture_is_told_by_what_it_has_kept():
     assert found([200, 200, 200]) == []  # where it was large, as much detail as is missing makes it another picture
 
 
+def test_small_pictures_that_are_alike_anyway_must_be_more_alike_to_be_copies():
+    rng = np.random.default_rng(0)
+
+    def drawn():
+        return rng.normal(size=(16, 16))
+
+    def shown(values):
+        pixels = np.clip(128 + 32 * values, 0, 255).astype(np.uint8)
+        return np.asarray(Image.fromarray(pixels).resize((96, 96), Image.Resampling.BILINEAR))
+
+    def found(pictures):
+        """The pairs with the first one's copy, of which some detail is lost."""
+        grey = copies.Grey(np.stack([*map(shown, pictures), shown(pictures[0] + 0.12 * drawn())]), [32] * (len(pictures) + 1))
+        pairs = [(one, other) for other in range(len(pictures) + 1) for one in range(other)]
+        return [pair for *pair, _ in copies.copies(pairs, grey, grey)]
+
+    shared = drawn()
+    assert found([drawn() for _ in range(12)]) == [[0, 12]]
+    assert found([shared + 0.25 * drawn() for _ in range(12)]) == []
+
+
 def test_drawings_of_a_few_pixels_are_copies_only_where_they_are_the_same():
     rng = np.random.default_rng(0)
 

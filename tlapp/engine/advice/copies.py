@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 from bisect import bisect_left
@@ -13,24 +12,20 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tlapp.engine.advice import probe
+from tlapp.engine.advice.windows import AT_ONCE, SIDE, WINDOWS, Plain, thumbnails
 from tlapp.engine.cache import store
 from tlapp.engine.data.streams import Stream
 from tlapp.engine.inputs.threads import workers
 
-SIDE, COARSE = 48, 16
-"""Pixels a side of the thumbnails by which near-copies are told, and of those for pictures of fewer pixels than that: what a
-smaller copy of such a picture has lost is not in them."""
-NEAR, AMONG, ALIKE, ALIKE_COARSELY = 4, 8, 0.985, 0.994
-"""How many neighbours of each picture are looked at, in another set and in its own; and how alike thumbnails of near-copies are
-(correlation)."""
+NEAR, AMONG = 4, 8
+"""How many neighbours of each picture are looked at, in another set and in its own."""
+ALIKE, ALIKE_SMALL, SHARE = 0.985, 0.994, 0.1
+"""How alike thumbnails of near-copies are (correlation), also where those of pictures of fewer pixels than them are alike anyway;
+and what share of the usual distance between a small picture and its nearest one is left between near-copies."""
+COARSELY = 0.6
+"""How alike coarse thumbnails are of pairs that are compared closely."""
 FEW, SAME = 16, 0.9999
 """From how few pixels a side pictures are copies only where they are the same: so small, different ones look alike."""
-Window = tuple[float, float, float]
-"""Where a window of a picture begins, from the left and from the top, and how long it is: shares of a side."""
-WHOLE = (0.0, 0.0, 1.0)
-CROPS = (0.025, 0.05, 0.075, 0.1)
-"""What of a side may have been cut off."""
-WINDOWS = [(left, top, 1 - cut) for cut in CROPS for left, top in ((cut / 2, cut / 2), (0, 0), (cut, 0), (0, cut), (cut, cut))]
 LIKELY = 0.5
 """Cosine of features from which two pictures are compared by pixels at the end of a run."""
 GREY = np.array([0.299, 0.587, 0.114])
@@ -38,11 +33,9 @@ GREY = np.array([0.299, 0.587, 0.114])
 
 UNKNOWN = (0, 0)
 """The width and height of a picture that are not known."""
-AT_ONCE = 128
-"""Pictures that are in memory with their colours, or of which all windows are."""
 KEPT_BYTES = 2**26
 """Pictures without colours are kept where they take no more; else they are decoded again for the windows of some of them."""
-VERSION = 2
+VERSION = 3
 """Raise it whenever `leaks` finds other pairs than before: it is part of what the cache remembers them by."""
 
 
@@ -116,9 +109,9 @@ def neighbours(features: np.ndarray, known: np.ndarray, same: bool = False, leas
 
 def copies(pairs: Sequence[tuple[int, int]], ones: Grey, others: Grey) -> Iterator[tuple[int, int, float]]:
     """(row, row, likeness) of the pairs that show the same."""
-    plain_ones = Plain(ones)
-    plain_others = plain_ones if others is ones else Plain(others)
-    near = [(one, other) for one, other in pairs if float(plain_ones.coarse[one] @ plain_others.coarse[other]) > 0.6]
+    plain_ones = Plain(ones.pictures)
+    plain_others = plain_ones if others is ones else Plain(others.pictures)
+    near = [(one, other) for one, other in pairs if float(plain_ones.coarse[one] @ plain_others.coarse[other]) > COARSELY]
     pixels = np.array([min(ones.pixels[one], others.pixels[other]) for one, other in near])
     small = (pixels >= FEW) & (pixels < SIDE)
     best = np.full(len(near), -1.0)
@@ -144,7 +137,11 @@ def copies(pairs: Sequence[tuple[int, int]], ones: Grey, others: Grey) -> Iterat
                 some = asked[start : start + AT_ONCE]
                 for row, found in zip(some, pool.map(likeness, some, shown.pictures[np.array(some)]), strict=True):
                     best[of[row]] = np.maximum(best[of[row]], found)
-    least = np.select([pixels < FEW, small], [SAME, ALIKE_COARSELY], ALIKE)
+    nearest = np.full(len(ones.pictures), np.nan)
+    np.fmax.at(nearest, [one for one, _ in pairs], COARSELY)
+    np.fmax.at(nearest, [one for one, _ in near], best)
+    usual = np.nanmedian(nearest) if pairs else 1.0
+    least = np.select([pixels < FEW, small], [SAME, np.clip(1 - SHARE * (1 - usual), ALIKE, ALIKE_SMALL)], ALIKE)
     yield from ((*near[number], float(best[number])) for number in np.flatnonzero(best >= least).tolist())
 
 
@@ -184,67 +181,3 @@ def _leaks(known: Sample, asked: Sample) -> list[tuple[int, int]]:
     for one, other, _ in copies(places, asked.grey(ours), known.grey(theirs)):
         first.setdefault(ours[one], theirs[other])
     return [*first.items()]
-
-
-class Thumbnails(NamedTuple):
-    """Windows of pictures as vectors of mean 0 and length 1, (n, windows, size) each."""
-
-    fine: np.ndarray
-    coarse: np.ndarray
-
-
-class Plain:
-    """Whole pictures as thumbnails, in little memory.
-
-    Attributes:
-        coarse: (n, size), as of `Thumbnails`.
-    """
-
-    def __init__(self, shown: Grey):
-        count = len(shown.pictures)
-        some = [np.arange(start, min(start + AT_ONCE, count)) for start in range(0, count, AT_ONCE)]
-        self._fine = np.concatenate([_resized(shown.pictures[places], [WHOLE]) for places in some])
-        self.coarse = np.concatenate([self.of(places).coarse[:, 0] for places in some])
-
-    def of(self, rows: Any) -> Thumbnails:
-        """Thumbnails of some of them, one window each."""
-        return _vectors(self._fine[rows])
-
-
-def thumbnails(grey: np.ndarray, windows: Sequence[Window]) -> Thumbnails:
-    """Windows of pictures, (n, side, side)."""
-    return _vectors(_resized(grey, windows))
-
-
-def _resized(grey: np.ndarray, windows: Sequence[Window]) -> np.ndarray:
-    """Windows of pictures as fine thumbnails, (n, windows, side, side) uint8."""
-    from PIL import Image
-
-    side = grey.shape[1]
-    boxes = [(left * side, top * side, (left + share) * side, (top + share) * side) for left, top, share in windows]
-    fine = np.empty((len(grey), len(boxes), SIDE, SIDE), np.uint8)
-    for row, each in enumerate(grey):
-        picture = Image.fromarray(each)
-        for number, box in enumerate(boxes):
-            fine[row, number] = np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BILINEAR, box))
-    return fine
-
-
-def _vectors(pictures: np.ndarray) -> Thumbnails:
-    fine, shrink = pictures.astype(np.float32), _shrink()
-    return Thumbnails(_unit(fine), _unit(shrink @ fine @ shrink.T))
-
-
-def _unit(pictures: np.ndarray) -> np.ndarray:
-    flat = pictures.reshape(*pictures.shape[:2], -1)
-    flat = flat - flat.mean(2, keepdims=True)
-    return flat / np.linalg.norm(flat, axis=2, keepdims=True).clip(1e-6)
-
-
-@functools.cache
-def _shrink() -> np.ndarray:
-    """What makes a side of a fine thumbnail coarse, (coarse, fine): the weights fall with the distance, as Pillow's do."""
-    step = SIDE / COARSE
-    away = np.abs((np.arange(COARSE)[:, None] + 0.5) * step - (np.arange(SIDE) + 0.5)) / step
-    weights = np.maximum(1 - away, 0)
-    return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
