@@ -45,6 +45,7 @@ def test_the_baselines_are_those_of_frozen_features(place):
     model = probe.chosen(features("train"), labels["train"], 3, (features("val"), labels["val"]))
     assert found["logistic"]["accuracy"] == pytest.approx((model(features("test")).argmax(1) == labels["test"]).mean())
     assert found["majority"]["accuracy"] == pytest.approx((labels["test"] == np.bincount(labels["train"]).argmax()).mean())
+    assert [(each["tuned"], each["trained"]) for each in (found, same)] == [(True, True), (False, False)]
     every = found["cross_validated"]
     assert every["n"] == sum(map(len, labels.values())) and every["accuracy_interval"][0] < every["accuracy"]
 
@@ -144,6 +145,10 @@ def test_the_sentence(better, worse, tuned, words):
                                     (planted(4, 4), "transfer made no sure difference")):  # fmt: skip
         assert verdict({**found, "scratch": difference_to}).startswith(sentence)
     assert "do not say what is asked" in verdict({**found, "majority": planted(6, 5)})
+    if tuned:  # by a graft that reads more of the frozen network, as `probe`'s
+        read = verdict({**found, "trained": False})
+        assert read.startswith(f"what is read of earlier stages {words.split()[1]}")
+        assert "the last stage's features" in read and "tuning" not in read and "freeze" not in read
 
 
 def test_a_paired_difference_is_of_the_same_examples():

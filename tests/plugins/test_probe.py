@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from tlapp_plugins.probe import Outputs, Probe, Staged, shares
 
 from tlapp.contracts import Backbone, ImageInput, Stage, Task, UserError
 from tlapp.contracts.graph import ends
-from tlapp.testing import SIZE, TinyBackbones
+from tlapp.engine.runs.folder import METRICS
+from tlapp.testing import SIZE, TinyBackbones, tiny_run
 
 TASK = Task(("a", "b", "c"), {"train": 100})
 
@@ -61,3 +64,10 @@ def test_scaled_features_have_a_mean_squared_length_of_one_shared_by_the_stages_
         name: (part**2).sum(axis=1).mean() for name, part in solver.parts(solver.scaling(features).apply(features)).items()
     }
     assert lengths == pytest.approx({"stem": 0.5, "top": 0.5}, rel=1e-3)
+
+
+def test_its_verdict_is_of_what_it_reads_as_it_tunes_nothing(shapes, tmp_path, tensorflow):
+    run = tiny_run(Probe(), shapes, tmp_path / "run")
+    found = json.loads((run.record.folder / METRICS).read_text())
+    assert (found["baselines"]["tuned"], found["baselines"]["trained"]) == (True, False)
+    assert "what is read of earlier stages" in found["verdict"] and "tuning" not in found["verdict"]

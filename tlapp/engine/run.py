@@ -233,8 +233,8 @@ class Run:
 
     def finish(self) -> None:
         """Judge the model and complete the run's folder."""
-        tuned = self.graph is not self.backbone.graph or any(phase.trains for phase in self.outline.phases)
-        found = Results(self.work, self.baselines, tuned)
+        trained = any(phase.trains for phase in self.outline.phases)
+        found = Results(self.work, self.baselines, trained or self.graph is not self.backbone.graph, trained)
         self.record.model(self.model())
         results, images = found.metrics(), {name: len(stream) for name, stream in self.dataset.streams.items()}
         seconds = {"total": time.perf_counter() - self.started, "data": self.waited, **self.work.seconds}

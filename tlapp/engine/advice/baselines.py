@@ -130,13 +130,19 @@ def verdict(found: Mapping[str, Any]) -> str:
     """One line for people.
 
     Args:
-        found: as `Baselines.measured` gives it; with "tuned", whether the run changed the backbone, and with "scratch", as
-            `tlapp.engine.advice.scratch.compared` gives it, where the same network was trained from random weights; with
-            "origin", where it was also trained as it was before it had learnt an earlier task.
+        found: as `Baselines.measured` gives it; with "tuned", whether the run changed the backbone, with "trained", whether it
+            trained anything of it, and with "scratch", as `tlapp.engine.advice.scratch.compared` gives it, where the same
+            network was trained from random weights; with "origin", where it was also trained as it was before it had learnt
+            an earlier task.
     """
     parts = [say(found[name]) for name, say in (("scratch", _beside_scratch), ("origin", _beside_origin)) if name in found]
     plain = found["logistic"]
     low, high = plain["difference_interval"]
+    trained = found.get("trained", True)  # else a graft reads more of the frozen network than its end, as `probe`'s does
+    what, features, instead = (
+        ("tuning", "the frozen features", "freeze") if trained
+        else ("what is read of earlier stages", "the last stage's features", "feature-extract")
+    )  # fmt: skip
     if not found["tuned"]:
         if high < 0:
             parts.append(f"{points(plain)} beside logistic regression on the same features: try option plugin=feature-extract")
@@ -144,11 +150,11 @@ def verdict(found: Mapping[str, Any]) -> str:
             parts.append(f"{points(found['majority'])} over always the most frequent class; logistic regression on the features: "
                          f"{plain['accuracy']:.4f}")  # fmt: skip
     elif low > 0:
-        parts.append(f"tuning helps: {points(plain)} over logistic regression on the frozen features")
+        parts.append(f"{what} helps: {points(plain)} over logistic regression on {features}")
     elif high < 0:
-        parts.append(f"tuning hurt: {points(plain)} beside logistic regression on the frozen features; try option plugin=freeze")
+        parts.append(f"{what} hurt: {points(plain)} beside logistic regression on {features}; try option plugin={instead}")
     else:
-        parts.append(f"tuning added nothing sure over logistic regression on the frozen features: {points(plain)}")
+        parts.append(f"{what} added nothing sure over logistic regression on {features}: {points(plain)}")
     if without := found.get("plain"):
         parts.append(_beside_plain(without))
     if found["majority"]["difference_interval"][0] <= 0:

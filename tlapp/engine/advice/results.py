@@ -31,10 +31,12 @@ class Results:
     Args:
         baselines: on frozen features; None where there are none.
         tuned: whether the backbone was changed.
+        trained: whether any of it was trained.
     """
 
-    def __init__(self, work: Phases, baselines: Baselines | None, tuned: bool):
-        self.work, self.dataset, self.baselines, self.tuned = work, work.streams.dataset, baselines, tuned
+    def __init__(self, work: Phases, baselines: Baselines | None, tuned: bool, trained: bool):
+        self.work, self.dataset, self.baselines = work, work.streams.dataset, baselines
+        self.changed = {"tuned": tuned, "trained": trained}
         self.calibrates = self.dataset.labelling.kind == "one" and work.job.head.activation == "softmax"
         raw = {"val": self._raw("val")}
         self._calibrate(raw["val"])
@@ -137,7 +139,7 @@ class Results:
         if summary := adaptation(self.work.history.epochs, self.dataset.streams.get("target")):
             found["adaptation"] = summary
         if self.baselines and (test := self.outputs["test"]) is not None:
-            found["baselines"] = {"tuned": self.tuned, **self.baselines.measured(self.dataset.labelling.decide(test))}
+            found["baselines"] = {**self.changed, **self.baselines.measured(self.dataset.labelling.decide(test))}
             found["verdict"] = verdict(found["baselines"])
             if len(pairs := self.baselines.leaks()) > FALSE * len(self.baselines.features["test"]):
                 found["leaks"] = {"count": len(pairs), "of": len(self.baselines.features["test"]), "pairs": pairs[:SHOWN]}
