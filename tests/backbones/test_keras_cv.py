@@ -37,7 +37,7 @@ def test_every_classification_network_of_keras_cv_is_known():
         assert {preset.removesuffix("_imagenet") for preset in getattr(keras_cv.models, name).presets} <= known, name
 
 
-SLOW = ("efficientnetv2-b0", "densenet121", "vgg16", "csp-darknet-tiny")
+SLOW = ("efficientnetv1-b0", "efficientnetv2-b0", "densenet121", "vgg16", "csp-darknet-tiny")
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in ONE_OF_EACH_CV])
@@ -81,7 +81,9 @@ def test_all_of_keras_cv(name):
     keras.utils.clear_session()
 
 
-@pytest.mark.parametrize("name", ["resnet18", "csp-darknet-tiny", "mobilenet-v3-small"])
+@pytest.mark.parametrize(
+    "name", ["resnet18", *(pytest.param(n, marks=pytest.mark.slow) for n in ("csp-darknet-tiny", "mobilenet-v3-small"))]
+)
 def test_keras_cv_weights_from_a_file(name, tmp_path):
     """The same function as the library's own network, although some of its layers are replaced."""
     import keras_cv

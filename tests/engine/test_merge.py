@@ -53,7 +53,7 @@ def answers(run):
     return run.probabilities(np.random.default_rng(0).integers(0, 256, (4, SIZE, SIZE, 3)).astype("float32"))
 
 
-@pytest.mark.parametrize("name", ["lora", "bottleneck", "bias", "freeze"])
+@pytest.mark.parametrize("name", ["lora", pytest.param("bottleneck", marks=pytest.mark.slow), "bias", "freeze"])
 def test_a_run_is_made_again_of_its_delta_to_the_bit(name, runs, tmp_path):
     run = runs(name)
     (tmp_path / "mailed").mkdir()

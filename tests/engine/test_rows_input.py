@@ -42,7 +42,7 @@ def saved(folder):
     return SavedRun(folder, facts=lambda: stated_input(RowBackbones(), "small", None))
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("name", [n if n == "partial" else pytest.param(n, marks=pytest.mark.slow) for n in STRATEGIES])
 def test_it_trains_alike_with_and_without_the_cache(name, data, tmp_path, tensorflow):
     cached, plain = (trained(name, data, tmp_path / use, cache=use) for use in ("auto", "off"))
     for one, other in zip(weights(cached), weights(plain), strict=True):

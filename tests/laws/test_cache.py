@@ -195,7 +195,7 @@ def test_the_unknown_limit_is_said(monkeypatch, capsys):
     assert "TLAPP_CACHE_LIMIT" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("live", [0, 2])
+@pytest.mark.parametrize("live", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_lite0_front_equals_the_plain_forward_pass(live, tensorflow):
     """Folded and with its constants in place, within 1e-3 of Keras's predict, of the largest feature; by both engines."""
     from tlapp.backbones.keras_cv import KerasCV

@@ -65,7 +65,9 @@ def kinds():
     return [entry.what for entry in store.entries()]
 
 
-@pytest.mark.parametrize("strategy", [Frozen, Probe])  # the second goes on from the backbone's own graph
+@pytest.mark.parametrize(
+    "strategy", [pytest.param(Frozen, marks=pytest.mark.slow), Probe]
+)  # the second goes on from the backbone's own graph
 def test_a_frozen_plan_keeps_features_and_forgets_pictures(trained, strategy):
     decoded, *roomy, notes = trained(strategy(), "roomy")
     assert decoded == 48 and "pictures" not in kinds() and {"activations", "digests"} <= {*kinds()}

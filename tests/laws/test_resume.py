@@ -43,13 +43,13 @@ ROWS = {
     "gradual": Row("gradual", {**SHORT, "last": 2}, (12,), slow=True),
     "surgical": Row("surgical", SHORT, (23,), slow=True),
     "distill, blend, average, pull": Row(
-        "distill", {**SHORT, "last": 1, "average": 0.9, "blend": 2, "l2_sp": 0.1, "teacher": ""}, (11,), "target"
+        "distill", {**SHORT, "last": 1, "average": 0.9, "blend": 2, "l2_sp": 0.1, "teacher": ""}, (11,), "target", slow=True
     ),
     "feature-extract": Row("feature-extract", {}, ()),
     "probe": Row("probe", {}, ()),
     "adapters": Row("adapters", SHORT, (11,)),
     "few-shot, second derivatives": Row("few-shot", {"method": "maml", "epochs": 2, "last": 1, "inner_steps": 1}, (5,)),
-    "progressive": Row("progressive", {**SHORT, "last": 1}, (11,)),
+    "progressive": Row("progressive", {**SHORT, "last": 1}, (11,), slow=True),
     "multi-task": Row("multi-task", {**SHORT, "last": 1}, (11,), "aux", slow=True),
     "adversarial, all methods": Row("adversarial", ADAPT, (34,), "target", slow=True),
     "augment-adapt": Row("augment-adapt", {**ADAPT, "views": 2}, (20,), "target", slow=True),

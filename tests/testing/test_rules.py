@@ -51,9 +51,6 @@ from tlapp.testing import (
 from tlapp.testing.check import attempt, preparing, rules_of
 from tlapp.testing.kinds import KINDS
 
-QUICK = ("strategy/partial",)
-
-
 EVERY = [f"{kind}/{name}" for kind in ("strategy", "head") for name in registry.installed(kind)]
 
 
@@ -103,7 +100,8 @@ class Scales(Good):
     fit: ClassVar[dict[str, Any]] = {"batch_norm": "affine", "only": lambda path: path.endswith(("gamma", "beta"))}
 
 
-@pytest.mark.parametrize("plugin", [p if p in QUICK else pytest.param(p, marks=pytest.mark.slow) for p in EVERY])
+@pytest.mark.slow  # those of the tutorial and of tests/broken keep them in each run of the tests
+@pytest.mark.parametrize("plugin", EVERY)
 def test_first_party_plugins_keep_every_rule(plugin, tmp_path, tensorflow):
     kind, name = plugin.split("/")
     options = {"teacher": str(teacher(tmp_path / "teacher", CLASSES, SIZE))} if name == "distill" else {}

@@ -119,6 +119,7 @@ def test_ctrl_c_in_a_trial_stops_all(place, tmp_path, monkeypatch):
         trials.compare(kinds, 1, tmp_path / "out", Silent(), trial.Processes())
 
 
+@pytest.mark.slow
 def test_what_is_under_way_is_stopped_with_its_parent_too_and_can_go_on(place, tmp_path):
     workers = trial.Processes()
     settings = {"plugin": "freeze", "epochs": 2000, "patience": 2000, **of(place)}
