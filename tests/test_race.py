@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.races import Deaf, Runs, kept, raced, settings
 from helpers.tiny_place import furnish, of
 from tlapp_plugins.auto import Auto
 
@@ -15,7 +16,6 @@ from tlapp import race
 from tlapp.cli.main import run as command
 from tlapp.cli.result import verdict_lines
 from tlapp.contracts import Rung
-from tlapp.engine.report import Silent
 from tlapp.engine.run import Interrupted
 from tlapp.errors import UserError
 from tlapp.settings import resolve
@@ -25,59 +25,6 @@ from tlapp.testing import SIZE
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, tensorflow):
     return furnish(tmp_path_factory.mktemp("race"), each=20)
-
-
-def settings(place, run, **more):
-    backbone = f"file:{place}/tiny.keras"
-    return resolve(
-        {"plugin": "auto", "data": str(place / "data"), "backbone": backbone, "image_size": SIZE, "run": str(run), **more}
-    )
-
-
-class Runs:
-    """Stands for training: writes answers, such a share of them right in each rung; interrupted in `stop`, slow in `late`."""
-
-    def __init__(self, right, stop="", late="", examples=5000):
-        self.right, self.stop, self.late, self.examples, self.seen, self.ahead = right, stop, late, examples, [], []
-
-    def __call__(self, each, reporter, resumes, ahead):
-        folder = Path(each.options.run)
-        self.seen.append((folder.name, each.options.plugin, each.options.backbone, resumes))
-        self.ahead.append([it.options.plugin for it in ahead])
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "settings.yaml").write_text(f"plugin: {each.options.plugin}\n")
-        (folder / "splits.csv").write_text("path,label,split\n")
-        try:
-            if folder.name == self.stop:
-                raise KeyboardInterrupt
-            if folder.name == self.late:
-                reporter.epoch(None)
-        except KeyboardInterrupt as stopped:
-            raise Interrupted(None, folder) from stopped
-        val = {"loss": 9.0, "accuracy": 0.5}
-        labels = np.arange(400, dtype=np.int32) % 2
-        count = round(400 * self.right[folder.name])  # the wrong ones are others in each rung
-        right = np.random.default_rng(sum(map(ord, folder.name))).permutation(400) < count
-        sure = np.where(labels[:, None] == np.arange(2), 0.9, 0.1)
-        np.savez(folder / "probabilities.npz", val=np.where(right[:, None], sure, 1 - sure), val_labels=labels)
-        figures = {"val": val, "seconds": {"total": 1.0}, "peak_memory_mb": 9.0 - len(self.seen)}
-        figures["images"] = {"train": self.examples}
-        (folder / "metrics.json").write_text(json.dumps(figures))
-
-
-class Deaf(Silent):
-    def epoch(self, epoch):
-        pass
-
-
-def raced(place, run, runs, rungs=None, seconds=None, resume=False, **more):
-    asked = settings(place, run, **more)
-    return race.Race(asked, Deaf(), runs, seconds, resume).run(rungs or asked.strategy.rungs())
-
-
-def kept(folder):
-    metrics = json.loads((folder / "metrics.json").read_text())["race"]
-    return metrics["kept"], list(metrics["tried"])
 
 
 LADDER = ["probe", "partial", "full"]
@@ -119,10 +66,28 @@ def test_a_rung_that_needs_others_is_tried_where_they_pay(place, tmp_path, right
     assert (folder / "settings.yaml").read_text() == f"plugin: {'partial' if best == 'deeper' else best}\n"
 
 
-@pytest.mark.parametrize(("examples", "best", "tried"), [(1999, "partial", LADDER[:2]), (2000, "full", LADDER)])
+@pytest.mark.parametrize(("examples", "best", "tried"), [(499, "partial", LADDER[:2]), (500, "full", LADDER)])
 def test_everything_is_tuned_where_examples_are_many(place, tmp_path, examples, best, tried):
     folder = raced(place, tmp_path / "run", Runs({"probe": 0.7, "partial": 0.8, "full": 0.9}, examples=examples))
     assert kept(folder) == (best, tried)
+
+
+@pytest.mark.parametrize(
+    ("losses", "tried", "epochs"),
+    [
+        ([9.0, 9.0, 0.55, 0.6], LADDER[:2], 2),  # of partial's 400, 0.8 are right: its loss, at its best temperature, is 0.5004
+        ([0.4, 0.4, 0.51, 0.4], LADDER[:2], 2),
+        ([9.0, 9.0, 0.49, 9.0], LADDER, 4),
+    ],
+)
+def test_the_dearest_is_left_where_its_first_epochs_promise_nothing(place, tmp_path, losses, tried, epochs):
+    runs = Runs({"probe": 0.7, "partial": 0.8, "full": 0.9}, losses={"full": losses})
+    folder = raced(place, tmp_path / "run", runs)
+    assert kept(folder) == (tried[-1], tried)
+    said = [*verdict_lines(json.loads((folder / "metrics.json").read_text()))]
+    assert ("full left early" in said[0]) == (tried == LADDER[:2])
+    assert runs.told == [*(("warm-up", number) for number in range(1, 6)), *(("tune", n) for n in range(1, epochs + 1))]
+    assert not (folder / "race").exists()
 
 
 def test_with_a_target_the_ways_of_adapting_race_by_its_score(place, tmp_path):
@@ -233,7 +198,7 @@ def test_rungs_say_what_they_are():
     least = {
         name: resolve({"plugin": "auto", "data": f"builtin:{name}"}).strategy.rungs()[3].least for name in ("digits", "signs")
     }
-    assert least == {"digits": 2000, "signs": 0}  # texts, where everything pays earlier
+    assert least == {"digits": 500, "signs": 0}  # texts, where everything pays earlier
     assert Auto(time="1.5m").seconds == 90 and Auto().seconds is None
     assert Auto().rungs()[0] == Rung("probe", "probe") and Auto().rungs()[-1].adapts
     with pytest.raises(UserError, match="expected a time"):

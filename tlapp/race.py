@@ -33,11 +33,20 @@ class OutOfTime(KeyboardInterrupt):
     """The race's time is over."""
 
 
-class Watch:
-    """Passes on what a reporter is told, and raises OutOfTime once a time has come."""
+class Hopeless(KeyboardInterrupt):
+    """A run is not below the loss that it had to be below."""
 
-    def __init__(self, reporter: Reporter, end: float | None):
-        self._reporter, self._end = reporter, end
+
+class Watch:
+    """Passes on what a reporter is told, and raises OutOfTime once a time has come, or Hopeless.
+
+    Args:
+        end: the time.
+        epochs, below: after so many epochs of the last phase the loss on val must be lower than this; none: it need not.
+    """
+
+    def __init__(self, reporter: Reporter, end: float | None, epochs: int = 0, below: float = 0.0):
+        self._reporter, self._end, self._epochs, self._below, self._last = reporter, end, epochs, below, ""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reporter, name)
@@ -51,10 +60,19 @@ class Watch:
         self._reporter.progress(task, done, of)
         self._look()
 
+    def outline(self, outline: Any) -> None:
+        """As `Reporter.outline`."""
+        self._last = outline.phases[-1].name
+        self._reporter.outline(outline)
+
     def epoch(self, epoch: Any) -> bool | None:
         """As `Reporter.epoch`."""
         stop = self._reporter.epoch(epoch)
         self._look()
+        if self._epochs and (epoch.phase, epoch.epoch) == (self._last, self._epochs):
+            loss = epoch.validation.get("loss", -np.inf)
+            if loss >= self._below:
+                raise Hopeless(f"after {self._epochs} epochs its loss on val is {loss:.4f}")
         return stop
 
     def _look(self) -> None:
@@ -80,6 +98,7 @@ class Race:
     resume: bool = False
     began: float = field(default_factory=time.monotonic)
     tried: dict[str, dict[str, Any]] = field(default_factory=dict)
+    left: dict[str, float] = field(default_factory=dict)
     best: str = ""
     _losses: dict[str, np.ndarray] = field(default_factory=dict)
     _examples: int = 0
@@ -121,8 +140,11 @@ class Race:
             begun = files.has(SETTINGS) and files.has(SPLITS)
             if not begun:
                 shutil.rmtree(place, ignore_errors=True)
+            started = time.monotonic()
+            epochs, below = (rung.probation, float(self._losses[self.best].mean())) if self.best and not rung.adapts else (0, 0.0)
+            watch = Watch(self.reporter, end, epochs, below)
             try:
-                self.train(self._settings(rung, place), Watch(self.reporter, end), begun, self._ahead(later, folder))
+                self.train(self._settings(rung, place), watch, begun, self._ahead(later, folder))
             except TlappError as error:
                 shutil.rmtree(place, ignore_errors=True)
                 if not self.tried and rung.name not in self._replaced:
@@ -132,7 +154,12 @@ class Race:
                 self.reporter.note(f"{rung.name} cannot be tried: {error}")
                 return True
             except KeyboardInterrupt as stop:
-                if not isinstance(stop.__cause__ or stop, OutOfTime):
+                if isinstance(cause := stop.__cause__ or stop, Hopeless):
+                    shutil.rmtree(place, ignore_errors=True)
+                    self.left[rung.name] = time.monotonic() - started
+                    self.reporter.note(f"{rung.name} is left: {cause}, and that of {self.best} {below:.4f}")
+                    return True
+                if not isinstance(cause, OutOfTime):
                     raise Interrupted(getattr(stop, "path", None), folder) from stop
                 self.reporter.note(f"time is over: {rung.name} was not finished")
                 return False
@@ -188,7 +215,8 @@ class Race:
             runs = [RunFolder(folder / FOLDER / name).metrics() for name in self.tried]
             spent = {part: sum(each["seconds"].get(part, 0.0) for each in runs) for part in metrics["seconds"]}
             peak = max(each["peak_memory_mb"] for each in runs)
-            said = {"kept": self.best, "tried": self.tried}
+            spent["total"] += sum(self.left.values())
+            said = {"kept": self.best, "tried": self.tried, "left": self.left}
             best.write_metrics({**metrics, "seconds": spent, "peak_memory_mb": peak, "race": said})
         last = (SETTINGS, METRICS)  # a race that is stopped here can be resumed until all others are there
         for path in sorted(best.path.iterdir(), key=lambda path: (path.name in last, path.name == METRICS)):

@@ -63,7 +63,8 @@ def verdict_lines(metrics: Mapping[str, Any], noun: str = "picture") -> Iterator
             if adapts
             else ("val_loss", "calibrated loss on val, a later one if it is lower by a standard error")
         )
-        tried = (f"{name} {each[key]:.4f}" for name, each in race["tried"].items())
+        tried = [f"{name} {each[key]:.4f}" for name, each in race["tried"].items()]
+        tried += [f"{name} left early" for name in race.get("left", ())]
         yield f"race, by {words}: {', '.join(tried)}; kept: {race['kept']}"
     if sentence := metrics.get("verdict"):
         yield f"verdict: {with_flags(sentence)}"

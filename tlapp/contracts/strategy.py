@@ -46,6 +46,8 @@ class Rung(NamedTuple):
         adapts: it is for runs with a target, and judged by the target's score; the others are for runs without one.
         instead: name of a rung: this one is tried only where that one cannot be.
         least: number of training examples from which on it is tried; of no use in the first rung.
+        probation: number of epochs of its last phase after which it is left, where its loss on val is not below that of the best
+            run so far; 0: it always comes to its end. Of no use in the first rung.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Rung(NamedTuple):
     adapts: bool = False
     instead: str = ""
     least: int = 0
+    probation: int = 0
 
 
 class Strategy(Options):
