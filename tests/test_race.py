@@ -16,6 +16,7 @@ from tlapp import race
 from tlapp.cli.main import run as command
 from tlapp.cli.result import verdict_lines
 from tlapp.contracts import Rung
+from tlapp.engine.report import Silent
 from tlapp.engine.run import Interrupted
 from tlapp.errors import UserError
 from tlapp.settings import resolve
@@ -25,6 +26,14 @@ from tlapp.testing import SIZE
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, tensorflow):
     return furnish(tmp_path_factory.mktemp("race"), each=20)
+
+
+class Told(Silent):
+    def __init__(self):
+        self.epochs = []
+
+    def epoch(self, epoch):
+        self.epochs.append((epoch.phase, epoch.epoch))
 
 
 LADDER = ["probe", "partial", "full"]
@@ -173,6 +182,17 @@ def test_a_real_race_is_a_run_like_any_other(place, tmp_path, capfd):
     assert again.metrics["test"]["accuracy"] == one.metrics["test"]["accuracy"]
     assert command(["train", "--plugin", "auto", "--time", "soon", "--data", str(place / "data")]) == 2
     assert "--time soon: expected a time such as 90s, 5m or 2h" in capfd.readouterr().err
+
+
+def test_a_run_that_learns_nothing_is_left_in_the_middle(place, tmp_path, monkeypatch):
+    still = {"learning_rate": 1e-9, "warmup": 1, "epochs": 3}
+    monkeypatch.setattr(Auto, "rungs", lambda self: [Rung("probe", "probe"), Rung("still", "full", still, probation=2)])
+    told = Told()
+    run = tlapp.train(plugin="auto", run=str(tmp_path / "run"), report="off", reporter=told, **of(place))
+    race = run.metrics["race"]
+    assert (race["kept"], [*race["tried"]], [*race["left"]]) == ("probe", ["probe"], ["still"])
+    assert told.epochs == [("warm-up", 1), ("tune", 1), ("tune", 2)]
+    assert run.metrics["seconds"]["total"] > race["left"]["still"] > 0
 
 
 def test_a_head_that_was_asked_for_is_not_replaced_by_one_in_closed_form(place, tmp_path):

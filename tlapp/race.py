@@ -71,7 +71,7 @@ class Watch:
         self._look()
         if self._epochs and (epoch.phase, epoch.epoch) == (self._last, self._epochs):
             loss = epoch.validation.get("loss", -np.inf)
-            if loss >= self._below:
+            if not loss < self._below:  # as where it is no number
                 raise Hopeless(f"after {self._epochs} epochs its loss on val is {loss:.4f}")
         return stop
 
