@@ -8,7 +8,7 @@ from tlapp.contracts import Backbone, Field, Fit, Plan, Rung, Strategy, Task, du
 
 FROZEN = {"last": 0, "style": "none"}
 """Of a strategy that adapts: only the head learns, on pictures as they are, so that one pass of the network is enough."""
-PROBATION = 3
+PROBATION = 5
 """Epochs of training everything, of ten, after which it must be better than what there is (docs/results.md, "The race")."""
 
 

@@ -84,9 +84,11 @@ def test_everything_is_tuned_where_examples_are_many(place, tmp_path, examples, 
 @pytest.mark.parametrize(
     ("losses", "tried", "epochs"),
     [
-        ([9.0, 9.0, 0.55, 0.6], LADDER[:2], 2),  # of partial's 400, 0.8 are right: its loss, at its best temperature, is 0.5004
-        ([0.4, 0.4, 0.51, 0.4], LADDER[:2], 2),
-        ([9.0, 9.0, 0.49, 9.0], LADDER, 4),
+        # of partial's 400 answers 0.8 are right: its loss, at its best temperature, is 0.5004 with a standard error of 0.0278
+        ([9.0, 9.0, 0.53, 0.4, 0.4], LADDER[:2], 2),
+        ([9.0, 9.0, 0.52, 9.0, 0.51], LADDER[:2], 4),
+        ([9.0, 9.0, 0.52, 9.0, 0.49, 9.0], LADDER, 6),
+        ([0.4, 0.4, np.nan, 0.4, 0.4], LADDER[:2], 2),
     ],
 )
 def test_the_dearest_is_left_where_its_first_epochs_promise_nothing(place, tmp_path, losses, tried, epochs):
@@ -185,13 +187,13 @@ def test_a_real_race_is_a_run_like_any_other(place, tmp_path, capfd):
 
 
 def test_a_run_that_learns_nothing_is_left_in_the_middle(place, tmp_path, monkeypatch):
-    still = {"learning_rate": 1e-9, "warmup": 1, "epochs": 3}
-    monkeypatch.setattr(Auto, "rungs", lambda self: [Rung("probe", "probe"), Rung("still", "full", still, probation=2)])
+    still = {"learning_rate": 1e-9, "warmup": 1, "epochs": 4}
+    monkeypatch.setattr(Auto, "rungs", lambda self: [Rung("probe", "probe"), Rung("still", "full", still, probation=3)])
     told = Told()
     run = tlapp.train(plugin="auto", run=str(tmp_path / "run"), report="off", reporter=told, **of(place))
     race = run.metrics["race"]
     assert (race["kept"], [*race["tried"]], [*race["left"]]) == ("probe", ["probe"], ["still"])
-    assert told.epochs == [("warm-up", 1), ("tune", 1), ("tune", 2)]
+    assert told.epochs in ([("warm-up", 1), *(("tune", number) for number in range(1, last + 1))] for last in (2, 3))
     assert run.metrics["seconds"]["total"] > race["left"]["still"] > 0
 
 

@@ -7,9 +7,10 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -42,11 +43,11 @@ class Watch:
 
     Args:
         end: the time.
-        epochs, below: after so many epochs of the last phase the loss on val must be lower than this; none: it need not.
+        marks: number of epochs of the last phase -> what the loss on val must then be below.
     """
 
-    def __init__(self, reporter: Reporter, end: float | None, epochs: int = 0, below: float = 0.0):
-        self._reporter, self._end, self._epochs, self._below, self._last = reporter, end, epochs, below, ""
+    def __init__(self, reporter: Reporter, end: float | None, marks: Mapping[int, float] = MappingProxyType({})):
+        self._reporter, self._end, self._marks, self._last = reporter, end, marks, ""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reporter, name)
@@ -69,10 +70,10 @@ class Watch:
         """As `Reporter.epoch`."""
         stop = self._reporter.epoch(epoch)
         self._look()
-        if self._epochs and (epoch.phase, epoch.epoch) == (self._last, self._epochs):
-            loss = epoch.validation.get("loss", -np.inf)
-            if not loss < self._below:  # as where it is no number
-                raise Hopeless(f"after {self._epochs} epochs its loss on val is {loss:.4f}")
+        if self._marks and epoch.phase == self._last and epoch.epoch in self._marks:
+            loss, below = epoch.validation.get("loss", -np.inf), self._marks[epoch.epoch]
+            if not loss < below:  # as where it is no number
+                raise Hopeless(f"after {epoch.epoch} epochs its loss on val is {loss:.4f}, and not below {below:.4f}")
         return stop
 
     def _look(self) -> None:
@@ -141,8 +142,7 @@ class Race:
             if not begun:
                 shutil.rmtree(place, ignore_errors=True)
             started = time.monotonic()
-            epochs, below = (rung.probation, float(self._losses[self.best].mean())) if self.best and not rung.adapts else (0, 0.0)
-            watch = Watch(self.reporter, end, epochs, below)
+            watch = Watch(self.reporter, end, self._marks(rung))
             try:
                 self.train(self._settings(rung, place), watch, begun, self._ahead(later, folder))
             except TlappError as error:
@@ -157,7 +157,7 @@ class Race:
                 if isinstance(cause := stop.__cause__ or stop, Hopeless):
                     shutil.rmtree(place, ignore_errors=True)
                     self.left[rung.name] = time.monotonic() - started
-                    self.reporter.note(f"{rung.name} is left: {cause}, and that of {self.best} {below:.4f}")
+                    self.reporter.note(f"{rung.name} is left: {cause}")
                     return True
                 if not isinstance(cause, OutOfTime):
                     raise Interrupted(getattr(stop, "path", None), folder) from stop
@@ -165,6 +165,14 @@ class Race:
                 return False
         self._judge(rung, files)
         return True
+
+    def _marks(self, rung: Rung) -> dict[int, float]:
+        """What a rung on probation must come below: of the best's loss, and in half the epochs of a standard error more."""
+        if not (rung.probation and self.best) or rung.adapts:
+            return {}
+        best = self._losses[self.best]
+        mean, error = float(best.mean()), float(best.std(ddof=1) / len(best) ** 0.5) if len(best) > 1 else 0.0
+        return {(rung.probation + 1) // 2: mean + error, rung.probation: mean}
 
     def _options(self, rung: Rung) -> dict[str, Any]:
         known = {} if "backbone" in rung.options or not self.best else {"backbone": self.tried[self.best]["options"]["backbone"]}

@@ -47,7 +47,8 @@ class Rung(NamedTuple):
         instead: name of a rung: this one is tried only where that one cannot be.
         least: number of training examples from which on it is tried; of no use in the first rung.
         probation: number of epochs of its last phase after which it is left, where its loss on val is not below that of the best
-            run so far; 0: it always comes to its end. Of no use in the first rung.
+            run so far, or in half of them within a standard error of it; 0: it always comes to its end. Of no use in the first
+            rung.
     """
 
     name: str
